@@ -1,0 +1,1 @@
+"""The fastmlp command line. Installed as fastmlp_cli; one file per command."""

@@ -1,0 +1,70 @@
+"""Every error that fastmlp raises on purpose, and the one shape its message has.
+
+A message says what must be what, what was got, and what to do: ``must; got GOT. DO.``
+Nothing here knows about exit codes: the command line maps classes to codes (cli/app.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FastMLPError(Exception):
+    """Base of the family. ``str(error)`` is one readable line (or several, one a problem).
+
+    Parameters
+    ----------
+    must: what must be what ("lr must be a finite number over 0").
+    got:  what was there instead ("nan"); left out when empty.
+    do:   what to do about it ("use 0.01"); left out when empty.
+    """
+
+    def __init__(self, must: str, got: object = "", do: str = "") -> None:
+        super().__init__(must, got, do)  # positional, so that the error survives pickling
+        self.must, self.got, self.do = must, got, do
+
+    def __str__(self) -> str:
+        text = self.must
+        if str(self.got):
+            text += f"; got {self.got}"
+        if self.do:
+            text += f". {self.do[0].upper()}{self.do[1:]}"
+        return text if text.endswith((".", "?")) else text + "."
+
+
+class ConfigError(FastMLPError, ValueError):
+    """Option values that are out of range or do not go together; holds all of them at once."""
+
+    @classmethod
+    def collect(cls, problems: Sequence[ConfigError]) -> ConfigError:
+        """One error that says everything the given ones say."""
+        if len(problems) == 1:
+            return problems[0]
+        return cls("\n".join(str(problem) for problem in problems))
+
+
+class DataError(FastMLPError, ValueError):
+    """Data that are absent, damaged, or not what training needs."""
+
+
+class ModelError(FastMLPError, ValueError):
+    """A model file that cannot be used, or inputs that do not fit the model."""
+
+
+class RunFolderError(FastMLPError, OSError):
+    """A run folder that cannot be written."""
+
+    __str__ = FastMLPError.__str__
+
+
+class DivergedError(FastMLPError, ArithmeticError):
+    """A loss or a weight became non-finite.
+
+    ``epoch`` and ``batch`` (both counted from 1) say where. ``fit`` adds ``model`` (after the
+    last good epoch) and ``history`` (the finished epochs).
+    """
+
+    epoch: int | None = None
+    batch: int | None = None
+    model: object = None
+    history: object = None

@@ -1,0 +1,91 @@
+"""Scalar float32 maths that LLVM vectorises: exp as a polynomial, and the activations.
+
+Numba's own exp is one libm call a number, and differs between systems.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmlp.kernels.jit import device
+from fastmlp.kernels.simd import bits_float, float_bits, fma
+
+RELU, SIGMOID, TANH, IDENTITY = range(4)
+
+_f = np.float32
+
+# exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2; ln 2 in two parts (Cody and Waite).
+_LOG2_E, _LN2_HIGH, _LN2_LOW = _f(1.44269504), _f(0.693359375), _f(-2.12194440e-4)
+_ROUND = _f(12582912.0)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+_ROUND_BITS = np.int32(0x4B400000)
+_LOWEST, _HIGHEST = _f(-87.3), _f(88.0)
+# minimax coefficients of (exp(r) - 1 - r) / r^2, Cephes expf
+_C0, _C1, _C2 = _f(1.9875691500e-4), _f(1.3981999507e-3), _f(8.3334519073e-3)
+_C3, _C4, _C5 = _f(4.1665795894e-2), _f(1.6666665459e-1), _f(5.0000001201e-1)
+_ZERO, _ONE, _TWO = _f(0), _f(1), _f(2)
+
+
+@device
+def exp(x):
+    """exp(x) within 1 ulp for -87.3 <= x <= 88; 0 below, exp(88) above; nan stays nan."""
+    below = x < _LOWEST
+    if below:
+        x = _LOWEST
+    if x > _HIGHEST:
+        x = _HIGHEST
+    shifted = fma(x, _LOG2_E, _ROUND)
+    n = shifted - _ROUND
+    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
+    q = fma(_C0, r, _C1)
+    q = fma(q, r, _C2)
+    q = fma(q, r, _C3)
+    q = fma(q, r, _C4)
+    q = fma(q, r, _C5)
+    q = fma(q, r * r, r) + _ONE
+    exponent = np.int32(float_bits(shifted) - _ROUND_BITS + np.int32(127))
+    power = bits_float(np.int32(exponent << np.int32(23)))
+    return _ZERO if below else q * power
+
+
+@device
+def tanh(x):
+    """tanh(x): an odd polynomial below 0.625, else by exp (Cephes tanhf); within 2 ulp."""
+    z = abs(x)
+    s = x * x
+    p = fma(_f(-5.70498872745e-3), s, _f(2.06390887954e-2))
+    p = fma(p, s, _f(-5.37397155531e-2))
+    p = fma(p, s, _f(1.33314422036e-1))
+    p = fma(p, s, _f(-3.33332819422e-1))
+    small = fma(p * s, x, x)
+    large = _ONE - _TWO / (exp(z + z) + _ONE)
+    if x < _ZERO:
+        large = -large
+    return small if z < _f(0.625) else large
+
+
+@device
+def activate(a, start, width, act):
+    """a[start : start + width] = act of itself."""
+    if act == RELU:
+        for j in range(start, start + width):
+            a[j] = _ZERO if a[j] < _ZERO else a[j]  # keeps nan
+    elif act == SIGMOID:
+        for j in range(start, start + width):
+            a[j] = _ONE / (_ONE + exp(-a[j]))
+    elif act == TANH:
+        for j in range(start, start + width):
+            a[j] = tanh(a[j])
+
+
+@device
+def multiply_by_derivative(delta, start, a, a_start, width, act):
+    """delta[start + j] *= act'(z_j) for j < width, by the output a[a_start + j] = act(z_j)."""
+    if act == RELU:
+        for j in range(width):
+            delta[start + j] = delta[start + j] if a[a_start + j] > _ZERO else _ZERO
+    elif act == SIGMOID:
+        for j in range(width):
+            delta[start + j] *= a[a_start + j] * (_ONE - a[a_start + j])
+    elif act == TANH:
+        for j in range(width):
+            delta[start + j] *= _ONE - a[a_start + j] * a[a_start + j]

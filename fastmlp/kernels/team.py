@@ -1,0 +1,172 @@
+"""A team of threads that run one compiled function together, and the barrier they meet at.
+
+The calling thread only waits: it hears Ctrl-C, reports progress, and stops the team. No Numba
+threading layer is used, so fits may run in several Python threads, in forked children and in
+process pools. Nothing here knows about nets.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+from numpy.typing import NDArray
+
+from fastmlp.kernels.jit import device
+
+# Words of a team's state, a cache line (8 words) apart.
+ARRIVED, GENERATION, ABORT, SPINS, DONE = (8 * i for i in range(5))
+_WORDS = 40
+
+_POLL = 0.05  # seconds between two looks at the team's progress
+_SPINS = 2000  # looks at a barrier before the processor is yielded: about 30 us
+
+
+def _is_state(state: Any) -> bool:
+    return bool(isinstance(state, types.Array) and state.dtype == types.int64)
+
+
+def _word(context, builder, array_type, array, index):
+    data = context.make_array(array_type)(context, builder, value=array).data
+    return builder.gep(data, [index], inbounds=True, source_etype=ir.IntType(64))
+
+
+@intrinsic
+def atomic_add(typingctx, state, index, value):
+    """state[index] += value as one step; returns what was there before."""
+    if not (_is_state(state) and value == types.int64):
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointer = _word(context, builder, state, args[0], args[1])
+        return builder.atomic_rmw("add", pointer, args[2], "seq_cst")
+
+    return types.int64(state, types.int64, value), codegen
+
+
+@intrinsic
+def atomic_load(typingctx, state, index):
+    """state[index], and everything written before it was stored."""
+    if not _is_state(state):
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointer = _word(context, builder, state, args[0], args[1])
+        return builder.load_atomic(pointer, "acquire", 8, typ=ir.IntType(64))
+
+    return types.int64(state, types.int64), codegen
+
+
+@intrinsic
+def atomic_store(typingctx, state, index, value):
+    """state[index] = value, visible after everything written before."""
+    if not (_is_state(state) and value == types.int64):
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointer = _word(context, builder, state, args[0], args[1])
+        builder.store_atomic(args[2], pointer, "release", 8)
+        return context.get_dummy_value()
+
+    return types.none(state, types.int64, value), codegen
+
+
+@intrinsic
+def pause(typingctx):
+    """Tell the core that this is a waiting loop (x86; nothing elsewhere)."""
+
+    def codegen(context, builder, signature, args):
+        if platform.machine().lower() in ("x86_64", "amd64"):
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"
+            )
+            builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@intrinsic
+def yield_core(typingctx):
+    """Let another thread of the system have this core."""
+
+    def codegen(context, builder, signature, args):
+        name = "SwitchToThread" if os.name == "nt" else "sched_yield"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), []), name)
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
+@device
+def barrier(state, members):
+    """Wait until all members have come; False if the team was told to stop meanwhile."""
+    if members > 1:
+        generation = atomic_load(state, GENERATION)
+        if atomic_add(state, ARRIVED, 1) == members - 1:
+            atomic_store(state, ARRIVED, 0)
+            atomic_store(state, GENERATION, generation + 1)
+        else:
+            looks = 0
+            while atomic_load(state, GENERATION) == generation:
+                if atomic_load(state, ABORT) != 0:
+                    return False
+                looks += 1
+                if looks > state[SPINS]:
+                    yield_core()
+                else:
+                    pause()
+    return atomic_load(state, ABORT) == 0
+
+
+def run(
+    member: Callable[[NDArray[np.int64], int], None],
+    members: int,
+    cores: int,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Call ``member(state, m)`` for each m < members, each in a thread of its own; wait for all.
+
+    ``progress`` is called with the word DONE of the state every now and then. An exception in a
+    member, in ``progress`` or in the waiting thread (Ctrl-C) stops the others at their next
+    barrier and is raised here. Returns how many members ran to their end.
+    """
+    state = np.zeros(_WORDS, np.int64)
+    state[SPINS] = _SPINS if members <= cores else 0
+    failures: list[BaseException] = []
+    ran: list[int] = []
+
+    def work(m: int) -> None:
+        try:
+            member(state, m)
+            ran.append(m)
+        except BaseException as failure:  # raised again below, in the caller's thread
+            failures.append(failure)
+            state[ABORT] = 1
+
+    threads = [threading.Thread(target=work, args=(m,), name=f"fastmlp-{m}", daemon=True) for m in range(members)]
+    started: list[threading.Thread] = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        for thread in started:
+            while thread.is_alive():
+                thread.join(_POLL)
+                if progress is not None:
+                    progress(int(state[DONE]))
+    finally:
+        state[ABORT] = 1
+        for thread in started:
+            thread.join()
+    if failures:
+        raise failures[0]
+    return len(ran)

@@ -1,0 +1,29 @@
+"""Randomness as a pure function of (seed, purpose, index): no generator object, no hidden state.
+
+Everything is drawn from a bit generator's raw 64-bit integers, whose stream NumPy guarantees
+(numpy.random compatibility policy); NumPy's own distributions may change between releases and
+are not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def raw_integers(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.uint64]:
+    """``n`` uniform 64-bit integers, shape (n,), for this seed, purpose and index."""
+    digest = hashlib.sha256(f"fastmlp/{seed}/{purpose}/{index}".encode()).digest()
+    return np.random.Philox(key=int.from_bytes(digest[:16], "little")).random_raw(n)
+
+
+def uniform(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.float64]:
+    """``n`` float64 in [0, 1), shape (n,): the upper 53 bits of each integer."""
+    return (raw_integers(n, seed, purpose, index) >> np.uint64(11)) * 2.0**-53
+
+
+def permutation(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.int64]:
+    """A permutation of range(n), shape (n,): the order that sorts ``n`` random integers."""
+    return np.argsort(raw_integers(n, seed, purpose, index), kind="stable")

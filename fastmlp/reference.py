@@ -1,0 +1,303 @@
+"""The NumPy backend: the executable specification of what kernels/ computes, at any depth.
+
+Works in the parameters' own number type (float32 or float64). It is also the benchmark's rival,
+so it is careful: everything in place, matrix products by BLAS, no array made in a step. It uses
+however many threads BLAS does; ``threads`` is accepted and ignored, to match kernels/.
+
+    z1 = x W1 + b1,  a1 = act(z1),  ...,  logits = a W + b,  p = softmax(logits)
+    delta at the logits = (p - t) / B, or 0 where the loss's clip cuts the sample off
+    dW = a_in^T delta,  db = sum of delta over the batch,  delta_in = (delta W^T) * act'(a_in)
+
+with x = (X - mean) / scale, and t the true class as a one-hot row. Derivatives are taken from
+the activation's output a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.config import clip_bounds
+from fastmlp.errors import DivergedError
+from fastmlp.parameters import Parameters
+from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
+
+Array = NDArray[Any]
+
+_CHUNK = 1000  # samples at a time where no batch size is given
+
+
+def encode(X: ArrayLike, *, center: bool = False) -> Array:
+    """The form in which this backend takes X (N, D): the array itself."""
+    return np.asarray(X)
+
+
+def forward(
+    parameters: Parameters,
+    X: ArrayLike,
+    *,
+    act: str = "relu",
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int = 1,
+) -> list[Array]:
+    """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
+    net = _Workspace(parameters, encode(X), scale, mean, act, len(encode(X)))
+    net.forward(slice(None))
+    return net.outputs
+
+
+def predict_proba(
+    parameters: Parameters,
+    X: ArrayLike,
+    *,
+    act: str = "relu",
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int = 1,
+) -> Array:
+    """Probabilities (N, K) of the classes for X (N, D)."""
+    X = encode(X)
+    p = np.empty((len(X), parameters.shapes[-1][1]), parameters.dtype)
+    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
+    for rows in _batches(len(X), _CHUNK):
+        logits = net.forward(rows)
+        softmax(p[rows], logits)
+    return p
+
+
+def evaluate(
+    parameters: Parameters,
+    X: ArrayLike,
+    y: Array,
+    *,
+    act: str = "relu",
+    loss: str = "logits",
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int = 1,
+) -> Evaluation:
+    """Mean loss and accuracy on X (N, D) with classes y (N,)."""
+    X = encode(X)
+    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
+    total, correct = 0.0, 0
+    for rows in _batches(len(X), _CHUNK):
+        logits = net.forward(rows)
+        losses, hits, _ = softmax_cross_entropy(net.delta(logits), logits, y[rows], loss)
+        total += float(losses.sum(dtype=np.float64))
+        correct += hits
+    return Evaluation(total / len(X), correct / len(X))
+
+
+def dead_units(
+    parameters: Parameters,
+    X: ArrayLike,
+    *,
+    act: str = "relu",
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int = 1,
+) -> list[int]:
+    """For each hidden layer, how many units give 0 for every row of X (N, D)."""
+    X = encode(X)
+    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
+    active = [np.zeros(fan_out, bool) for _, fan_out in parameters.shapes[:-1]]
+    for rows in _batches(len(X), _CHUNK):
+        if all(layer.all() for layer in active):
+            break
+        net.forward(rows)
+        for layer, a in zip(active, net.outputs[:-1], strict=True):
+            layer |= (a[: rows.stop - rows.start] != 0).any(axis=0)
+    return [int((~layer).sum()) for layer in active]
+
+
+def loss_and_gradients(
+    parameters: Parameters,
+    X: ArrayLike,
+    y: Array,
+    *,
+    act: str = "relu",
+    loss: str = "logits",
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int = 1,
+) -> LossAndGradients:
+    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
+    X = encode(X)
+    net = _Workspace(parameters, X, scale, mean, act, len(X))
+    losses, correct, live = net.step(slice(None), y, loss)
+    gradients = Parameters(tuple(net.dW), tuple(net.db))
+    return LossAndGradients(float(losses.mean(dtype=np.float64)), gradients, correct, live)
+
+
+def train_epoch(
+    parameters: Parameters,
+    X: ArrayLike,
+    y: Array,
+    order: Array,
+    *,
+    act: str = "relu",
+    loss: str = "logits",
+    lr: float = 0.01,
+    batch_size: int = 100,
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> EpochTotals:
+    """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
+
+    X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
+    be short; its gradient is its own mean. ``progress`` is told the samples done so far, now and
+    then. Raises DivergedError, with the parameters as they were before the epoch.
+    """
+    X = encode(X)
+    batch_size = min(batch_size, len(order))
+    trained = parameters.copy()
+    net = _Workspace(trained, X, scale, mean, act, batch_size)
+    total, correct, live = 0.0, 0, 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for batch, rows in enumerate(_batches(len(order), batch_size)):
+            picked = order[rows]
+            losses, hits, unclipped = net.step(picked, y[picked], loss)
+            batch_loss = float(losses.sum(dtype=np.float64))
+            net.update(lr)
+            if not np.isfinite(batch_loss) or not trained.finite:
+                what = "loss" if not np.isfinite(batch_loss) else "weights"
+                error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")
+                error.batch = batch + 1
+                raise error
+            total, correct, live = total + batch_loss, correct + hits, live + unclipped
+            if progress is not None and batch % 10 == 0:
+                progress(rows.stop)
+    for array, new in zip(parameters, trained, strict=True):
+        array[...] = new
+    return EpochTotals(total / len(order), correct, live, len(order), 1)
+
+
+def softmax(p: Array, logits: Array) -> None:
+    """p (B, K) = softmax of each row of logits (B, K); they may be the same array."""
+    np.subtract(logits, logits.max(axis=1, keepdims=True), out=p)
+    np.exp(p, out=p)
+    p /= p.sum(axis=1, keepdims=True)
+
+
+def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
+    """Losses (B,), samples right, samples live; and delta (B, K) = B times dLoss/dlogits.
+
+    logits: loss = logsumexp(logits) - logit_true, delta = p - t, every sample live.
+    clip:   loss = -log(clip(p_true, LO, HI)), delta = p - t where LO <= p_true <= HI, else 0.
+    """
+    samples = np.arange(len(logits))
+    correct = int((logits.argmax(axis=1) == y).sum())
+    softmax(delta, logits)
+    p_true = delta[samples, y]
+    delta[samples, y] -= 1
+    bounds = clip_bounds(loss)
+    if bounds is None:
+        highest = logits.max(axis=1)
+        losses = np.log(np.exp(logits - highest[:, None]).sum(axis=1)) + highest - logits[samples, y]
+        return losses, correct, len(logits)
+    low, high = (delta.dtype.type(bound) for bound in bounds)
+    live = (low <= p_true) & (p_true <= high)
+    delta[~live] = 0
+    return -np.log(np.clip(p_true, low, high)), correct, int(live.sum())
+
+
+def activate(z: Array, act: str) -> None:
+    """z = act(z), in place."""
+    if act == "relu":
+        np.maximum(z, 0, out=z)
+    elif act == "sigmoid":  # 1 / (1 + exp(-z)); exp overflows to inf far below 0, which gives 0
+        np.negative(z, out=z)
+        with np.errstate(over="ignore"):
+            np.exp(z, out=z)
+        z += 1
+        np.reciprocal(z, out=z)
+    elif act == "tanh":
+        np.tanh(z, out=z)
+
+
+def multiply_by_derivative(delta: Array, a: Array, act: str) -> None:
+    """delta *= act'(z), by the activation's output a = act(z). ReLU's derivative at 0 is 0."""
+    if act == "relu":
+        delta *= a > 0
+    elif act == "sigmoid":
+        delta *= a * (1 - a)
+    elif act == "tanh":
+        delta *= 1 - a * a
+
+
+class _Workspace:
+    """The arrays of a step on at most B samples, made once."""
+
+    def __init__(
+        self, parameters: Parameters, X: Array, scale: float, mean: Array | None, act: str, B: int
+    ) -> None:
+        dtype = parameters.dtype.type
+        self.parameters, self.X, self.act = parameters, X, act
+        self.factor = dtype(1 / scale)
+        self.mean = None if mean is None else np.asarray(mean, dtype)
+        self.picked = np.empty((B, X.shape[1]), X.dtype)
+        self.x = np.empty((B, X.shape[1]), dtype)
+        self.outputs = [np.empty((B, W.shape[1]), dtype) for W in parameters.weights]
+        self.deltas = [np.empty_like(a) for a in self.outputs]
+        self.dW = [np.empty_like(W) for W in parameters.weights]
+        self.db = [np.empty_like(b) for b in parameters.biases]
+
+    def forward(self, rows: Array | slice) -> Array:
+        """Logits (n, K) of the rows of X; leaves the hidden outputs behind for ``step``."""
+        if isinstance(rows, slice):
+            chosen = self.X[rows]
+        else:
+            chosen = self.picked[: len(rows)]
+            np.take(self.X, rows, axis=0, out=chosen, mode="clip")  # "raise" would copy
+        n = len(chosen)
+        a = self.x[:n]
+        a[...] = chosen
+        if self.mean is not None:
+            a -= self.mean
+        a *= self.factor
+        for layer, (W, b) in enumerate(zip(self.parameters.weights, self.parameters.biases, strict=True)):
+            z = np.matmul(a, W, out=self.outputs[layer][:n])
+            z += b
+            if layer < len(self.outputs) - 1:
+                activate(z, self.act)
+            a = z
+        return a
+
+    def delta(self, logits: Array) -> Array:
+        """Room for dLoss/dlogits."""
+        return self.deltas[-1][: len(logits)]
+
+    def step(self, rows: Array | slice, y: Array, loss: str) -> tuple[Array, int, int]:
+        """Forward and backward on one batch: fills dW and db; returns losses, correct, live."""
+        logits = self.forward(rows)
+        n = len(logits)
+        delta = self.delta(logits)
+        result = softmax_cross_entropy(delta, logits, y, loss)
+        delta *= 1 / n
+        for layer in reversed(range(len(self.outputs))):
+            a_in = self.outputs[layer - 1][:n] if layer else self.x[:n]
+            np.matmul(a_in.T, delta, out=self.dW[layer])
+            np.sum(delta, axis=0, out=self.db[layer])
+            if layer:
+                delta_in = self.deltas[layer - 1][:n]
+                np.matmul(delta, self.parameters.weights[layer].T, out=delta_in)
+                multiply_by_derivative(delta_in, a_in, self.act)
+                delta = delta_in
+        return result
+
+    def update(self, lr: float) -> None:
+        """W -= lr dW, b -= lr db; the gradients are used up."""
+        for array, gradient in zip(self.parameters, Parameters(tuple(self.dW), tuple(self.db)), strict=True):
+            gradient *= lr
+            array -= gradient
+
+
+def _batches(n: int, size: int) -> Iterator[slice]:
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
