@@ -6,6 +6,73 @@ neither NumPy nor Numba is loaded before something needs it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from fastmlp import data, kernels, reference
+    from fastmlp.config import Architecture, Training
+    from fastmlp.engine import EpochResult, History
+    from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
+    from fastmlp.fitting import fit
+    from fastmlp.model import Model
+    from fastmlp.parameters import Parameters, initialise
+    from fastmlp.results import Evaluation
+
+_HOMES = {
+    "Architecture": "config",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "DivergedError": "errors",
+    "EpochResult": "engine",
+    "Evaluation": "results",
+    "FastMLPError": "errors",
+    "History": "engine",
+    "Model": "model",
+    "ModelError": "errors",
+    "Parameters": "parameters",
+    "RunFolderError": "errors",
+    "Training": "config",
+    "fit": "fitting",
+    "initialise": "parameters",
+}
+_MODULES = ("data", "kernels", "reference")
+
+__all__ = [
+    "Architecture",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "EpochResult",
+    "Evaluation",
+    "FastMLPError",
+    "History",
+    "Model",
+    "ModelError",
+    "Parameters",
+    "RunFolderError",
+    "Training",
+    "__version__",
+    "data",
+    "fit",
+    "initialise",
+    "kernels",
+    "reference",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"fastmlp.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"fastmlp.{name}")
+    else:
+        raise AttributeError(f"module 'fastmlp' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

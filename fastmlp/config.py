@@ -18,6 +18,8 @@ ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")
 INITS = ("glorot_uniform", "he_uniform", "lecun_uniform", "torch", "uniform")
 BACKENDS = ("numba", "numpy")
 
+NUMERICS_REVISION = 1  # goes up whenever the same training may give other bytes
+
 MOST_UNITS = 1_000_000  # in one layer
 MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
 SMALLEST, LARGEST = 1e-30, 1e30  # what float32 holds as a positive factor, and its reciprocal too

@@ -1,0 +1,106 @@
+"""fit: from arrays to a Model in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.config import BACKENDS, Training, one_of
+from fastmlp.cores import resolve
+from fastmlp.data.encode import as_matrix
+from fastmlp.engine import EpochResult, History, train
+from fastmlp.errors import DataError, DivergedError, ModelError
+from fastmlp.model import Model, checked_labels, class_indices
+from fastmlp.parameters import Parameters, initialise
+
+Callback = Callable[[EpochResult, Model], object]
+
+
+def fit(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    hidden: int | str | Sequence[int] | None = 100,
+    act: str = "relu",
+    scale: float = 255.0,
+    center: bool = False,
+    init: str = "glorot_uniform",
+    lr: float = 0.01,
+    batch_size: int = 100,
+    epochs: int = 15,
+    seed: int = 0,
+    loss: str = "logits",
+    threads: int | str = "auto",
+    backend: str = "numba",
+    test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    initial: Parameters | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Model, History]:
+    """Train a net on X (N, D) and labels y (N,); returns the model and its history. Prints nothing.
+
+    Parameters
+    ----------
+    X: numbers, finite; uint8 stays uint8, everything else becomes float32. (N, rows, columns) is
+        flattened.
+    y: non-negative integers, at least two different ones; they are the model's classes.
+    hidden, act, scale, center, init, lr, batch_size, epochs, seed, loss: see ``Training``. Inputs
+        are divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
+    threads: "auto" for the cores at hand, or their number; the result is the same bytes for any.
+    backend: "numba", or "numpy" for the readable reference.
+    test_data: (X_test, y_test), evaluated after every epoch.
+    initial: the first weights, in place of ``init``; they are not changed.
+    callbacks: each is called ``callback(result, model)`` after every epoch, with an EpochResult
+        and the model as it is then; returning True ends the training.
+    progress: called ``progress(epoch, samples)`` now and then, with the samples done in that epoch.
+
+    Raises ConfigError, DataError, ModelError (``initial`` of another shape), and DivergedError,
+    which holds ``model`` and ``history`` of the epochs before.
+    """
+    training = Training(
+        hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
+        act=act, scale=scale, center=center, init=init, lr=lr, batch_size=batch_size, epochs=epochs,
+        seed=seed, loss=loss,
+    )  # fmt: skip
+    one_of("backend", backend, BACKENDS)
+    resolve(threads)
+    X = as_matrix(X)
+    labels = checked_labels(y)
+    if len(labels) != len(X):
+        raise DataError("X and y must have the same length", f"{len(X)} and {len(labels)}")
+    classes = tuple(np.unique(labels).tolist())
+    if len(classes) < 2:
+        raise DataError("y must hold at least two different labels", f"{classes[0]} alone")
+    architecture = training.architecture(X.shape[1], len(classes))
+    if initial is None:
+        initial = initialise(architecture, training.init, training.seed)
+    elif initial.shapes != architecture.shapes:
+        raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
+    mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if training.center else None
+    model = Model(architecture, initial.astype(np.float32), classes, training.scale, mean, training, backend)
+
+    def on_epoch(result: EpochResult) -> bool:
+        return any([callback(result, model) is True for callback in callbacks])
+
+    try:
+        history = train(
+            model.parameters, X, class_indices(labels, classes), training,
+            mean=mean, backend=backend, threads=threads, on_progress=progress, on_epoch=on_epoch,
+            test_data=None if test_data is None else _checked_test(model, *test_data),
+        )  # fmt: skip
+    except DivergedError as error:
+        error.model = model
+        raise
+    return model, history
+
+
+def _checked_test(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    X, indices = as_matrix(X), class_indices(y, model.classes)
+    if X.shape[1] != model.architecture.inputs or len(X) != len(indices):
+        raise DataError(
+            f"test data must be (N, {model.architecture.inputs}) with N labels", f"{X.shape} and {len(indices)}"
+        )
+    return X, indices

@@ -1,0 +1,217 @@
+"""Model: a trained net with its preprocessing and its classes; takes raw inputs, knows its file format.
+
+The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
+takes its tensors by ``load_state_dict`` as they are. Everything else is JSON in the metadata
+entry ``fastmlp``. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.config import NUMERICS_REVISION, Architecture, Training, positive_number
+from fastmlp.cores import resolve
+from fastmlp.data.encode import as_matrix
+from fastmlp.engine import load_backend
+from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
+from fastmlp.parameters import Parameters
+from fastmlp.results import Evaluation
+
+_FORMAT = 1
+_LARGEST_FILE = 2**34
+
+
+@dataclass(frozen=True)
+class Model:
+    """A net that takes raw inputs: (X - mean) / scale is part of it.
+
+    classes: the K labels, in the order of the outputs.
+    mean:    (D,) float32, subtracted from the inputs; None for none.
+    training: how it was trained, where that is known.
+    backend: which code computes: "numba", or "numpy" to do without compiling.
+    """
+
+    architecture: Architecture
+    parameters: Parameters
+    classes: tuple[int, ...]
+    scale: float = 1.0
+    mean: NDArray[np.float32] | None = None
+    training: Training | None = None
+    backend: str = "numba"
+
+    def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.int64]:
+        """The most probable label (N,) of each row of X (N, D). Raises DataError, ModelError."""
+        return np.asarray(self.classes)[self.predict_proba(X, threads=threads).argmax(axis=1)]
+
+    def predict_proba(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.float32]:
+        """Probabilities (N, K) of the classes, in the order of ``classes``. Raises DataError, ModelError."""
+        nn = load_backend(self.backend)
+        p: NDArray[np.float32] = nn.predict_proba(
+            self.parameters, self._checked(X), threads=resolve(threads), **self._options()
+        )
+        return p
+
+    def evaluate(
+        self, X: ArrayLike, y: ArrayLike, *, loss: str | None = None, threads: int | str = "auto"
+    ) -> Evaluation:
+        """Mean loss and accuracy on X (N, D) with labels y (N,). ``loss``: the training's, else logits.
+
+        Raises DataError, ModelError, ConfigError.
+        """
+        nn = load_backend(self.backend)
+        if loss is None:
+            loss = self.training.loss if self.training else "logits"
+        X = self._checked(X)
+        indices = class_indices(y, self.classes)
+        if len(indices) != len(X):
+            raise DataError("X and y must have the same length", f"{len(X)} and {len(indices)}")
+        result: Evaluation = nn.evaluate(
+            self.parameters, X, indices, loss=loss, threads=resolve(threads), **self._options()
+        )
+        return result
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model's file, whole or not at all. Raises RunFolderError, and ModelError if not finite."""
+        from safetensors.numpy import save
+
+        if not self.parameters.finite:
+            raise ModelError("a model must be finite to be saved", "nan or infinity in its weights")
+        state = self.parameters.astype(np.float32).to_torch()
+        write_whole(Path(path), save(state, {"format": "pt", "fastmlp": json.dumps(self._description())}))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Model:
+        """Read a model's file. Raises ModelError."""
+        from safetensors import SafetensorError, safe_open
+
+        path = Path(path)
+        try:
+            if not path.is_file():
+                raise ModelError("a model must be a file that save() wrote", path, "train one first")
+            if path.stat().st_size > _LARGEST_FILE:
+                raise ModelError(f"a model's file must have at most {_LARGEST_FILE:,} bytes", path.stat().st_size)
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            return cls._described(json.loads(metadata["fastmlp"]), Parameters.from_torch(state))
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, FastMLPError) and not isinstance(error, ConfigError):
+                raise
+            reason = "no entry 'fastmlp' in its metadata" if isinstance(error, KeyError) else str(error)
+            raise ModelError(
+                "a model must be a safetensors file that fastmlp wrote", f"{path}: {reason}", "train it again"
+            ) from None
+
+    def _options(self) -> dict[str, Any]:
+        return {"act": self.architecture.act, "scale": self.scale, "mean": self.mean}
+
+    def _checked(self, X: ArrayLike) -> NDArray[Any]:
+        X = as_matrix(X)
+        if X.shape[1] != self.architecture.inputs:
+            raise ModelError(
+                f"inputs must have {self.architecture.inputs} columns, as this model was trained on",
+                f"{X.shape[1]}",
+                "use the model or the data that fits",
+            )
+        return X
+
+    def _description(self) -> dict[str, Any]:
+        mean = None if self.mean is None else base64.b64encode(self.mean.astype("<f4").tobytes()).decode()
+        return {
+            "format": _FORMAT,
+            "numerics": NUMERICS_REVISION,
+            "architecture": self.architecture.to_json(),
+            "scale": self.scale,
+            "mean": mean,
+            "classes": list(self.classes),
+            "training": self.training and self.training.to_json(),
+        }
+
+    @classmethod
+    def _described(cls, data: dict[str, Any], parameters: Parameters) -> Model:
+        if data["format"] != _FORMAT:
+            raise ModelError(
+                f"a model's format must be {_FORMAT}", data["format"], "load it with a newer fastmlp"
+            )
+        architecture = Architecture.from_json(data["architecture"])
+        if parameters.shapes != architecture.shapes or parameters.dtype != np.float32:
+            raise ModelError(
+                f"tensors must be float32 of shapes {architecture.shapes}",
+                f"{parameters.dtype} of shapes {parameters.shapes}",
+            )
+        classes = tuple(int(label) for label in data["classes"])
+        if len(set(classes)) != architecture.classes:
+            raise ModelError(f"a model must name {architecture.classes} different classes", classes)
+        mean = None
+        if data["mean"] is not None:
+            mean = np.frombuffer(base64.b64decode(data["mean"], validate=True), "<f4").astype(np.float32)
+            if mean.shape != (architecture.inputs,) or not np.isfinite(mean).all():
+                raise ModelError(f"the mean must be {architecture.inputs} finite numbers", mean.shape)
+        if not parameters.finite:
+            raise ModelError("a model must be finite", "nan or infinity in its weights")
+        training = data["training"] and Training.from_json(data["training"])
+        scale = positive_number("scale", data["scale"], "255")
+        return cls(architecture, parameters, classes, scale, mean, training or None)
+
+
+def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
+    """The position of each label of y (N,) in the ascending ``classes``. Raises DataError."""
+    labels = checked_labels(y)
+    known = np.asarray(classes)
+    indices = np.minimum(np.searchsorted(known, labels), len(known) - 1)
+    strange = np.unique(labels[known[indices] != labels])
+    if len(strange):
+        raise DataError(
+            f"labels must be among the training's {len(known)} classes {_shortened(known)}", _shortened(strange)
+        )
+    return indices
+
+
+def checked_labels(y: ArrayLike) -> NDArray[np.int64]:
+    """y (N,) as int64; raises DataError unless they are non-negative integers."""
+    labels = np.asarray(y)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DataError("labels must be a 1-D array of integers", f"shape {labels.shape}, dtype {labels.dtype}")
+    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= 2**63):
+        raise DataError("labels must be integers from 0", f"{labels.min()} .. {labels.max()}")
+    return labels.astype(np.int64)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole, or as it was before. Raises RunFolderError."""
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 (a name, not a Path)
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError as error:
+        raise RunFolderError(f"{path} must be writable", error.strerror or error, "choose another place") from None
+    finally:
+        with suppress(OSError):
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _shortened(labels: NDArray[np.int64]) -> str:
+    shown = ", ".join(map(str, labels[:12].tolist()))
+    return shown if len(labels) <= 12 else f"{shown}, ... ({len(labels)} in all)"
