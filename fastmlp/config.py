@@ -6,6 +6,7 @@ Values are checked once, here, with every problem in one ConfigError. How fast a
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -95,7 +96,9 @@ def positive_number(name: str, value: Any, example: str) -> float:
         number = math.nan
     if not SMALLEST <= number <= LARGEST:
         raise ConfigError(
-            f"{name} must be a finite number over 0 ({SMALLEST:g} to {LARGEST:g})", repr(value), f"use {example}"
+            f"{name} must be a finite number over 0 ({SMALLEST:g} to {LARGEST:g})",
+            repr(value),
+            f"use {example}",
         )
     return number
 
@@ -144,7 +147,7 @@ class Architecture:
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of each layer, the output layer last."""
         widths = (self.inputs, *self.hidden, self.classes)
-        return tuple(zip(widths[:-1], widths[1:], strict=True))
+        return tuple(itertools.pairwise(widths))
 
     @property
     def n_parameters(self) -> int:
@@ -197,7 +200,9 @@ class Training:
             self,
             hidden=hidden_widths,
             act=lambda v: one_of("act", v, ACTIVATIONS),
-            scale=lambda v: positive_number("scale", v, "255 for pixel bytes, 1 for data that is scaled already"),
+            scale=lambda v: positive_number(
+                "scale", v, "255 for pixel bytes, 1 for data that is scaled already"
+            ),
             center=bool,
             init=lambda v: one_of("init", v, INITS),
             lr=lambda v: positive_number("lr", v, "0.01"),
@@ -249,7 +254,9 @@ def _normalise(config: Any, **checks: Callable[[Any], Any]) -> None:
 def _from_json(cls: type[_T], data: dict[str, Any]) -> _T:
     known = set(getattr(cls, "__dataclass_fields__", ()))
     if not isinstance(data, dict) or not set(data) <= known:
-        raise ConfigError(f"{cls.__name__} must be an object with keys among {', '.join(sorted(known))}", data)
+        raise ConfigError(
+            f"{cls.__name__} must be an object with keys among {', '.join(sorted(known))}", data
+        )
     try:
         return cls(**data)
     except TypeError as error:

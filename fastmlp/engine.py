@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import Any
@@ -137,11 +138,11 @@ def train(
     return history
 
 
-def _once(nn: ModuleType, parameters: Parameters, X: Any, y: Array, order: Array, options: dict[str, Any]) -> None:
-    try:
+def _once(
+    nn: ModuleType, parameters: Parameters, X: Any, y: Array, order: Array, options: dict[str, Any]
+) -> None:
+    with suppress(DivergedError):  # the real epoch will meet it too, and say where
         nn.train_epoch(parameters.copy(), X, y, order[:1], **options)
-    except DivergedError:
-        pass  # the real epoch will meet it too, and say where
 
 
 def _progress_of(epoch: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:

@@ -83,7 +83,8 @@ def fit(
     model = Model(architecture, initial.astype(np.float32), classes, training.scale, mean, training, backend)
 
     def on_epoch(result: EpochResult) -> bool:
-        return any([callback(result, model) is True for callback in callbacks])
+        stops = [callback(result, model) is True for callback in callbacks]  # all of them are called
+        return any(stops)
 
     try:
         history = train(
@@ -101,6 +102,7 @@ def _checked_test(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any
     X, indices = as_matrix(X), class_indices(y, model.classes)
     if X.shape[1] != model.architecture.inputs or len(X) != len(indices):
         raise DataError(
-            f"test data must be (N, {model.architecture.inputs}) with N labels", f"{X.shape} and {len(indices)}"
+            f"test data must be (N, {model.architecture.inputs}) with N labels",
+            f"{X.shape} and {len(indices)}",
         )
     return X, indices

@@ -21,7 +21,7 @@ def raw_integers(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.
 
 def uniform(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.float64]:
     """``n`` float64 in [0, 1), shape (n,): the upper 53 bits of each integer."""
-    return (raw_integers(n, seed, purpose, index) >> np.uint64(11)) * 2.0**-53
+    return (raw_integers(n, seed, purpose, index) >> np.uint64(11)) * np.float64(2.0**-53)
 
 
 def permutation(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.int64]:

@@ -88,7 +88,7 @@ def encode(X: ArrayLike | Encoded, *, center: bool = False) -> Encoded:
         return X
     X = as_matrix(X)
     N, D = X.shape
-    index = np.uint16 if D <= 2**16 else np.int32
+    index: Any = np.uint16 if D <= 2**16 else np.int32
     rows = max(1, _CHUNK // D)
     nonzeros = np.zeros(N, np.int64)
     counts = np.zeros(D, np.int64)

@@ -133,7 +133,9 @@ def loss_and_gradients(
     X = encode(X, center=mean is not None)
     work = net.build(parameters, len(X), threads, X.longest)
     gradients = net.aligned_zeros(len(work.theta))
-    totals, _ = _epoch(work, X, y, np.arange(len(X)), gradients, 1.0, act, loss, len(X), scale, mean, threads, None)
+    totals, _ = _epoch(
+        work, X, y, np.arange(len(X)), gradients, 1.0, act, loss, len(X), scale, mean, threads, None
+    )
     return LossAndGradients(totals.loss, net.unpack(work, gradients), totals.correct, totals.live)
 
 
@@ -193,8 +195,9 @@ def _epoch(
     """Run ``loops.epoch`` with a team; also returns its ``bad``."""
     rows = net.rows_of(X, scale, mean)
     y, order = np.ascontiguousarray(y, np.int64), np.ascontiguousarray(order, np.int64)
-    words = -(-(-(-B // threads)) // 64)
-    table = np.empty(X.shape[1] * B, X.values.dtype)
+    share = -(-B // threads)  # samples of a member, at most
+    words = -(-share // 64)  # 64-bit masks for them
+    table = np.empty(threads * X.shape[1] * share, X.values.dtype)
     masks = np.zeros(threads * words * X.shape[1], np.uint64)
     losses = np.empty(B, np.float32)
     totals = np.zeros(1)
@@ -205,7 +208,8 @@ def _epoch(
     members = team.run(
         lambda state, m: loops.epoch(
             state, m, threads, target, np.float32(alpha), totals, counts, bad,
-            work, rows, y, order, B, _ACTS[act], bounds is not None, low, high, table, masks, words, splits, losses,
+            work, rows, y, order, B, _ACTS[act], bounds is not None, low, high,
+            table, share, masks, words, splits, losses,
         ),
         threads,
         available_cores(),

@@ -13,6 +13,7 @@ from fastmlp.kernels.simd import bits_float, float_bits, fma
 RELU, SIGMOID, TANH, IDENTITY = range(4)
 
 _f = np.float32
+_u = np.uint64  # an index that might be negative stops vectorisation
 
 # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2; ln 2 in two parts (Cody and Waite).
 _LOG2_E, _LN2_HIGH, _LN2_LOW = _f(1.44269504), _f(0.693359375), _f(-2.12194440e-4)
@@ -67,14 +68,15 @@ def tanh(x):
 def activate(a, start, width, act):
     """a[start : start + width] = act of itself."""
     if act == RELU:
-        for j in range(start, start + width):
-            a[j] = _ZERO if a[j] < _ZERO else a[j]  # keeps nan
+        for j in range(width):
+            x = a[_u(start + j)]
+            a[_u(start + j)] = _ZERO if x < _ZERO else x  # keeps nan
     elif act == SIGMOID:
-        for j in range(start, start + width):
-            a[j] = _ONE / (_ONE + exp(-a[j]))
+        for j in range(width):
+            a[_u(start + j)] = _ONE / (_ONE + exp(-a[_u(start + j)]))
     elif act == TANH:
-        for j in range(start, start + width):
-            a[j] = tanh(a[j])
+        for j in range(width):
+            a[_u(start + j)] = tanh(a[_u(start + j)])
 
 
 @device
@@ -82,10 +84,12 @@ def multiply_by_derivative(delta, start, a, a_start, width, act):
     """delta[start + j] *= act'(z_j) for j < width, by the output a[a_start + j] = act(z_j)."""
     if act == RELU:
         for j in range(width):
-            delta[start + j] = delta[start + j] if a[a_start + j] > _ZERO else _ZERO
+            delta[_u(start + j)] *= np.float32(a[_u(a_start + j)] > _ZERO)
     elif act == SIGMOID:
         for j in range(width):
-            delta[start + j] *= a[a_start + j] * (_ONE - a[a_start + j])
+            x = a[_u(a_start + j)]
+            delta[_u(start + j)] *= x * (_ONE - x)
     elif act == TANH:
         for j in range(width):
-            delta[start + j] *= _ONE - a[a_start + j] * a[a_start + j]
+            x = a[_u(a_start + j)]
+            delta[_u(start + j)] *= _ONE - x * x

@@ -217,3 +217,40 @@ def trailing_zeros(typingctx, bits):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(bits), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Ask for the cache line of array[index] to be brought near; no more than a hint."""
+    if not (isinstance(array, types.Array) and array.ndim == 1 and isinstance(index, types.Integer)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(array)(context, builder, value=args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        int32 = ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [pointer.type, int32, int32, int32]),
+            "llvm.prefetch.p0",
+        )
+        read, keep, data_cache = (ir.Constant(int32, value) for value in (0, 3, 1))
+        builder.call(function, [pointer, read, keep, data_cache])
+        return context.get_dummy_value()
+
+    return types.none(array, index), codegen
+
+
+@intrinsic
+def borrow(typingctx, array):
+    """The same array without its reference counter, which threads would wait for; the caller keeps it alive."""
+    if not isinstance(array, types.Array):
+        return None
+
+    def codegen(context, builder, signature, args):
+        bare = context.make_array(array)(context, builder, value=args[0])
+        bare.meminfo = ir.Constant(bare.meminfo.type, None)
+        bare.parent = ir.Constant(bare.parent.type, None)
+        return bare._getvalue()
+
+    return array(array), codegen

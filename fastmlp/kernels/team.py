@@ -152,7 +152,9 @@ def run(
             failures.append(failure)
             state[ABORT] = 1
 
-    threads = [threading.Thread(target=work, args=(m,), name=f"fastmlp-{m}", daemon=True) for m in range(members)]
+    threads = [
+        threading.Thread(target=work, args=(m,), name=f"fastmlp-{m}", daemon=True) for m in range(members)
+    ]
     started: list[threading.Thread] = []
     try:
         for thread in threads:
