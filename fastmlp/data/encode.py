@@ -76,10 +76,11 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
     return np.ascontiguousarray(array)
 
 
-def encode(X: ArrayLike | Encoded, *, center: bool = False) -> Encoded:
+def encode(X: ArrayLike | Encoded, *, center: bool = False, once: bool = False) -> Encoded:
     """X (N, D) in the form the kernels read; an Encoded is returned as it is.
 
     ``center`` says that the mean will be subtracted, which makes zeros count: rows stay dense.
+    ``once`` says that one pass will be made: looking for the zeros would cost more than it saves.
     Raises DataError.
     """
     if isinstance(X, Encoded):
@@ -92,12 +93,13 @@ def encode(X: ArrayLike | Encoded, *, center: bool = False) -> Encoded:
     rows = max(1, _CHUNK // D)
     nonzeros = np.zeros(N, np.int64)
     counts = np.zeros(D, np.int64)
-    if not center:
+    dense = center or once
+    if not dense:
         for start in range(0, N, rows):
             present = X[start : start + rows] != 0
             nonzeros[start : start + rows] = np.count_nonzero(present, axis=1)
             counts += np.count_nonzero(present, axis=0)
-    if center or nonzeros.sum() >= SPARSE_BELOW * X.size:
+    if dense or nonzeros.sum() >= SPARSE_BELOW * X.size:
         starts = np.arange(N + 1, dtype=np.int64) * D
         return Encoded((N, D), False, starts, np.arange(D, dtype=index), X.reshape(-1), np.full(D, N))
     starts = np.concatenate([[0], np.cumsum(nonzeros)])

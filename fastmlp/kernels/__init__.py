@@ -36,6 +36,8 @@ Array = NDArray[Any]
 is_warm = jit.is_warm
 
 _ACTS = {"relu": maths.RELU, "sigmoid": maths.SIGMOID, "tanh": maths.TANH, "identity": maths.IDENTITY}
+_FEW = 64  # rows that are answered before a thread would have started
+
 _EMPTY = np.empty(0, np.float32)
 _NO_HITS = np.empty(0, np.bool_)
 _NO_CLASSES = np.empty(0, np.int64)
@@ -51,7 +53,7 @@ def forward(
     threads: int = 1,
 ) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
-    X = encode(X, center=mean is not None)
+    X = encode(X, center=mean is not None, once=True)
     work = net.build(parameters, len(X), threads, X.longest)
     _infer(work, X, act, scale, mean, threads, keep=True)
     return net.outputs(work, len(X))
@@ -67,7 +69,7 @@ def predict_proba(
     threads: int = 1,
 ) -> Array:
     """Probabilities (N, K) of the classes for X (N, D)."""
-    X = encode(X, center=mean is not None)
+    X = encode(X, center=mean is not None, once=True)
     work = net.build(parameters, threads, threads, X.longest)
     p = np.empty((len(X), parameters.shapes[-1][1]), np.float32)
     _infer(work, X, act, scale, mean, threads, p=p.reshape(-1))
@@ -86,7 +88,7 @@ def evaluate(
     threads: int = 1,
 ) -> Evaluation:
     """Mean loss and accuracy on X (N, D) with classes y (N,)."""
-    X = encode(X, center=mean is not None)
+    X = encode(X, center=mean is not None, once=True)
     work = net.build(parameters, threads, threads, X.longest)
     losses, hits = np.empty(len(X), np.float32), np.empty(len(X), np.bool_)
     _infer(work, X, act, scale, mean, threads, losses=losses, hits=hits, y=y, loss=loss)
@@ -103,7 +105,7 @@ def dead_units(
     threads: int = 1,
 ) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
-    X = encode(X, center=mean is not None)
+    X = encode(X, center=mean is not None, once=True)
     work = net.build(parameters, threads, threads, X.longest)
     rows = net.rows_of(X, scale, mean)
     widths = [fan_out for _, fan_out in parameters.shapes[:-1]]
@@ -130,7 +132,7 @@ def loss_and_gradients(
     threads: int = 1,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
-    X = encode(X, center=mean is not None)
+    X = encode(X, center=mean is not None, once=True)
     work = net.build(parameters, len(X), threads, X.longest)
     gradients = net.aligned_zeros(len(work.theta))
     totals, _ = _epoch(
@@ -246,10 +248,13 @@ def _infer(
     y = np.ascontiguousarray(y, np.int64)
     bounds = clip_bounds(loss)
     low, high = (np.float32(bound) for bound in bounds or (0, 1))
-    team.run(
-        lambda state, m: loops.infer(
-            state, m, threads, p, losses, hits, work, rows, y, _ACTS[act], bounds is not None, low, high, keep
-        ),
-        threads,
-        available_cores(),
-    )
+
+    def member(state: NDArray[np.int64], m: int, members: int = threads) -> None:
+        loops.infer(
+            state, m, members, p, losses, hits, work, rows, y, _ACTS[act], bounds is not None, low, high, keep
+        )
+
+    if len(X) <= _FEW:
+        member(team.new_state(1), 0, 1)
+    else:
+        team.run(member, threads, available_cores())

@@ -25,7 +25,7 @@ import numpy as np
 
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.maths import activate, exp, multiply_by_derivative
-from fastmlp.kernels.net import A, A_STRIDE, FAN_IN, FAN_OUT, STRIDE, TILE, W
+from fastmlp.kernels.net import A_STRIDE, FAN_IN, FAN_OUT, STRIDE, TILE, A, W
 from fastmlp.kernels.simd import (
     LANES,
     borrow,
@@ -109,15 +109,15 @@ def dots_into(out, at, x, x_at, matrix, start, stride, rows):
 
 @device
 def decode(coefficients, offsets, first, starts, columns, values, sparse, mean, factor, i, stride):
-    """Row i of X as coefficients and offsets of the first layer's rows; returns their number."""
-    start = starts[i]
-    n = starts[i + 1] - start
+    """Row i of X as coefficients and offsets of the first layer's rows, less zeros; returns their number."""
+    start, n = starts[i], 0
     base = start if sparse else 0
-    for t in range(n):
+    for t in range(starts[i + 1] - start):
         p = np.int64(columns[_u(base + t)])
-        x = (np.float32(values[_u(start + t)]) - mean[_u(p)]) * factor
-        coefficients[_u(first + t)] = x
-        offsets[_u(first + t)] = p * stride
+        value = np.float32(values[_u(start + t)])
+        coefficients[_u(first + n)] = (value - mean[_u(p)]) * factor
+        offsets[_u(first + n)] = p * stride
+        n += value != mean[_u(p)]  # no branch: the next pair overwrites a zero
     return n
 
 
@@ -232,19 +232,21 @@ def finite(theta, at, width):
 
 
 @device
-def note_columns(table, at, masks, masks_at, starts, columns, values, sparse, i, s, S):
+def note_columns(table, at, masks, masks_at, starts, columns, values, sparse, mean, i, s, S):
     """File row i of X, a member's sample s < S of this batch, under each of its columns.
 
-    The value goes to table[at + column S + s], and bit s of masks[masks_at + column ...] is set:
-    a member writes in its own part of both, for two that shared a cache line would wait for it.
+    The value goes to table[at + column S + s], and where the input is not 0, bit s of
+    masks[masks_at + column ...] is set. A member writes in its own part of both: two that share a
+    cache line wait for it.
     """
     start = starts[i]
     base = start if sparse else 0
-    flag = _u(1) << _u(s % 64)
+    bit = _u(s % 64)
     for t in range(starts[i + 1] - start):
         p = np.int64(columns[_u(base + t)])
-        table[_u(at + p * S + s)] = values[_u(start + t)]
-        masks[_u(masks_at + p)] |= flag
+        value = values[_u(start + t)]
+        table[_u(at + p * S + s)] = value
+        masks[_u(masks_at + p)] |= _u(np.float32(value) != mean[_u(p)]) << bit
 
 
 @device
@@ -333,7 +335,7 @@ def epoch(
     )
     target, table, masks = borrow(target), borrow(table), borrow(masks)
     sparse, factor, first = rows.sparse, rows.factor, member * net.room
-    D, K = layers[0, FAN_IN], layers[-1, FAN_OUT]
+    D, width, K = layers[0, FAN_IN], layers[0, STRIDE], layers[-1, FAN_OUT]
     for begin in range(0, len(order), B):
         n = min(B, len(order) - begin)
         share = _ONE / np.float32(n)
@@ -344,11 +346,11 @@ def epoch(
             if begin + b + 2 < len(order):
                 fetch_ahead(starts, columns, values, sparse, order[begin + b + 2])
             inputs = decode(
-                coefficients, offsets, first, starts, columns, values, sparse, mean, factor, i, layers[0, STRIDE]
-            )  # fmt: skip
+                coefficients, offsets, first, starts, columns, values, sparse, mean, factor, i, width
+            )
             note_columns(
                 table, member * D * S, masks, (member * words + (b - lo) // 64) * D,
-                starts, columns, values, sparse, i, b - lo, S,
+                starts, columns, values, sparse, mean, i, b - lo, S,
             )  # fmt: skip
             forward(acts, layers, theta, coefficients, offsets, b, first, inputs, act)
             at = layers[-1, A] + b * layers[-1, A_STRIDE]

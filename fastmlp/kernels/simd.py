@@ -243,7 +243,7 @@ def prefetch(typingctx, array, index):
 
 @intrinsic
 def borrow(typingctx, array):
-    """The same array without its reference counter, which threads would wait for; the caller keeps it alive."""
+    """The same array without its reference counter, for which threads wait; the caller keeps it alive."""
     if not isinstance(array, types.Array):
         return None
 

@@ -127,6 +127,13 @@ def barrier(state, members):
     return atomic_load(state, ABORT) == 0
 
 
+def new_state(spins: int) -> NDArray[np.int64]:
+    """A team's state: nobody has arrived, nothing is done."""
+    state = np.zeros(_WORDS, np.int64)
+    state[SPINS] = spins
+    return state
+
+
 def run(
     member: Callable[[NDArray[np.int64], int], None],
     members: int,
@@ -139,8 +146,7 @@ def run(
     member, in ``progress`` or in the waiting thread (Ctrl-C) stops the others at their next
     barrier and is raised here. Returns how many members ran to their end.
     """
-    state = np.zeros(_WORDS, np.int64)
-    state[SPINS] = _SPINS if members <= cores else 0
+    state = new_state(_SPINS if members <= cores else 0)
     failures: list[BaseException] = []
     ran: list[int] = []
 
