@@ -1,0 +1,91 @@
+"""From the parts of a source to a Dataset: class indices, one type of value, a test part.
+
+Where a source has no test part, a seeded sixth of its training part is held out. No file is read here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data.dataset import Dataset
+from fastmlp.data.parts import Features, Part, Parts, features, image_shape, labels
+from fastmlp.errors import DataError
+from fastmlp.randomness import permutation
+
+HELD_OUT = 6  # one row in six
+
+
+def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str | None = None) -> Dataset:
+    """The Dataset of ``parts``. test_source: where the test part came from, if not from ``source``.
+
+    DataError where the parts do not fit each other or training: see ``features``, ``labels``, ``held_out``.
+    """
+    if parts.train is None:
+        raise DataError(f"{source} must hold a training part", "a test part alone", "give it as test data")
+    X, y = _checked(parts.train)
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise DataError(
+            f"{parts.train.where} must hold at least two classes",
+            f"the label {classes[0]} alone",
+            "use data with several classes, or name the right label column",
+        )
+    if parts.test is None:
+        held = held_out(y, seed, parts.train.where)
+        X_test, y_test = X[held], y[held]
+        X, y = np.delete(X, held, axis=0), np.delete(y, held)
+        how = f"a sixth held out for testing ({len(held):,} rows, seed {seed})"
+    else:
+        X_test, y_test = _checked(parts.test)
+        how = f"test part from {test_source}" if test_source else "with its own test part"
+        if X.shape[1] != X_test.shape[1]:
+            raise DataError(
+                f"{parts.test.where} must have as many features as the training part, {X.shape[1]}",
+                X_test.shape[1],
+                "use files that belong together, and name the label column where there is one",
+            )
+    if X.dtype != X_test.dtype:
+        X, X_test = X.astype(np.float32), X_test.astype(np.float32)
+    return Dataset(
+        name=name,
+        source=f"{source}, {how}",
+        X=X,
+        y=np.searchsorted(classes, y),
+        X_test=X_test,
+        y_test=_test_indices(classes, y_test, parts.test),
+        classes=tuple(classes.tolist()),
+        image_shape=image_shape(parts.train.X, X),
+    )
+
+
+def held_out(y: NDArray[np.int64], seed: int, where: str) -> NDArray[np.int64]:
+    """The rows of the test part, ascending: a sixth, at least one, and never the last row of a class."""
+    order = permutation(len(y), seed, "holdout")
+    _, last = np.unique(y[order][::-1], return_index=True)
+    free = np.delete(order, len(y) - 1 - last)
+    if len(free) == 0:
+        raise DataError(
+            f"{where} must hold a class with two rows, so that one can be held out for testing",
+            f"{len(y)} rows, each of its own class",
+            "give test data, or name the right label column",
+        )
+    return np.sort(free[: max(1, len(y) // HELD_OUT)])
+
+
+def _checked(part: Part) -> tuple[Features, NDArray[np.int64]]:
+    X = features(part.X, part.where)
+    return X, labels(part.y, len(X), part.where)
+
+
+def _test_indices(classes: NDArray[np.int64], y: NDArray[np.int64], part: Part | None) -> NDArray[np.int64]:
+    indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    strange = classes[indices] != y
+    if part is not None and strange.any():
+        at = int(strange.argmax())
+        raise DataError(
+            f"{part.where} must hold no label that the training part lacks",
+            f"the label {y[at]} in row {at + 1}",
+            "use files that belong together, and name the label column where there is one",
+        )
+    return indices

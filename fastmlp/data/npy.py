@@ -1,0 +1,109 @@
+"""NumPy's .npy and .npz out of untrusted files, without np.load.
+
+np.load believes the header: a product of extents that wraps, an array of terabytes, a pickle. Here the
+header is matched by patterns, never evaluated; only plain numbers are read; sizes are checked before
+anything is allocated; a zip member can give no more than its header promises.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data.files import DEFLATE_RATIO, Stream, opened, read_array, translated
+from fastmlp.errors import DataError
+
+MAGIC = b"\x93NUMPY"
+MAX_HEADER = 10_000  # as in NumPy
+MAX_AXES = 4
+NUMBER_TYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
+DESCR = re.compile(r"""["']descr["']\s*:\s*["']([<>|=]?)(\w{2})["']""")
+FORTRAN = re.compile(r"""["']fortran_order["']\s*:\s*(True|False)""")
+SHAPE = re.compile(r"""["']shape["']\s*:\s*\(([\d\sL,]{0,100})\)""")
+ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, OverflowError, IndexError, struct.error)
+
+
+def read(path: Path) -> NDArray[Any]:
+    """The array in one .npy file."""
+    with opened(path) as (stream, most):
+        return _read_stream(stream, most, path)
+
+
+class Archive:
+    """The arrays of an open .npz, by name."""
+
+    def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
+        self._path, self._file = path, file
+        self._most = path.stat().st_size * DEFLATE_RATIO
+        self.names = [n.removesuffix(".npy") for n in file.namelist() if n.endswith(".npy")]
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One array. DataError for anything but a plain array of numbers."""
+        where = f"{name} in {self._path}"
+        info = self._file.getinfo(f"{name}.npy")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
+            raise DataError(
+                f"{where} must be stored or deflated, and not encrypted",
+                f"zip method {info.compress_type}",
+                "write it with numpy.savez_compressed",
+            )
+        with self._file.open(info) as stream:
+            return _read_stream(cast(Stream, stream), min(self._most, info.file_size), where)
+
+
+@contextmanager
+def archive(path: Path) -> Iterator[Archive]:
+    """An .npz file, open for reading."""
+    with translated(path):
+        try:
+            with opened(path), zipfile.ZipFile(path) as file:
+                yield Archive(path, file)
+        except DataError:
+            raise
+        except (*ZIP_ERRORS, ValueError, KeyError, zlib.error) as error:
+            raise DataError(
+                f"{path} must be a whole .npz file", str(error) or "another file", "get the file again"
+            ) from None
+
+
+def _read_stream(stream: Stream, most: int, where: object) -> NDArray[Any]:
+    begin = stream.read(8)
+    if len(begin) < 8 or begin[:6] != MAGIC:
+        raise DataError(
+            f"{where} must be a NumPy array", f"the bytes {begin.hex(' ')}", "write it with numpy.save"
+        )
+    wide = begin[6] != 1
+    prefix = stream.read(4 if wide else 2)
+    length = int.from_bytes(prefix, "little")
+    if begin[6] not in (1, 2, 3) or length > MAX_HEADER:
+        raise DataError(
+            f"{where} must have a header of version 1 to 3 and at most {MAX_HEADER:,} bytes",
+            f"version {begin[6]}, {length:,} bytes",
+            "write it with numpy.save",
+        )
+    dtype, shape, fortran = _parse(stream.read(length).decode("latin-1"), where)
+    array = read_array(stream, dtype, shape[::-1] if fortran else shape, most, where)
+    return array.T if fortran else array
+
+
+def _parse(header: str, where: object) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    descr, fortran, shape = (pattern.findall(header) for pattern in (DESCR, FORTRAN, SHAPE))
+    if len(descr) != 1 or len(fortran) != 1 or len(shape) != 1 or descr[0][1] not in NUMBER_TYPES:
+        raise DataError(
+            f"{where} must be a plain array of integers, floats or booleans",
+            f"the header {header.strip()[:120]!r}",
+            "convert it; pickled objects are never read",
+        )
+    extents = tuple(int(n) for n in re.findall(r"\d+", shape[0]))
+    if not 1 <= len(extents) <= MAX_AXES:
+        raise DataError(f"{where} must have one to {MAX_AXES} axes", f"{len(extents)}", "reshape the array")
+    return np.dtype("".join(descr[0])), extents, fortran[0] == "True"

@@ -1,0 +1,239 @@
+"""``load``: from what a user names (auto, mnist, synthetic, a path) to a Dataset; ``status``: what is there.
+
+A path that is named, by argument or in FASTMLP_DATA, is read or is an error; only ``auto`` falls back, and
+says so. Nothing prints: ``notify`` gets one-line messages, ``progress`` a download's bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from fastmlp.data import csvfile, idx, npy, tables
+from fastmlp.data.assemble import assemble
+from fastmlp.data.dataset import Dataset
+from fastmlp.data.parts import Features, Part, Parts, features, image_shape
+from fastmlp.errors import ConfigError, DataError
+
+ENVIRONMENT = "FASTMLP_DATA"
+AUTO_PATIENCE = 5.0  # seconds of waiting that auto grants the network
+MNIST_PATIENCE = 60.0
+
+PathLike = str | os.PathLike[str]
+Notify = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A source that was read: Dataset's ``name``, the first half of its ``source``, and the parts."""
+
+    name: str
+    source: str
+    parts: Parts
+
+
+class Status(TypedDict):
+    """What a program can say about the data that are there.
+
+    auto: what ``auto`` would use: the path in FASTMLP_DATA, the cache, or a download (else synthetic).
+    environment: the value of FASTMLP_DATA, None where it is not set.
+    files: each of MNIST's four files in the cache: complete (by its sha256), damaged or missing.
+    """
+
+    auto: Literal["environment", "cache", "download"]
+    environment: str | None
+    cache: str
+    files: dict[str, Literal["complete", "damaged", "missing"]]
+    complete: bool
+
+
+def load(
+    data: PathLike = "auto",
+    *,
+    test_data: PathLike | None = None,
+    label: str | int | None = None,
+    seed: int = 0,
+    notify: Notify | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """A training and a test part.
+
+    data:
+        ``auto``: the path in FASTMLP_DATA if set, else MNIST from the cache, else a download that is given
+        5 s of waiting, else synthetic digits. ``mnist``: a FASTMLP_DATA that is MNIST, the cache, a download.
+        ``synthetic``: digits drawn by program. Anything else is a path: a folder with IDX files, a .npz,
+        a .npy with its labels beside it, a .csv or .csv.gz, or an IDX images file with its labels beside it.
+    test_data: a path, read in the same ways; its test part where it has one, else its training part.
+        Without it: the test part of ``data``, else a seeded sixth of the training part.
+    label: CSV's label column, a name or an index from 0; default: the column ``label``, else the first.
+    seed: of the held-out sixth and of the synthetic digits.
+
+    DataError where something named is missing, damaged or not fit for training; ConfigError for a label
+    without a CSV file.
+    """
+    environment = os.environ.get(ENVIRONMENT) or None
+    named = environment if data == "auto" else None if data in ("mnist", "synthetic") else data
+    _check_label(label, named, test_data)
+    say = notify or _silent
+    if named is not None:
+        found = _named(named, label, data == "auto")
+    elif data == "synthetic":
+        found = _synthetic(seed)
+    elif data == "mnist":
+        found = _environment_mnist(environment) or _mnist(MNIST_PATIENCE, say, progress)
+    else:
+        found = _auto(seed, say, progress)
+    if test_data is None:
+        return assemble(found.name, found.source, found.parts, seed)
+    other = read_parts(test_data, label)
+    parts = Parts(found.parts.train, other.test or other.train)
+    return assemble(found.name, found.source, parts, seed, str(test_data))
+
+
+def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
+    """What a path holds, by its kind: a folder, or a file by the end of its name."""
+    path = _path(path)
+    if path.is_dir():
+        return idx.read_folder(path)
+    match _kind(path):
+        case "npz":
+            return tables.read_npz(path)
+        case "npy":
+            return Parts(tables.read_npy(path))
+        case "csv":
+            return Parts(csvfile.read(path, label))
+        case _:
+            return Parts(idx.read_pair(path))
+
+
+def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Features, tuple[int, int] | None]:
+    """X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
+
+    Of a folder or .npz with two parts, the test part. Of a CSV, all columns but the label's.
+    """
+    path = _path(path)
+    if path.is_dir():
+        parts = idx.read_folder(path)
+        part = parts.test or parts.train
+        assert part is not None
+        X = part.X
+    else:
+        match _kind(path):
+            case "npz":
+                X = tables.read_npz_images(path)
+            case "npy":
+                X = npy.read(path)
+            case "csv":
+                X = csvfile.read_images(path, label)
+            case _:
+                X = idx.read(path)
+    rows = features(X, str(path))
+    return rows, image_shape(X, rows)
+
+
+def status() -> Status:
+    """What ``auto`` would use, and what is in the cache. Reads the cached files, not the network."""
+    from fastmlp.data import mnist
+
+    folder = mnist.cache_folder()
+    files = mnist.file_states(folder)
+    complete = all(state == "complete" for state in files.values())
+    environment = os.environ.get(ENVIRONMENT) or None
+    return Status(
+        auto="environment" if environment else "cache" if complete else "download",
+        environment=environment,
+        cache=str(folder),
+        files=files,
+        complete=complete,
+    )
+
+
+def _named(path: PathLike, label: str | int | None, by_environment: bool) -> _Found:
+    try:
+        parts = read_parts(path, label)
+    except DataError as error:
+        if not by_environment:
+            raise
+        must = f"{ENVIRONMENT} must name data that can be read, or be unset: {error.must}"
+        raise DataError(must, error.got, error.do) from None
+    return _Found(_path(path).resolve().name, str(path), parts)
+
+
+def _synthetic(seed: int) -> _Found:
+    from fastmlp.data import synthetic
+
+    drawn = synthetic.draw(seed)
+    shape = drawn.image_shape or (-1,)
+    train = Part(drawn.X.reshape(-1, *shape), drawn.y, "synthetic")
+    test = Part(drawn.X_test.reshape(-1, *shape), drawn.y_test, "synthetic")
+    return _Found("synthetic", f"synthetic digits, drawn by program with seed {seed}", Parts(train, test))
+
+
+def _environment_mnist(path: str | None) -> _Found | None:
+    """What FASTMLP_DATA names, if it is MNIST."""
+    from fastmlp.data import mnist
+
+    try:
+        if path is None or not (_path(path).is_dir() or _kind(_path(path)) == "npz"):
+            return None
+        parts = read_parts(path)
+    except DataError:
+        return None
+    return _Found("mnist", f"MNIST from {path}", parts) if mnist.is_mnist(parts) else None
+
+
+def _mnist(patience: float, say: Notify, progress: Progress | None) -> _Found:
+    """From the cache, else from a mirror."""
+    from fastmlp.data import mnist
+
+    folder = mnist.cache_folder()
+    parts = mnist.read_complete(folder)
+    if parts is None:
+        say(f"fetching MNIST (11 MB) into {folder}")
+        mnist.fetch_mnist(patience=patience, progress=progress)
+        parts = mnist.read_complete(folder)
+    if parts is None:
+        raise DataError(
+            f"{folder} must keep what was downloaded", "files that changed meanwhile", "try again"
+        )
+    return _Found("mnist", f"MNIST from {folder}", parts)
+
+
+def _auto(seed: int, say: Notify, progress: Progress | None) -> _Found:
+    try:
+        return _mnist(AUTO_PATIENCE, say, progress)
+    except DataError as error:
+        reason = " ".join(str(error.got).split())
+        say(f"no MNIST to be had ({reason}); using synthetic digits, drawn by program, instead")
+        return _synthetic(seed)
+
+
+def _path(path: PathLike) -> Path:
+    try:
+        if str(path):
+            return Path(path).expanduser()
+    except RuntimeError:
+        pass
+    raise DataError("data must be a path that can be looked up", repr(str(path)), "name a file or a folder")
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith((".csv", ".csv.gz")):
+        return "csv"
+    return path.suffix.lower().removeprefix(".")
+
+
+def _check_label(label: str | int | None, *paths: PathLike | None) -> None:
+    if label is not None and not any(path is not None and _kind(Path(path)) == "csv" for path in paths):
+        raise ConfigError(
+            "label must go with a CSV file", repr(label), "leave it out: other formats keep labels apart"
+        )
+
+
+def _silent(line: str) -> None:
+    """Where nobody listens."""
