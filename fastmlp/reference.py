@@ -50,6 +50,7 @@ def forward(
     return net.outputs
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def predict_proba(
     parameters: Parameters,
     X: ArrayLike,
@@ -69,6 +70,7 @@ def predict_proba(
     return p
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def evaluate(
     parameters: Parameters,
     X: ArrayLike,
@@ -92,6 +94,7 @@ def evaluate(
     return Evaluation(total / len(X), correct / len(X))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def dead_units(
     parameters: Parameters,
     X: ArrayLike,
@@ -152,7 +155,7 @@ def train_epoch(
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
     be short; its gradient is its own mean. ``progress`` is told the samples done so far, now and
-    then. Raises DivergedError, with the parameters as they were before the epoch.
+    then and at the end. Raises DivergedError, with the parameters as they were before the epoch.
     """
     X = encode(X)
     batch_size = min(batch_size, len(order))
@@ -171,7 +174,7 @@ def train_epoch(
                 error.batch = batch + 1
                 raise error
             total, correct, live = total + batch_loss, correct + hits, live + unclipped
-            if progress is not None and batch % 10 == 0:
+            if progress is not None and (batch % 10 == 0 or rows.stop == len(order)):
                 progress(rows.stop)
     for array, new in zip(parameters, trained, strict=True):
         array[...] = new

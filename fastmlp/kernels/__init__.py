@@ -160,7 +160,7 @@ def train_epoch(
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
     be short; its gradient is its own mean. ``progress`` is told the samples done so far, now and
-    then. Raises DivergedError, with the parameters as they were before the epoch.
+    then and at the end. Raises DivergedError, with the parameters as they were before the epoch.
     """
     X = encode(X, center=mean is not None)
     batch_size = min(batch_size, len(order))

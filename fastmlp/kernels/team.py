@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ ARRIVED, GENERATION, ABORT, SPINS, DONE = (8 * i for i in range(5))
 _WORDS = 40
 
 _POLL = 0.05  # seconds between two looks at the team's progress
+_PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
 _SPINS = 2000  # looks at a barrier before the processor is yielded: about 30 us
 
 
@@ -142,7 +144,7 @@ def run(
 ) -> int:
     """Call ``member(state, m)`` for each m < members, each in a thread of its own; wait for all.
 
-    ``progress`` is called with the word DONE of the state every now and then. An exception in a
+    ``progress`` is called with the word DONE of the state now and then, and at the end. An exception in a
     member, in ``progress`` or in the waiting thread (Ctrl-C) stops the others at their next
     barrier and is raised here. Returns how many members ran to their end.
     """
@@ -173,8 +175,11 @@ def run(
                     progress(int(state[DONE]))
     finally:
         state[ABORT] = 1
-        for thread in started:
-            thread.join()
+        deadline = time.monotonic() + _PATIENCE
+        for thread in started:  # one that is compiling cannot be stopped: it ends later, and harms nothing
+            thread.join(max(0.0, deadline - time.monotonic()))
     if failures:
         raise failures[0]
+    if progress is not None:
+        progress(int(state[DONE]))
     return len(ran)
