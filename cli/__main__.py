@@ -1,0 +1,5 @@
+"""``python -m fastmlp_cli``."""
+
+from .app import main
+
+main()

@@ -1,0 +1,74 @@
+"""The ``fastmlp`` command: its sub-commands, ``--version``, and the way in.
+
+Loaded for ``--help`` and for completion: commands import the library when they run, not before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from typing import Annotated, NoReturn
+
+import typer
+
+import fastmlp
+
+from . import data, evaluate, info, predict, train
+from .failures import Boundary
+
+app = typer.Typer(
+    name="fastmlp",
+    cls=Boundary,
+    help="Train small multilayer perceptrons on a CPU, fast, and see why one does not train.",
+    epilog="Exit codes: 0 fine, 1 cannot go on, 2 wrong usage, 3 diverged, 4 data missing or bad, "
+    "5 --min-accuracy not reached, 130 interrupted.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("data")(data.data)
+app.command("info")(info.info)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fastmlp {fastmlp.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """What the installed script calls."""
+    warnings.showwarning = _show_warning
+    try:
+        app(prog_name="fastmlp")
+    except SystemExit as end:
+        if any(thread.name.startswith("fastmlp-") for thread in threading.enumerate()):
+            _end_at_once(end.code)
+        raise
+
+
+def _end_at_once(code: object) -> NoReturn:
+    """End while a thread still compiles: LLVM may crash in a process that takes itself down in order."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    from .render import Screen
+
+    Screen().notice(f"Warning: {message}")

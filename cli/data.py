@@ -1,0 +1,110 @@
+"""``fastmlp data``: what data are there, fetching MNIST, digits in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastmlp.config import whole_number
+from fastmlp.errors import ConfigError, DataError
+
+from .options import Json, Label, completes
+
+if TYPE_CHECKING:
+    from fastmlp.data import Dataset, Status
+
+MOST_SHOWN = 10_000
+
+
+def data(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="auto, mnist, synthetic or a path: read it and say what it holds.",
+            show_default=False,
+            autocompletion=completes("auto", "mnist", "synthetic"),
+        ),
+    ] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download what is missing of MNIST.")] = False,
+    show: Annotated[int | None, typer.Option(metavar="N", help="Draw the first N training images.")] = None,
+    label: Label = None,
+    json: Json = False,
+) -> None:
+    """Show what data there are, fetch MNIST, look at digits.
+
+    Without SOURCE: which data `auto` means here, and what is in the cache.
+    """
+    if show is not None:
+        whole_number("show", show, 1, MOST_SHOWN)
+    if fetch and source not in (None, "auto", "mnist"):
+        raise ConfigError(
+            "fetch must go with mnist, the one that can be fetched", repr(source), "leave it out"
+        )
+
+    from fastmlp.data import fetch_mnist, load, status
+    from fastmlp.runs import strict_json
+
+    from .render import Screen, describe_dataset, draw_images, plain_console
+
+    screen, out = Screen(), plain_console()
+    with screen.downloads() as on_bytes:
+        if fetch:
+            screen.say("mnist", f"is in {fetch_mnist(progress=on_bytes)}")
+        dataset = None
+        if source is not None or show is not None:
+            dataset = load(source or "auto", label=label, notify=screen.notice, progress=on_bytes)
+    if json:
+        typer.echo(strict_json(status() | ({"dataset": _facts(dataset)} if dataset else {})))
+    elif dataset is not None:
+        typer.echo(f"{dataset.source}\n{describe_dataset(dataset)}")
+        if source is not None:
+            typer.echo(_table(_facts(dataset)))
+    elif not fetch:
+        typer.echo(_describe(status()))
+    if show is not None and dataset is not None and not json:
+        if dataset.image_shape is None:
+            raise DataError("data to show must be pictures", f"rows of {dataset.X.shape[1]} numbers")
+        typer.echo()
+        for line in draw_images(out, dataset, show):
+            out.print(line)
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    import numpy as np
+
+    K = len(dataset.classes)
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "samples": {"train": len(dataset.y), "test": len(dataset.y_test)},
+        "inputs": dataset.X.shape[1],
+        "image_shape": dataset.image_shape,
+        "dtype": str(dataset.X.dtype),
+        "range": [float(dataset.X.min()), float(dataset.X.max())],
+        "non_zero": np.count_nonzero(dataset.X) / dataset.X.size,
+        "classes": list(dataset.classes),
+        "train_counts": np.bincount(dataset.y, minlength=K).tolist(),
+        "test_counts": np.bincount(dataset.y_test, minlength=K).tolist(),
+    }
+
+
+def _table(facts: dict[str, Any]) -> str:
+    """How many images each class has."""
+    rows = zip(facts["classes"], facts["train_counts"], facts["test_counts"], strict=True)
+    lines = [f"values {facts['range'][0]:g} .. {facts['range'][1]:g}", "class   train    test"]
+    return "\n".join(lines + [f"{name:>5}{train:>8,}{test:>8,}" for name, train, test in rows])
+
+
+def _describe(there: Status) -> str:
+    means = {
+        "environment": f"the data in {there['environment']} (FASTMLP_DATA)",
+        "cache": "MNIST, from the cache",
+        "download": "MNIST, downloaded when first used; synthetic digits if that fails",
+    }
+    lines = [f"auto    {means[there['auto']]}", f"cache   {there['cache']}"]
+    lines += [f"        {state:<8}  {name}" for name, state in there["files"].items()]
+    if not there["complete"]:
+        lines.append("fastmlp data --fetch completes it")
+    return "\n".join(lines)

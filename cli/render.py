@@ -1,0 +1,241 @@
+"""What people see on stderr: lines, bars, a table of epochs, digits. Loads rich: import it when it is needed.
+
+Bars are drawn on a terminal only; rich honours NO_COLOR. Data for programs go to stdout by ``typer.echo``.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from fastmlp.config import Architecture
+    from fastmlp.data import Dataset
+    from fastmlp.engine import EpochResult
+
+SHADES = " ░▒▓█"
+SHADES_ASCII = " .:*#"
+
+
+class Screen:
+    """stderr. With ``quiet`` it shows errors and notices only."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = plain_console(stderr=True)
+        self.quiet = quiet
+        self.live = not quiet and sys.stderr.isatty() and not self.console.is_dumb_terminal
+
+    def say(self, label: str, text: str = "") -> None:
+        """A line about the run: a dim label, then text."""
+        if not self.quiet:
+            self.console.print(Text.assemble((f"{label:<5} ", "dim"), text))
+
+    def notice(self, text: str) -> None:
+        """A line that is shown whatever was asked for."""
+        self.console.print(Text(text, "yellow"))
+
+    def error(self, text: str) -> None:
+        """A line about what went wrong."""
+        self.console.print(Text.assemble(("Error:", "bold red"), " ", text))
+
+    def say_if_compiling(self, backend: str) -> None:
+        """A line before the wait, where nothing compiled is kept yet."""
+        if backend == "numba":
+            from fastmlp import kernels
+
+            if not kernels.is_warm():
+                self.say("wait", "compiling the kernels (first run, about ten seconds) ...")
+
+    @contextmanager
+    def downloads(self) -> Iterator[Callable[[str, int, int], None] | None]:
+        """A function that shows how far downloads are; None where no bar may be drawn."""
+        if not self.live:
+            yield None
+            return
+        bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(complete_style="cyan", finished_style="cyan"),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        tasks: dict[str, Any] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                bars.start()
+                tasks[name] = bars.add_task(name)
+            bars.update(tasks[name], completed=done, total=total or None)
+
+        try:
+            yield show
+        finally:
+            bars.stop()
+
+    @contextmanager
+    def training(
+        self, architecture: Architecture, samples: int, epochs: int
+    ) -> Iterator[tuple[Callable[[EpochResult, Any], None], Callable[[int, int], None] | None]]:
+        """Callbacks for ``fit``: one for each finished epoch, one for the progress in between."""
+        table = _EpochTable(architecture, epochs)
+        if not self.live:
+
+            def print_line(result: EpochResult, _: Any) -> None:
+                if not self.quiet:
+                    for line in table.lines(result):
+                        self.console.print(line)
+
+            yield print_line, None
+            return
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(complete_style="cyan", finished_style="cyan"),
+            TaskProgressColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("left", style="dim"),
+            console=self.console,
+            transient=True,
+        )
+        task = bar.add_task(f"epoch 1/{epochs}", total=samples * epochs)
+
+        def show_progress(epoch: int, done: int) -> None:
+            bar.update(task, completed=(epoch - 1) * samples + done, description=f"epoch {epoch}/{epochs}")
+
+        def show_line(result: EpochResult, _: Any) -> None:
+            show_progress(result.epoch, samples)
+            for line in table.lines(result):
+                bar.console.print(line)
+
+        with bar:
+            yield show_line, show_progress
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: no markup, no guessed colours, no wrapping."""
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def describe_dataset(dataset: Dataset) -> str:
+    """Its sizes, in a line."""
+    import numpy as np
+
+    N, D = dataset.X.shape
+    kind = (
+        f"images of {dataset.image_shape[0]} x {dataset.image_shape[1]}"
+        if dataset.image_shape
+        else f"rows of {D}"
+    )
+    share = np.count_nonzero(dataset.X) / dataset.X.size
+    return (
+        f"{N:,} + {len(dataset.X_test):,} {kind}, {len(dataset.classes)} classes, "
+        f"{dataset.X.dtype}, {share:.1%} non-zero"
+    )
+
+
+def scale_note(dataset: Dataset, scale: float) -> str | None:
+    """A line for inputs that the scale makes tiny, which trains slowly or not at all."""
+    low, high = float(dataset.X.min()), float(dataset.X.max())
+    largest = max(abs(low), abs(high))
+    if not 0 < largest < 0.05 * scale:
+        return None
+    return f"Note: inputs lie in {low:g} .. {high:g} and are divided by {scale:g}: --scale 1 may be meant."
+
+
+def draw_images(console: Console, dataset: Dataset, n: int) -> Iterator[Text]:
+    """The first n training images, side by side as the terminal is wide, two pixels to a character."""
+    import numpy as np
+
+    if dataset.image_shape is None:
+        return
+    images = dataset.X[:n].reshape(-1, *dataset.image_shape).astype(np.float64)
+    low, high = float(dataset.X.min()), float(dataset.X.max())
+    images = (images - low) / ((high - low) or 1.0)
+    step = math.ceil(images.shape[2] / console.width)
+    images = images[:, ::step, ::step]
+    images = np.pad(images, ((0, 0), (0, images.shape[1] % 2), (0, 0)))
+    across = max(1, (console.width + 2) // (images.shape[2] + 2))
+    for start in range(0, len(images), across):
+        row = images[start : start + across]
+        labels = [f"{dataset.classes[y]:<{images.shape[2]}}" for y in dataset.y[start : start + len(row)]]
+        yield Text("  ".join(labels).rstrip(), "bold")
+        for top, bottom in zip(row.swapaxes(0, 1)[::2], row.swapaxes(0, 1)[1::2], strict=True):
+            yield _pixels(console, top, bottom)
+        yield Text()
+
+
+def _pixels(console: Console, top: Any, bottom: Any) -> Text:
+    """Two rows of pixels (images, columns) in 0..1 as one line of characters."""
+    line = Text()
+    shades = SHADES if "utf" in console.encoding.lower() else SHADES_ASCII
+    for i, (uppers, lowers) in enumerate(zip(top, bottom, strict=True)):
+        line.append("  " if i else "")
+        for upper, lower in zip(uppers, lowers, strict=True):
+            if not _has_greys(console):
+                line.append(shades[round((upper + lower) / 2 * (len(shades) - 1))])
+            else:
+                line.append("▀", f"rgb{_grey(upper)} on rgb{_grey(lower)}")
+    if not _has_greys(console):
+        line.rstrip()
+    return line
+
+
+def _has_greys(console: Console) -> bool:
+    return console.color_system in ("256", "truecolor") and not console.no_color
+
+
+def _grey(value: float) -> str:
+    return f"({','.join([str(round(255 * value))] * 3)})"
+
+
+class _EpochTable:
+    """A heading, and a line for each epoch, in columns."""
+
+    def __init__(self, architecture: Architecture, epochs: int) -> None:
+        self.widths, self.epochs = architecture.hidden, epochs
+        self.place = 2 * len(str(epochs)) + 1
+        self.headed = False
+
+    def lines(self, result: EpochResult) -> Iterator[Text]:
+        if not self.headed:
+            self.headed = True
+            yield Text(
+                f"{'epoch':>{max(5, self.place)}}      loss   train    test   seconds   samples/s    live",
+                "dim",
+            )
+        dead = ", ".join(
+            f"{count}/{width}" for count, width in zip(result.dead_units, self.widths, strict=False) if count
+        )
+        loss = f"{result.train_loss:.4f}" if result.train_loss < 1000 else f"{result.train_loss:.4g}"
+        yield Text.assemble(
+            f"{f'{result.epoch}/{self.epochs}':>{max(5, self.place)}}",
+            f"{loss:>10}{result.train_accuracy:>8.4f}",
+            ("       -" if result.test_accuracy is None else f"{result.test_accuracy:>8.4f}", "bold"),
+            f"{result.seconds:>10.2f}{result.samples_per_second:>12,.0f}{result.live_share:>8.1%}",
+            (f"   {dead} units dead" if dead else "", "yellow"),
+        )
+
+
+class _Rate(ProgressColumn):
+    """Samples a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f} samples/s" if task.speed else "", "green")

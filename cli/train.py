@@ -1,0 +1,236 @@
+"""``fastmlp train``: options to a Training, data to a run folder, epochs to the screen."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastmlp.config import ACTIVATIONS, BACKENDS, INITS, Training, clip_bounds, one_of
+from fastmlp.cores import resolve
+from fastmlp.errors import ConfigError
+
+from .options import (
+    DATA,
+    OUTPUT,
+    Backend,
+    Json,
+    Label,
+    MinAccuracy,
+    TestData,
+    Threads,
+    checked,
+    checked_share,
+    completes,
+    demand,
+)
+
+if TYPE_CHECKING:
+    from fastmlp.data import Dataset
+    from fastmlp.runs import RunFolder
+
+    from .render import Screen
+
+_DEFAULT = Training()
+_NET, _TRAINING = "The net", "The training"
+
+
+def train(
+    act: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(ACTIVATIONS),
+            help="Activation of the hidden layers.",
+            autocompletion=completes(*ACTIVATIONS),
+            rich_help_panel=_NET,
+        ),
+    ] = _DEFAULT.act,
+    hidden: Annotated[
+        str,
+        typer.Option(
+            metavar="WIDTHS",
+            help="Hidden layers: 100, or 128,64 for two, or none.",
+            rich_help_panel=_NET,
+        ),
+    ] = ",".join(map(str, _DEFAULT.hidden)),
+    scale: Annotated[
+        float,
+        typer.Option(help="Divide the inputs by this: 255 for pixels, 1 for none.", rich_help_panel=_NET),
+    ] = _DEFAULT.scale,
+    center: Annotated[
+        bool,
+        typer.Option(
+            "--center",
+            help="Subtract each input's training mean before that.",
+            rich_help_panel=_NET,
+        ),
+    ] = _DEFAULT.center,
+    init: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"First weights: {', '.join(INITS)}.",
+            autocompletion=completes(*INITS),
+            rich_help_panel=_NET,
+        ),
+    ] = _DEFAULT.init,
+    lr: Annotated[float, typer.Option(help="Learning rate.", rich_help_panel=_TRAINING)] = _DEFAULT.lr,
+    batch_size: Annotated[
+        int, typer.Option(help="Images a step.", rich_help_panel=_TRAINING)
+    ] = _DEFAULT.batch_size,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
+    ] = _DEFAULT.epochs,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Of the first weights, the order, and data held out or drawn.", rich_help_panel=_TRAINING
+        ),
+    ] = _DEFAULT.seed,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Cross-entropy: logits (the default), keras2, or clip:LO,HI.",
+            show_default=False,
+            autocompletion=completes("logits", "keras2", "clip:"),
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    clip: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LO HI", help="Short for --loss clip:LO,HI.", rich_help_panel=_TRAINING),
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
+            autocompletion=completes("auto", "mnist", "synthetic"),
+            rich_help_panel=DATA,
+        ),
+    ] = "auto",
+    test_data: TestData = None,
+    label: Label = None,
+    threads: Threads = "auto",
+    backend: Backend = BACKENDS[0],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Run folder, new or empty. Default: a new one in runs/.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    min_accuracy: MinAccuracy = None,
+    json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show the result only.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Train a net and keep it in a run folder.
+
+    Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD.
+    """
+    started = time.perf_counter()
+    training, n_threads, *_ = checked(
+        lambda: Training(
+            hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
+            act=act, scale=scale, center=center, init=init, lr=lr, batch_size=batch_size, epochs=epochs,
+            seed=seed, loss=loss or _DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}",
+        ),
+        lambda: resolve(threads),
+        lambda: one_of("backend", backend, BACKENDS),
+        lambda: checked_share("min-accuracy", min_accuracy),
+        lambda: _check_alone(loss, clip),
+    )  # fmt: skip
+
+    from fastmlp.data import load
+    from fastmlp.runs import RunFolder, data_arguments, strict_json
+
+    from .render import Screen
+
+    screen = Screen(quiet=quiet)
+    with RunFolder.create(out, training) as run:
+        with screen.downloads() as on_bytes:
+            dataset = load(
+                data, test_data=test_data, label=label, seed=seed, notify=screen.notice, progress=on_bytes
+            )
+        arguments = data_arguments(data, test_data, label, dataset)
+        facts, failure = _train_into(run, dataset, arguments, training, backend, n_threads, screen)
+        report = {**run.report(failure), **facts, "seconds_total": time.perf_counter() - started}
+        run.finish(report)
+        screen.say("kept", f"in {run.path}")
+    if json:
+        typer.echo(strict_json(report))
+    if failure is not None:
+        raise failure
+    if not json:
+        typer.echo(f"Test accuracy: {report['test_accuracy']:.4f}")
+    demand(report["test_accuracy"], min_accuracy)
+
+
+def _train_into(
+    run: RunFolder,
+    dataset: Dataset,
+    arguments: dict[str, str | None],
+    training: Training,
+    backend: str,
+    threads: int,
+    screen: Screen,
+) -> tuple[dict[str, Any], BaseException | None]:
+    """Train into the folder and onto the screen; what to tell of it, and what ended it early."""
+    import numpy as np
+
+    from fastmlp import DivergedError, Model, __version__, environment, fit
+
+    from .render import describe_dataset, scale_note
+
+    architecture = training.architecture(dataset.X.shape[1], len(dataset.classes))
+    screen.say("data", dataset.source)
+    screen.say("", describe_dataset(dataset))
+    screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
+    screen.say("", f"{training}")
+    screen.say("with", backend if backend == "numpy" else f"{backend}, {threads} thread{'s' * (threads > 1)}")
+    if (note := scale_note(dataset, training.scale)) and not screen.quiet:
+        screen.notice(note)
+    facts = {
+        "version": __version__,
+        "config": training.to_json(),
+        "seed": training.seed,
+        "backend": backend,
+        "threads": threads,
+        "data": dataset.name,
+        "data_source": dataset.source,
+        "samples": {"train": len(dataset.y), "test": len(dataset.y_test)},
+    }
+    run.begin(
+        {**facts, "arguments": arguments},
+        environment.describe() | (environment.describe_compiler() if backend == "numba" else {}),
+    )
+    screen.say_if_compiling(backend)
+    classes = np.asarray(dataset.classes)
+    try:
+        with screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress):
+            fit(
+                dataset.X, classes[dataset.y], **asdict(training), threads=threads, backend=backend,
+                test_data=(dataset.X_test, classes[dataset.y_test]),
+                callbacks=(run.record, on_epoch), progress=on_progress,
+            )  # fmt: skip
+    except BaseException as failure:  # the caller raises it, after the folder has its summary
+        if isinstance(failure, DivergedError) and isinstance(failure.model, Model) and not run.epochs:
+            run.keep(failure.model)
+        return facts, failure
+    return facts, None
+
+
+def _check_alone(loss: str | None, clip: tuple[float, float] | None) -> None:
+    """Raises ConfigError where ``--loss`` and ``--clip`` say different things."""
+    if loss is not None and clip is not None and clip_bounds(loss) != clip:
+        raise ConfigError(
+            "loss must be left out beside clip, which stands for --loss clip:LO,HI",
+            f"--loss {loss} --clip {clip[0]:g} {clip[1]:g}",
+            "give one of the two",
+        )

@@ -1,0 +1,242 @@
+"""The run folder: where it may be, what is in it, what is left when a run does not begin."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import stat
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastmlp import (
+    Architecture,
+    ConfigError,
+    DivergedError,
+    EpochResult,
+    Model,
+    RunFolderError,
+    Training,
+    initialise,
+    runs,
+)
+from fastmlp.data import Dataset
+from fastmlp.runs import RunFolder, data_arguments, find_model, recorded_data, strict_json
+
+EPOCH = EpochResult(1, 0.5, 120.0, 1.25, 0.5, math.nan, 0.75, 1.0, [2])
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model():
+    architecture = Architecture(4, (3,), 2)
+    return Model(architecture, initialise(architecture), (0, 1), backend="numpy")
+
+
+def tree():
+    return sorted(str(path) for path in Path().rglob("*"))
+
+
+def test_a_folder_of_its_own_is_named_after_the_run(monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda _: "20240229-123456")
+    training = Training(act="tanh", scale=0.5, seed=3)
+    paths = [RunFolder.create(None, training).path for _ in range(3)]
+    name = "runs/20240229-123456-tanh-scale0.5-seed3"
+    assert [str(path) for path in paths] == [name, f"{name}-2", f"{name}-3"]
+    assert all(path.is_dir() for path in paths)
+
+
+def test_what_was_not_begun_leaves_no_trace():
+    for path in (None, "new", "deep/er/new"):
+        with RunFolder.create(path, Training()) as run:
+            assert run.path.is_dir()
+        assert tree() == []
+
+
+def test_folders_that_were_there_stay():
+    Path("deep/empty").mkdir(parents=True)
+    for path in ("deep/empty", "deep/new"):
+        with RunFolder.create(path, Training()):
+            pass
+        assert tree() == ["deep", "deep/empty"]
+
+
+def test_an_exception_before_the_beginning_leaves_no_trace_either():
+    with pytest.raises(KeyboardInterrupt), RunFolder.create(None, Training()):
+        raise KeyboardInterrupt
+    assert tree() == []
+
+
+def test_home_is_expanded(monkeypatch, place):
+    monkeypatch.setenv("HOME", str(place / "home"))
+    assert RunFolder.create("~/run", Training()).path == place / "home" / "run"
+
+
+@pytest.mark.parametrize("path", ["full", "full/file", "."])
+def test_places_that_hold_something_are_refused(path):
+    Path("full").mkdir()
+    Path("full/file").write_text("mine")
+    with pytest.raises(ConfigError, match="the run folder must be") as caught:
+        RunFolder.create(path, Training())
+    assert str(caught.value.got)
+    assert caught.value.do
+    assert tree() == ["full", "full/file"]
+
+
+def test_places_that_cannot_be_written_are_refused():
+    Path("file").write_text("")
+    with pytest.raises(RunFolderError, match="file/run must be a folder that can be written; got "):
+        RunFolder.create("file/run", Training())
+    with pytest.raises(RunFolderError, match="must be a folder that can be written; got "):
+        RunFolder.create("new/" + "x" * 300, Training())
+    assert tree() == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused():
+    Path("closed").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(RunFolderError, match="got Permission denied"):
+        RunFolder.create("closed", Training())
+    assert tree() == ["closed"]
+
+
+def test_the_story_of_a_run(model):
+    with RunFolder.create("run", Training()) as run:
+        run.begin({"a": 1}, {"b": 2})
+        assert tree() == ["run", "run/config.json", "run/environment.json"]
+        run.record(EPOCH, model)
+        run.record(replace(EPOCH, epoch=2, test_loss=0.5), model)
+        report = run.report()
+        run.finish(report)
+    assert json.loads(Path("run/config.json").read_text()) == {"a": 1}
+    assert json.loads(Path("run/environment.json").read_text()) == {"b": 2}
+    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["test_loss"] for line in lines] == [None, 0.5]  # nan is no JSON
+    assert Model.load("run/model.safetensors").parameters.sha256() == report["weights_sha256"]
+    assert json.loads(Path("run/summary.json").read_text())["epochs"] == lines
+    assert len(tree()) == 1 + 5  # no temporary file
+
+
+def test_each_epoch_is_on_disk_when_record_returns(model):
+    run = RunFolder.create("run", Training())
+    for n in (1, 2, 3):
+        run.record(replace(EPOCH, epoch=n), model)
+        assert Path("run/metrics.jsonl").read_text().count("\n") == n
+        assert Path("run/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "error"),
+    [
+        (None, "finished", None),
+        (DivergedError("a must be b"), "diverged", "a must be b."),
+        (KeyboardInterrupt(), "interrupted", None),
+        (ZeroDivisionError("oh"), "failed", "oh"),
+    ],
+)
+def test_the_report_says_how_it_ended(model, failure, status, error):
+    run = RunFolder.create("run", Training())
+    empty = run.report(failure)
+    assert (empty["status"], empty["error"]) == (status, error)
+    assert (empty["epochs"], empty["test_accuracy"], empty["weights_sha256"]) == ([], None, None)
+    run.record(EPOCH, model)
+    report = run.report(failure)
+    assert (report["test_accuracy"], report["seconds_training"]) == (0.75, 0.5)
+    assert report["run_dir"] == str(Path("run").absolute())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="os.kill is something else on Windows")
+def test_ctrl_c_waits_for_an_epoch_to_be_recorded(model, monkeypatch):
+    keep = RunFolder.keep
+
+    def interrupted(self, model):
+        os.kill(os.getpid(), signal.SIGINT)
+        keep(self, model)
+
+    monkeypatch.setattr(RunFolder, "keep", interrupted)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        run = RunFolder.create("run", Training())
+        with pytest.raises(KeyboardInterrupt):
+            run.record(EPOCH, model)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert run.epochs == [EPOCH]
+    assert Path("run/metrics.jsonl").read_text().count("\n") == 1
+    assert Model.load("run/model.safetensors").parameters.sha256() == run.weights_sha256
+
+
+def test_epochs_can_be_recorded_from_another_thread(model):
+    run = RunFolder.create("run", Training())
+    thread = threading.Thread(target=run.record, args=(EPOCH, model))
+    thread.start()
+    thread.join()
+    assert run.epochs == [EPOCH]
+
+
+def test_a_folder_that_goes_away_is_an_error_of_the_folder(model):
+    run = RunFolder.create("run", Training())
+    Path("run").rmdir()
+    for write in (lambda: run.record(EPOCH, model), lambda: run.finish({}), lambda: run.begin({}, {})):
+        with pytest.raises(RunFolderError, match="must be writable"):
+            write()
+    assert run.epochs == []
+
+
+def test_find_model():
+    Path("run").mkdir()
+    assert find_model("run") == Path("run/model.safetensors")
+    assert find_model("other.safetensors") == Path("other.safetensors")
+
+
+def dataset(name):
+    nothing = np.zeros((0, 1), np.uint8), np.zeros(0, np.int64)
+    return Dataset(name, "", *nothing, *nothing, (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "environment", "again"),
+    [
+        ("auto", "synthetic", None, "synthetic"),
+        ("auto", "mnist", None, "mnist"),
+        ("auto", "folder", "some/folder", "HERE/some/folder"),
+        ("mnist", "mnist", "some/folder", "mnist"),
+        ("x.csv", "x.csv", "some/folder", "HERE/x.csv"),
+    ],
+)
+def test_data_can_be_found_again_from_anywhere(place, monkeypatch, data, name, environment, again):
+    monkeypatch.delenv(runs.ENVIRONMENT_VARIABLE, raising=False)
+    if environment:
+        monkeypatch.setenv(runs.ENVIRONMENT_VARIABLE, environment)
+    arguments = data_arguments(data, "t.csv", "kind", dataset(name))
+    assert arguments == {
+        "data": again.replace("HERE", str(place)),
+        "test_data": str(place / "t.csv"),
+        "label": "kind",
+    }
+    run = RunFolder.create("run", Training())
+    run.begin({"arguments": arguments}, {})
+    assert recorded_data(find_model("run")) == arguments
+    assert recorded_data(Path("elsewhere/model.safetensors")) == {}
+
+
+def test_strict_json():
+    value = {"a": [math.nan, math.inf, 1.5, (2, -math.inf)], "b": {"c": math.nan}, "d": True, "e": None}
+    assert json.loads(strict_json(value)) == {
+        "a": [None, None, 1.5, [2, None]], "b": {"c": None}, "d": True, "e": None,
+    }  # fmt: skip
+    with pytest.raises(TypeError):
+        strict_json({"a": object()})
