@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import clip_bounds
+from fastmlp.arguments import check_inputs, checked_classes, checked_order
+from fastmlp.config import clip_bounds, whole_number
 from fastmlp.errors import DivergedError
 from fastmlp.parameters import Parameters
 from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
@@ -30,11 +31,13 @@ Array = NDArray[Any]
 _CHUNK = 1000  # samples at a time where no batch size is given
 
 
-def encode(X: ArrayLike, *, center: bool = False) -> Array:
-    """The form in which this backend takes X (N, D): the array itself."""
-    return np.asarray(X)
+def encode(X: ArrayLike, *, center: bool = False, once: bool = False) -> Array:
+    """The form in which this backend takes X (N, D): the array itself, pictures flattened."""
+    array = np.asarray(X)
+    return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def forward(
     parameters: Parameters,
     X: ArrayLike,
@@ -42,10 +45,11 @@ def forward(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
-    net = _Workspace(parameters, encode(X), scale, mean, act, len(encode(X)))
+    X = _checked(parameters, X, act, scale, mean)
+    net = _Workspace(parameters, X, scale, mean, act, len(X))
     net.forward(slice(None))
     return net.outputs
 
@@ -58,10 +62,10 @@ def predict_proba(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> Array:
     """Probabilities (N, K) of the classes for X (N, D)."""
-    X = encode(X)
+    X = _checked(parameters, X, act, scale, mean)
     p = np.empty((len(X), parameters.shapes[-1][1]), parameters.dtype)
     net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
     for rows in _batches(len(X), _CHUNK):
@@ -80,10 +84,11 @@ def evaluate(
     loss: str = "logits",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> Evaluation:
     """Mean loss and accuracy on X (N, D) with classes y (N,)."""
-    X = encode(X)
+    X = _checked(parameters, X, act, scale, mean)
+    y = checked_classes(parameters, y, len(X))
     net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
     for rows in _batches(len(X), _CHUNK):
@@ -102,10 +107,10 @@ def dead_units(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
-    X = encode(X)
+    X = _checked(parameters, X, act, scale, mean)
     net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
     active = [np.zeros(fan_out, bool) for _, fan_out in parameters.shapes[:-1]]
     for rows in _batches(len(X), _CHUNK):
@@ -117,6 +122,7 @@ def dead_units(
     return [int((~layer).sum()) for layer in active]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def loss_and_gradients(
     parameters: Parameters,
     X: ArrayLike,
@@ -126,10 +132,11 @@ def loss_and_gradients(
     loss: str = "logits",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
-    X = encode(X)
+    X = _checked(parameters, X, act, scale, mean)
+    y = checked_classes(parameters, y, len(X))
     net = _Workspace(parameters, X, scale, mean, act, len(X))
     losses, correct, live = net.step(slice(None), y, loss)
     gradients = Parameters(tuple(net.dW), tuple(net.db))
@@ -148,7 +155,7 @@ def train_epoch(
     batch_size: int = 100,
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
     progress: Callable[[int], None] | None = None,
 ) -> EpochTotals:
     """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
@@ -157,8 +164,9 @@ def train_epoch(
     be short; its gradient is its own mean. ``progress`` is told the samples done so far, now and
     then and at the end. Raises DivergedError, with the parameters as they were before the epoch.
     """
-    X = encode(X)
-    batch_size = min(batch_size, len(order))
+    X = _checked(parameters, X, act, scale, mean)
+    y, order = checked_classes(parameters, y, len(X)), checked_order(order, len(X))
+    batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     trained = parameters.copy()
     net = _Workspace(trained, X, scale, mean, act, batch_size)
     total, correct, live = 0.0, 0, 0
@@ -299,6 +307,12 @@ class _Workspace:
         for array, gradient in zip(self.parameters, Parameters(tuple(self.dW), tuple(self.db)), strict=True):
             gradient *= lr
             array -= gradient
+
+
+def _checked(parameters: Parameters, X: ArrayLike, act: str, scale: float, mean: Array | None) -> Array:
+    X = encode(X)
+    check_inputs(parameters, X.shape, act, scale, mean)
+    return X
 
 
 def _batches(n: int, size: int) -> Iterator[slice]:

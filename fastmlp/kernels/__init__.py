@@ -2,6 +2,7 @@
 
 Results do not depend on ``threads``: the same bytes for any number of them. X may be an array
 or an ``Encoded`` (``encode(X)``): encode once where the same data are used again and again.
+Arguments that do not fit each other raise ConfigError, DataError or ModelError.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import clip_bounds
-from fastmlp.cores import available_cores
+from fastmlp.arguments import check_inputs, checked_classes, checked_order
+from fastmlp.config import clip_bounds, whole_number
+from fastmlp.cores import available_cores, resolve
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import jit, loops, maths, net, team
@@ -50,10 +52,10 @@ def forward(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
-    X = encode(X, center=mean is not None, once=True)
+    X, threads = _checked(parameters, X, act, scale, mean, threads, once=True)
     work = net.build(parameters, len(X), threads, X.longest)
     _infer(work, X, act, scale, mean, threads, keep=True)
     return net.outputs(work, len(X))
@@ -66,10 +68,10 @@ def predict_proba(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> Array:
     """Probabilities (N, K) of the classes for X (N, D)."""
-    X = encode(X, center=mean is not None, once=True)
+    X, threads = _checked(parameters, X, act, scale, mean, threads, once=True)
     work = net.build(parameters, threads, threads, X.longest)
     p = np.empty((len(X), parameters.shapes[-1][1]), np.float32)
     _infer(work, X, act, scale, mean, threads, p=p.reshape(-1))
@@ -85,10 +87,11 @@ def evaluate(
     loss: str = "logits",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> Evaluation:
     """Mean loss and accuracy on X (N, D) with classes y (N,)."""
-    X = encode(X, center=mean is not None, once=True)
+    X, threads = _checked(parameters, X, act, scale, mean, threads, once=True)
+    y = checked_classes(parameters, y, len(X))
     work = net.build(parameters, threads, threads, X.longest)
     losses, hits = np.empty(len(X), np.float32), np.empty(len(X), np.bool_)
     _infer(work, X, act, scale, mean, threads, losses=losses, hits=hits, y=y, loss=loss)
@@ -102,10 +105,10 @@ def dead_units(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
-    X = encode(X, center=mean is not None, once=True)
+    X, threads = _checked(parameters, X, act, scale, mean, threads, once=True)
     work = net.build(parameters, threads, threads, X.longest)
     rows = net.rows_of(X, scale, mean)
     widths = [fan_out for _, fan_out in parameters.shapes[:-1]]
@@ -129,10 +132,11 @@ def loss_and_gradients(
     loss: str = "logits",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
-    X = encode(X, center=mean is not None, once=True)
+    X, threads = _checked(parameters, X, act, scale, mean, threads, once=True)
+    y = checked_classes(parameters, y, len(X))
     work = net.build(parameters, len(X), threads, X.longest)
     gradients = net.aligned_zeros(len(work.theta))
     totals, _ = _epoch(
@@ -153,7 +157,7 @@ def train_epoch(
     batch_size: int = 100,
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int = 1,
+    threads: int | str = 1,
     progress: Callable[[int], None] | None = None,
 ) -> EpochTotals:
     """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
@@ -162,8 +166,9 @@ def train_epoch(
     be short; its gradient is its own mean. ``progress`` is told the samples done so far, now and
     then and at the end. Raises DivergedError, with the parameters as they were before the epoch.
     """
-    X = encode(X, center=mean is not None)
-    batch_size = min(batch_size, len(order))
+    X, threads = _checked(parameters, X, act, scale, mean, threads)
+    y, order = checked_classes(parameters, y, len(X)), checked_order(order, len(X))
+    batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     work = net.build(parameters, batch_size, threads, X.longest)
     totals, bad = _epoch(
         work, X, y, order, work.theta, -lr, act, loss, batch_size, scale, mean, threads, progress
@@ -177,6 +182,22 @@ def train_epoch(
     for array, new in zip(parameters, net.unpack(work, work.theta), strict=True):
         array[...] = new
     return totals
+
+
+def _checked(
+    parameters: Parameters,
+    X: ArrayLike | Encoded,
+    act: str,
+    scale: float,
+    mean: Array | None,
+    threads: int | str,
+    *,
+    once: bool = False,
+) -> tuple[Encoded, int]:
+    """X encoded, and the number of threads, if all of it fits the net; else as arguments.py says."""
+    encoded = encode(X, center=mean is not None, once=once)
+    check_inputs(parameters, encoded.shape, act, scale, mean)
+    return encoded, resolve(threads)
 
 
 def _epoch(
@@ -196,7 +217,6 @@ def _epoch(
 ) -> tuple[EpochTotals, NDArray[np.int64]]:
     """Run ``loops.epoch`` with a team; also returns its ``bad``."""
     rows = net.rows_of(X, scale, mean)
-    y, order = np.ascontiguousarray(y, np.int64), np.ascontiguousarray(order, np.int64)
     share = -(-B // threads)  # samples of a member, at most
     words = -(-share // 64)  # 64-bit masks for them
     table = np.empty(threads * X.shape[1] * share, X.values.dtype)
@@ -245,7 +265,6 @@ def _infer(
 ) -> None:
     """Run ``loops.infer`` with a team."""
     rows = net.rows_of(X, scale, mean)
-    y = np.ascontiguousarray(y, np.int64)
     bounds = clip_bounds(loss)
     low, high = (np.float32(bound) for bound in bounds or (0, 1))
 

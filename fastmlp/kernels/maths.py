@@ -19,7 +19,7 @@ _u = np.uint64  # an index that might be negative stops vectorisation
 _LOG2_E, _LN2_HIGH, _LN2_LOW = _f(1.44269504), _f(0.693359375), _f(-2.12194440e-4)
 _ROUND = _f(12582912.0)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
 _ROUND_BITS = np.int32(0x4B400000)
-_LOWEST, _HIGHEST = _f(-87.3), _f(88.0)
+_LOWEST, _HIGHEST, _INFINITY = _f(-87.3), _f(88.3), _f(np.inf)
 # minimax coefficients of (exp(r) - 1 - r) / r^2, Cephes expf
 _C0, _C1, _C2 = _f(1.9875691500e-4), _f(1.3981999507e-3), _f(8.3334519073e-3)
 _C3, _C4, _C5 = _f(4.1665795894e-2), _f(1.6666665459e-1), _f(5.0000001201e-1)
@@ -28,11 +28,11 @@ _ZERO, _ONE, _TWO = _f(0), _f(1), _f(2)
 
 @device
 def exp(x):
-    """exp(x) within 1 ulp for -87.3 <= x <= 88; 0 below, exp(88) above; nan stays nan."""
-    below = x < _LOWEST
+    """exp(x) within 1 ulp for -87.3 <= x <= 88.3; 0 below, infinity above; nan stays nan."""
+    below, above = x < _LOWEST, x > _HIGHEST
     if below:
         x = _LOWEST
-    if x > _HIGHEST:
+    if above:
         x = _HIGHEST
     shifted = fma(x, _LOG2_E, _ROUND)
     n = shifted - _ROUND
@@ -45,7 +45,8 @@ def exp(x):
     q = fma(q, r * r, r) + _ONE
     exponent = np.int32(float_bits(shifted) - _ROUND_BITS + np.int32(127))
     power = bits_float(np.int32(exponent << np.int32(23)))
-    return _ZERO if below else q * power
+    result = _INFINITY if above else q * power
+    return _ZERO if below else result
 
 
 @device

@@ -1,0 +1,47 @@
+"""What both backends ask of their arguments, before compiled code that checks no index sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.config import ACTIVATIONS, one_of, positive_number
+from fastmlp.errors import DataError, ModelError
+from fastmlp.parameters import Parameters
+
+
+def check_inputs(
+    parameters: Parameters, shape: tuple[int, ...], act: str, scale: float, mean: NDArray[Any] | None
+) -> None:
+    """Raise ModelError or ConfigError unless inputs of this shape suit the net and its preprocessing."""
+    one_of("act", act, ACTIVATIONS)
+    positive_number("scale", scale, "255 for pixel bytes, 1 for none")
+    D = parameters.shapes[0][0]
+    if len(shape) != 2 or shape[1] != D:
+        raise ModelError(f"X must have shape (N, {D}) for these parameters", shape)
+    if mean is not None and np.shape(mean) != (D,):
+        raise ModelError(f"mean must have shape ({D},)", np.shape(mean))
+
+
+def checked_classes(parameters: Parameters, y: ArrayLike, n: int) -> NDArray[np.int64]:
+    """y (n,) as int64; raises DataError unless it is a class of the net for each of n rows."""
+    K = parameters.shapes[-1][1]
+    classes = np.asarray(y)
+    if classes.shape != (n,) or classes.dtype.kind not in "iu":
+        got = f"shape {classes.shape}, dtype {classes.dtype}"
+        raise DataError(f"y must be {n:,} integers, one for each row of X", got)
+    if n and (classes.min() < 0 or classes.max() >= K):
+        raise DataError(f"y must be class indices from 0 to {K - 1}", f"{classes.min()} .. {classes.max()}")
+    return np.ascontiguousarray(classes, np.int64)
+
+
+def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:
+    """order (M,) as int64; raises DataError unless it holds at least one row number below n, and no other."""
+    rows = np.asarray(order)
+    if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
+        raise DataError("order must be a 1-D array of row numbers", f"shape {rows.shape}, dtype {rows.dtype}")
+    if rows.min() < 0 or rows.max() >= n:
+        raise DataError(f"order must hold row numbers from 0 to {n - 1:,}", f"{rows.min()} .. {rows.max()}")
+    return np.ascontiguousarray(rows, np.int64)

@@ -1,0 +1,80 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastmlp.errors import DataError
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The real MNIST: FASTMLP_DATA, else ../shared/mnist. Never skips where FASTMLP_DATA is set."""
+    named = os.environ.get("FASTMLP_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "mnist"
+    if not named and not folder.is_dir():
+        pytest.skip("no MNIST: set FASTMLP_DATA to a folder with the four files")
+    return folder
+
+
+@pytest.fixture
+def data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No FASTMLP_DATA, no proxies, and an empty cache, whose folder this is."""
+    from fastmlp.data import mnist
+
+    monkeypatch.delenv("FASTMLP_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+    cache = tmp_path / "cache" / "fastmlp" / "mnist"
+    monkeypatch.setattr(mnist, "cache_folder", lambda: cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def data_idx() -> Callable[[np.ndarray], bytes]:
+    """A function: the IDX file of an array of unsigned bytes."""
+
+    def write(array: np.ndarray) -> bytes:
+        return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def data_refused() -> Callable[[str], AbstractContextManager[None]]:
+    """A context that must end in a DataError of one line: what must be what; got what. Do this."""
+
+    @contextmanager
+    def refused(match: str) -> Iterator[None]:
+        with pytest.raises(DataError, match=match) as caught:
+            yield
+        error = caught.value
+        assert error.must
+        assert str(error.got)
+        assert error.do
+        assert "\n" not in str(error)
+        assert len(str(error)) < 500
+
+    return refused
+
+
+sys.path.append(str(Path(__file__).parent))  # for compare.py and nets.py: importlib mode leaves it out
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """With -v: the largest error of each kind beside its tolerance."""
+    import compare
+
+    if terminalreporter.verbosity > 0 and compare.WORST:
+        terminalreporter.section("largest norm-wise errors")
+        for what, worst in sorted(compare.WORST.items()):
+            terminalreporter.write_line(f"{what:24} {worst:9.2e} of {compare.TOLERANCES[what]:g}")
+        for what, count in sorted(compare.DROPPED.items()):
+            terminalreporter.write_line(f"{what:24} {count}")
