@@ -38,7 +38,8 @@ Array = NDArray[Any]
 is_warm = jit.is_warm
 
 _ACTS = {"relu": maths.RELU, "sigmoid": maths.SIGMOID, "tanh": maths.TANH, "identity": maths.IDENTITY}
-_FEW = 64  # rows that are answered before a thread would have started
+_FEW = 64  # rows that are answered before a second thread would have started
+_BRIEF = 1000  # rows that take no longer than a person's Ctrl-C
 
 _EMPTY = np.empty(0, np.float32)
 _NO_HITS = np.empty(0, np.bool_)
@@ -236,6 +237,7 @@ def _epoch(
         threads,
         available_cores(),
         progress,
+        brief=len(order) <= _BRIEF,
     )  # fmt: skip
     correct, live = counts[:, :2].sum(axis=0).tolist()
     return EpochTotals(float(totals[0]) / len(order), correct, live, len(order), members), bad
@@ -268,12 +270,12 @@ def _infer(
     bounds = clip_bounds(loss)
     low, high = (np.float32(bound) for bound in bounds or (0, 1))
 
-    def member(state: NDArray[np.int64], m: int, members: int = threads) -> None:
-        loops.infer(
+    members = threads if len(X) > _FEW else 1
+    team.run(
+        lambda state, m: loops.infer(
             state, m, members, p, losses, hits, work, rows, y, _ACTS[act], bounds is not None, low, high, keep
-        )
-
-    if len(X) <= _FEW:
-        member(team.new_state(1), 0, 1)
-    else:
-        team.run(member, threads, available_cores())
+        ),
+        members,
+        available_cores(),
+        brief=len(X) <= _BRIEF,
+    )

@@ -129,26 +129,28 @@ def barrier(state, members):
     return atomic_load(state, ABORT) == 0
 
 
-def new_state(spins: int) -> NDArray[np.int64]:
-    """A team's state: nobody has arrived, nothing is done."""
-    state = np.zeros(_WORDS, np.int64)
-    state[SPINS] = spins
-    return state
-
-
 def run(
     member: Callable[[NDArray[np.int64], int], None],
     members: int,
     cores: int,
     progress: Callable[[int], None] | None = None,
+    *,
+    brief: bool = False,
 ) -> int:
     """Call ``member(state, m)`` for each m < members, each in a thread of its own; wait for all.
 
     ``progress`` is called with the word DONE of the state now and then, and at the end. An exception in a
     member, in ``progress`` or in the waiting thread (Ctrl-C) stops the others at their next
-    barrier and is raised here. Returns how many members ran to their end.
+    barrier and is raised here. ``brief`` work of a single member, too short for Ctrl-C to matter,
+    needs no thread. Returns how many members ran to their end.
     """
-    state = new_state(_SPINS if members <= cores else 0)
+    state = np.zeros(_WORDS, np.int64)
+    state[SPINS] = _SPINS if members <= cores else 0
+    if brief and members == 1:
+        member(state, 0)
+        if progress is not None:
+            progress(int(state[DONE]))
+        return 1
     failures: list[BaseException] = []
     ran: list[int] = []
 
