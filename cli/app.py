@@ -21,7 +21,7 @@ from .failures import Boundary
 app = typer.Typer(
     name="fastmlp",
     cls=Boundary,
-    help="Train small multilayer perceptrons on a CPU, fast, and see why one does not train.",
+    help="Train small multilayer perceptrons on a CPU, fast.",
     epilog="Exit codes: 0 fine, 1 cannot go on, 2 wrong usage, 3 diverged, 4 data missing or bad, "
     "5 --min-accuracy not reached, 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,4 +1,4 @@
-"""fastmlp: trains small multilayer perceptrons on a CPU, fast, and says why one does not train.
+"""fastmlp: trains small multilayer perceptrons on a CPU, fast.
 
 Names are resolved on first use (PEP 562), so that ``import fastmlp`` costs next to nothing:
 neither NumPy nor Numba is loaded before something needs it.
