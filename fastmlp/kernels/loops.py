@@ -1,7 +1,7 @@
 """The compiled loops: forward, softmax + cross-entropy + clip, backward, gradient + update.
 
-Every matrix product is one of two loops over rows: ``combine`` (a sum of rows, each times a
-number) and ``dots`` (rows times one vector). A step on a batch has two halves with a barrier
+Every matrix product is one of two loops over rows: ``combine_into`` (a sum of rows, each times a
+number) and ``dots_into`` (rows times one vector). A step on a batch has two halves with a barrier
 after each:
 
 1. samples: a member takes its share of the batch's samples through all layers and back;
@@ -49,17 +49,18 @@ _u = np.uint64
 
 
 @device
-def combine(block, coefficients, offsets, first, n, matrix, column):
-    """block + sum over t < n of coefficients[first + t] * matrix[offsets[first + t] + column : ...]."""
+def combine_block(block, out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, column):
+    """``combine_into`` for one block of columns; ``block`` is zeros of its width."""
     for t in range(n):
         block = fma_row(block, coefficients[_u(first + t)], matrix, offsets[_u(first + t)] + column)
-    return block
+    store_scaled(out, at + column, base, base_at + column, alpha, block)
 
 
 @device
 def combine_into(out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, width):
-    """out[at : at + width] = base[base_at : ...] + alpha * (the same sum over rows of ``width``).
+    """out[at : at + width] = base[base_at : ...] + alpha * a sum of rows of ``matrix``.
 
+    The sum runs over t < n: coefficients[first + t] * matrix[offsets[first + t] : ... + width].
     Widths are cut into blocks of up to 8 vectors, of sizes as equal as can be: more accumulators
     than that spill from 16 registers, fewer wait for each other.
     """
@@ -69,29 +70,21 @@ def combine_into(out, at, base, base_at, alpha, coefficients, offsets, first, n,
     while blocks > 0:
         size = (vectors + blocks - 1) // blocks
         if size == 8:
-            s8 = combine(zeros(8), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s8)
+            combine_block(zeros(8), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         elif size == 7:
-            s7 = combine(zeros(7), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s7)
+            combine_block(zeros(7), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         elif size == 6:
-            s6 = combine(zeros(6), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s6)
+            combine_block(zeros(6), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         elif size == 5:
-            s5 = combine(zeros(5), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s5)
+            combine_block(zeros(5), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         elif size == 4:
-            s4 = combine(zeros(4), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s4)
+            combine_block(zeros(4), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         elif size == 3:
-            s3 = combine(zeros(3), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s3)
+            combine_block(zeros(3), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         elif size == 2:
-            s2 = combine(zeros(2), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s2)
+            combine_block(zeros(2), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         else:
-            s1 = combine(zeros(1), coefficients, offsets, first, n, matrix, c)
-            store_scaled(out, at + c, base, base_at + c, alpha, s1)
+            combine_block(zeros(1), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
         c += LANES * size
         vectors -= size
         blocks -= 1
