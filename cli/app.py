@@ -63,8 +63,9 @@ def main() -> None:
 
 def _end_at_once(code: object) -> NoReturn:
     """End while a thread still compiles: LLVM may crash in a process that takes itself down in order."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(code if isinstance(code, int) else 1)
 
 

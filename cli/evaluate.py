@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -25,6 +26,9 @@ from .options import (
     demand,
 )
 
+if TYPE_CHECKING:
+    from .render import Screen
+
 MOST_CLASSES = 100  # in a confusion matrix
 
 
@@ -34,7 +38,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="As in train. Default: what the model's run was trained on, else auto.",
+            help="As in train; of another file without a test part, all rows. Default: the run's own data.",
             show_default=False,
             autocompletion=completes("auto", "mnist", "synthetic"),
             rich_help_panel=DATA,
@@ -57,42 +61,29 @@ def evaluate(
         lambda: checked_share("min-accuracy", min_accuracy),
     )
 
-    import numpy as np
-
     from fastmlp import Model
-    from fastmlp.data import load
-    from fastmlp.runs import find_model, recorded_data, strict_json
+    from fastmlp.runs import find_model, strict_json
 
-    from .render import Screen, describe_dataset
+    from .render import Screen
 
     screen = Screen()
     path = find_model(model)
     net = replace(Model.load(path), backend=backend)
-    arguments: dict[str, Any] = {"data": data or "auto", "test_data": test_data, "label": label}
-    if data is None and (recorded := recorded_data(path)):
-        given = {name: value for name, value in arguments.items() if value is not None and name != "data"}
-        arguments = recorded | given
-    with screen.downloads() as on_bytes:
-        dataset = load(
-            **arguments,
-            seed=net.training.seed if net.training else 0,
-            notify=screen.notice,
-            progress=on_bytes,
-        )
+    seed = net.training.seed if net.training else 0
+    tested = _tested(path, data, test_data, label, seed, screen)
     screen.say("model", f"{path}: {net.architecture}, {net.architecture.act}, scale {net.scale:g}")
-    screen.say("data", dataset.source)
-    screen.say("", describe_dataset(dataset))
-    screen.say_if_compiling(backend)
-    y = np.asarray(dataset.classes)[dataset.y_test]
-    result = net.evaluate(dataset.X_test, y, threads=n_threads)
-    confusion = _confusion(y, net.predict(dataset.X_test, threads=n_threads), net.classes)
+    screen.say("data", tested.source)
+    screen.say("", f"{len(tested.y):,} rows to test on")
+    screen.say_if_compiling(backend, tested.X, "infer")
+    result = net.evaluate(tested.X, tested.y, threads=n_threads)
+    confusion = _confusion(tested.y, net.predict(tested.X, threads=n_threads), net.classes)
     if json:
         report = {
             "test_accuracy": result.accuracy,
             "test_loss": result.loss,
-            "samples": len(y),
-            "data": dataset.name,
-            "data_source": dataset.source,
+            "samples": len(tested.y),
+            "data": tested.name,
+            "data_source": tested.source,
             "model": str(path.absolute()),
             "weights_sha256": net.parameters.sha256(),
             "classes": list(net.classes),
@@ -100,11 +91,45 @@ def evaluate(
         }
         typer.echo(strict_json(report))
     else:
-        if confusion:
-            screen.say("least", _worst(confusion, net.classes))
+        if confusion and (worst := _worst(confusion, net.classes)):
+            screen.say("least", worst)
         typer.echo(f"Test loss: {result.loss:.4f}")
         typer.echo(f"Test accuracy: {result.accuracy:.4f}")
     demand(result.accuracy, min_accuracy)
+
+
+class _Tested(NamedTuple):
+    """Rows to test on, their labels, and where they came from."""
+
+    X: Any
+    y: Any
+    name: str
+    source: str
+
+
+def _tested(
+    model: Path, data: str | None, test_data: str | None, label: str | None, seed: int, screen: Screen
+) -> _Tested:
+    """What the options mean: the run's own test part, that of another source, or all of another file."""
+    import numpy as np
+
+    from fastmlp.data import load, read_test
+    from fastmlp.data.sources import WORDS
+    from fastmlp.runs import recorded_data
+
+    recorded = recorded_data(model)
+    own = data is None or (bool(recorded) and str(Path(data).absolute()) == recorded["data"])
+    if not own and data not in (*WORDS, "auto") and test_data is None:
+        X, y, _ = read_test(data or "", label)
+        return _Tested(X, y, Path(data or "").name, f"{data}, which the model was not trained on")
+    given: dict[str, Any] = {"test_data": test_data, "label": label}
+    if own:
+        given = recorded | {name: value for name, value in given.items() if value is not None}
+    else:
+        given["data"] = data
+    with screen.downloads() as on_bytes:
+        dataset = load(**given, seed=seed, notify=screen.notice, progress=on_bytes)
+    return _Tested(dataset.X_test, np.asarray(dataset.classes)[dataset.y_test], dataset.name, dataset.source)
 
 
 def _confusion(y: Any, predicted: Any, classes: tuple[int, ...]) -> list[list[int]] | None:
@@ -119,11 +144,13 @@ def _confusion(y: Any, predicted: Any, classes: tuple[int, ...]) -> list[list[in
     return table
 
 
-def _worst(confusion: list[list[int]], classes: tuple[int, ...]) -> str:
-    """The class that is recognised least often, and the commonest mistake."""
+def _worst(confusion: list[list[int]], classes: tuple[int, ...]) -> str | None:
+    """The class that is recognised least often, and the commonest mistake; None where there are none."""
     K = range(len(classes))
     recall = [confusion[k][k] / max(1, sum(confusion[k])) if sum(confusion[k]) else 1.0 for k in K]
     worst = min(K, key=lambda k: recall[k])
+    if recall[worst] == 1:
+        return None
     count, true, taken = max((confusion[i][j], i, j) for i in K for j in K if i != j)
     return (
         f"{classes[worst]} is recognised least often ({recall[worst]:.1%}); "

@@ -34,7 +34,8 @@ class Boundary(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a closed pipe shows here, where typer ends quietly on it
+            if sys.stdout is not None:  # None where it was closed by the caller
+                sys.stdout.flush()  # a closed pipe shows here, where typer ends quietly on it
         except tuple(CODES) as failure:
             tell(failure)
             raise typer.Exit(code_of(failure)) from None
@@ -56,8 +57,7 @@ def tell(failure: BaseException) -> None:
         return
     text = str(failure)
     if isinstance(failure, MemoryError):
-        text = (
-            f"the training must fit into memory; got {text or 'too little'}. Use less data or a smaller net."
-        )
+        got = text or "too little of it"
+        text = f"the training must fit into memory; got {got}. Use a smaller --batch-size, net or data set."
     for line in text.splitlines():
         screen.error(line)

@@ -16,6 +16,7 @@ def info(json: Json = False) -> None:
     from fastmlp.runs import strict_json
 
     facts = environment.describe() | environment.describe_compiler()
+    facts["threading_layers"] = environment.threading_layers()
     there = status()
     facts |= {"data_auto": there["auto"], "data_cache": there["cache"], "data_complete": there["complete"]}
     if json:

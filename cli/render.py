@@ -55,13 +55,13 @@ class Screen:
         """A line about what went wrong."""
         self.console.print(Text.assemble(("Error:", "bold red"), " ", text))
 
-    def say_if_compiling(self, backend: str) -> None:
+    def say_if_compiling(self, backend: str, X: Any, kernel: str) -> None:
         """A line before the wait, where nothing compiled is kept yet."""
         if backend == "numba":
             from fastmlp import kernels
 
-            if not kernels.is_warm():
-                self.say("wait", "compiling the kernels (first run, about ten seconds) ...")
+            if not kernels.is_warm(X, kernel):
+                self.say("wait", "compiling the kernels (first run on such data, about ten seconds) ...")
 
     @contextmanager
     def downloads(self) -> Iterator[Callable[[str, int, int], None] | None]:

@@ -210,9 +210,9 @@ def _train_into(
         {**facts, "arguments": arguments},
         environment.describe() | (environment.describe_compiler() if backend == "numba" else {}),
     )
-    screen.say_if_compiling(backend)
     classes = np.asarray(dataset.classes)
     try:
+        screen.say_if_compiling(backend, dataset.X, "epoch")
         with screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress):
             fit(
                 dataset.X, classes[dataset.y], **asdict(training), threads=threads, backend=backend,

@@ -58,6 +58,8 @@ def hidden_widths(hidden: int | str | Sequence[int] | None) -> tuple[int, ...]:
     if hidden is None or (isinstance(hidden, str) and hidden.strip().lower() in ("none", "")):
         return ()
     parts: Sequence[Any]
+    if hasattr(hidden, "tolist"):  # an array
+        hidden = hidden.tolist()
     if isinstance(hidden, str):
         parts = [part.strip() for part in hidden.split(",")]
     elif isinstance(hidden, Sequence):
@@ -219,9 +221,10 @@ class Training:
     def __str__(self) -> str:
         hidden = ",".join(map(str, self.hidden)) or "none"
         center = ", centred" if self.center else ""
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         return (
             f"hidden {hidden}, {self.act}, scale {self.scale:g}{center}, {self.loss} loss, "
-            f"lr {self.lr:g}, batch {self.batch_size}, {self.epochs} epochs, {self.init}, seed {self.seed}"
+            f"lr {self.lr:g}, batch {self.batch_size}, {epochs}, {self.init}, seed {self.seed}"
         )
 
     def to_json(self) -> dict[str, Any]:

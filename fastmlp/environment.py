@@ -48,10 +48,14 @@ def describe_compiler() -> dict[str, Any]:
     return {
         "target": numba.config.CPU_NAME or binding.get_host_cpu_name(),
         "simd": [name for name in SIMD if features.get(name)],
-        "threading_layers": [name for name, module in LAYERS.items() if _has_layer(module)],
         "kernel_cache": None if folder is None else str(folder),
-        "kernels_compiled": jit.is_warm(),
+        "kernels_compiled": jit.is_kept(),
     }
+
+
+def threading_layers() -> list[str]:
+    """Numba's threading layers that load here; fastmlp itself uses none. Loads them."""
+    return [name for name, module in LAYERS.items() if _has_layer(module)]
 
 
 def _processor() -> str:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +21,15 @@ from fastmlp.config import NUMERICS_REVISION, Architecture, Training, positive_n
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_matrix
 from fastmlp.engine import load_backend
-from fastmlp.errors import DataError, ModelError, RunFolderError
+from fastmlp.errors import DataError, ModelError
+from fastmlp.files import write_whole
 from fastmlp.parameters import Parameters
 from fastmlp.results import Evaluation
 
 _FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
 class Model:
     """A net that takes raw inputs: (X - mean) / scale is part of it.
 
@@ -105,8 +104,12 @@ class Model:
             return cls._described(json.loads(metadata["fastmlp"]), Parameters.from_torch(state))
         except ModelError:
             raise
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            reason = "no entry 'fastmlp' in its metadata" if isinstance(error, KeyError) else str(error)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            reason = (
+                "no entry 'fastmlp' in its metadata"
+                if isinstance(error, KeyError)
+                else str(error).rstrip(".")
+            )
             raise ModelError(
                 "a model must be a safetensors file that fastmlp wrote", f"{path}: {reason}", "train it again"
             ) from None
@@ -148,9 +151,10 @@ class Model:
                 f"tensors must be float32 of shapes {architecture.shapes}",
                 f"{parameters.dtype} of shapes {parameters.shapes}",
             )
-        classes = tuple(int(label) for label in data["classes"])
-        if len(set(classes)) != architecture.classes:
-            raise ModelError(f"a model must name {architecture.classes} different classes", classes)
+        classes = data["classes"]
+        K, known = architecture.classes, isinstance(classes, list) and all(type(k) is int for k in classes)
+        if not known or classes != sorted({k for k in classes if 0 <= k < 2**63}) or len(classes) != K:
+            raise ModelError(f"a model must name {K} classes, ascending integers from 0", classes)
         mean = None
         if data["mean"] is not None:
             mean = np.frombuffer(base64.b64decode(data["mean"], validate=True), "<f4").astype(np.float32)
@@ -160,7 +164,7 @@ class Model:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
         training = data["training"] and Training.from_json(data["training"])
         scale = positive_number("scale", data["scale"], "255")
-        return cls(architecture, parameters, classes, scale, mean, training or None)
+        return cls(architecture, parameters, tuple(classes), scale, mean, training or None)
 
 
 def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
@@ -187,33 +191,6 @@ def checked_labels(y: ArrayLike) -> NDArray[np.int64]:
     if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= 2**63):
         raise DataError("labels must be integers from 0", f"{labels.min()} .. {labels.max()}")
     return labels.astype(np.int64)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole, or as it was before. Raises RunFolderError."""
-    temporary = ""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 (a name, not a Path)
-        os.replace(temporary, path)  # noqa: PTH105
-    except OSError as error:
-        raise RunFolderError(
-            f"{path} must be writable", error.strerror or error, "choose another place"
-        ) from None
-    finally:
-        with suppress(OSError):
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _shortened(labels: NDArray[np.int64]) -> str:

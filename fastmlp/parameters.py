@@ -19,7 +19,7 @@ from fastmlp.config import Architecture
 from fastmlp.errors import ModelError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
 class Parameters:
     """weights[l] (fan_in, fan_out) and biases[l] (fan_out,) of each layer, the first layer first.
 

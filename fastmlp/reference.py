@@ -1,8 +1,9 @@
 """The NumPy backend: the executable specification of what kernels/ computes, at any depth.
 
 Works in the parameters' own number type (float32 or float64). It is also the benchmark's rival,
-so it is careful: everything in place, matrix products by BLAS, no array made in a step. It uses
-however many threads BLAS does; ``threads`` is accepted and ignored, to match kernels/.
+so it is careful: whatever is as large as a batch or a weight matrix is computed in place, by BLAS
+where it is a product. It uses however many threads BLAS does; ``threads`` is accepted and ignored,
+to match kernels/.
 
     z1 = x W1 + b1,  a1 = act(z1),  ...,  logits = a W + b,  p = softmax(logits)
     delta at the logits = (p - t) / B, or 0 where the loss's clip cuts the sample off
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import check_inputs, checked_classes, checked_order
-from fastmlp.config import clip_bounds, whole_number
+from fastmlp.config import clip_bounds, positive_number, whole_number
 from fastmlp.errors import DivergedError
 from fastmlp.parameters import Parameters
 from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
@@ -139,8 +140,7 @@ def loss_and_gradients(
     y = checked_classes(parameters, y, len(X))
     net = _Workspace(parameters, X, scale, mean, act, len(X))
     losses, correct, live = net.step(slice(None), y, loss)
-    gradients = Parameters(tuple(net.dW), tuple(net.db))
-    return LossAndGradients(float(losses.mean(dtype=np.float64)), gradients, correct, live)
+    return LossAndGradients(float(losses.mean(dtype=np.float64)), net.gradients, correct, live)
 
 
 def train_epoch(
@@ -167,6 +167,7 @@ def train_epoch(
     X = _checked(parameters, X, act, scale, mean)
     y, order = checked_classes(parameters, y, len(X)), checked_order(order, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
+    lr = positive_number("lr", lr, "0.01")
     trained = parameters.copy()
     net = _Workspace(trained, X, scale, mean, act, batch_size)
     total, correct, live = 0.0, 0, 0
@@ -189,11 +190,17 @@ def train_epoch(
     return EpochTotals(total / len(order), correct, live, len(order), 1)
 
 
-def softmax(p: Array, logits: Array) -> None:
-    """p (B, K) = softmax of each row of logits (B, K); they may be the same array."""
-    np.subtract(logits, logits.max(axis=1, keepdims=True), out=p)
+def softmax(p: Array, logits: Array) -> tuple[Array, Array]:
+    """p (B, K) = softmax of each row of logits (B, K).
+
+    Returns each row's largest logit and its sum of exp(logit - largest), both (B,).
+    """
+    largest = logits.max(axis=1)
+    np.subtract(logits, largest[:, None], out=p)
     np.exp(p, out=p)
-    p /= p.sum(axis=1, keepdims=True)
+    total = p.sum(axis=1)
+    p /= total[:, None]
+    return largest, total
 
 
 def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
@@ -204,14 +211,12 @@ def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> t
     """
     samples = np.arange(len(logits))
     correct = int((logits.argmax(axis=1) == y).sum())
-    softmax(delta, logits)
+    largest, total = softmax(delta, logits)
     p_true = delta[samples, y]
     delta[samples, y] -= 1
     bounds = clip_bounds(loss)
     if bounds is None:
-        highest = logits.max(axis=1)
-        losses = np.log(np.exp(logits - highest[:, None]).sum(axis=1)) + highest - logits[samples, y]
-        return losses, correct, len(logits)
+        return np.log(total) + largest - logits[samples, y], correct, len(logits)
     low, high = (delta.dtype.type(bound) for bound in bounds)
     live = (low <= p_true) & (p_true <= high)
     delta[~live] = 0
@@ -256,8 +261,7 @@ class _Workspace:
         self.x = np.empty((B, X.shape[1]), dtype)
         self.outputs = [np.empty((B, W.shape[1]), dtype) for W in parameters.weights]
         self.deltas = [np.empty_like(a) for a in self.outputs]
-        self.dW = [np.empty_like(W) for W in parameters.weights]
-        self.db = [np.empty_like(b) for b in parameters.biases]
+        self.gradients = parameters.copy()
 
     def forward(self, rows: Array | slice) -> Array:
         """Logits (n, K) of the rows of X; leaves the hidden outputs behind for ``step``."""
@@ -285,7 +289,7 @@ class _Workspace:
         return self.deltas[-1][: len(logits)]
 
     def step(self, rows: Array | slice, y: Array, loss: str) -> tuple[Array, int, int]:
-        """Forward and backward on one batch: fills dW and db; returns losses, correct, live."""
+        """Forward and backward on one batch: fills ``gradients``; returns losses, correct, live."""
         logits = self.forward(rows)
         n = len(logits)
         delta = self.delta(logits)
@@ -293,8 +297,8 @@ class _Workspace:
         delta *= 1 / n
         for layer in reversed(range(len(self.outputs))):
             a_in = self.outputs[layer - 1][:n] if layer else self.x[:n]
-            np.matmul(a_in.T, delta, out=self.dW[layer])
-            np.sum(delta, axis=0, out=self.db[layer])
+            np.matmul(a_in.T, delta, out=self.gradients.weights[layer])
+            np.sum(delta, axis=0, out=self.gradients.biases[layer])
             if layer:
                 delta_in = self.deltas[layer - 1][:n]
                 np.matmul(delta, self.parameters.weights[layer].T, out=delta_in)
@@ -304,7 +308,7 @@ class _Workspace:
 
     def update(self, lr: float) -> None:
         """W -= lr dW, b -= lr db; the gradients are used up."""
-        for array, gradient in zip(self.parameters, Parameters(tuple(self.dW), tuple(self.db)), strict=True):
+        for array, gradient in zip(self.parameters, self.gradients, strict=True):
             gradient *= lr
             array -= gradient
 

@@ -28,7 +28,8 @@ from fastmlp.data import Dataset
 from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
 from fastmlp.engine import EpochResult
 from fastmlp.errors import ConfigError, DivergedError, RunFolderError
-from fastmlp.model import Model, write_whole
+from fastmlp.files import write_whole
+from fastmlp.model import Model
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
@@ -56,6 +57,8 @@ class RunFolder:
         system refuses.
         """
         if path is not None:
+            if not str(path):
+                raise ConfigError("the run folder must have a name", repr(path), "leave it out for a new one")
             return cls._make(Path(path).expanduser())
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = f"{stamp}-{training.act}-scale{training.scale:g}-seed{training.seed}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_runs import FAST, blobs, run, save_blobs, strict
+from fastmlp_cli import evaluate
 
 import fastmlp
 from fastmlp.data import mnist, sources, synthetic
@@ -53,7 +54,12 @@ def test_evaluate_for_people(trained):
         f"Test accuracy: {trained['test_accuracy']:.4f}",
     ]
     assert str(trained["file"]) in result.stderr
-    assert "is recognised least often" in result.stderr
+    assert "recognised" not in result.stderr  # nothing was mistaken
+
+
+def test_worst_names_the_class_and_the_mistake():
+    text = evaluate._worst([[9, 1, 0], [0, 5, 5], [0, 0, 10]], (3, 5, 8))
+    assert text == "5 is recognised least often (50.0%); the commonest mistake: 5 taken for 8 (5 times)"
 
 
 def test_evaluate_takes_the_data_it_is_given(trained, tmp_path, images):
@@ -66,7 +72,11 @@ def test_evaluate_takes_the_data_it_is_given(trained, tmp_path, images):
     assert report["samples"] == 40
     assert report["test_loss"] == pytest.approx(expected, rel=1e-5)
     report = strict(run("evaluate", *arguments, "--data", tmp_path / "other.npz").stdout)
-    assert report["samples"] == 40 // 6
+    assert report["samples"] == 40
+    assert report["test_loss"] == pytest.approx(expected, rel=1e-5)
+    own = strict(run("evaluate", *arguments, "--data", trained["file"]).stdout)
+    assert own["samples"] == 60
+    assert own["test_loss"] == trained["test_loss"]
 
 
 def test_evaluate_holds_out_the_same_sixth(tmp_path, images):

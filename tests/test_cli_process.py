@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,15 +70,20 @@ def test_ctrl_c_keeps_the_finished_epochs(blobs, tmp_path, backend):
     }  # fmt: skip
 
 
-def test_ctrl_c_while_the_kernels_are_compiled(blobs, tmp_path):
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("seconds", [0.5, 2])
+def test_ctrl_c_while_the_kernels_are_compiled(blobs, tmp_path, threads, seconds):
     folder = tmp_path / "run"
-    process = start("train", "--data", blobs, "--out", folder, env={"XDG_CACHE_HOME": str(tmp_path / "cold")})
+    process = start(
+        "train", "--data", blobs, "--out", folder, "--threads", threads, "--epochs", 100_000,
+        env={"XDG_CACHE_HOME": str(tmp_path / "cold")},
+    )  # fmt: skip
     for line in process.stderr:
         if "compiling" in line:
             break
     else:
         pytest.fail("it did not compile")
-    time.sleep(0.5)
+    time.sleep(seconds)
     out, err = interrupt(process)
     assert out == ""
     assert err.endswith("Interrupted.\n")
@@ -178,3 +185,17 @@ def test_a_run_folder_that_stops_taking_files_ends_the_training(blobs, tmp_path)
     assert "Traceback" not in err
     assert re.search(r"^Error: .* must be writable; got No such file or directory", err, re.M)
     assert fastmlp.Model.load(Path(tmp_path, "moved", "model.safetensors")).classes == (3, 5, 8)
+
+
+def test_a_closed_stdout_is_no_traceback(blobs, tmp_path):
+    command = f"{sys.executable} -m fastmlp_cli train --backend numpy --epochs 1 -q --data {blobs} >&-"
+    ran = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert "Traceback" not in ran.stderr
+
+
+def test_disabled_compilation_is_said_in_one_line(blobs, tmp_path):
+    process = start("train", "--data", blobs, cwd=tmp_path, env={"NUMBA_DISABLE_JIT": "1"})
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (2, "")
+    assert "Error: the kernels must be compiled; got NUMBA_DISABLE_JIT." in err
+    assert "Traceback" not in err

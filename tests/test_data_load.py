@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import fastmlp.data
-from fastmlp.data import idx, load, mnist, status, synthetic
+from fastmlp.data import idx, load, mnist, read_test, status, synthetic
 from fastmlp.data.assemble import held_out
+from fastmlp.errors import DataError
 from fastmlp.randomness import permutation
 
 X = np.arange(60 * 4, dtype=np.uint32).astype(np.uint8).reshape(60, 2, 2)
@@ -51,6 +52,23 @@ def test_public_names():
     assert all(hasattr(fastmlp.data, name) for name in fastmlp.data.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         _ = fastmlp.data.nothing
+
+
+@pytest.mark.parametrize("word", ["synthetic", "mnist"])
+def test_environment_may_name_a_source(word, data_home, digits, monkeypatch):
+    monkeypatch.setenv("FASTMLP_DATA", word)
+    monkeypatch.setattr(mnist, "MIRRORS", ())
+    if word == "synthetic":
+        assert load("auto").name == "synthetic"
+    else:
+        with pytest.raises(DataError, match="MNIST"):
+            load("auto")
+
+
+def test_labels_of_a_file_that_is_tested_on_are_its_own(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.ones((3, 4), np.uint8), y=[7, 7, 7])
+    X, y, shape = read_test(tmp_path / "a.npz")
+    assert (X.shape, y.tolist(), shape) == ((3, 4), [7, 7, 7], None)
 
 
 def test_synthetic(data_home, digits):

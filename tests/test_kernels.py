@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -709,6 +710,8 @@ MISFITS = {
     "too few labels to evaluate": "nn.evaluate(p, X, y[:5])",
     "an order beyond the data": "nn.train_epoch(p, X, y, np.array([1, 20]))",
     "a negative order": "nn.train_epoch(p, X, y, np.array([1, -1]))",
+    "a rate below 0": "nn.train_epoch(p, X, y, np.arange(20), lr=-0.1)",
+    "a rate of nan": "nn.train_epoch(p, X, y, np.arange(20), lr=np.nan)",
     "a mean of another length": "nn.forward(p, X, mean=np.zeros(4, np.float32))",
 }
 MISFIT = """
@@ -730,3 +733,19 @@ def test_arguments_that_do_not_fit_are_refused(backend):
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert ran.stdout.splitlines() == list(MISFITS), ran.stderr
     assert ran.returncode == 0, ran.stderr
+
+
+def test_is_warm_asks_for_the_kind_of_data(tmp_path):
+    script = """
+import numpy as np
+from fastmlp import Architecture, initialise, kernels as nn
+p, X, y = initialise(Architecture(6, (5,), 3)), np.ones((20, 6), np.uint8), np.zeros(20, np.int64)
+print(nn.is_warm(X), nn.is_warm(X, "infer"))
+nn.train_epoch(p, X, y, np.arange(20))
+print(nn.is_warm(X), nn.is_warm(X, "infer"), nn.is_warm(X.astype(np.float32)))
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert ran.stdout.split() == ["False", "False", "True", "False", "False"], ran.stderr

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastmlp.data.dataset import Dataset
-from fastmlp.data.sources import Status, load, read_images, status
+from fastmlp.data.sources import Status, load, read_images, read_test, status
 
 if TYPE_CHECKING:
     from fastmlp.data.mnist import fetch_mnist
 
-__all__ = ["Dataset", "Status", "fetch_mnist", "load", "read_images", "status"]
+__all__ = ["Dataset", "Status", "fetch_mnist", "load", "read_images", "read_test", "status"]
 
 
 def __getattr__(name: str) -> object:

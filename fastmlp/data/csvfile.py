@@ -166,7 +166,7 @@ class _Block:
                     raise DataError(
                         f"{where} must hold finite numbers",
                         f"{cell[:40]!r} in column {column}",
-                        "remove or replace such cells",
+                        "remove or replace such cells, or write labels as numbers",
                     )
         raise DataError(
             f"{self.path} must be lines of numbers separated by commas", "other text", "convert it"

@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastmlp.data import csvfile, idx, npy, tables
 from fastmlp.data.assemble import assemble
 from fastmlp.data.dataset import Dataset
-from fastmlp.data.parts import Features, Part, Parts, features, image_shape
+from fastmlp.data.parts import Features, Part, Parts, features, image_shape, labels
 from fastmlp.errors import ConfigError, DataError
 
 ENVIRONMENT = "FASTMLP_DATA"
 AUTO_PATIENCE = 5.0  # seconds of waiting that auto grants the network
 MNIST_PATIENCE = 60.0
+WORDS = ("mnist", "synthetic")  # what a source may be called, beside auto and a path
 
 PathLike = str | os.PathLike[str]
 Notify = Callable[[str], None]
@@ -63,7 +67,7 @@ def load(
     """A training and a test part.
 
     data:
-        ``auto``: the path in FASTMLP_DATA if set, else MNIST from the cache, else a download that is given
+        ``auto``: what FASTMLP_DATA names if set, else MNIST from the cache, else a download that is given
         5 s of waiting, else synthetic digits. ``mnist``: a FASTMLP_DATA that is MNIST, the cache, a download.
         ``synthetic``: digits drawn by program. Anything else is a path: a folder with IDX files, a .npz,
         a .npy with its labels beside it, a .csv or .csv.gz, or an IDX images file with its labels beside it.
@@ -76,7 +80,9 @@ def load(
     without a CSV file.
     """
     environment = os.environ.get(ENVIRONMENT) or None
-    named = environment if data == "auto" else None if data in ("mnist", "synthetic") else data
+    if data == "auto" and environment in WORDS:
+        data = environment
+    named = environment if data == "auto" else None if data in WORDS else data
     _check_label(label, named, test_data)
     say = notify or _silent
     if named is not None:
@@ -110,11 +116,24 @@ def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
             return Parts(idx.read_pair(path))
 
 
+def read_test(
+    path: PathLike, label: str | int | None = None
+) -> tuple[Features, NDArray[np.int64], tuple[int, int] | None]:
+    """X (N, D), labels (N,) and the pictures' shape or None: the test part where there is one, else all."""
+    _check_label(label, path)
+    parts = read_parts(path, label)
+    part = parts.test or parts.train
+    assert part is not None
+    X = features(part.X, part.where)
+    return X, labels(part.y, len(X), part.where), image_shape(part.X, X)
+
+
 def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Features, tuple[int, int] | None]:
     """X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
 
     Of a folder or .npz with two parts, the test part. Of a CSV, all columns but the label's.
     """
+    _check_label(label, path)
     path = _path(path)
     if path.is_dir():
         parts = idx.read_folder(path)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import check_inputs, checked_classes, checked_order
-from fastmlp.config import clip_bounds, whole_number
+from fastmlp.config import clip_bounds, positive_number, whole_number
 from fastmlp.cores import available_cores, resolve
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
@@ -35,15 +35,21 @@ __all__ = [
 
 Array = NDArray[Any]
 
-is_warm = jit.is_warm
-
 _ACTS = {"relu": maths.RELU, "sigmoid": maths.SIGMOID, "tanh": maths.TANH, "identity": maths.IDENTITY}
 _FEW = 64  # rows that are answered before a second thread would have started
-_BRIEF = 1000  # rows that take no longer than a person's Ctrl-C
+_BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
+
+_ran: set[str] = set()  # what this process has compiled, or loaded; see _kind
 
 _EMPTY = np.empty(0, np.float32)
 _NO_HITS = np.empty(0, np.bool_)
 _NO_CLASSES = np.empty(0, np.int64)
+
+
+def is_warm(X: ArrayLike | Encoded, kernel: str = "epoch") -> bool:
+    """Whether that kernel ("epoch", "infer" or "find_active") need not be compiled for X (N, D)."""
+    kind = _kind(kernel, X if isinstance(X, Encoded) else encode(X[:1], once=True))  # type: ignore[index]
+    return kind in _ran or jit.is_kept(kind)
 
 
 def forward(
@@ -120,6 +126,7 @@ def dead_units(
             threads,
             available_cores(),
         )
+        _note("find_active", X)
     layers = np.split(active.any(axis=0), np.cumsum(widths)[:-1])
     return [int((~layer).sum()) for layer, _ in zip(layers, widths, strict=False)]
 
@@ -170,6 +177,7 @@ def train_epoch(
     X, threads = _checked(parameters, X, act, scale, mean, threads)
     y, order = checked_classes(parameters, y, len(X)), checked_order(order, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
+    lr = positive_number("lr", lr, "0.01")
     work = net.build(parameters, batch_size, threads, X.longest)
     totals, bad = _epoch(
         work, X, y, order, work.theta, -lr, act, loss, batch_size, scale, mean, threads, progress
@@ -237,8 +245,9 @@ def _epoch(
         threads,
         available_cores(),
         progress,
-        brief=len(order) <= _BRIEF,
+        brief=_kind("epoch", X) in _ran and len(order) * len(work.theta) <= _BRIEF,
     )  # fmt: skip
+    _note("epoch", X)
     correct, live = counts[:, :2].sum(axis=0).tolist()
     return EpochTotals(float(totals[0]) / len(order), correct, live, len(order), members), bad
 
@@ -277,5 +286,19 @@ def _infer(
         ),
         members,
         available_cores(),
-        brief=len(X) <= _BRIEF,
+        brief=_kind("infer", X) in _ran and len(X) * len(work.theta) <= _BRIEF,
     )
+    _note("infer", X)
+
+
+def _kind(kernel: str, X: Encoded) -> str:
+    """Name of what Numba compiles: a kernel for one type of values and of column numbers."""
+    return f"{kernel}-{X.values.dtype}-{X.columns.dtype}"
+
+
+def _note(kernel: str, X: Encoded) -> None:
+    """Remember that a kernel is compiled."""
+    kind = _kind(kernel, X)
+    if kind not in _ran:
+        _ran.add(kind)
+        jit.keep(kind)

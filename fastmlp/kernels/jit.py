@@ -8,6 +8,7 @@ notice a changed callee in another file (numba issue 1833).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -20,6 +21,13 @@ import llvmlite
 import numba
 import platformdirs
 from numba import njit
+
+from fastmlp.errors import ConfigError
+
+if numba.config.DISABLE_JIT:
+    raise ConfigError(
+        "the kernels must be compiled", "NUMBA_DISABLE_JIT", 'unset it, or use the "numpy" backend'
+    )
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
@@ -54,18 +62,19 @@ def source_digest() -> str:
 def cache_folder() -> Path | None:
     """The folder for compiled code, made if need be; None, with one warning, if it cannot be used.
 
-    It is private (mode 0700, ours): whoever writes there decides what this process executes.
+    It and the two above it are private (mode 0700, ours, no links): whoever writes there decides
+    what this process executes.
     """
     versions = f"numba{numba.__version__}-llvmlite{llvmlite.__version__}"
-    folder = platformdirs.user_cache_path("fastmlp") / "kernels" / f"{versions}-{source_digest()[:16]}"
+    home = platformdirs.user_cache_path("fastmlp", appauthor=False)
+    folder = home / "kernels" / f"{versions}-{source_digest()[:16]}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        for private in (home, folder.parent, folder):
+            with contextlib.suppress(FileExistsError):
+                private.mkdir(mode=0o700)
+            _check_private(private)
         tempfile.TemporaryFile(dir=folder).close()
-        status = folder.stat()
-        if os.name == "posix" and (
-            status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        ):
-            raise PermissionError("it must belong to you, and nobody else may write there")
     except OSError as problem:
         warnings.warn(
             f"compiled code cannot be kept in {folder} ({problem}); it is compiled again in every process",
@@ -76,7 +85,25 @@ def cache_folder() -> Path | None:
     return folder
 
 
-def is_warm() -> bool:
-    """Whether something compiled from this very source is in the cache."""
+def _check_private(folder: Path) -> None:
+    """Raise PermissionError unless the folder is ours alone to write."""
+    if os.name != "posix":
+        return
+    status = folder.lstat()
+    shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or shared:
+        raise PermissionError(f"{folder} must be a folder of yours where nobody else may write")
+
+
+def keep(kind: str) -> None:
+    """Leave a mark in the cache that this kind of kernel is there."""
     folder = cache_folder()
-    return folder is not None and next(folder.rglob("*.nbi"), None) is not None
+    with contextlib.suppress(OSError):
+        if folder is not None:
+            (folder / f"{kind}.kept").touch()
+
+
+def is_kept(kind: str = "*") -> bool:
+    """Whether the cache has this kind of kernel, compiled from this very source."""
+    folder = cache_folder()
+    return folder is not None and next(folder.glob(f"{kind}.kept"), None) is not None

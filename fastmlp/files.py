@@ -1,0 +1,29 @@
+"""Writing a file so that it is there whole, or as it was before. Knows no format."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from fastmlp.errors import RunFolderError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content``, on disk when this returns. Raises RunFolderError."""
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunFolderError(
+            f"{path} must be writable", error.strerror or error, "make room, or choose another place"
+        ) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
