@@ -105,11 +105,8 @@ class Model:
         except ModelError:
             raise
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-            reason = (
-                "no entry 'fastmlp' in its metadata"
-                if isinstance(error, KeyError)
-                else str(error).rstrip(".")
-            )
+            what = str(error).rstrip(".")
+            reason = f"no entry {what} in its metadata" if isinstance(error, KeyError) else what
             raise ModelError(
                 "a model must be a safetensors file that fastmlp wrote", f"{path}: {reason}", "train it again"
             ) from None
