@@ -120,8 +120,8 @@ def _tested(
     recorded = recorded_data(model)
     own = data is None or (bool(recorded) and str(Path(data).absolute()) == recorded["data"])
     if not own and data not in (*WORDS, "auto") and test_data is None:
-        X, y, _ = read_test(data or "", label)
-        return _Tested(X, y, Path(data or "").name, f"{data}, which the model was not trained on")
+        X, y = read_test(data or "", label)
+        return _Tested(X, y, Path(data or "").name, str(data))
     given: dict[str, Any] = {"test_data": test_data, "label": label}
     if own:
         given = recorded | {name: value for name, value in given.items() if value is not None}

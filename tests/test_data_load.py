@@ -67,8 +67,8 @@ def test_environment_may_name_a_source(word, data_home, digits, monkeypatch):
 
 def test_labels_of_a_file_that_is_tested_on_are_its_own(tmp_path):
     np.savez(tmp_path / "a.npz", X=np.ones((3, 4), np.uint8), y=[7, 7, 7])
-    X, y, shape = read_test(tmp_path / "a.npz")
-    assert (X.shape, y.tolist(), shape) == ((3, 4), [7, 7, 7], None)
+    X, y = read_test(tmp_path / "a.npz")
+    assert (X.shape, y.tolist()) == ((3, 4), [7, 7, 7])
 
 
 def test_synthetic(data_home, digits):

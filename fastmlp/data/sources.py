@@ -116,16 +116,14 @@ def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
             return Parts(idx.read_pair(path))
 
 
-def read_test(
-    path: PathLike, label: str | int | None = None
-) -> tuple[Features, NDArray[np.int64], tuple[int, int] | None]:
-    """X (N, D), labels (N,) and the pictures' shape or None: the test part where there is one, else all."""
+def read_test(path: PathLike, label: str | int | None = None) -> tuple[Features, NDArray[np.int64]]:
+    """X (N, D) and labels (N,) as they stand in the file: its test part if it has one, else all of it."""
     _check_label(label, path)
     parts = read_parts(path, label)
     part = parts.test or parts.train
     assert part is not None
     X = features(part.X, part.where)
-    return X, labels(part.y, len(X), part.where), image_shape(part.X, X)
+    return X, labels(part.y, len(X), part.where)
 
 
 def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Features, tuple[int, int] | None]:

@@ -48,7 +48,7 @@ _NO_CLASSES = np.empty(0, np.int64)
 
 def is_warm(X: ArrayLike | Encoded, kernel: str = "epoch") -> bool:
     """Whether that kernel ("epoch", "infer" or "find_active") need not be compiled for X (N, D)."""
-    kind = _kind(kernel, X if isinstance(X, Encoded) else encode(X[:1], once=True))  # type: ignore[index]
+    kind = _kind(kernel, X if isinstance(X, Encoded) else encode(np.asarray(X)[:1], once=True))
     return kind in _ran or jit.is_kept(kind)
 
 

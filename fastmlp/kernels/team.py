@@ -28,7 +28,7 @@ _WORDS = 40
 
 _POLL = 0.05  # seconds between two looks at the team's progress
 _PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
-_SPINS = 2000  # looks at a barrier before the processor is yielded: about 30 us
+_SPINS = 2000  # looks at a barrier before the processor is yielded: about 50 us
 
 
 def _is_state(state: Any) -> bool:
