@@ -18,8 +18,9 @@ from fastmlp.errors import ConfigError
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")
 INITS = ("glorot_uniform", "he_uniform", "lecun_uniform", "torch", "uniform")
 BACKENDS = ("numba", "numpy")
+DRIVERS = ("team", "prange")
 
-NUMERICS_REVISION = 1  # goes up whenever the same training may give other bytes
+NUMERICS_REVISION = 2  # goes up whenever the same training may give other bytes
 
 MOST_UNITS = 1_000_000  # in one layer
 MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32

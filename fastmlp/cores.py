@@ -1,4 +1,4 @@
-"""How many cores this process may use, and how many threads a training should."""
+"""How many cores this process may use, and how many threads a training should: ``Pace`` finds out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from fastmlp.config import whole_number
 
 MOST_THREADS = 256
+
+_TRIAL, _SLICE = 0.02, 0.2  # seconds: of a trial, of a slice between trials
+_RETRY = 1.0  # seconds of work between trials, at most; after a change they come with the next slices
 
 
 @functools.cache
@@ -26,6 +29,58 @@ def resolve(threads: int | str) -> int:
     if isinstance(threads, str) and threads.strip().isdecimal():
         threads = int(threads)
     return whole_number("threads", threads, 1, MOST_THREADS)
+
+
+class Pace:
+    """How many threads the next slice of work should have, by what was measured of the last ones.
+
+    A number of threads is kept as it is. ``auto`` tries several counts, now and then and briefly,
+    and keeps the fastest: on a busy machine, threads that wait for each other are slower than one.
+    A count is judged by a trial's time of work at least, gathered from several slices where they
+    are cut short; one trial may still mislead, so after a change the next ones come soon.
+    Since results do not depend on the number, it may change at any moment.
+    """
+
+    def __init__(self, threads: int | str = "auto") -> None:
+        self.most = resolve(threads)
+        fixed = threads != "auto" or self.most == 1
+        halves = [self.most >> i for i in range(self.most.bit_length())]
+        self._counts = [self.most] if fixed else halves
+        self._trials = [] if fixed else list(halves)
+        self._rates: dict[int, float] = {}
+        self._best, self._since, self._wait = self.most, 0.0, _SLICE
+        self._work, self._seconds = 0, 0.0  # of the count that is being judged
+
+    def next(self) -> tuple[int, float]:
+        """Threads for the next slice of work, and the seconds it may take."""
+        if len(self._counts) == 1:
+            return self.most, math.inf
+        if self._trials:
+            return self._trials[0], _TRIAL - self._seconds
+        return self._best, _SLICE
+
+    def note(self, threads: int, work: int, seconds: float) -> None:
+        """What a slice did: any unit of work will do, if it is always the same."""
+        if len(self._counts) == 1 or work <= 0:
+            return
+        self._work, self._seconds = self._work + work, self._seconds + seconds
+        if self._seconds < 0.9 * _TRIAL:
+            return
+        self._rates[threads] = self._work / self._seconds
+        if self._trials:
+            self._trials.pop(0)
+        else:
+            self._since += self._seconds
+        self._work, self._seconds = 0, 0.0
+        if self._trials:
+            return
+        best = max(self._rates, key=lambda count: self._rates[count])
+        if best != self._best:
+            self._best, self._since, self._wait = best, 0.0, _SLICE
+        elif self._since >= self._wait:
+            at = self._counts.index(best)
+            self._trials = [count for count in self._counts[max(0, at - 1) : at + 2] if count != best]
+            self._since, self._wait = 0.0, min(2 * self._wait, _RETRY)
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:

@@ -15,8 +15,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastmlp import randomness
-from fastmlp.config import BACKENDS, Training, one_of
-from fastmlp.cores import resolve
+from fastmlp.config import BACKENDS, DRIVERS, Training, one_of
+from fastmlp.cores import Pace
 from fastmlp.errors import DivergedError
 from fastmlp.parameters import Parameters
 
@@ -83,6 +83,7 @@ def train(
     mean: Array | None = None,
     backend: str = "numba",
     threads: int | str = "auto",
+    driver: str = "team",
     test_data: tuple[Any, Array] | None = None,
     on_epoch: Callable[[EpochResult], object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -95,17 +96,21 @@ def train(
     good epoch, as they are after KeyboardInterrupt. The error's ``history`` has the epochs before.
     """
     nn = load_backend(backend)
-    history = History(backend, resolve(threads))
+    pace = Pace(threads)
+    history = History(backend, pace.most)
     options: dict[str, Any] = {
         "act": training.act,
         "scale": training.scale,
         "mean": mean if training.center else None,
-        "threads": history.threads,
+        "threads": pace,
     }
-    steps = {"loss": training.loss, "lr": training.lr, "batch_size": training.batch_size}
-    X = nn.encode(X, center=training.center)
+    steps = {
+        "loss": training.loss, "lr": training.lr, "batch_size": training.batch_size,
+        "driver": one_of("driver", driver, DRIVERS),
+    }  # fmt: skip
+    X = nn.encode(X)
     if test_data is not None:
-        test_data = nn.encode(test_data[0], center=training.center), test_data[1]
+        test_data = nn.encode(test_data[0]), test_data[1]
     N = len(y)
     for epoch in range(1, training.epochs + 1):
         started = time.perf_counter()
@@ -142,7 +147,7 @@ def _once(
     nn: ModuleType, parameters: Parameters, X: Any, y: Array, order: Array, options: dict[str, Any]
 ) -> None:
     with suppress(DivergedError):  # the real epoch will meet it too, and say where
-        nn.train_epoch(parameters.copy(), X, y, order[:1], **options)
+        nn.train_epoch(parameters.copy(), X, y, order[:1], **{**options, "threads": options["threads"].most})
 
 
 def _progress_of(epoch: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:

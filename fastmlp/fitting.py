@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import BACKENDS, Training, one_of
+from fastmlp.config import BACKENDS, DRIVERS, Training, one_of
 from fastmlp.cores import resolve
-from fastmlp.data.encode import as_matrix
+from fastmlp.data.encode import as_rows, column_means
+from fastmlp.data.parts import distinct
 from fastmlp.engine import EpochResult, History, train
 from fastmlp.errors import DataError, DivergedError, ModelError
 from fastmlp.model import Model, checked_labels, class_indices
@@ -34,6 +35,7 @@ def fit(
     seed: int = 0,
     loss: str = "logits",
     threads: int | str = "auto",
+    driver: str = "team",
     backend: str = "numba",
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
     initial: Parameters | None = None,
@@ -49,7 +51,10 @@ def fit(
     y: non-negative integers, at least two different ones; they are the model's classes.
     hidden, act, scale, center, init, lr, batch_size, epochs, seed, loss: see ``Training``. Inputs
         are divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
-    threads: "auto" for the cores at hand, or their number; the result is the same bytes for any.
+        X may be a scipy.sparse matrix too: its values become float32, its zeros are never stored.
+    threads: their number, or "auto": as many as there are cores, or fewer where those are found to
+        be faster. The result is the same bytes for any.
+    driver: "team", or "prange" for Numba's parallel loops: the same bytes again.
     backend: "numba", or "numpy" for the readable reference.
     test_data: (X_test, y_test), evaluated after every epoch.
     initial: the first weights, in place of ``init``; they are not changed.
@@ -66,20 +71,21 @@ def fit(
         seed=seed, loss=loss,
     )  # fmt: skip
     one_of("backend", backend, BACKENDS)
+    one_of("driver", driver, DRIVERS)
     resolve(threads)
-    X = as_matrix(X)
+    rows = as_rows(X)
     labels = checked_labels(y)
-    if len(labels) != len(X):
-        raise DataError("X and y must have the same length", f"{len(X)} and {len(labels)}")
-    classes = tuple(np.unique(labels).tolist())
+    if len(labels) != rows.shape[0]:
+        raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(labels)}")
+    classes = tuple(distinct(labels).tolist())
     if len(classes) < 2:
         raise DataError("y must hold at least two different labels", f"{classes[0]} alone")
-    architecture = training.architecture(X.shape[1], len(classes))
+    architecture = training.architecture(rows.shape[1], len(classes))
     if initial is None:
         initial = initialise(architecture, training.init, training.seed)
     elif initial.shapes != architecture.shapes:
         raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
-    mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if training.center else None
+    mean = column_means(rows) if training.center else None
     model = Model(architecture, initial.astype(np.float32), classes, training.scale, mean, training, backend)
 
     def on_epoch(result: EpochResult) -> bool:
@@ -88,8 +94,9 @@ def fit(
 
     try:
         history = train(
-            model.parameters, X, class_indices(labels, classes), training,
-            mean=mean, backend=backend, threads=threads, on_progress=progress, on_epoch=on_epoch,
+            model.parameters, rows, class_indices(labels, classes), training,
+            mean=mean, backend=backend, threads=threads, driver=driver, on_progress=progress,
+            on_epoch=on_epoch,
             test_data=None if test_data is None else _checked_test(model, *test_data),
         )  # fmt: skip
     except DivergedError as error:
@@ -98,11 +105,11 @@ def fit(
     return model, history
 
 
-def _checked_test(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    X, indices = as_matrix(X), class_indices(y, model.classes)
-    if X.shape[1] != model.architecture.inputs or len(X) != len(indices):
+def _checked_test(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.int64]]:
+    rows, indices = as_rows(X), class_indices(y, model.classes)
+    if rows.shape[1] != model.architecture.inputs or rows.shape[0] != len(indices):
         raise DataError(
             f"test data must be (N, {model.architecture.inputs}) with N labels",
-            f"{X.shape} and {len(indices)}",
+            f"{rows.shape} and {len(indices)}",
         )
-    return X, indices
+    return rows, indices

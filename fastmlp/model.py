@@ -11,6 +11,7 @@ import base64
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.config import NUMERICS_REVISION, Architecture, Training, positive_number
 from fastmlp.cores import resolve
-from fastmlp.data.encode import as_matrix
+from fastmlp.data.encode import as_rows
 from fastmlp.engine import load_backend
 from fastmlp.errors import DataError, ModelError
 from fastmlp.files import write_whole
@@ -50,7 +51,7 @@ class Model:
     def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.int64]:
         """The most probable label (N,) of each row of X (N, D). Raises DataError, ModelError."""
         best = self.predict_proba(X, threads=threads).argmax(axis=1)
-        labels: NDArray[np.int64] = np.asarray(self.classes, np.int64)[best]
+        labels: NDArray[np.int64] = self._labels[best]
         return labels
 
     def predict_proba(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.float32]:
@@ -71,12 +72,12 @@ class Model:
         nn = load_backend(self.backend)
         if loss is None:
             loss = self.training.loss if self.training else "logits"
-        X = self._checked(X)
+        rows = self._checked(X)
         indices = class_indices(y, self.classes)
-        if len(indices) != len(X):
-            raise DataError("X and y must have the same length", f"{len(X)} and {len(indices)}")
+        if len(indices) != rows.shape[0]:
+            raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(indices)}")
         result: Evaluation = nn.evaluate(
-            self.parameters, X, indices, loss=loss, threads=resolve(threads), **self._options()
+            self.parameters, rows, indices, loss=loss, threads=resolve(threads), **self._options()
         )
         return result
 
@@ -111,11 +112,15 @@ class Model:
                 "a model must be a safetensors file that fastmlp wrote", f"{path}: {reason}", "train it again"
             ) from None
 
+    @cached_property
+    def _labels(self) -> NDArray[np.int64]:
+        return np.asarray(self.classes, np.int64)
+
     def _options(self) -> dict[str, Any]:
         return {"act": self.architecture.act, "scale": self.scale, "mean": self.mean}
 
-    def _checked(self, X: ArrayLike) -> NDArray[Any]:
-        X = as_matrix(X)
+    def _checked(self, X: Any) -> Any:
+        X = as_rows(X)
         if X.shape[1] != self.architecture.inputs:
             raise ModelError(
                 f"inputs must have {self.architecture.inputs} columns, as this model was trained on",
@@ -169,11 +174,11 @@ def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
     labels = checked_labels(y)
     known = np.asarray(classes)
     indices = np.minimum(np.searchsorted(known, labels), len(known) - 1)
-    strange = np.unique(labels[known[indices] != labels])
+    strange = labels[known[indices] != labels]
     if len(strange):
         raise DataError(
             f"labels must be among the training's {len(known)} classes {_shortened(known)}",
-            _shortened(strange),
+            _shortened(np.unique(strange)),
         )
     return indices
 

@@ -2,8 +2,8 @@
 
 Works in the parameters' own number type (float32 or float64). It is also the benchmark's rival,
 so it is careful: whatever is as large as a batch or a weight matrix is computed in place, by BLAS
-where it is a product. It uses however many threads BLAS does; ``threads`` is accepted and ignored,
-to match kernels/.
+where it is a product. It uses however many threads BLAS does; ``threads`` and ``driver`` are accepted
+and ignored, to match kernels/.
 
     z1 = x W1 + b1,  a1 = act(z1),  ...,  logits = a W + b,  p = softmax(logits)
     delta at the logits = (p - t) / B, or 0 where the loss's clip cuts the sample off
@@ -23,6 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import check_inputs, checked_classes, checked_order
 from fastmlp.config import clip_bounds, positive_number, whole_number
+from fastmlp.cores import Pace
+from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.errors import DivergedError
 from fastmlp.parameters import Parameters
 from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
@@ -32,9 +34,9 @@ Array = NDArray[Any]
 _CHUNK = 1000  # samples at a time where no batch size is given
 
 
-def encode(X: ArrayLike, *, center: bool = False, once: bool = False) -> Array:
-    """The form in which this backend takes X (N, D): the array itself, pictures flattened."""
-    array = np.asarray(X)
+def encode(X: Any) -> Array:
+    """The form in which this backend takes X (N, D): an array, pictures flattened, sparse rows filled up."""
+    array = X.toarray() if is_scipy_sparse(X) else np.asarray(X)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
@@ -46,7 +48,7 @@ def forward(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int | str = 1,
+    threads: int | str | Pace = 1,
 ) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X = _checked(parameters, X, act, scale, mean)
@@ -63,7 +65,7 @@ def predict_proba(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int | str = 1,
+    threads: int | str | Pace = 1,
 ) -> Array:
     """Probabilities (N, K) of the classes for X (N, D)."""
     X = _checked(parameters, X, act, scale, mean)
@@ -85,7 +87,7 @@ def evaluate(
     loss: str = "logits",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int | str = 1,
+    threads: int | str | Pace = 1,
 ) -> Evaluation:
     """Mean loss and accuracy on X (N, D) with classes y (N,)."""
     X = _checked(parameters, X, act, scale, mean)
@@ -108,7 +110,7 @@ def dead_units(
     act: str = "relu",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int | str = 1,
+    threads: int | str | Pace = 1,
 ) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
     X = _checked(parameters, X, act, scale, mean)
@@ -133,7 +135,7 @@ def loss_and_gradients(
     loss: str = "logits",
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int | str = 1,
+    threads: int | str | Pace = 1,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
     X = _checked(parameters, X, act, scale, mean)
@@ -155,14 +157,17 @@ def train_epoch(
     batch_size: int = 100,
     scale: float = 1.0,
     mean: Array | None = None,
-    threads: int | str = 1,
+    threads: int | str | Pace = 1,
+    driver: str = "team",
     progress: Callable[[int], None] | None = None,
 ) -> EpochTotals:
     """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``progress`` is told the samples done so far, now and
-    then and at the end. Raises DivergedError, with the parameters as they were before the epoch.
+    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
+    whichever is found to be faster now), or a Pace that remembers what was found. ``driver``: "team",
+    or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
+    at the end. Raises DivergedError, with the parameters as they were before the epoch.
     """
     X = _checked(parameters, X, act, scale, mean)
     y, order = checked_classes(parameters, y, len(X)), checked_order(order, len(X))

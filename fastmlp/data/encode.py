@@ -1,52 +1,72 @@
-"""Encoded: the one compact form of X that the kernels read, built once and shared by trainings.
+"""Encoded: the form of X that the kernels read, built once and shared by trainings.
 
-Values keep their type (uint8 or float32) and are never scaled or centred here. Where most are
-zero, only the others are kept (compressed sparse rows); else the array itself is walked.
+Three forms, chosen by measured density and said by ``describe``:
+
+- "bytes": a uint8 code for every value and a table of what the 256 codes stand for, code 0 for 0.
+  Sparse data of bytes, or of floats that are whole multiples of one step. The kernels find the
+  codes that are not 0 as they go; uint8 data are taken as they lie, without a copy.
+- "csr": compressed sparse rows of float32, for other sparse data, and for scipy.sparse as it is.
+- "dense": every value counts; bytes with their table, or float32.
+
+Nothing is scaled or centred here: that is part of the model.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.errors import DataError
 
-SPARSE_BELOW = 0.5  # share of non-zero values under which a row is walked by its non-zeros
+SPARSE_BELOW = 0.5  # share of non-zero values under which the non-zero ones alone are walked
 
 _CHUNK = 1 << 22  # values looked at together while encoding
+_SAMPLE = 4096  # rows, evenly spread, that density is measured on
+_BYTES = np.arange(256, dtype=np.float32)
+
+Form = Literal["bytes", "csr", "dense"]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """X (N, D) as rows of (column, value) pairs.
+    """X (N, D) in one of three forms.
 
-    Row i holds ``values[starts[i] : starts[i + 1]]``, uint8 or float32. Its columns are the same
-    slice of ``columns`` where ``sparse``, else ``columns`` is range(D) for every row.
-    counts (D,): how many pairs each column has.
+    codes:   (N * D,) uint8, row after row, with ``table`` (256,) float32 of their values; or empty.
+    values:  (N * D,) float32 where dense and not coded; the CSR's values where "csr"; or empty.
+    starts, columns: of the CSR: row i holds values[starts[i] : starts[i + 1]]; or empty.
+    counts:  (D,) how many non-zero values each column has, in the rows that were looked at.
+    density: share of non-zero values in them.
     """
 
     shape: tuple[int, int]
-    sparse: bool
+    form: Form
+    codes: NDArray[np.uint8]
+    table: NDArray[np.float32]
+    values: NDArray[np.float32]
     starts: NDArray[np.int64]
-    columns: NDArray[np.uint16] | NDArray[np.int32]
-    values: NDArray[np.uint8] | NDArray[np.float32]
+    columns: NDArray[np.int32]
     counts: NDArray[np.int64]
+    density: float
 
     def __len__(self) -> int:
         return self.shape[0]
 
     @property
-    def longest(self) -> int:
-        """Pairs in the longest row."""
-        return int(np.diff(self.starts).max(initial=0))
+    def sparse(self) -> bool:
+        """Whether zeros are left out."""
+        return self.form != "dense"
 
     def describe(self) -> str:
-        """How it is stored, for people."""
-        share = len(self.values) / max(1, self.shape[0] * self.shape[1])
-        return f"sparse rows, {share:.1%} non-zero" if self.sparse else f"dense {self.values.dtype} rows"
+        """How it is walked, for people."""
+        return walk_of(self.density) if self.sparse else walk_of(1.0)
+
+
+def walk_of(density: float) -> str:
+    """How rows of that density are walked in training, for people."""
+    return "non-zero inputs alone" if density < SPARSE_BELOW else "all inputs"
 
 
 def as_matrix(X: ArrayLike) -> NDArray[Any]:
@@ -54,6 +74,8 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
 
     Pictures (N, rows, columns) are flattened. Other number types become float32.
     """
+    if is_scipy_sparse(X):
+        raise DataError("X must be a dense array here", f"a sparse {type(X).__name__}", "use X.toarray()")
     array = np.asarray(X)
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -65,50 +87,163 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
     if array.dtype != np.uint8:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
-        finite = np.isfinite(array)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            raise DataError(
-                "X must be finite in float32",
-                f"{array[row, column]} in row {row}, column {column} (both from 0)",
-                "remove or replace such values",
-            )
+        for start in range(0, len(array), rows := _rows(array)):
+            _check_finite(array[start : start + rows], start)
     return np.ascontiguousarray(array)
 
 
-def encode(X: ArrayLike | Encoded, *, center: bool = False, once: bool = False) -> Encoded:
-    """X (N, D) in the form the kernels read; an Encoded is returned as it is.
+def as_rows(X: Any) -> Any:
+    """X as ``as_matrix`` makes it; a scipy.sparse matrix in rows (CSR) as it is. Raises DataError."""
+    return X.tocsr() if is_scipy_sparse(X) else as_matrix(X)
 
-    ``center`` says that the mean will be subtracted, which makes zeros count: rows stay dense.
-    ``once`` says that one pass will be made: looking for the zeros would cost more than it saves.
-    Raises DataError.
+
+def column_means(X: Any) -> NDArray[np.float32]:
+    """The mean (D,) of each column of what ``as_rows`` returns."""
+    if is_scipy_sparse(X):
+        return np.asarray(X.mean(axis=0, dtype=np.float64), np.float32).reshape(-1)
+    means: NDArray[np.float32] = X.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return means
+
+
+def encode(X: Any, *, once: bool = False, centred: bool = False) -> Encoded:
+    """X (N, D), an array or a scipy.sparse matrix, in the form the kernels read.
+
+    An Encoded is returned as it is. ``once`` says that one pass will be made: to look at every
+    value first would cost more than it saves. Where its rows are ``centred`` too, all values are
+    walked, so that a row's answer does not hang on how many zeros its neighbours have. Raises DataError.
     """
     if isinstance(X, Encoded):
-        if center and X.sparse:
-            raise DataError("data that is to be centred must be encoded with center=True", "sparse rows")
         return X
+    if is_scipy_sparse(X):
+        return _from_scipy(X)
     X = as_matrix(X)
+    counts, density = look_at(X)
+    sparse = density < SPARSE_BELOW and not (once and centred)
+    if X.dtype == np.uint8:
+        form: Form = "bytes" if sparse else "dense"
+        return _encoded(X.shape, form, counts, density, codes=X.reshape(-1), table=_BYTES)
+    if not sparse or once:
+        return _encoded(X.shape, "dense", counts, density, values=X.reshape(-1))
+    if (coded := _on_a_grid(X)) is not None:
+        return _encoded(X.shape, "bytes", counts, density, codes=coded[0], table=coded[1])
+    return _encoded(X.shape, "csr", counts, density, **_compressed(X))
+
+
+def look_at(X: NDArray[Any]) -> tuple[NDArray[np.int64], float]:
+    """Non-zero values of each column (D,), and their share of all, in rows spread evenly over X (N, D)."""
+    rows = X[:: -(-len(X) // _SAMPLE)]
+    counts = np.count_nonzero(rows, axis=0)
+    return counts, float(counts.sum() / rows.size)
+
+
+def is_scipy_sparse(X: Any) -> bool:
+    """Whether X is one of scipy.sparse's matrices or arrays; scipy itself is not loaded."""
+    return type(X).__module__.startswith("scipy.sparse")
+
+
+def _encoded(
+    shape: tuple[int, ...], form: Form, counts: NDArray[np.int64], density: float, **arrays: Any
+) -> Encoded:
+    empty: dict[str, Any] = {
+        "codes": np.empty(0, np.uint8),
+        "table": np.zeros(256, np.float32),
+        "values": np.empty(0, np.float32),
+        "starts": np.zeros(1, np.int64),
+        "columns": np.empty(0, np.int32),
+    }
+    return Encoded((shape[0], shape[1]), form, counts=counts, density=density, **(empty | arrays))
+
+
+def _rows(X: NDArray[Any]) -> int:
+    """How many rows of X are looked at together."""
+    return max(1, _CHUNK // int(X.shape[1]))
+
+
+def _on_a_grid(X: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
+    """Codes and table of floats that are 0, 1, ..., 255 times one step (pixels / 255, say); else None."""
+    known = np.unique(X[:: -(-len(X) // _SAMPLE)])
+    if len(known) < 2 or known[0] != 0 or len(known) > 256:
+        return None
+    step = np.diff(known).min()
+    if not 0 <= X.min() <= X.max() <= 255.5 * step:
+        return None
+    codes, table = np.empty(X.shape, np.uint8), np.zeros(256, np.float32)
+    for start in range(0, len(X), rows := _rows(X)):
+        part, coded = X[start : start + rows], codes[start : start + rows]
+        np.rint(part / step, out=coded, casting="unsafe")
+        table[coded] = part
+    if table[0] != 0:
+        return None
+    for start in range(0, len(X), rows):
+        if not np.array_equal(table[codes[start : start + rows]], X[start : start + rows]):
+            return None
+    return codes.reshape(-1), table
+
+
+def _compressed(X: NDArray[np.float32]) -> dict[str, Any]:
+    """The CSR arrays of X."""
     N, D = X.shape
-    index: Any = np.uint16 if D <= 2**16 else np.int32
-    rows = max(1, _CHUNK // D)
-    nonzeros = np.zeros(N, np.int64)
-    counts = np.zeros(D, np.int64)
-    dense = center or once
-    if not dense:
-        for start in range(0, N, rows):
-            present = X[start : start + rows] != 0
-            nonzeros[start : start + rows] = np.count_nonzero(present, axis=1)
-            counts += np.count_nonzero(present, axis=0)
-    if dense or nonzeros.sum() >= SPARSE_BELOW * X.size:
-        starts = np.arange(N + 1, dtype=np.int64) * D
-        return Encoded((N, D), False, starts, np.arange(D, dtype=index), X.reshape(-1), np.full(D, N))
-    starts = np.concatenate([[0], np.cumsum(nonzeros)])
-    columns = np.empty(starts[-1], index)
-    values = np.empty(starts[-1], X.dtype)
-    for start in range(0, N, rows):
+    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(X, axis=1))])
+    columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    for start in range(0, N, rows := _rows(X)):
         chunk = X[start : start + rows]
         where = np.flatnonzero(chunk)
         part = slice(starts[start], starts[min(start + rows, N)])
         columns[part] = where % D
         values[part] = chunk.reshape(-1)[where]
-    return Encoded((N, D), True, starts, columns, values, counts)
+    return {"starts": starts, "columns": columns, "values": values}
+
+
+def _from_scipy(X: Any) -> Encoded:
+    """The CSR's own arrays where they are float32 and int32 and in order; else converted once."""
+    if X.ndim != 2 or X.shape[0] == 0 or X.shape[1] == 0:
+        raise DataError("X must be a table of shape (N, D) with at least one value", f"shape {X.shape}")
+    if X.dtype.kind not in "buif":
+        raise DataError("X must hold numbers", f"dtype {X.dtype}")
+    if X.shape[1] > np.iinfo(np.int32).max:
+        raise DataError("X must have fewer than 2**31 columns", X.shape[1])
+    X = X.tocsr()
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(X.data, np.float32)
+    N, D = X.shape
+    starts = np.ascontiguousarray(X.indptr, np.int64)
+    stored = len(values)
+    rows_fit = len(starts) == N + 1 and starts[0] == 0 and starts[-1] == stored == len(X.indices)
+    if not (
+        rows_fit
+        and (np.diff(starts) >= 0).all()
+        and 0 <= X.indices.min(initial=0) <= X.indices.max(initial=0) < D
+    ):
+        raise DataError("X must be a sound CSR matrix", "row starts or column numbers out of range")
+    columns = np.ascontiguousarray(X.indices, np.int32)
+    falls = np.flatnonzero(np.diff(columns) <= 0) + 1  # where the next row begins, if all is in order
+    if not np.isin(falls, starts).all():
+        raise DataError(
+            "X must have ascending columns in each row, as its has_canonical_format says", "others",
+            "set has_canonical_format to False, or call sort_indices()",
+        )  # fmt: skip
+    finite = np.isfinite(values)
+    if not finite.all():
+        at = int(finite.argmin())
+        row = int(np.searchsorted(starts, at, side="right")) - 1
+        raise DataError(
+            "X must be finite in float32",
+            f"{values[at]} in row {row}, column {columns[at]} (both from 0)",
+            "remove or replace such values",
+        )
+    counts = np.bincount(columns, minlength=D)
+    return _encoded((N, D), "csr", counts, stored / (N * D), starts=starts, columns=columns, values=values)
+
+
+def _check_finite(X: NDArray[np.float32], first_row: int) -> None:
+    finite = np.isfinite(X)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise DataError(
+            "X must be finite in float32",
+            f"{X[row, column]} in row {first_row + row}, column {column} (both from 0)",
+            "remove or replace such values",
+        )

@@ -1,52 +1,114 @@
 """How this package's functions are compiled, and where the compiled code is kept.
 
-One place for Numba's options: never ``fastmath`` (it deletes the finite checks), float
-semantics of NumPy, the GIL released. Compiled entry points are cached in a private folder whose
-name holds the versions and the digest of all of this package's source: Numba itself does not
-notice a changed callee in another file (numba issue 1833).
+One place for Numba's options: never ``fastmath`` (it deletes the finite checks), float semantics
+of NumPy, the GIL released. Entry points are kept (cache.py) in a private folder, whose name holds
+all that decides what they are compiled to: Numba itself does not notice a changed callee in
+another file (numba issue 1833).
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import hashlib
-import os
-import stat
-import tempfile
-import warnings
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import numba
-import platformdirs
+from llvmlite import binding
 from numba import njit
+from numba._dynfunc import make_function
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
-from fastmlp.errors import ConfigError
+from fastmlp.files import replace
+from fastmlp.kernels.cache import KernelCache, is_whole, used_in, warn_unkept
+from fastmlp.private import forget_unused, home, private_folder, touch
 
-if numba.config.DISABLE_JIT:
-    raise ConfigError(
-        "the kernels must be compiled", "NUMBA_DISABLE_JIT", 'unset it, or use the "numpy" backend'
-    )
+COMPILED = not numba.config.DISABLE_JIT
+"""False under NUMBA_DISABLE_JIT: ``device`` and ``kernel`` then return the function as it is."""
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
+_SETTINGS = (  # Numba's, that change the code and are in no key of its own
+    "OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "ENABLE_AVX", "LOOP_VECTORIZE", "SLP_VECTORIZE",
+    "CPU_NAME", "CPU_FEATURES",
+)  # fmt: skip
 
-device = njit(**_OPTIONS)
-"""A function that only compiled code calls: compiled into its callers."""
+_NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # half of the time to compile
 
 
-def kernel(function):
-    """An entry point: a function that Python calls. Kept in ``cache_folder()`` where there is one."""
-    folder = cache_folder()
-    if folder is None:
-        return njit(**_OPTIONS)(function)
-    # Numba reads the place to cache at decoration, from a setting of the whole process: lend it ours.
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder)
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    finally:
-        numba.config.CACHE_DIR = before
+class _Part(JITCodeLibrary):
+    """LLVM code that others link into theirs: they optimise it, and only theirs becomes machine code."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _WholeCompiler(Compiler):
+    """Numba's compiler without garbage collection, which finds nothing meanwhile: 1 of 10 s.
+
+    Numba lets one thread at a time compile, so no other turns it on or off here.
+    """
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile_extra(func)
+        finally:
+            if collects:
+                gc.enable()
+
+
+class _PartCompiler(Compiler):
+    """Numba's compiler, but the result is a ``_Part``: all kernels take 10.5 instead of 15 s.
+
+    Numba tells functions by the objects that Python would call: here one without code, never called.
+    """
+
+    def define_pipelines(self) -> Any:
+        state = self.state
+        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        return super().define_pipelines()
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        result = super().compile_extra(func)
+        name, library, no_code = func.__name__, (result.library,), 0
+        key = make_function(sys.modules[func.__module__], name, "", no_code, result.environment, library)
+        result.target_context.insert_user_function(key, result.fndesc, library)
+        return result._replace(entry_point=key)
+
+
+device = njit(pipeline_class=_PartCompiler, **_OPTIONS, **_NO_WRAPPERS)
+"""A function that only compiled code calls: compiled by itself, then linked into its callers."""
+
+inlined = njit(inline="always", **_OPTIONS, **_NO_WRAPPERS)
+"""The same, but copied into its callers: for what is too short to be worth a call."""
+
+
+def kernel(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+    """An entry point: a function that Python calls. Kept in ``cache_folder()`` where there is one.
+
+    ``@kernel``, or ``@kernel(parallel=True)`` for one that uses prange.
+    """
+    if function is None:
+        return functools.partial(kernel, parallel=parallel)
+    compiled = njit(parallel=parallel, no_cfunc_wrapper=True, pipeline_class=_WholeCompiler, **_OPTIONS)(
+        function
+    )
+    folder = cache_folder() if COMPILED else None
+    if folder is not None:
+        compiled._cache = KernelCache(function, folder)
+    return compiled
 
 
 @functools.cache
@@ -62,48 +124,48 @@ def source_digest() -> str:
 def cache_folder() -> Path | None:
     """The folder for compiled code, made if need be; None, with one warning, if it cannot be used.
 
-    It and the two above it are private (mode 0700, ours, no links): whoever writes there decides
-    what this process executes.
+    One for each version of Numba and LLVM; of this source, Python, processor and Numba's settings
+    the name holds a digest. When a new one is made, those that nobody used for a month go.
     """
-    versions = f"numba{numba.__version__}-llvmlite{llvmlite.__version__}"
-    home = platformdirs.user_cache_path("fastmlp", appauthor=False)
-    folder = home / "kernels" / f"{versions}-{source_digest()[:16]}"
+    processor = binding.get_host_cpu_name(), sorted(binding.get_host_cpu_features().items())
+    settings = [str(getattr(numba.config, name, None)) for name in _SETTINGS]
+    what = (source_digest(), sys.implementation.cache_tag, processor, settings)
+    name = (
+        f"numba{numba.__version__}-llvmlite{llvmlite.__version__}-"
+        f"{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
+    )
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        for private in (home, folder.parent, folder):
-            with contextlib.suppress(FileExistsError):
-                private.mkdir(mode=0o700)
-            _check_private(private)
-        tempfile.TemporaryFile(dir=folder).close()
+        folder = private_folder("kernels", name)
+        is_new = not any(folder.iterdir())
     except OSError as problem:
-        warnings.warn(
-            f"compiled code cannot be kept in {folder} ({problem}); it is compiled again in every process",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warn_unkept(home() / "kernels" / name, problem)
         return None
+    touch(folder)
+    if is_new:
+        forget_unused(folder.parent)
     return folder
 
 
-def _check_private(folder: Path) -> None:
-    """Raise PermissionError unless the folder is ours alone to write."""
-    if os.name != "posix":
-        return
-    status = folder.lstat()
-    shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or shared:
-        raise PermissionError(f"{folder} must be a folder of yours where nobody else may write")
-
-
 def keep(kind: str) -> None:
-    """Leave a mark in the cache that this kind of kernel is there."""
+    """Leave a mark in the cache that this kind of kernel is there: the files it consists of."""
     folder = cache_folder()
-    with contextlib.suppress(OSError):
-        if folder is not None:
-            (folder / f"{kind}.kept").touch()
+    if folder is not None and COMPILED:
+        with contextlib.suppress(OSError):
+            replace(folder / f"{kind}.kept", "\n".join(used_in(folder)).encode())
 
 
 def is_kept(kind: str = "*") -> bool:
-    """Whether the cache has this kind of kernel, compiled from this very source."""
+    """Whether this kind of kernel can be had without compiling: its files are there, and whole."""
     folder = cache_folder()
-    return folder is not None and next(folder.glob(f"{kind}.kept"), None) is not None
+    if folder is None or not COMPILED:
+        return not COMPILED
+    return any(_has_all(folder, mark) for mark in folder.glob(f"{kind}.kept"))
+
+
+def _has_all(folder: Path, mark: Path) -> bool:
+    """Whether what the mark names is there."""
+    try:
+        names = mark.read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return bool(names) and all(is_whole(folder / name) for name in names)

@@ -1,166 +1,191 @@
 """The compiled loops: forward, softmax + cross-entropy + clip, backward, gradient + update.
 
-Every matrix product is one of two loops over rows: ``combine_into`` (a sum of rows, each times a
-number) and ``dots_into`` (rows times one vector). A step on a batch has two halves with a barrier
-after each:
+A step on a batch has two halves with a barrier after each:
 
-1. samples: a member takes its share of the batch's samples through all layers and back;
-2. weights: a member takes its share of the weights' rows and adds up their gradients over all
+1. ``samples``: a member takes its share of the batch's samples through all layers and back;
+2. ``weights``: a member takes its share of the weights' rows and adds up their gradients over all
    samples, in the order of the batch, and updates them at once.
 
-So no cell is written by two members, and every sum has one order whatever their number.
-Functions write their first arguments; arrays and offsets are those of net.py.
+So no cell is written by two members, and every sum has one order whatever their number. All
+multiplications are in products.py; arrays and offsets are those of net.py. Functions write into
+``net`` or their first arguments.
 
-Two habits of Numba shape the code. A tuple's array is reference-counted whenever it is taken
-out, by an atomic that all threads share: entry points take each out once and pass bare arrays.
-An index that might be negative stops vectorisation (18 against 2.3 ms for the same sigmoids):
-offsets are made unsigned where they are used.
+An entry point takes the ``address`` of each array first: all loops below it index pointers.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastmlp.kernels.jit import device, kernel
+from fastmlp.kernels.jit import device, inlined, kernel
 from fastmlp.kernels.maths import activate, exp, multiply_by_derivative
-from fastmlp.kernels.net import A_STRIDE, FAN_IN, FAN_OUT, STRIDE, TILE, A, W
-from fastmlp.kernels.simd import (
-    LANES,
-    borrow,
-    float_bits,
-    fma_column,
-    fma_row,
-    prefetch,
-    store_scaled,
-    store_sums,
-    trailing_zeros,
-    zeros,
+from fastmlp.kernels.net import BYTES, CSR, DENSE, Net, Rows
+from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose, walk
+from fastmlp.kernels.simd import LANES, address, float_bits, nonzero_bits, prefetch
+from fastmlp.kernels.team import (
+    ABORT,
+    DONE,
+    LEAVE,
+    NEXT,
+    STOP,
+    atomic_add,
+    atomic_load,
+    atomic_store,
+    barrier,
 )
-from fastmlp.kernels.team import ABORT, DONE, atomic_store, barrier
 
+_AHEAD = 8  # samples whose rows are asked for before they are read
 LOSS_BAD, WEIGHTS_BAD = 1, 2
 
+# Numba compiles a function anew for a literal argument, such as 0: these are not literal.
+_0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
+_LINE = 64  # bytes of a cache line
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _MAGNITUDE, _INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # of a float32's bits
-_LINE = 64  # bytes of a cache line
-_u = np.uint64
+_NO_BITS = np.uint64(0)
+
+
+@inlined
+def addresses_of_net(net):
+    """The same net, with addresses for arrays."""
+    return Net(
+        net.depth, address(net.fan_in), address(net.fan_out), address(net.stride),
+        address(net.w_at), address(net.a_at), address(net.m_at),
+        address(net.theta), address(net.mirror), address(net.acts), address(net.deltas), address(net.zeros),
+        address(net.inputs), net.input_stride, address(net.codes), address(net.bits), net.words,
+        address(net.masks), address(net.shift), address(net.one),
+    )  # fmt: skip
+
+
+@inlined
+def addresses_of_rows(rows):
+    """The same rows, with addresses for arrays."""
+    return Rows(
+        rows.form, address(rows.codes), address(rows.table), address(rows.values), address(rows.starts),
+        address(rows.columns), rows.factor, rows.centred, address(rows.mean),
+    )  # fmt: skip
 
 
 @device
-def combine_block(block, out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, column):
-    """``combine_into`` for one block of columns; ``block`` is zeros of its width."""
-    for t in range(n):
-        block = fma_row(block, coefficients[_u(first + t)], matrix, offsets[_u(first + t)] + column)
-    store_scaled(out, at + column, base, base_at + column, alpha, block)
+def gather_codes(codes, bits, source, order, N, begin, B, lo, hi, D, words):
+    """Samples lo..hi - 1 of the batch: their codes side by side, and a bit for each that is not 0."""
+    for b in range(lo, hi):
+        start, to = order[begin + b] * D, b * words * WORD
+        if begin + b + _AHEAD < N:  # a shuffled row is a miss to far memory
+            for j in range(0, D, _LINE):
+                prefetch(source, order[begin + b + _AHEAD] * D + j)
+        for j in range(D):
+            codes[to + j] = source[start + j]
+        for w in range(words):
+            bits[w * B + b] = nonzero_bits(codes, to + w * WORD)
 
 
 @device
-def combine_into(out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, width):
-    """out[at : at + width] = base[base_at : ...] + alpha * a sum of rows of ``matrix``.
+def gather_inputs(inputs, stride, rows, order, begin, lo, hi, D):
+    """Samples lo..hi - 1 of the batch as dense rows: value * factor - mean."""
+    codes, table, values, mean, factor = rows.codes, rows.table, rows.values, rows.mean, rows.factor
+    for b in range(lo, hi):
+        start, to = order[begin + b] * D, b * stride
+        if rows.form == DENSE:
+            for j in range(D):
+                inputs[to + j] = values[start + j] * factor - mean[j]
+        else:
+            for j in range(D):
+                inputs[to + j] = table[codes[start + j]] - mean[j]
 
-    The sum runs over t < n: coefficients[first + t] * matrix[offsets[first + t] : ... + width].
-    Widths are cut into blocks of up to 8 vectors, of sizes as equal as can be: more accumulators
-    than that spill from 16 registers, fewer wait for each other.
+
+@device
+def bias_of(net, rows, member):
+    """Where the first layer's bias row is, less mean W1 where the rows are sparse and centred.
+
+    Centring is a rank-one correction: (x - mean) W + b = x W + (b - mean W). Returns array and offset.
     """
-    vectors = width // LANES
-    blocks = (vectors + 7) // 8
-    c = 0
-    while blocks > 0:
-        size = (vectors + blocks - 1) // blocks
-        if size == 8:
-            combine_block(zeros(8), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        elif size == 7:
-            combine_block(zeros(7), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        elif size == 6:
-            combine_block(zeros(6), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        elif size == 5:
-            combine_block(zeros(5), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        elif size == 4:
-            combine_block(zeros(4), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        elif size == 3:
-            combine_block(zeros(3), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        elif size == 2:
-            combine_block(zeros(2), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        else:
-            combine_block(zeros(1), out, at, base, base_at, alpha, coefficients, offsets, first, n, matrix, c)
-        c += LANES * size
-        vectors -= size
-        blocks -= 1
+    D, stride, vectors = net.fan_in[0], net.stride[0], net.stride[0] // LANES
+    if not rows.centred:
+        return net.theta, D * stride
+    at = 2 * member * stride
+    product(
+        net.shift, at, stride, net.theta, D * stride, stride, -_ONE,
+        rows.mean, _0, _0, _1, _1, net.theta, _0, stride, D, _WORD, vectors,
+    )  # fmt: skip
+    return net.shift, at
 
 
 @device
-def dots_into(out, at, x, x_at, matrix, start, stride, rows):
-    """out[at + r] = x[x_at : x_at + stride] . matrix[start + r stride : + stride], r < rows (whole tiles)."""
-    for r in range(0, rows, TILE):
-        block = zeros(4)
-        for j in range(0, stride, LANES):
-            block = fma_column(block, x, x_at + j, matrix, start + r * stride + j, stride)
-        store_sums(out, at + r, block)
+def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at):
+    """z1 of samples lo..hi - 1 into acts."""
+    D, stride = net.fan_in[0], net.stride[0]
+    vectors = stride // LANES
+    acts, theta = net.acts, net.theta
+    if rows.form != BYTES and rows.form != CSR:
+        gather_inputs(net.inputs, net.input_stride, rows, order, begin, lo, hi, D)
+        product(
+            acts, lo * stride, stride, theta, D * stride, _0, _ONE,
+            net.inputs, lo * net.input_stride, net.input_stride, _1, hi - lo,
+            theta, _0, stride, D, _WORD, vectors,
+        )  # fmt: skip
+        return
+    for b in range(lo, hi):
+        for j in range(stride):
+            acts[b * stride + j] = bias[bias_at + j]
+    if rows.form == BYTES:
+        words = net.words
+        gather_codes(net.codes, net.bits, rows.codes, order, N, begin, B, lo, hi, D, words)
+        for w in range(words):
+            walk(
+                vectors, acts, lo * stride, stride, _ONE, net.bits, w * B + lo, hi - lo,
+                rows.table, net.codes, (lo * words + w) * WORD, words * WORD, _1,
+                theta, w * WORD * stride, stride,
+            )  # fmt: skip
+    else:
+        starts, columns, values, factor = rows.starts, rows.columns, rows.values, rows.factor
+        for b in range(lo, hi):
+            i = order[begin + b]
+            for t in range(starts[i], starts[i + 1]):
+                add_row(
+                    acts, b * stride, values[t] * factor,
+                    theta, np.int64(columns[t]) * stride, vectors,
+                )  # fmt: skip
 
 
 @device
-def decode(coefficients, offsets, first, starts, columns, values, sparse, mean, factor, i, stride):
-    """Row i of X as coefficients and offsets of the first layer's rows, less zeros; returns their number."""
-    start, n = starts[i], 0
-    base = start if sparse else 0
-    for t in range(starts[i + 1] - start):
-        p = np.int64(columns[_u(base + t)])
-        value = np.float32(values[_u(start + t)])
-        coefficients[_u(first + n)] = (value - mean[_u(p)]) * factor
-        offsets[_u(first + n)] = p * stride
-        n += value != mean[_u(p)]  # no branch: the next pair overwrites a zero
-    return n
-
-
-@device
-def fetch_ahead(starts, columns, values, sparse, i):
-    """Bring row i of X nearer: a shuffled row is a miss to far memory (an epoch: 148 -> 134 ms)."""
-    start, end = starts[i], starts[i + 1]
-    if sparse:
-        for t in range(start, end, _LINE // columns.itemsize):
-            prefetch(columns, t)
-    for t in range(start, end, _LINE // values.itemsize):
-        prefetch(values, t)
-
-
-@device
-def forward(acts, layers, theta, coefficients, offsets, b, first, n, act):
-    """One sample's outputs of every layer into row b of acts, from its decoded inputs."""
-    last = len(layers) - 1
-    for layer in range(last + 1):
-        fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
-        weights, stride = layers[layer, W], layers[layer, STRIDE]
-        width = layers[layer, A_STRIDE]
-        at = layers[layer, A] + b * width
-        if layer == 0:
-            bias = fan_in * stride
-            combine_into(acts, at, theta, bias, _ONE, coefficients, offsets, first, n, theta, stride)
-        else:
-            before = layers[layer - 1, A] + b * stride
-            tiled = (fan_out + TILE - 1) // TILE * TILE
-            dots_into(acts, at, acts, before, theta, weights, stride, tiled)
-        if layer < last:
-            activate(acts, at, fan_out, act)
-            acts[_u(at + fan_out)] = _ONE
-            for j in range(fan_out + 1, width):
-                acts[_u(at + j)] = _ZERO
+def forward(net, rows, order, N, begin, B, lo, hi, act, bias, bias_at):
+    """All outputs of samples lo..hi - 1 of the batch into acts; the logits last."""
+    acts = net.acts
+    first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at)
+    for layer in range(1, net.depth):
+        fan_in, before = net.fan_in[layer], net.stride[layer - 1]
+        inputs = net.a_at[layer - 1] + lo * before
+        activate(acts, inputs, (hi - lo) * before, act)
+        for b in range(hi - lo):
+            at = inputs + b * before
+            acts[at + fan_in] = _ONE
+            for j in range(fan_in + 1, before):
+                acts[at + j] = _ZERO
+        weights, stride = net.w_at[layer], net.stride[layer]
+        product(
+            acts, net.a_at[layer] + lo * stride, stride, net.theta, weights + fan_in * stride, _0, _ONE,
+            acts, inputs, before, _1, hi - lo, net.theta, weights, stride, fan_in, _WORD, stride // LANES,
+        )  # fmt: skip
 
 
 @device
 def softmax(p, at, logits, start, K):
     """p[at : at + K] = softmax of K logits; returns their largest and the sum of exp(logit - largest)."""
-    largest = logits[_u(start)]
+    largest = logits[start]
     for k in range(1, K):
-        largest = max(largest, logits[_u(start + k)])
+        largest = max(largest, logits[start + k])
     for k in range(K):
-        p[_u(at + k)] = exp(logits[_u(start + k)] - largest)
+        p[at + k] = exp(logits[start + k] - largest)
     total = _ZERO
     for k in range(K):
-        total += p[_u(at + k)]
+        total += p[at + k]
     for k in range(K):
-        p[_u(at + k)] /= total
+        p[at + k] /= total
     return largest, total
 
 
@@ -168,19 +193,19 @@ def softmax(p, at, logits, start, K):
 def softmax_cross_entropy(delta, at, logits, start, K, label, clipped, low, high, share):
     """delta = share * (p - t), or 0 where the clip cuts the sample off; returns loss, live."""
     largest, total = softmax(delta, at, logits, start, K)
-    p_true = delta[_u(at + label)]
+    p_true = delta[at + label]
     if clipped:
         live = low <= p_true <= high
         q = low if p_true < low else (high if p_true > high else p_true)  # nan stays nan
-        loss = -np.float32(math.log(q))
+        loss = -np.float32(math.log(np.float64(q)))  # a system's logf is not everywhere the same
     else:
         live = True
-        loss = np.float32(math.log(total)) + largest - logits[_u(start + label)]
-    delta[_u(at + label)] -= _ONE
+        loss = np.float32(math.log(np.float64(total))) + largest - logits[start + label]
+    delta[at + label] -= _ONE
     if not live:
         share = _ZERO
     for k in range(K):
-        delta[_u(at + k)] *= share
+        delta[at + k] *= share
     return loss, live
 
 
@@ -189,30 +214,24 @@ def predicted(logits, start, K):
     """The class of the largest logit, the first of equals."""
     best = 0
     for k in range(1, K):
-        if logits[_u(start + k)] > logits[_u(start + best)]:
+        if logits[start + k] > logits[start + best]:
             best = k
     return best
 
 
 @device
-def backward(deltas, layers, theta, acts, nothing, coefficients, offsets, b, first, act):
-    """One sample's deltas of the hidden layers, from its delta at the logits (row b)."""
-    for layer in range(len(layers) - 1, 0, -1):
-        fan_in, fan_out = layers[layer, FAN_IN], layers[layer, FAN_OUT]
-        weights, stride = layers[layer, W], layers[layer, STRIDE]
-        at = layers[layer, A] + b * layers[layer, A_STRIDE]
-        n = 0
-        for k in range(fan_out):
-            delta = deltas[_u(at + k)]
-            if delta != _ZERO:
-                coefficients[_u(first + n)] = delta
-                offsets[_u(first + n)] = weights + k * stride
-                n += 1
-        before = layers[layer - 1, A] + b * stride
-        combine_into(deltas, before, nothing, 0, _ONE, coefficients, offsets, first, n, theta, stride)
-        multiply_by_derivative(deltas, before, acts, before, fan_in, act)
-        for j in range(fan_in, stride):
-            deltas[_u(before + j)] = _ZERO
+def backward(net, lo, hi, act):
+    """The hidden layers' deltas of samples lo..hi - 1, from their deltas at the logits."""
+    deltas = net.deltas
+    for layer in range(net.depth - 1, 0, -1):
+        fan_out, stride, before = net.fan_out[layer], net.stride[layer], net.stride[layer - 1]
+        inputs = net.a_at[layer - 1] + lo * before
+        product(
+            deltas, inputs, before, net.zeros, _0, _0, _ONE,
+            deltas, net.a_at[layer] + lo * stride, stride, _1, hi - lo,
+            net.mirror, net.m_at[layer], before, fan_out, _WORD, before // LANES,
+        )  # fmt: skip
+        multiply_by_derivative(deltas, inputs, net.acts, inputs, (hi - lo) * before, act)
 
 
 @device
@@ -220,226 +239,283 @@ def finite(theta, at, width):
     """Whether theta[at : at + width] holds neither nan nor infinity."""
     largest = np.int32(0)
     for j in range(width):
-        largest = max(largest, float_bits(theta[_u(at + j)]) & _MAGNITUDE)
+        largest = max(largest, float_bits(theta[at + j]) & _MAGNITUDE)
     return largest < _INFINITY
 
 
 @device
-def note_columns(table, at, masks, masks_at, starts, columns, values, sparse, mean, i, s, S):
-    """File row i of X, a member's sample s < S of this batch, under each of its columns.
-
-    The value goes to table[at + column S + s], and where the input is not 0, bit s of
-    masks[masks_at + column ...] is set. A member writes in its own part of both: two that share a
-    cache line wait for it.
-    """
-    start = starts[i]
-    base = start if sparse else 0
-    bit = _u(s % 64)
-    for t in range(starts[i + 1] - start):
-        p = np.int64(columns[_u(base + t)])
-        value = values[_u(start + t)]
-        table[_u(at + p * S + s)] = value
-        masks[_u(masks_at + p)] |= _u(np.float32(value) != mean[_u(p)]) << bit
-
-
-@device
-def update_first_layer(
-    target, alpha, coefficients, offsets, masks, layers, deltas, mean, factor, table,
-    S, words, members, n_samples, lo, hi, first,
-):  # fmt: skip
-    """target[row] += alpha * gradient for the first layer's rows lo..hi - 1; returns whether all is finite.
-
-    The samples of a column are those whose bits are set in its masks, which are cleared.
-    """
-    D, stride = layers[0, FAN_IN], layers[0, STRIDE]
+def update_by_codes(target, alpha, net, rows, B, n, lo, hi, member):
+    """``update_first_layer`` from gathered codes: the bits of samples, turned into bits of inputs."""
+    D, stride, words = net.fan_in[0], net.stride[0], net.words
+    masks, mine, depth = net.masks, member * WORD, depth_of(n)
     good = True
-    for p in range(lo, hi):
-        n = 0
-        if p < D:
-            for m in range(members):
-                begin = n_samples * m // members
-                for word in range(words):
-                    masks_at = _u((m * words + word) * D + p)
-                    bits = masks[masks_at]
-                    if bits != 0:
-                        masks[masks_at] = 0
-                        while bits != 0:
-                            s = word * 64 + trailing_zeros(bits)
-                            bits &= bits - _u(1)
-                            value = np.float32(table[_u((m * D + p) * S + s)])
-                            coefficients[_u(first + n)] = (value - mean[p]) * factor
-                            offsets[_u(first + n)] = (begin + s) * stride
-                            n += 1
-        else:  # the bias is the weight of a 1 in every sample
-            for b in range(n_samples):
-                coefficients[_u(first + b)] = _ONE
-                offsets[_u(first + b)] = b * stride
-            n = n_samples
-        if n > 0:
-            row = p * stride
-            combine_into(target, row, target, row, alpha, coefficients, offsets, first, n, deltas, stride)
-            good &= finite(target, row, stride)
+    for first in range(0, n, depth):
+        together = min(depth, n - first)
+        for w in range(lo // WORD, (min(hi, D) + WORD - 1) // WORD):
+            begin, end = max(lo, w * WORD), min(hi, D, (w + 1) * WORD)
+            for s in range(together):
+                masks[mine + s] = net.bits[w * B + first + s]
+            for s in range(together, WORD):
+                masks[mine + s] = _NO_BITS
+            transpose(masks, mine)
+            walk(
+                stride // LANES, target, begin * stride, stride, alpha,
+                masks, mine + begin - w * WORD, end - begin,
+                rows.table, net.codes, first * words * WORD + begin, _1, words * WORD,
+                net.deltas, first * stride, stride,
+            )  # fmt: skip
+            if first + depth >= n:
+                good &= finite(target, begin * stride, (end - begin) * stride)
     return good
 
 
 @device
-def update_deeper_layers(
-    target, alpha, coefficients, offsets, layers, acts, deltas, n_samples, member, members, first
-):  # fmt: skip
-    """target[row] += alpha * gradient for this member's rows; returns whether all is finite."""
+def update_by_rows(target, alpha, net, rows, order, start, n, lo, hi):
+    """``update_first_layer`` from compressed rows: sample by sample, into the rows of its inputs."""
+    stride, starts, columns = net.stride[0], rows.starts, rows.columns
     good = True
-    for layer in range(1, len(layers)):
-        fan_out = layers[layer, FAN_OUT]
-        weights, stride = layers[layer, W], layers[layer, STRIDE]
-        outputs, width = layers[layer, A], layers[layer, A_STRIDE]
-        inputs = layers[layer - 1, A]
-        for k in range(fan_out * member // members, fan_out * (member + 1) // members):
-            n = 0
-            for b in range(n_samples):
-                delta = deltas[_u(outputs + b * width + k)]
-                if delta != _ZERO:
-                    coefficients[_u(first + n)] = delta
-                    offsets[_u(first + n)] = inputs + b * stride
-                    n += 1
-            row = weights + k * stride
-            combine_into(target, row, target, row, alpha, coefficients, offsets, first, n, acts, stride)
-            good &= finite(target, row, stride)
+    for b in range(n):
+        i = order[start + b]
+        t, end = starts[i], starts[i + 1]
+        above = end
+        while t < above:  # the first column from lo on
+            middle = (t + above) // 2
+            if columns[middle] < lo:
+                t = middle + 1
+            else:
+                above = middle
+        while t < end and columns[t] < hi:
+            at = np.int64(columns[t]) * stride
+            add_row(
+                target, at, alpha * (rows.values[t] * rows.factor), net.deltas, b * stride, stride // LANES
+            )
+            good &= finite(target, at, stride)
+            t += 1
     return good
+
+
+@device
+def update_first_layer(target, alpha, net, rows, order, start, B, n, lo, hi, member):
+    """target row += alpha * gradient for rows lo..hi - 1; returns whether all is finite."""
+    D, stride = net.fan_in[0], net.stride[0]
+    vectors, deltas = stride // LANES, net.deltas
+    if rows.form != BYTES and rows.form != CSR:
+        product(
+            target, lo * stride, stride, target, lo * stride, stride, alpha,
+            net.inputs, lo, _1, net.input_stride, hi - lo, deltas, _0, stride, n, depth_of(n), vectors,
+        )  # fmt: skip
+        return finite(target, lo * stride, (hi - lo) * stride)
+    if rows.form == BYTES:
+        good = update_by_codes(target, alpha, net, rows, B, n, lo, hi, member)
+    else:
+        good = update_by_rows(target, alpha, net, rows, order, start, n, lo, hi)
+    if rows.centred:  # (x - mean)^T delta = x^T delta - mean (sum of delta)
+        at = (2 * member + 1) * stride
+        product(
+            net.shift, at, stride, net.zeros, _0, _0, _ONE,
+            net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,
+        )  # fmt: skip
+        own = min(hi, D) - lo
+        product(
+            target, lo * stride, stride, target, lo * stride, stride, -alpha,
+            rows.mean, lo, _1, _0, own, net.shift, at, _0, _1, _1, vectors,
+        )  # fmt: skip
+        good &= finite(target, lo * stride, own * stride)
+    if hi > D:  # the bias is the weight of a 1 in every sample
+        product(
+            target, D * stride, stride, target, D * stride, stride, alpha,
+            net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,
+        )  # fmt: skip
+        good &= finite(target, D * stride, stride)
+    return good
+
+
+@device  # copied into a prange, the assignment would be taken for dead code
+def reflect(mirror, mirror_at, mirror_step, W, at, step, lo, hi, width):
+    """Rows lo..hi - 1 of W into its transpose."""
+    for j in range(lo, hi):
+        for k in range(width):
+            mirror[mirror_at + k * mirror_step + j] = W[at + j * step + k]
+
+
+@device
+def update_deeper_layers(target, alpha, net, n, member, members):
+    """target row += alpha * gradient for this member's rows, and mirrored; returns whether all is finite."""
+    good = True
+    for layer in range(1, net.depth):
+        fan_in, fan_out = net.fan_in[layer], net.fan_out[layer]
+        stride, before = net.stride[layer], net.stride[layer - 1]
+        lo, hi = (fan_in + 1) * member // members, (fan_in + 1) * (member + 1) // members
+        row = net.w_at[layer] + lo * stride
+        product(
+            target, row, stride, target, row, stride, alpha,
+            net.acts, net.a_at[layer - 1] + lo, _1, before, hi - lo,
+            net.deltas, net.a_at[layer], stride, n, depth_of(n), stride // LANES,
+        )  # fmt: skip
+        good &= finite(target, row, (hi - lo) * stride)
+        reflect(
+            net.mirror, net.m_at[layer], before, target, net.w_at[layer], stride, lo, min(hi, fan_in), fan_out
+        )
+    return good
+
+
+@device
+def samples(net, rows, y, order, N, begin, B, n, act, clipped, low, high, losses, counts, member, members):
+    """The first half of a step for a member's share of a batch; returns whether its losses are finite."""
+    last = net.depth - 1
+    K, width = net.fan_out[last], net.stride[last]
+    share = _ONE / np.float32(n)
+    good, correct, alive = True, 0, 0
+    lo, hi = n * member // members, n * (member + 1) // members
+    bias, bias_at = bias_of(net, rows, member)
+    for start in range(lo, hi, WORD):
+        end = min(start + WORD, hi)
+        forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at)
+        for b in range(start, end):
+            label = y[order[begin + b]]
+            at = net.a_at[last] + b * width
+            loss, live = softmax_cross_entropy(
+                net.deltas, at, net.acts, at, K, label, clipped, low, high, share
+            )
+            losses[b] = loss
+            good &= (float_bits(loss) & _MAGNITUDE) < _INFINITY
+            correct += predicted(net.acts, at, K) == label
+            alive += live
+        backward(net, start, end, act)
+    counts[8 * member] += correct
+    counts[8 * member + 1] += alive
+    return good
+
+
+@device
+def weights(target, alpha, net, rows, order, begin, B, n, splits, member, members):
+    """The second half of a step for a member's share of the weights; returns whether all is finite."""
+    good = update_first_layer(
+        target, alpha, net, rows, order, begin, B, n, splits[member], splits[member + 1], member
+    )
+    good &= update_deeper_layers(target, alpha, net, n, member, members)
+    return good
+
+
+class Job(NamedTuple):
+    """What ``run`` is to do with the rows ``order`` (M,) of X, whose classes are y (N,).
+
+    train: a pass of training, from sample ``first`` of order on, in batches of B: target += alpha * gradient
+        for each. target is net.theta to train, another array of its layout to leave the net as it is.
+        totals (1,): sum of the samples' losses. counts (members, 8): correct, live.
+        bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
+        splits (members + 1,): where each member's rows of the first layer begin.
+    else: the net's answers. p (M K) probabilities, losses (M,), hits (M,): each is filled where it is
+        not empty, the last two from y. active (members, hidden units): marks units that are not 0 for
+        some row, where it is not empty; a member that has marked all of them stops. ``keep`` leaves
+        every row's outputs in acts (which must hold M). losses (B,) is scratch in training.
+    clipped, low, high: the loss's clip.
+    """
+
+    train: bool
+    y: NDArray[np.int64]
+    order: NDArray[np.int64]
+    first: int
+    B: int
+    target: NDArray[np.float32]
+    alpha: np.float32
+    totals: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    bad: NDArray[np.int64]
+    splits: NDArray[np.int64]
+    p: NDArray[np.float32]
+    losses: NDArray[np.float32]
+    hits: NDArray[np.bool_]
+    active: NDArray[np.bool_]
+    keep: bool
+    act: int
+    clipped: bool
+    low: np.float32
+    high: np.float32
 
 
 @kernel
-def epoch(
-    state, member, members, target, alpha, totals, counts, bad,
-    net, rows, y, order, B, act, clipped, low, high, table, S, masks, words, splits, losses,
-):  # fmt: skip
-    """One member's part of an epoch: for each batch of ``order``, target += alpha * gradient.
+def run(state, member, members, net, rows, job):
+    """One member's part of a Job. One entry point for all: code is compiled, and loaded, once."""
+    net, rows = addresses_of_net(net), addresses_of_rows(rows)
+    if job.train:
+        train(state, member, members, net, rows, job)
+    else:
+        answer(state, member, members, net, rows, job)
 
-    target is net.theta to train, another array of its layout to leave the net as it is.
-    totals (1,): sum of the samples' losses. counts (members, 8): correct, live.
-    bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
-    """
-    layers, theta, acts, deltas = borrow(net.layers), borrow(net.theta), borrow(net.acts), borrow(net.deltas)
-    nothing, coefficients, offsets = borrow(net.nothing), borrow(net.coefficients), borrow(net.offsets)
-    starts, columns, values, mean = (
-        borrow(rows.starts),
-        borrow(rows.columns),
-        borrow(rows.values),
-        borrow(rows.mean),
-    )
-    target, table, masks = borrow(target), borrow(table), borrow(masks)
-    sparse, factor, first = rows.sparse, rows.factor, member * net.room
-    D, width, K = layers[0, FAN_IN], layers[0, STRIDE], layers[-1, FAN_OUT]
-    for begin in range(0, len(order), B):
-        n = min(B, len(order) - begin)
-        share = _ONE / np.float32(n)
-        good, correct, alive = True, 0, 0
-        lo, hi = n * member // members, n * (member + 1) // members
-        for b in range(lo, hi):
-            i, label = order[begin + b], y[order[begin + b]]
-            if begin + b + 2 < len(order):
-                fetch_ahead(starts, columns, values, sparse, order[begin + b + 2])
-            inputs = decode(
-                coefficients, offsets, first, starts, columns, values, sparse, mean, factor, i, width
-            )
-            note_columns(
-                table, member * D * S, masks, (member * words + (b - lo) // 64) * D,
-                starts, columns, values, sparse, mean, i, b - lo, S,
-            )  # fmt: skip
-            forward(acts, layers, theta, coefficients, offsets, b, first, inputs, act)
-            at = layers[-1, A] + b * layers[-1, A_STRIDE]
-            loss, live = softmax_cross_entropy(deltas, at, acts, at, K, label, clipped, low, high, share)
-            losses[b] = loss
-            good &= (float_bits(loss) & _MAGNITUDE) < _INFINITY
-            correct += predicted(acts, at, K) == label
-            alive += live
-            backward(deltas, layers, theta, acts, nothing, coefficients, offsets, b, first, act)
-        counts[member, 0] += correct
-        counts[member, 1] += alive
-        if not good:
-            bad[member, 0], bad[member, 1] = begin // B + 1, LOSS_BAD
+
+@device
+def train(state, member, members, net, rows, job):
+    """A pass of training."""
+    N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
+    y, losses, counts, totals = address(job.y), address(job.losses), address(job.counts), address(job.totals)
+    for begin in range(job.first, N, B):
+        n = min(B, N - begin)
+        if not samples(
+            net, rows, y, order, N, begin, B, n, job.act, job.clipped, job.low, job.high,
+            losses, counts, member, members,
+        ):  # fmt: skip
+            job.bad[member, 0], job.bad[member, 1] = begin // B + 1, LOSS_BAD
             atomic_store(state, ABORT, 1)
         if not barrier(state, members):
             return
         if member == 0:
             for b in range(n):
                 totals[0] += losses[b]
-        good = update_first_layer(
-            target, alpha, coefficients, offsets, masks, layers, deltas, mean, factor, table,
-            S, words, members, n, splits[member], splits[member + 1], first,
-        )  # fmt: skip
-        good &= update_deeper_layers(
-            target, alpha, coefficients, offsets, layers, acts, deltas, n, member, members, first
-        )
-        if not good:
-            bad[member, 0], bad[member, 1] = begin // B + 1, WEIGHTS_BAD
+        if not weights(
+            target, job.alpha, net, rows, order, begin, B, n, address(job.splits), member, members
+        ):
+            job.bad[member, 0], job.bad[member, 1] = begin // B + 1, WEIGHTS_BAD
             atomic_store(state, ABORT, 1)
+        if member == 0:
+            atomic_store(state, LEAVE, atomic_load(state, STOP))
         if not barrier(state, members):
             return
         if member == 0:
             atomic_store(state, DONE, begin + n)
-
-
-@kernel
-def infer(state, member, members, p, losses, hits, net, rows, y, act, clipped, low, high, keep):
-    """One member's share of a pass over all rows: the net's answers.
-
-    p (N K) probabilities, losses (N,), hits (N,): each is filled where it is not empty, the last
-    two from the classes y (N,). ``keep`` leaves every row's outputs in acts (which must hold N).
-    """
-    layers, theta, acts, deltas = borrow(net.layers), borrow(net.theta), borrow(net.acts), borrow(net.deltas)
-    coefficients, offsets = borrow(net.coefficients), borrow(net.offsets)
-    starts, columns, values, mean = (
-        borrow(rows.starts),
-        borrow(rows.columns),
-        borrow(rows.values),
-        borrow(rows.mean),
-    )
-    sparse, factor, first = rows.sparse, rows.factor, member * net.room
-    N, K = len(starts) - 1, layers[-1, FAN_OUT]
-    for i in range(N * member // members, N * (member + 1) // members):
-        if i % 64 == 0 and state[ABORT] != 0:
+        if atomic_load(state, LEAVE) != 0:
             return
-        b = i if keep else member
-        inputs = decode(
-            coefficients, offsets, first, starts, columns, values, sparse, mean, factor, i, layers[0, STRIDE]
-        )
-        forward(acts, layers, theta, coefficients, offsets, b, first, inputs, act)
-        at = layers[-1, A] + b * layers[-1, A_STRIDE]
-        if len(p) > 0:
-            softmax(p, i * K, acts, at, K)
-        if len(losses) > 0:
-            hits[i] = predicted(acts, at, K) == y[i]
-            losses[i], _ = softmax_cross_entropy(deltas, at, acts, at, K, y[i], clipped, low, high, _ONE)
 
 
-@kernel
-def find_active(state, member, members, active, net, rows, act):
-    """Mark the hidden units that are not 0 for some row in active (members, hidden units).
-
-    A member stops as soon as it has marked all units.
-    """
-    layers, theta, acts = borrow(net.layers), borrow(net.theta), borrow(net.acts)
-    coefficients, offsets = borrow(net.coefficients), borrow(net.offsets)
-    starts, columns, values, mean = (
-        borrow(rows.starts),
-        borrow(rows.columns),
-        borrow(rows.values),
-        borrow(rows.mean),
-    )
-    sparse, factor, first = rows.sparse, rows.factor, member * net.room
-    N, hidden, missing = len(starts) - 1, len(layers) - 1, active.shape[1]
-    for i in range(N * member // members, N * (member + 1) // members):
-        if missing == 0 or (i % 64 == 0 and state[ABORT] != 0):
+@device
+def answer(state, member, members, net, rows, job):
+    """The net's answers: members take WORD rows at a time, so that a slow one holds up nobody."""
+    N, order, last = len(job.order), address(job.order), net.depth - 1
+    K, width = net.fan_out[last], net.stride[last]
+    missing, looking = job.active.shape[1], job.active.shape[1] > 0
+    room = N if job.keep else members * WORD  # rows of the workspace
+    bias, bias_at = bias_of(net, rows, member)
+    while True:
+        begin = atomic_add(state, NEXT, WORD)
+        if begin >= N or atomic_load(state, ABORT) != 0 or (looking and missing == 0):
             return
-        inputs = decode(
-            coefficients, offsets, first, starts, columns, values, sparse, mean, factor, i, layers[0, STRIDE]
-        )
-        forward(acts, layers, theta, coefficients, offsets, member, first, inputs, act)
-        unit = 0
-        for layer in range(hidden):
-            at = layers[layer, A] + member * layers[layer, A_STRIDE]
-            for j in range(layers[layer, FAN_OUT]):
-                if not active[member, unit + j] and acts[at + j] != _ZERO:
+        n = min(WORD, N - begin)
+        lo = begin if job.keep else member * WORD
+        forward(net, rows, order, N, begin - lo, room, lo, lo + n, job.act, bias, bias_at)
+        if looking:
+            missing -= mark_active(job.active, member, net, lo, n)
+        for b in range(n):
+            i, at = begin + b, net.a_at[last] + (lo + b) * width
+            if len(job.p) > 0:
+                softmax(address(job.p), i * K, net.acts, at, K)
+            if len(job.hits) > 0:
+                label = job.y[order[i]]
+                job.hits[i] = predicted(net.acts, at, K) == label
+                job.losses[i], _ = softmax_cross_entropy(
+                    net.deltas, at, net.acts, at, K, label, job.clipped, job.low, job.high, _ONE
+                )
+
+
+@device
+def mark_active(active, member, net, lo, n):
+    """Mark the hidden units that are not 0 for one of n samples; returns how many are new."""
+    unit, found = 0, 0
+    for layer in range(net.depth - 1):
+        at, stride = net.a_at[layer] + lo * net.stride[layer], net.stride[layer]
+        for j in range(net.fan_out[layer]):
+            for b in range(n):
+                if not active[member, unit + j] and net.acts[at + b * stride + j] != _ZERO:
                     active[member, unit + j] = True
-                    missing -= 1
-            unit += layers[layer, FAN_OUT]
+                    found += 1
+        unit += net.fan_out[layer]
+    return found

@@ -11,9 +11,9 @@ from fastmlp.kernels.jit import device
 from fastmlp.kernels.simd import bits_float, float_bits, fma
 
 RELU, SIGMOID, TANH, IDENTITY = range(4)
+ACTS = {"relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "identity": IDENTITY}
 
 _f = np.float32
-_u = np.uint64  # an index that might be negative stops vectorisation
 
 # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2; ln 2 in two parts (Cody and Waite).
 _LOG2_E, _LN2_HIGH, _LN2_LOW = _f(1.44269504), _f(0.693359375), _f(-2.12194440e-4)
@@ -70,14 +70,14 @@ def activate(a, start, width, act):
     """a[start : start + width] = act of itself."""
     if act == RELU:
         for j in range(width):
-            x = a[_u(start + j)]
-            a[_u(start + j)] = _ZERO if x < _ZERO else x  # keeps nan
+            x = a[start + j]
+            a[start + j] = _ZERO if x < _ZERO else x  # keeps nan
     elif act == SIGMOID:
         for j in range(width):
-            a[_u(start + j)] = _ONE / (_ONE + exp(-a[_u(start + j)]))
+            a[start + j] = _ONE / (_ONE + exp(-a[start + j]))
     elif act == TANH:
         for j in range(width):
-            a[_u(start + j)] = tanh(a[_u(start + j)])
+            a[start + j] = tanh(a[start + j])
 
 
 @device
@@ -85,12 +85,12 @@ def multiply_by_derivative(delta, start, a, a_start, width, act):
     """delta[start + j] *= act'(z_j) for j < width, by the output a[a_start + j] = act(z_j)."""
     if act == RELU:
         for j in range(width):
-            delta[_u(start + j)] *= np.float32(a[_u(a_start + j)] > _ZERO)
+            delta[start + j] *= np.float32(a[a_start + j] > _ZERO)
     elif act == SIGMOID:
         for j in range(width):
-            x = a[_u(a_start + j)]
-            delta[_u(start + j)] *= x * (_ONE - x)
+            x = a[a_start + j]
+            delta[start + j] *= x * (_ONE - x)
     elif act == TANH:
         for j in range(width):
-            x = a[_u(a_start + j)]
-            delta[_u(start + j)] *= _ONE - x * x
+            x = a[a_start + j]
+            delta[start + j] *= _ONE - x * x

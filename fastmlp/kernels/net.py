@@ -1,139 +1,206 @@
-"""How the kernels lay out a net and its workspace: padded, in flat arrays, all made once.
+"""How the kernels lay out a net, the rows they read and their workspace: padded, flat, made once.
 
-A row is padded to whole vectors of 8 lanes. Biases are weights of an input that is always 1:
-
-- first layer:  (D + 1, stride), a row per input, the bias last: samples gather rows, and each
-  input's row is updated by itself;
-- deeper layer: (fan_out, stride), a row per output unit (the transpose of W), the bias in column
-  fan_in: outputs are dot products, and each unit's row is updated by itself.
-
-Padding holds zeros, and stays so: no gradient reaches it.
+A matrix's rows are padded to whole vectors of 8 lanes. Each layer's weights are (fan_in + 1,
+stride) with the bias as last row, so that inputs gather rows and each input's row is updated by
+itself. ``mirror`` holds the transposes of the deeper layers' weights, (fan_out, stride of the
+layer before), through which deltas go back. Padding holds zeros and stays so: no gradient reaches
+it. One exception: each row of ``acts`` holds a 1 after its outputs, the input whose weight is the
+next layer's bias.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import ctypes
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.encode import Encoded
+from fastmlp.kernels.products import WORD, padded_vectors
 from fastmlp.kernels.simd import LANES
 from fastmlp.parameters import Parameters
 
 Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
 
-# Columns of ``Net.layers``, a row per layer.
-FAN_IN, FAN_OUT = 0, 1
-W, STRIDE = 2, 3  # offset of the layer's weights in theta, elements from row to row
-A, A_STRIDE = 4, 5  # the same for its outputs in acts, and for their deltas
-
-TILE = 4  # rows of a deeper layer that are multiplied together
+BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
 
 
 class Net(NamedTuple):
     """Parameters and workspace of a pass over at most B samples at a time.
 
-    acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz. Each member of a
-    team has ``room`` elements of coefficients and offsets for the row it works on.
+    Of each of ``depth`` layers: fan_in, fan_out, stride; where its weights begin in theta (w_at),
+    its outputs in acts and their deltas in deltas (a_at), its transpose in mirror (m_at).
+    acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
+    inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
+    codes:  (B, code_stride) gathered codes; bits (B, words) which of them are not 0.
+    masks:  WORD masks a member; shift, ones: see loops.py.
     """
 
-    layers: NDArray[np.int64]
+    depth: int
+    fan_in: Int64
+    fan_out: Int64
+    stride: Int64  # elements from row to row, of its weights and of its outputs
+    w_at: Int64
+    a_at: Int64
+    m_at: Int64
     theta: Float32
+    mirror: Float32
     acts: Float32
     deltas: Float32
-    nothing: Float32  # zeros, as many as the longest row
-    room: int
-    coefficients: Float32
-    offsets: NDArray[np.int64]
+    zeros: Float32  # as many as the longest row
+    inputs: Float32
+    input_stride: int
+    codes: NDArray[np.uint8]
+    bits: NDArray[np.uint64]
+    words: int
+    masks: NDArray[np.uint64]
+    shift: Float32  # (members, 2 strides)
+    one: Float32
 
 
 class Rows(NamedTuple):
-    """An Encoded X (N, D), and what turns its values into inputs: (value - mean) * factor."""
+    """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean.
 
+    codes end in padding, so that 64 may be read from any place. table and mean are times factor.
+    """
+
+    form: int
+    codes: NDArray[np.uint8]
+    table: Float32
+    values: Float32
     starts: NDArray[np.int64]
-    columns: NDArray[np.uint16] | NDArray[np.int32]
-    values: NDArray[np.uint8] | Float32
-    sparse: bool
-    mean: Float32
+    columns: NDArray[np.int32]
     factor: np.float32
+    centred: bool
+    mean: Float32
 
 
 def rows_of(X: Encoded, scale: float, mean: NDArray[np.floating] | None) -> Rows:
     """The rows of X, as the kernels take them."""
+    factor = np.float32(1 / scale)
     means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
-    return Rows(X.starts, X.columns, X.values, X.sparse, means, np.float32(1 / scale))
-
-
-def build(parameters: Parameters, B: int, members: int, longest_row: int) -> Net:
-    """The net of these parameters with a workspace for B samples and a team of that size."""
-    layers = np.zeros((len(parameters.weights), 6), np.int64)
-    width, weights, outputs = 0, 0, 0
-    for layer, (fan_in, fan_out) in enumerate(parameters.shapes):
-        a_stride = _padded(fan_out + 1, LANES)  # room for the 1 that the next bias is the weight of
-        if layer == 0:
-            rows, stride = fan_in + 1, a_stride
-        else:
-            rows, stride = _padded(fan_out, TILE), width
-        layers[layer] = fan_in, fan_out, weights, stride, outputs, a_stride
-        weights += rows * stride
-        outputs += B * a_stride
-        width = a_stride
-    longest = int(layers[:, A_STRIDE].max())
-    room = _padded(max(longest_row, B, longest), LANES)
-    net = Net(
-        layers,
-        theta=aligned_zeros(weights),
-        acts=aligned_zeros(outputs),
-        deltas=aligned_zeros(outputs),
-        nothing=aligned_zeros(longest),
-        room=room,
-        coefficients=aligned_zeros(members * room),
-        offsets=np.zeros(members * room, np.int64),
+    dense = DENSE_BYTES if len(X.codes) else DENSE
+    form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
+    return Rows(
+        form,
+        plain(X.codes),
+        X.table * factor,
+        plain(X.values),
+        plain(X.starts),
+        plain(X.columns),
+        factor,
+        mean is not None,
+        means * factor,
     )
+
+
+def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
+    """The net of these parameters with a workspace for B samples of X and a team of that size."""
+    fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
+    stride = -(-(fan_out + 1) // LANES) * LANES  # room for the 1
+    stride[0] = padded_vectors(stride[0] // LANES) * LANES
+    before = np.concatenate([[0], stride[:-1]])
+    w_at, a_at, m_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
+    D = X.shape[1]
+    words = -(-D // WORD)
+    coded, dense = X.form == "bytes", X.form == "dense"
+    input_stride = _padded(D + 1, LANES)
+    net = Net(
+        len(fan_in),
+        fan_in,
+        fan_out,
+        stride,
+        w_at[:-1],
+        a_at[:-1],
+        m_at[:-1],
+        theta=_aligned(w_at[-1]),
+        mirror=_aligned(m_at[-1]),
+        acts=_aligned(a_at[-1]),
+        deltas=_aligned(a_at[-1]),
+        zeros=_aligned(stride.max()),
+        inputs=_aligned(B * input_stride if dense else 0),
+        input_stride=input_stride,
+        codes=_aligned(B * words * WORD if coded else 0, np.uint8),
+        bits=_aligned(B * words if coded else 0, np.uint64),
+        words=words,
+        masks=_aligned(members * WORD, np.uint64),
+        shift=_aligned(members * 2 * stride[0]),
+        one=np.ones(1, np.float32),
+    )
+    net.inputs.reshape(-1, input_stride)[:, D] = 1
     for (layer, W_padded, b_padded), W_in, b_in in zip(
         views(net, net.theta), parameters.weights, parameters.biases, strict=True
     ):
-        W_padded[...] = W_in if layer == 0 else W_in.T
+        W_padded[...] = W_in
         b_padded[...] = b_in
+        outputs = net.acts[a_at[layer] : a_at[layer + 1]].reshape(B, stride[layer])
+        outputs[:, fan_out[layer]] = 1
+        if layer:
+            mirror = net.mirror[m_at[layer] : m_at[layer + 1]].reshape(fan_out[layer], before[layer])
+            mirror[:, : fan_in[layer]] = W_in.T
     return net
 
 
 def views(net: Net, flat: Float32) -> list[tuple[int, Float32, Float32]]:
-    """(layer, weights, biases) in a flat array laid out as theta; deeper weights are (fan_out, fan_in)."""
+    """(layer, weights (fan_in, fan_out), biases) in a flat array laid out as theta."""
     out = []
-    for layer, (fan_in, fan_out, start, stride, _, _) in enumerate(net.layers.tolist()):
-        if layer == 0:
-            block = flat[start : start + (fan_in + 1) * stride].reshape(fan_in + 1, stride)
-            out.append((layer, block[:fan_in, :fan_out], block[fan_in, :fan_out]))
-        else:
-            block = flat[start : start + fan_out * stride].reshape(fan_out, stride)
-            out.append((layer, block[:, :fan_in], block[:, fan_in]))
+    sizes = zip(net.fan_in, net.fan_out, net.stride, net.w_at, strict=True)
+    for layer, (fan_in, fan_out, stride, start) in enumerate(sizes):
+        block = flat[start : start + (fan_in + 1) * stride].reshape(fan_in + 1, stride)
+        out.append((layer, block[:fan_in, :fan_out], block[fan_in, :fan_out]))
     return out
 
 
 def unpack(net: Net, flat: Float32) -> Parameters:
-    """Copies of the weights (fan_in, fan_out) and biases in a flat array laid out as theta."""
+    """Copies of the weights and biases in a flat array laid out as theta."""
     layers = views(net, flat)
     return Parameters(
-        tuple(np.array(W if layer == 0 else W.T, order="C") for layer, W, _ in layers),
-        tuple(np.array(b) for _, _, b in layers),
+        tuple(np.array(W, order="C") for _, W, _ in layers), tuple(np.array(b) for _, _, b in layers)
     )
 
 
 def outputs(net: Net, B: int) -> list[Float32]:
     """Copies of the outputs (B, fan_out) of each layer, of B samples."""
     out = []
-    for _, fan_out, _, _, start, stride in net.layers.tolist():
+    for fan_out, stride, start in zip(net.fan_out, net.stride, net.a_at, strict=True):
         out.append(net.acts[start : start + B * stride].reshape(B, stride)[:, :fan_out].copy())
     return out
 
 
-def aligned_zeros(n: int) -> Float32:
-    """n float32 zeros that begin on a cache line."""
-    raw = np.zeros(n + 16, np.float32)
-    start = (-raw.ctypes.data % 64) // 4
-    return raw[start : start + n]
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The flat array, or the same memory as a writable one; whoever calls keeps the first alive.
+
+    A read-only or unaligned array is another type to Numba: all kernels would be compiled again.
+    """
+    if not array.flags.aligned:
+        return array.copy()
+    if not array.size:
+        return np.empty(0, array.dtype)
+    if array.flags.writeable:
+        return array
+    memory: Any = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    return np.frombuffer(memory, array.dtype)
+
+
+def aligned_like(array: Float32) -> Float32:
+    """Zeros of that length that begin on a cache line."""
+    zeros: Float32 = _aligned(len(array))
+    return zeros
+
+
+def _aligned(n: Any, kind: Any = np.float32) -> Any:
+    """n zeros that begin on a cache line, with a cache line of padding behind them."""
+    size = np.dtype(kind).itemsize
+    raw = np.zeros(n * size + 128, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n * size].view(kind)
+
+
+def _starts(sizes):
+    """Where each of a row of blocks begins, and where the last ends."""
+    return np.concatenate([[0], np.cumsum(sizes)])
 
 
 def _padded(n: int, multiple: int) -> int:

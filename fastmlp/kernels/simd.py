@@ -1,24 +1,40 @@
-"""Eight float32 lanes as one value, tuples of them as accumulators, and the few scalar
+"""Eight float32 lanes as one value, tiles of them as accumulators, and the few scalar
 instructions that Numba does not offer. Nothing here knows about nets.
 
-A *block* is a tuple of n vectors of 8 lanes, n a compile-time constant: LLVM keeps it in
-registers, which it never does with a local array. Memory is a 1-D float32 array and an offset
-in elements; nothing is checked. ``llvm.fma`` rounds once on every machine (in software where
-the hardware has none), so results do not depend on the vector width LLVM picks.
+A *tile* is a tuple of rows, a row a tuple of vectors of 8 lanes; both counts are part of its type,
+so LLVM keeps it in registers, which it never does with a local array. Memory is the ``address`` of
+an array and an offset in elements; nothing is checked. ``llvm.fma`` rounds once on every machine (in
+software where the hardware has none), so results do not depend on the vector width LLVM picks.
+
+Each intrinsic has a twin in NumPy, which is what runs under NUMBA_DISABLE_JIT: it gives the same
+bits, and says in Python what the intrinsic does.
 """
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.extending import intrinsic
 from numba.extending import register_model
 
+from fastmlp.kernels.jit import COMPILED
+
 LANES = 8
 
-_FLOAT = ir.FloatType()
+_FLOAT, _BYTE, _I1, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
+_WORD = 64  # bits of a mask
+SIZES = (1, 2, 3, 5, 7, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
+TALL = {3: 4, 2: 6, 1: 8}  # by its width in vectors, the rows of a tile that 16 registers hold
+_SHAPE = 8  # a tile's shape as one number: rows * _SHAPE + vectors
+
+Builder = Callable[..., Any]
 
 
 class _Vector(types.Type):
@@ -35,13 +51,20 @@ class _VectorModel(models.PrimitiveModel):
 vector = _Vector()
 
 
-def _pointer(context, builder, array_type, array, offset):
-    data = context.make_array(array_type)(context, builder, value=array).data
-    return builder.gep(data, [offset], inbounds=True, source_etype=_FLOAT)
+def with_twin(twin: Builder, **options: Any) -> Callable[[Builder], Any]:
+    """Make an intrinsic of a function; or take its twin, where nothing is compiled."""
+
+    def choose(builder: Builder) -> Any:
+        if not COMPILED:
+            return twin
+        return intrinsic(**options)(builder) if options else intrinsic(builder)
+
+    return choose
 
 
-def _step(builder, offset, by):
-    return builder.add(offset, ir.Constant(offset.type, by))
+def _vector_at(builder, pointer, i):
+    place = builder.gep(pointer, [ir.Constant(_I64, i * LANES)], source_etype=_FLOAT)
+    return builder.bitcast(place, _VECTOR.as_pointer())
 
 
 def _fma(builder, a, b, c):
@@ -53,125 +76,298 @@ def _fma(builder, a, b, c):
 
 
 def _splat(builder, x):
-    lane0 = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), x, ir.Constant(ir.IntType(32), 0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+    lane0 = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), x, ir.Constant(_I32, 0))
+    zeros = ir.Constant(ir.VectorType(_I32, LANES), None)
     return builder.shuffle_vector(lane0, ir.Constant(_VECTOR, ir.Undefined), zeros)
 
 
-def _load(builder, pointer):
-    return builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()), align=4)
+def _is_memory(pointer, *offsets, of=types.float32):
+    return pointer == types.CPointer(of) and all(isinstance(offset, types.Integer) for offset in offsets)
 
 
-def _store(builder, value, pointer):
-    builder.store(value, builder.bitcast(pointer, _VECTOR.as_pointer()), align=4)
+def _rounded_once(a, b, c):
+    """float32(a * b + c): the product is exact in float64, the sum rounded to odd, then once to float32."""
+    with np.errstate(all="ignore"):
+        a, b, c = np.float64(a), np.float64(b), np.float64(c)
+        product = a * b
+        total = product + c
+        back = total - product
+        lost = (product - (total - back)) + (c - back)  # Knuth's two-sum
+        bits = np.atleast_1d(total).view(np.int64)
+        even = np.isfinite(total) & (lost != 0) & (bits.reshape(np.shape(total)) & 1 == 0)
+        towards = np.where(lost > 0, np.inf, -np.inf)
+        return np.where(even, np.nextafter(total, towards), total).astype(np.float32)[()]
 
 
-def _is_memory(array, offset):
-    return (
-        isinstance(array, types.Array)
-        and array.dtype == types.float32
-        and array.ndim == 1
-        and isinstance(offset, types.Integer)
-    )
+def _zeros(rows, vectors):
+    return ((np.zeros(LANES, np.float32),) * vectors,) * rows
 
 
-@intrinsic(prefer_literal=True)
-def zeros(typingctx, n):
-    """A block of n vectors, all 0."""
-    block = types.UniTuple(vector, n.literal_value)
+@with_twin(_zeros, prefer_literal=True)
+def zeros(typingctx, rows, vectors):
+    """A tile of that many rows of vectors, all 0."""
+    tile = types.UniTuple(types.UniTuple(vector, vectors.literal_value), rows.literal_value)
 
     def codegen(context, builder, signature, args):
-        return context.make_tuple(builder, block, [ir.Constant(_VECTOR, None)] * block.count)
+        row = context.make_tuple(builder, tile.dtype, [ir.Constant(_VECTOR, None)] * tile.dtype.count)
+        return context.make_tuple(builder, tile, [row] * tile.count)
 
-    return block(n), codegen
+    return tile(rows, vectors), codegen
 
 
-@intrinsic
-def fma_row(typingctx, block, x, array, offset):
-    """block[i] + x * array[offset + 8 i : + 8]: one row of a matrix, times a scalar."""
-    if not (_is_memory(array, offset) and x == types.float32):
+def _fma_row(tile, x, array, offset):
+    (row,) = tile
+    lanes = (array[int(offset) + LANES * i :][:LANES] for i in range(len(row)))
+    return (tuple(_rounded_once(x, b, c) for b, c in zip(lanes, row, strict=True)),)
+
+
+@with_twin(_fma_row)
+def fma_row(typingctx, tile, x, array, offset):
+    """A tile of one row, plus x times the row of a matrix at array[offset]."""
+    if not (_is_memory(array, offset) and x == types.float32 and tile.count == 1):
         return None
 
     def codegen(context, builder, signature, args):
-        block_value, x_value, array_value, offset_value = args
+        tile_value, x_value, array_value, offset_value = args
+        (row,) = cgutils.unpack_tuple(builder, tile_value, 1)
         scalar = _splat(builder, x_value)
-        pointer = _pointer(context, builder, array, array_value, offset_value)
-        out = []
-        for i, accumulator in enumerate(cgutils.unpack_tuple(builder, block_value, block.count)):
-            row = builder.gep(pointer, [ir.Constant(ir.IntType(64), i * LANES)], source_etype=_FLOAT)
-            out.append(_fma(builder, scalar, _load(builder, row), accumulator))
-        return context.make_tuple(builder, block, out)
+        pointer = builder.gep(array_value, [offset_value])
+        out = [
+            _fma(builder, scalar, builder.load(_vector_at(builder, pointer, i), align=4), accumulator)
+            for i, accumulator in enumerate(cgutils.unpack_tuple(builder, row, tile.dtype.count))
+        ]
+        return context.make_tuple(builder, tile, [context.make_tuple(builder, tile.dtype, out)])
 
-    return block(block, x, array, offset), codegen
+    return tile(tile, x, array, offset), codegen
 
 
-@intrinsic
-def fma_column(typingctx, block, x, x_offset, array, offset, stride):
-    """block[i] + x[x_offset : + 8] * array[offset + i stride : + 8]: several dot products at once."""
-    if not (_is_memory(array, offset) and _is_memory(x, x_offset) and isinstance(stride, types.Integer)):
+def _fma_tile(tile, a, a_at, a_step, b, b_at):
+    return tuple(_fma_row((row,), a[int(a_at) + int(a_step) * r], b, b_at)[0] for r, row in enumerate(tile))
+
+
+def _store_scaled(out, out_at, out_step, base, base_at, base_step, alpha, tile):
+    for r, row in enumerate(tile):
+        for i, sums in enumerate(row):
+            start = base[int(base_at) + int(base_step) * r + LANES * i :][:LANES]
+            out[int(out_at) + int(out_step) * r + LANES * i :][:LANES] = _rounded_once(alpha, sums, start)
+
+
+@with_twin(_store_scaled)
+def store_scaled(typingctx, out, out_at, out_step, base, base_at, base_step, alpha, tile):
+    """Row r of a matrix at out[out_at], out_step apart = that of base + alpha times row r of the tile."""
+    fits = _is_memory(out, out_at, out_step) and _is_memory(base, base_at, base_step)
+    if not (fits and alpha == types.float32):
         return None
 
     def codegen(context, builder, signature, args):
-        block_value, x_value, x_offset_value, array_value, offset_value, stride_value = args
-        shared = _load(builder, _pointer(context, builder, x, x_value, x_offset_value))
-        out = []
-        for accumulator in cgutils.unpack_tuple(builder, block_value, block.count):
-            row = _pointer(context, builder, array, array_value, offset_value)
-            out.append(_fma(builder, shared, _load(builder, row), accumulator))
-            offset_value = builder.add(offset_value, stride_value)
-        return context.make_tuple(builder, block, out)
-
-    return block(block, x, x_offset, array, offset, stride), codegen
-
-
-@intrinsic
-def store_scaled(typingctx, out, out_offset, base, base_offset, alpha, block):
-    """out[out_offset + 8 i : + 8] = base[base_offset + 8 i : + 8] + alpha * block[i]."""
-    if not (_is_memory(out, out_offset) and _is_memory(base, base_offset) and alpha == types.float32):
-        return None
-
-    def codegen(context, builder, signature, args):
-        out_value, out_at, base_value, base_at, alpha_value, block_value = args
+        out_value, to, out_by, base_value, start, base_by, alpha_value, tile_value = args
         scalar = _splat(builder, alpha_value)
-        for accumulator in cgutils.unpack_tuple(builder, block_value, block.count):
-            start = _load(builder, _pointer(context, builder, base, base_value, base_at))
-            pointer = _pointer(context, builder, out, out_value, out_at)
-            _store(builder, _fma(builder, scalar, accumulator, start), pointer)
-            out_at, base_at = _step(builder, out_at, LANES), _step(builder, base_at, LANES)
+        for row in cgutils.unpack_tuple(builder, tile_value, tile.count):
+            source = builder.gep(base_value, [start])
+            target = builder.gep(out_value, [to])
+            for i, sums in enumerate(cgutils.unpack_tuple(builder, row, tile.dtype.count)):
+                before = builder.load(_vector_at(builder, source, i), align=4)
+                after = _fma(builder, scalar, sums, before)
+                builder.store(after, _vector_at(builder, target, i), align=4)
+            to, start = builder.add(to, out_by), builder.add(start, base_by)
         return context.get_dummy_value()
 
-    return types.none(out, out_offset, base, base_offset, alpha, block), codegen
+    return types.none(out, out_at, out_step, base, base_at, base_step, alpha, tile), codegen
 
 
-@intrinsic
-def store_sums(typingctx, out, out_offset, block):
-    """out[out_offset + i] = sum of the lanes of block[i], by halves: always the same order."""
-    if not _is_memory(out, out_offset):
+def _add_coded_rows(
+    size, out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
+):  # fmt: skip
+    tile = _zeros(1, int(size))
+    for t in range(_WORD):
+        if int(mask) >> t & 1:
+            value = table[codes[int(code_at) + t * int(code_step)]]
+            tile = _fma_row(tile, value, rows, int(rows_at) + t * int(rows_step))
+    _store_scaled(out, out_at, 0, out, out_at, 0, alpha, tile)
+
+
+@with_twin(_add_coded_rows)
+def add_coded_rows(
+    typingctx, size, out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
+):  # fmt: skip
+    """Row of ``size`` vectors at out[out_at] += alpha * a sum over the bits t of mask: a value times a row.
+
+    The value is table[codes[code_at + t code_step]], the row is at rows[rows_at + t rows_step]. The mask
+    is not 0, the size one of SIZES: a loop for each is written here, as tiles of so many types in Python
+    would take 1 s to compile.
+    """
+    fits = _is_memory(out, out_at) and _is_memory(rows, rows_at, rows_step)
+    if not (fits and _is_memory(codes, code_at, code_step, of=types.uint8) and _is_memory(table)):
+        return None
+    if not (size == types.int64 and alpha == types.float32 and mask == types.uint64):
         return None
 
     def codegen(context, builder, signature, args):
-        out_value, out_at, block_value = args
-        int32 = ir.IntType(32)
-        for vectors in cgutils.unpack_tuple(builder, block_value, block.count):
-            width = LANES
-            while width > 1:
-                width //= 2
-                undefined = ir.Constant(vectors.type, ir.Undefined)
-                half = ir.VectorType(int32, width)
-                low = builder.shuffle_vector(vectors, undefined, ir.Constant(half, list(range(width))))
-                high = builder.shuffle_vector(
-                    vectors, undefined, ir.Constant(half, list(range(width, 2 * width)))
-                )
-                vectors = builder.fadd(low, high)
-            total = builder.extract_element(vectors, ir.Constant(int32, 0))
-            builder.store(total, _pointer(context, builder, out, out_value, out_at), align=4)
-            out_at = _step(builder, out_at, 1)
+        size_value, *rest = args
+        done, start = builder.append_basic_block("done"), builder.block
+        loops = {count: _coded_rows_loop(builder, count, done, rest) for count in SIZES}
+        builder.position_at_end(start)
+        choice = builder.switch(size_value, loops[SIZES[-1]])
+        for count in SIZES[:-1]:
+            choice.add_case(ir.Constant(_I64, count), loops[count])
+        builder.position_at_end(done)
         return context.get_dummy_value()
 
-    return types.none(out, out_offset, block), codegen
+    return types.none(
+        size, out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
+    ), codegen
 
 
-@intrinsic
+def _coded_rows_loop(builder, count, done, args):
+    """The block in which ``add_coded_rows`` for a row of count vectors begins."""
+    out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step = args
+    entry, loop, end = (builder.append_basic_block(f"{name}{count}") for name in ("rows", "loop", "end"))
+    builder.position_at_end(entry)
+    builder.branch(loop)
+
+    builder.position_at_end(loop)
+    left = builder.phi(_I64)
+    sums = [builder.phi(_VECTOR) for _ in range(count)]
+    t = builder.cttz(left, ir.Constant(_I1, 1))
+    others = builder.and_(left, builder.sub(left, ir.Constant(_I64, 1)))
+    code = builder.load(builder.gep(codes, [builder.add(code_at, builder.mul(t, code_step))]))
+    value = _splat(builder, builder.load(builder.gep(table, [builder.zext(code, _I64)])))
+    row = builder.gep(rows, [builder.add(rows_at, builder.mul(t, rows_step))])
+    new = [
+        _fma(builder, value, builder.load(_vector_at(builder, row, i), align=4), before)
+        for i, before in enumerate(sums)
+    ]
+    _enter(left, entry, mask, loop, others)
+    for before, after in zip(sums, new, strict=True):
+        _enter(before, entry, ir.Constant(_VECTOR, None), loop, after)
+    builder.cbranch(builder.icmp_unsigned("!=", others, ir.Constant(_I64, 0)), loop, end)
+
+    builder.position_at_end(end)
+    target, scalar = builder.gep(out, [out_at]), _splat(builder, alpha)
+    for i, total in enumerate(new):
+        place = _vector_at(builder, target, i)
+        builder.store(_fma(builder, scalar, total, builder.load(place, align=4)), place, align=4)
+    builder.branch(done)
+    return entry
+
+
+def _product_tile(
+    rows, vectors, out, out_at, out_step, base, base_at, base_step, alpha,
+    a, a_at, a_step, a_next, b, b_at, b_next, K,
+):  # fmt: skip
+    tile = _zeros(int(rows), int(vectors))
+    for k in range(int(K)):
+        tile = _fma_tile(tile, a, int(a_at) + k * int(a_next), a_step, b, int(b_at) + k * int(b_next))
+    _store_scaled(out, out_at, out_step, base, base_at, base_step, alpha, tile)
+
+
+@with_twin(_product_tile)
+def product_tile(
+    typingctx,
+    rows, vectors, out, out_at, out_step, base, base_at, base_step, alpha,
+    a, a_at, a_step, a_next, b, b_at, b_next, K,
+):  # fmt: skip
+    """A tile (rows, vectors) at out[out_at] = the one at base[base_at] + alpha * A B.
+
+    A (rows, K) is a[a_at + r a_step + k a_next], row k of B is at b[b_at + k b_next]. The shape is
+    (1, vectors) or (TALL[vectors], vectors), vectors 1, 2 or 3; a loop for each is written here.
+    """
+    memories = (
+        (out, out_at, out_step),
+        (base, base_at, base_step),
+        (a, a_at, a_step, a_next),
+        (b, b_at, b_next, K),
+    )
+    fits = all(_is_memory(*memory) for memory in memories)
+    if not (fits and rows == vectors == types.int64 and alpha == types.float32):
+        return None
+
+    def codegen(context, builder, signature, args):
+        rows_value, vectors_value, *rest = args
+        done, start = builder.append_basic_block("done"), builder.block
+        shapes = [(count, width) for width, tall in TALL.items() for count in (1, tall)]
+        loops = {shape: _product_loop(builder, *shape, done, rest) for shape in shapes}
+        builder.position_at_end(start)
+        shape = builder.add(builder.mul(rows_value, ir.Constant(_I64, _SHAPE)), vectors_value)
+        choice = builder.switch(shape, loops[shapes[0]])
+        for count, width in shapes[1:]:
+            choice.add_case(ir.Constant(_I64, count * _SHAPE + width), loops[count, width])
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return types.none(
+        rows, vectors, out, out_at, out_step, base, base_at, base_step, alpha,
+        a, a_at, a_step, a_next, b, b_at, b_next, K,
+    ), codegen  # fmt: skip
+
+
+def _product_loop(builder, count, width, done, args):
+    """The block in which ``product_tile`` for a tile of that shape begins."""
+    out, out_at, out_step, base, base_at, base_step, alpha, a, a_at, a_step, a_next, b, b_at, b_next, K = args
+    names = ("tile", "test", "loop", "end")
+    entry, test, loop, end = (builder.append_basic_block(f"{name}{count}x{width}") for name in names)
+    builder.position_at_end(entry)
+    builder.branch(test)
+
+    builder.position_at_end(test)
+    k, a_here, b_here = (builder.phi(_I64) for _ in range(3))
+    tile = [[builder.phi(_VECTOR) for _ in range(width)] for _ in range(count)]
+    builder.cbranch(builder.icmp_signed("<", k, K), loop, end)
+
+    builder.position_at_end(loop)
+    pointer = builder.gep(b, [b_here])
+    shared = [builder.load(_vector_at(builder, pointer, i), align=4) for i in range(width)]
+    following, place = [], a_here
+    for sums in tile:
+        scalar = _splat(builder, builder.load(builder.gep(a, [place]), align=4))
+        following += [_fma(builder, scalar, x, c) for x, c in zip(shared, sums, strict=True)]
+        place = builder.add(place, a_step)
+    _enter(k, entry, ir.Constant(_I64, 0), loop, builder.add(k, ir.Constant(_I64, 1)))
+    _enter(a_here, entry, a_at, loop, builder.add(a_here, a_next))
+    _enter(b_here, entry, b_at, loop, builder.add(b_here, b_next))
+    for before, after in zip((x for sums in tile for x in sums), following, strict=True):
+        _enter(before, entry, ir.Constant(_VECTOR, None), loop, after)
+    builder.branch(test)
+
+    builder.position_at_end(end)
+    scalar = _splat(builder, alpha)
+    for sums in tile:
+        source, target = builder.gep(base, [base_at]), builder.gep(out, [out_at])
+        for i, total in enumerate(sums):
+            before = builder.load(_vector_at(builder, source, i), align=4)
+            builder.store(_fma(builder, scalar, total, before), _vector_at(builder, target, i), align=4)
+        out_at, base_at = builder.add(out_at, out_step), builder.add(base_at, base_step)
+    builder.branch(done)
+    return entry
+
+
+def _enter(phi, entry, first, loop, following):
+    """What a variable of a loop holds before it, and after each turn."""
+    phi.add_incoming(first, entry)
+    phi.add_incoming(following, loop)
+
+
+def _nonzero_bits(codes, offset):
+    present = np.asarray(codes[int(offset) :][:_WORD]) != 0
+    return np.packbits(present, bitorder="little").view("<u8").astype(np.uint64)[0]
+
+
+@with_twin(_nonzero_bits)
+def nonzero_bits(typingctx, codes, offset):
+    """A uint64 whose bit i tells whether codes[offset + i] is not 0, for 64 bytes."""
+    if not _is_memory(codes, offset, of=types.uint8):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(_BYTE, _WORD)
+        pointer = builder.bitcast(builder.gep(args[0], [args[1]]), kind.as_pointer())
+        present = builder.icmp_unsigned("!=", builder.load(pointer, align=1), ir.Constant(kind, None))
+        return builder.bitcast(present, _I64)
+
+    return types.uint64(codes, offset), codegen
+
+
+@with_twin(_rounded_once)
 def fma(typingctx, a, b, c):
     """a * b + c in float32, rounded once."""
     if not a == b == c == types.float32:
@@ -183,19 +379,19 @@ def fma(typingctx, a, b, c):
     return types.float32(a, b, c), codegen
 
 
-@intrinsic
+@with_twin(lambda x: np.float32(x).view(np.int32))
 def float_bits(typingctx, x):
     """The 32 bits of a float32 as an int32."""
     if x != types.float32:
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.IntType(32))
+        return builder.bitcast(args[0], _I32)
 
     return types.int32(x), codegen
 
 
-@intrinsic
+@with_twin(lambda bits: np.int32(bits).view(np.float32))
 def bits_float(typingctx, bits):
     """The float32 that an int32's bits stand for."""
     if bits != types.int32:
@@ -207,50 +403,54 @@ def bits_float(typingctx, bits):
     return types.float32(bits), codegen
 
 
-@intrinsic
-def trailing_zeros(typingctx, bits):
-    """How many zero bits lie below the lowest set bit of a non-zero uint64."""
-    if bits != types.uint64:
+@with_twin(lambda pointer, index: None)
+def prefetch(typingctx, pointer, index):
+    """Ask for the cache line of pointer[index] to be brought near; no more than a hint."""
+    if not (isinstance(pointer, types.CPointer) and isinstance(index, types.Integer)):
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(bits), codegen
-
-
-@intrinsic
-def prefetch(typingctx, array, index):
-    """Ask for the cache line of array[index] to be brought near; no more than a hint."""
-    if not (isinstance(array, types.Array) and array.ndim == 1 and isinstance(index, types.Integer)):
-        return None
-
-    def codegen(context, builder, signature, args):
-        data = context.make_array(array)(context, builder, value=args[0]).data
-        pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-        int32 = ir.IntType(32)
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), _BYTE.as_pointer())
         function = cgutils.get_or_insert_function(
             builder.module,
-            ir.FunctionType(ir.VoidType(), [pointer.type, int32, int32, int32]),
+            ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32]),
             "llvm.prefetch.p0",
         )
-        read, keep, data_cache = (ir.Constant(int32, value) for value in (0, 3, 1))
-        builder.call(function, [pointer, read, keep, data_cache])
+        read, second_level, data_cache = (ir.Constant(_I32, value) for value in (0, 2, 1))
+        builder.call(function, [place, read, second_level, data_cache])
         return context.get_dummy_value()
 
-    return types.none(array, index), codegen
+    return types.none(pointer, index), codegen
 
 
-@intrinsic
-def borrow(typingctx, array):
-    """The same array without its reference counter, for which threads wait; the caller keeps it alive."""
-    if not isinstance(array, types.Array):
+@with_twin(lambda array: array.reshape(-1))
+def address(typingctx, array):
+    """Where a C-contiguous array's values lie; whoever calls keeps the array alive.
+
+    A pointer is indexed like a flat array. It has no reference counter, for which threads would
+    wait, and no negative indices, which would stop vectorisation (18 against 2.3 ms for 6 million
+    sigmoids).
+    """
+    if not (isinstance(array, types.Array) and array.layout == "C"):
         return None
 
     def codegen(context, builder, signature, args):
-        bare = context.make_array(array)(context, builder, value=args[0])
-        bare.meminfo = ir.Constant(bare.meminfo.type, None)
-        bare.parent = ir.Constant(bare.parent.type, None)
-        return bare._getvalue()
+        return context.make_array(array)(context, builder, value=args[0]).data
 
-    return array(array), codegen
+    return types.CPointer(array.dtype)(array), codegen
+
+
+def _floats_at(place):
+    return np.ctypeslib.as_array(ctypes.cast(int(place), ctypes.POINTER(ctypes.c_float)), (2**31,))
+
+
+@with_twin(_floats_at)
+def pointer_at(typingctx, place):
+    """The float32 that lie at an address given as a number; whoever calls keeps them alive."""
+    if place != types.int64:
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], _FLOAT.as_pointer())
+
+    return types.CPointer(types.float32)(place), codegen

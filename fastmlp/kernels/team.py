@@ -7,6 +7,7 @@ process pools. Nothing here knows about nets.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import threading
@@ -17,14 +18,15 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.extending import intrinsic
 from numpy.typing import NDArray
 
 from fastmlp.kernels.jit import device
+from fastmlp.kernels.simd import with_twin
 
 # Words of a team's state, a cache line (8 words) apart.
-ARRIVED, GENERATION, ABORT, SPINS, DONE = (8 * i for i in range(5))
-_WORDS = 40
+# STOP asks for an end when the batch is done, LEAVE is the team's agreement to it; ABORT ends it at once.
+ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE = (8 * i for i in range(8))
+_WORDS = 64
 
 _POLL = 0.05  # seconds between two looks at the team's progress
 _PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
@@ -40,7 +42,17 @@ def _word(context, builder, array_type, array, index):
     return builder.gep(data, [index], inbounds=True, source_etype=ir.IntType(64))
 
 
-@intrinsic
+_one_at_a_time = threading.Lock()
+
+
+def _atomic_add(state, index, value):
+    with _one_at_a_time:
+        before = int(state[index])
+        state[index] += value
+    return before
+
+
+@with_twin(_atomic_add)
 def atomic_add(typingctx, state, index, value):
     """state[index] += value as one step; returns what was there before."""
     if not (_is_state(state) and value == types.int64):
@@ -53,7 +65,7 @@ def atomic_add(typingctx, state, index, value):
     return types.int64(state, types.int64, value), codegen
 
 
-@intrinsic
+@with_twin(lambda state, index: int(state[index]))
 def atomic_load(typingctx, state, index):
     """state[index], and everything written before it was stored."""
     if not _is_state(state):
@@ -66,7 +78,11 @@ def atomic_load(typingctx, state, index):
     return types.int64(state, types.int64), codegen
 
 
-@intrinsic
+def _atomic_store(state, index, value):
+    state[index] = value
+
+
+@with_twin(_atomic_store)
 def atomic_store(typingctx, state, index, value):
     """state[index] = value, visible after everything written before."""
     if not (_is_state(state) and value == types.int64):
@@ -80,7 +96,7 @@ def atomic_store(typingctx, state, index, value):
     return types.none(state, types.int64, value), codegen
 
 
-@intrinsic
+@with_twin(lambda: None)
 def pause(typingctx):
     """Tell the core that this is a waiting loop (x86; nothing elsewhere)."""
 
@@ -95,7 +111,7 @@ def pause(typingctx):
     return types.none(), codegen
 
 
-@intrinsic
+@with_twin(lambda: time.sleep(0))
 def yield_core(typingctx):
     """Let another thread of the system have this core."""
 
@@ -135,14 +151,16 @@ def run(
     cores: int,
     progress: Callable[[int], None] | None = None,
     *,
+    seconds: float = math.inf,
     brief: bool = False,
-) -> int:
+) -> tuple[int, int]:
     """Call ``member(state, m)`` for each m < members, each in a thread of its own; wait for all.
 
     ``progress`` is called with the word DONE of the state now and then, and at the end. An exception in a
     member, in ``progress`` or in the waiting thread (Ctrl-C) stops the others at their next
-    barrier and is raised here. ``brief`` work of a single member, too short for Ctrl-C to matter,
-    needs no thread. Returns how many members ran to their end.
+    barrier and is raised here. After ``seconds`` they are asked to leave when their batch is done.
+    ``brief`` work of a single member, too short for Ctrl-C to matter, needs no thread. Returns how
+    many members ran to their end, and DONE.
     """
     state = np.zeros(_WORDS, np.int64)
     state[SPINS] = _SPINS if members <= cores else 0
@@ -150,7 +168,7 @@ def run(
         member(state, 0)
         if progress is not None:
             progress(int(state[DONE]))
-        return 1
+        return 1, int(state[DONE])
     failures: list[BaseException] = []
     ran: list[int] = []
 
@@ -170,9 +188,12 @@ def run(
         for thread in threads:
             thread.start()
             started.append(thread)
+        deadline = time.monotonic() + seconds
         for thread in started:
             while thread.is_alive():
-                thread.join(_POLL)
+                thread.join(min(_POLL, max(0.0, deadline - time.monotonic())) or _POLL)
+                if time.monotonic() >= deadline:
+                    state[STOP] = 1
                 if progress is not None:
                     progress(int(state[DONE]))
     finally:
@@ -184,4 +205,4 @@ def run(
         raise failures[0]
     if progress is not None:
         progress(int(state[DONE]))
-    return len(ran)
+    return len(ran), int(state[DONE])

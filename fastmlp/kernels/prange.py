@@ -1,0 +1,80 @@
+"""The other driver: the two halves of a step as two of Numba's parallel loops, in place of a team.
+
+Loaded, and compiled, only where it is asked for. Numba's threading layers bear neither two
+launches at once nor a fork, so ``launching`` lets one in at a time and refuses a forked child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from fastmlp.errors import ConfigError
+from fastmlp.kernels.jit import kernel
+from fastmlp.kernels.loops import (
+    LOSS_BAD,
+    WEIGHTS_BAD,
+    addresses_of_net,
+    addresses_of_rows,
+    samples,
+    weights,
+)
+from fastmlp.kernels.simd import address
+from fastmlp.kernels.team import ABORT, DONE, STOP, atomic_load, atomic_store
+
+_one_at_a_time = threading.Lock()
+_launched_by: set[int] = set()  # the process whose threads they are
+
+
+def run(state: Any, members: int, net: Any, rows: Any, job: Any) -> None:
+    """``train`` with as many of Numba's threads as members, if there are so many."""
+    numba.set_num_threads(min(members, numba.config.NUMBA_NUM_THREADS))  # of the thread that calls
+    train(state, members, net, rows, job)
+
+
+@contextlib.contextmanager
+def launching() -> Iterator[None]:
+    """Alone in this process. Raises ConfigError in a forked child."""
+    if _launched_by and os.getpid() not in _launched_by:
+        raise ConfigError(
+            'driver must be "team" in a forked process that used "prange" before it forked', "prange"
+        )
+    with _one_at_a_time:
+        _launched_by.add(os.getpid())
+        yield
+
+
+@kernel(parallel=True)
+def train(state, members, net, rows, job):
+    """``loops.train`` for all members: each of them is one turn of a parallel loop."""
+    net, rows = addresses_of_net(net), addresses_of_rows(rows)
+    N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
+    y, losses, counts, totals = address(job.y), address(job.losses), address(job.counts), address(job.totals)
+    splits, bad, act, alpha = address(job.splits), address(job.bad), job.act, job.alpha
+    clipped, low, high = job.clipped, job.low, job.high
+    for begin in range(job.first, N, B):
+        n = min(B, N - begin)
+        for m in prange(members):
+            if not samples(
+                net, rows, y, order, N, begin, B, n, act, clipped, low, high, losses, counts, m, members
+            ):
+                bad[8 * m], bad[8 * m + 1] = begin // B + 1, LOSS_BAD
+                atomic_store(state, ABORT, np.int64(1))
+        if atomic_load(state, ABORT) != 0:
+            return
+        for b in range(n):
+            totals[0] += losses[b]
+        for m in prange(members):
+            if not weights(target, alpha, net, rows, order, begin, B, n, splits, m, members):
+                bad[8 * m], bad[8 * m + 1] = begin // B + 1, WEIGHTS_BAD
+                atomic_store(state, ABORT, np.int64(1))
+        atomic_store(state, DONE, begin + n)
+        if atomic_load(state, ABORT) != 0 or atomic_load(state, STOP) != 0:
+            return

@@ -1,0 +1,107 @@
+"""The three loops that do all multiplications: sparse codes, dense matrices, one row.
+
+Each adds ``alpha`` times a product to rows of a matrix. Sums run over at most WORD terms from 0,
+are multiplied by alpha and added to the row; so every sum has one order, whoever computes it, and
+an input that is 0 changes nothing: sparse and dense loops give the same bytes.
+
+Matrices are flat arrays: ``x_at`` is where one begins, ``x_step`` is from row to row. Widths are in
+vectors of 8 lanes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmlp.kernels.jit import device, inlined
+from fastmlp.kernels.simd import LANES, add_coded_rows, fma_row, product_tile, store_scaled, zeros
+
+WORD = 64  # bits of a mask: samples, or inputs, that are walked together
+MOST_VECTORS = 13  # accumulators of a sparse row: with one more, and a coefficient, 16 registers spill
+
+_NONE = np.uint64(0)
+_u = np.uint64
+
+
+@inlined
+def depth_of(K):
+    """Terms summed together: WORD at most, in parts of equal size, so that their rows stay in L1."""
+    parts = max(1, (K + WORD - 1) // WORD)
+    return max(1, (K + parts - 1) // parts)
+
+
+def padded_vectors(vectors):
+    """The next width that ``walk`` has loops for: equal passes, each of 1, 2 or an odd number of vectors."""
+    passes = -(-vectors // MOST_VECTORS)
+    size = -(-vectors // passes)
+    return passes * (size + (size > 2 and size % 2 == 0))
+
+
+@device
+def product(
+    out, at, step, base, base_at, base_step, alpha, a, a_at, a_m, a_k, M, b, b_at, b_k, K, depth, vectors
+):
+    """out (M, width) = base + alpha * A B; A (M, K) is a[a_at + m a_m + k a_k], B (K, width)."""
+    for k in range(0, max(K, 1), depth):
+        if k > 0:
+            base, base_at, base_step = out, at, step
+        terms = min(depth, K - k)
+        a_here, b_here, c = a_at + k * a_k, b_at + k * b_k, 0
+        while c < vectors:
+            left, x, m = vectors - c, LANES * c, 0
+            width, tall = (3, 4) if left >= 3 else ((2, 6) if left == 2 else (1, 8))  # as simd.TALL
+            while m < M:  # whole tiles of rows first, then row by row
+                rows = tall if m + tall <= M else 1
+                product_tile(
+                    rows, width, out, at + x + m * step, step,
+                    base, base_at + x + m * base_step, base_step, alpha,
+                    a, a_here + m * a_m, a_m, a_k, b, b_here + x, b_k, terms,
+                )  # fmt: skip
+                m += rows
+            c += width
+
+
+@device
+def add_row(out, at, x, row, row_at, vectors):
+    """out row += x * row."""
+    for j in range(0, vectors * LANES, LANES):
+        store_scaled(out, at + j, 0, out, at + j, 0, x, fma_row(zeros(1, 1), np.float32(1), row, row_at + j))
+
+
+@device
+def walk(
+    vectors, out, at, step, alpha, masks, first, n,
+    table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
+):  # fmt: skip
+    """Row i < n of out += alpha * a sum over the bits t of masks[first + i]: a value times row t of rows.
+
+    The value is table[codes[code_at + i code_step + t code_next]]. Forward, i is a sample and t an
+    input; in the gradient it is the other way round.
+    """
+    passes = (vectors + MOST_VECTORS - 1) // MOST_VECTORS
+    while passes > 0:
+        size = (vectors + passes - 1) // passes
+        for i in range(n):
+            mask = masks[first + i]
+            if mask != _NONE:
+                add_coded_rows(
+                    size, out, at + i * step, alpha, mask, table, codes, code_at + i * code_step, code_next,
+                    rows, rows_at, rows_step,
+                )  # fmt: skip
+        at += LANES * size
+        rows_at += LANES * size
+        vectors -= size
+        passes -= 1
+
+
+@device
+def transpose(masks, at):
+    """Bit j of word i becomes bit i of word j, in the WORD words from masks[at] (Hacker's Delight, 7-3)."""
+    half, low = 32, _u(0x00000000FFFFFFFF)
+    while half > 0:
+        for block in range(at, at + WORD, 2 * half):
+            for i in range(block, block + half):
+                swapped = ((masks[i] >> _u(half)) ^ masks[i + half]) & low
+                masks[i + half] ^= swapped
+                masks[i] ^= swapped << _u(half)
+        half //= 2
+        low ^= low << _u(half)

@@ -1,0 +1,20 @@
+"""Compiling ahead: a small training and a prediction, through the functions that anybody calls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmlp.config import Architecture
+from fastmlp.parameters import initialise
+
+ROWS, INPUTS = 3, 8
+
+
+def warm_up() -> None:
+    """Compile, or load, every kernel that training, evaluating and predicting need."""
+    from fastmlp import kernels
+
+    parameters = initialise(Architecture(INPUTS, (2,), 2))
+    X, y = np.ones((ROWS, INPUTS), np.uint8), np.zeros(ROWS, np.int64)
+    kernels.train_epoch(parameters, X, y, np.arange(ROWS), batch_size=2)
+    kernels.predict_proba(parameters, X)
