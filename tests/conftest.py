@@ -27,14 +27,16 @@ def mnist_folder() -> Path:
 
 @pytest.fixture
 def data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No FASTMLP_DATA, no proxies, and an empty cache, whose folder this is."""
+    """No FASTMLP_DATA, no proxies, and an empty cache, whose folder for MNIST this is."""
+    from fastmlp import private
     from fastmlp.data import mnist
 
     monkeypatch.delenv("FASTMLP_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "*")
-    cache = tmp_path / "cache" / "fastmlp" / "mnist"
-    monkeypatch.setattr(mnist, "cache_folder", lambda: cache)
-    return cache
+    home = tmp_path / "cache" / "fastmlp"
+    monkeypatch.setattr(private, "home", lambda: home)
+    monkeypatch.setattr(mnist, "cache_folder", lambda: home / "mnist")
+    return home / "mnist"
 
 
 @pytest.fixture(scope="session")

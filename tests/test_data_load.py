@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import fastmlp.data
 from fastmlp.data import idx, load, mnist, read_test, status, synthetic
 from fastmlp.data.assemble import held_out
+from fastmlp.data.parts import distinct
 from fastmlp.errors import DataError
 from fastmlp.randomness import permutation
 
@@ -46,6 +48,25 @@ def test_import_is_cheap():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_loading_is_cheap_too(mnist_folder):
+    code = (
+        "import sys; from fastmlp.data import load; load('mnist'); "
+        "heavy = 'numba', 'rich', 'ssl', 'urllib.request', 'numpy.ma'; "
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "FASTMLP_DATA": str(mnist_folder)},
+    ).stdout  # fmt: skip
+    assert out.strip() == "[]"
+
+
+@pytest.mark.parametrize("y", [[0], [3, 1, 3, 2, 1, 0], [7, 7], [2**53, 0, 5], []])
+def test_distinct_values(y):
+    y = np.array(y, np.int64)
+    assert np.array_equal(distinct(y), np.unique(y))
 
 
 def test_public_names():

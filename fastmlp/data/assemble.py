@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.dataset import Dataset
-from fastmlp.data.parts import Features, Part, Parts, features, image_shape, labels
+from fastmlp.data.parts import Features, Part, Parts, distinct, features, image_shape, labels
 from fastmlp.errors import DataError
 from fastmlp.randomness import permutation
 
@@ -24,7 +24,7 @@ def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str |
     if parts.train is None:
         raise DataError(f"{source} must hold a training part", "a test part alone", "give it as test data")
     X, y = _checked(parts.train)
-    classes = np.unique(y)
+    classes = distinct(y)
     if len(classes) < 2:
         raise DataError(
             f"{parts.train.where} must hold at least two classes",

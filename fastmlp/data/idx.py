@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data import unpacked
 from fastmlp.data.files import opened, read_array, translated
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
@@ -24,6 +25,30 @@ TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 def read(path: Path) -> NDArray[np.uint8]:
     """The array in one file, plain or gzip. DataError unless the file is exactly as long as it says."""
+    return _read(path)[0]
+
+
+def read_summed(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """``read``, and the ``digest`` of what it read."""
+    array, known = _read(path)
+    return array, known or digest(array)
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], str | None]:
+    """The array, and its digest where that is known. What is long to unpack is unpacked once."""
+    source = unpacked.Source.at(path)
+    entry = unpacked.recall(source)
+    if entry is not None:
+        return entry
+    array = _unpack(path)
+    if not unpacked.is_worth_keeping(source, array):
+        return array, None
+    content = digest(array)
+    unpacked.keep(source, array, content)
+    return array, content
+
+
+def _unpack(path: Path) -> NDArray[np.uint8]:
     with opened(path) as (stream, most):
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0":

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from fastmlp.data import idx
-from fastmlp.data.download import DownloadError, Patience, Progress, download
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
+from fastmlp.private import home
+
+if TYPE_CHECKING:  # the network's modules take some 40 ms to load
+    from fastmlp.data.download import Patience, Progress
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -46,7 +47,7 @@ FileState = Literal["complete", "damaged", "missing"]
 
 def cache_folder() -> Path:
     """Where downloaded files are kept; it need not exist."""
-    return Path(platformdirs.user_cache_dir("fastmlp", appauthor=False)) / "mnist"
+    return home() / "mnist"
 
 
 def fetch_mnist(
@@ -62,6 +63,8 @@ def fetch_mnist(
     that may be spent waiting in all, over what a transfer of 64 kB/s needs. DataError if a file cannot be
     had; the others stay.
     """
+    from fastmlp.data.download import Patience
+
     target = cache_folder() if folder is None else Path(folder).expanduser()
     order, left = list(MIRRORS if mirrors is None else mirrors), Patience(patience)
     try:
@@ -113,6 +116,10 @@ def is_mnist(parts: Parts) -> bool:
 
 def _fetch(name: str, folder: Path, order: list[str], left: Patience, progress: Progress | None) -> None:
     """One file from the first mirror that delivers it, which then leads ``order``."""
+    from urllib.parse import urlsplit
+
+    from fastmlp.data.download import DownloadError, download
+
     size, sha256 = FILES[name]
     reasons: list[str] = []
     for i, mirror in enumerate(order):
@@ -133,7 +140,7 @@ def _fetch(name: str, folder: Path, order: list[str], left: Patience, progress: 
 
 def _right(path: Path, name: str) -> NDArray[np.uint8] | None:
     try:
-        array = idx.read(path)
+        array, content = idx.read_summed(path)
     except DataError:
         return None
-    return array if idx.digest(array) == FILES[name][1] else None
+    return array if content == FILES[name][1] else None

@@ -123,6 +123,13 @@ def labels(y: NDArray[Any], n: int, where: str) -> NDArray[np.int64]:
     return y.astype(np.int64)
 
 
+def distinct(y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The different values of y (N,) from 0, ascending. np.unique would load numpy.ma: 20 ms."""
+    ascending = np.sort(y)
+    first: NDArray[np.int64] = ascending[np.diff(ascending, prepend=-1) != 0]
+    return first
+
+
 def not_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
     """(N,): True where a value is no whole number from 0."""
     if y.dtype.kind == "b":

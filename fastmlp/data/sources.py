@@ -15,7 +15,7 @@ from typing import Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import csvfile, idx, npy, tables
+from fastmlp.data import csvfile, idx, mnist, npy, tables
 from fastmlp.data.assemble import assemble
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.parts import Features, Part, Parts, features, image_shape, labels
@@ -154,8 +154,6 @@ def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Feat
 
 def status() -> Status:
     """What ``auto`` would use, and what is in the cache. Reads the cached files, not the network."""
-    from fastmlp.data import mnist
-
     folder = mnist.cache_folder()
     files = mnist.file_states(folder)
     complete = all(state == "complete" for state in files.values())
@@ -192,21 +190,22 @@ def _synthetic(seed: int) -> _Found:
 
 def _environment_mnist(path: str | None) -> _Found | None:
     """What FASTMLP_DATA names, if it is MNIST."""
-    from fastmlp.data import mnist
-
     try:
-        if path is None or not (_path(path).is_dir() or _kind(_path(path)) == "npz"):
+        if path is None:
             return None
-        parts = read_parts(path)
+        parts = None
+        if _path(path).is_dir():
+            parts = mnist.read_complete(_path(path))
+        elif _kind(_path(path)) == "npz":
+            read = read_parts(path)
+            parts = read if mnist.is_mnist(read) else None
     except DataError:
         return None
-    return _Found("mnist", f"MNIST from {path}", parts) if mnist.is_mnist(parts) else None
+    return None if parts is None else _Found("mnist", f"MNIST from {path}", parts)
 
 
 def _mnist(patience: float, say: Notify, progress: Progress | None) -> _Found:
     """From the cache, else from a mirror."""
-    from fastmlp.data import mnist
-
     folder = mnist.cache_folder()
     parts = mnist.read_complete(folder)
     if parts is None:
