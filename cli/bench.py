@@ -1,0 +1,111 @@
+"""``fastmlp bench``: fastmlp beside every rival that is installed, each in a process of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fastmlp.compare import LEAST_ROUNDS
+from fastmlp.compare.contenders import RIVALS
+from fastmlp.config import one_of, whole_number
+from fastmlp.cores import resolve
+
+from .options import DATA, Json, Threads, checked, completes
+
+if TYPE_CHECKING:
+    from fastmlp.compare.report import Report, Row
+
+
+def bench(
+    rounds: Annotated[
+        int, typer.Option(help=f"Epochs of each contender that count; at least {LEAST_ROUNDS}.")
+    ] = LEAST_ROUNDS,
+    rivals: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help=f"Of {', '.join(RIVALS)}; or none. Default: all of them.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="As in train.",
+            autocompletion=completes("auto", "mnist", "synthetic"),
+            rich_help_panel=DATA,
+        ),
+    ] = "auto",
+    threads: Threads = "auto",
+    json: Json = False,
+) -> None:
+    """Compare fastmlp's speed with other tools and with the machine's peak.
+
+    All train the question's net in turns, from the same weights: 100 ReLU units, batch 100, plain SGD.
+    The extra "rivals" installs the other tools.
+    """
+    n_threads, names, n_rounds = checked(
+        lambda: resolve(threads),
+        lambda: _names(rivals),
+        lambda: whole_number("rounds", rounds, LEAST_ROUNDS, 10_000),
+    )
+
+    from fastmlp.compare.report import bench as compare
+    from fastmlp.data import load
+    from fastmlp.runs import strict_json
+
+    from .render import Screen
+
+    screen = Screen()
+    with screen.downloads() as on_bytes:
+        dataset = load(data, notify=screen.notice, progress=on_bytes)
+    screen.say("data", dataset.source)
+    report = compare(
+        dataset,
+        names=names,
+        rounds=n_rounds,
+        threads=n_threads,
+        notify=lambda text: screen.say("bench", text),
+    )
+    if json:
+        typer.echo(strict_json(report.to_json()))
+        return
+    for line in table(report):
+        typer.echo(line)
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None or text.strip() == "none":
+        return None if text is None else []
+    return [one_of("rivals", name.strip(), tuple(RIVALS)) for name in text.split(",")]
+
+
+def table(report: Report) -> list[str]:
+    """Columns for people; the machine's limit and what the columns mean below them."""
+    width = max(len(row.label) for row in report.rows)
+    heading = (
+        f"{'':<{width}}  threads   s/epoch   samples/s  accuracy   {'times fastmlp (95 %)':<22}  of peak"
+    )
+    options, peak = report.options, report.peak
+    cores = f"{peak.cores} core{'s' if peak.cores > 1 else ''}"
+    return [
+        heading,
+        *(_line(row, width) for row in report.rows),
+        "",
+        f"Peak: {peak.machine:.0f} GFLOP/s on {cores} ({peak.core:.0f} on one); a dense epoch takes at least "
+        f"{report.floor:.4g} s there.",
+        f"{options['rounds']} rounds; {report.data['name']}, {report.data['shape'][0]:,} rows; "
+        f"{report.machine['cpu']}.",
+    ]
+
+
+def _line(row: Row, width: int) -> str:
+    if row.seconds is None:
+        return f"{row.label:<{width}}  {row.failure}"
+    ratio = f"{row.ratio.median:.2f} ({row.ratio.low:.2f} - {row.ratio.high:.2f})" if row.ratio else "-"
+    return (
+        f"{row.label:<{width}}  {row.threads:>7}  {row.seconds:>8.4f}  {row.samples_per_second:>10,.0f}"
+        f"  {row.accuracy:>8.4f}   {ratio:<22}  {row.share:>7.1%}"
+    )

@@ -1,0 +1,74 @@
+"""Programs of contenders that behave badly, each in its own way, for test_bench_rounds.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+ACCURACY = 0.5
+
+
+class Good:
+    """Sleeps a little, and remembers the orders it got."""
+
+    def __init__(self, task, threads, *, nap=0.0):
+        self.task, self.nap, self.epochs = task, nap, 0
+
+    def epoch(self, order):
+        assert sorted(order) == list(range(len(self.task.y)))
+        time.sleep(self.nap)
+        self.epochs += 1
+
+    def accuracy(self):
+        return self.epochs / 100
+
+
+class FastOnOne(Good):
+    """Takes longer with more threads."""
+
+    def __init__(self, task, threads):
+        assert os.environ["OMP_NUM_THREADS"] == str(threads)
+        super().__init__(task, threads, nap=0.02 * threads)
+
+
+class Noisy(Good):
+    """Prints on stdout, from Python and from below it."""
+
+    def epoch(self, order):
+        sys.stdout.write('{"value": -1}\n')
+        sys.stdout.flush()
+        os.write(1, b'{"value": -2}\n')
+        super().epoch(order)
+
+
+class Dies(Good):
+    """Ends its process in its fifth epoch."""
+
+    def epoch(self, order):
+        super().epoch(order)
+        if self.epochs == 5:
+            sys.stderr.write("the last words\n")
+            sys.stderr.flush()
+            os._exit(7)
+
+
+class Hangs(Good):
+    """Never comes back from its first epoch."""
+
+    def epoch(self, order):
+        time.sleep(3600)
+
+
+class Raises(Good):
+    """Cannot train."""
+
+    def epoch(self, order):
+        raise ValueError("two\nlines")
+
+
+class NeedsTheUnheardOf(Good):
+    """Is installed, but what it imports is not."""
+
+    def __init__(self, task, threads):
+        import fastmlp_unheard_of  # noqa: F401
