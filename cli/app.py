@@ -15,7 +15,7 @@ import typer
 
 import fastmlp
 
-from . import data, evaluate, info, predict, train
+from . import bench, data, evaluate, info, predict, train, warmup
 from .failures import Boundary
 
 app = typer.Typer(
@@ -33,6 +33,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("data")(data.data)
 app.command("info")(info.info)
+app.command("warmup")(warmup.warmup)
+app.command("bench")(bench.bench)
 
 
 def _show_version(wanted: bool) -> None:

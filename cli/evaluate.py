@@ -74,7 +74,7 @@ def evaluate(
     screen.say("model", f"{path}: {net.architecture}, {net.architecture.act}, scale {net.scale:g}")
     screen.say("data", tested.source)
     screen.say("", f"{len(tested.y):,} rows to test on")
-    screen.say_if_compiling(backend, tested.X, "infer")
+    screen.say_if_compiling(backend)
     result = net.evaluate(tested.X, tested.y, threads=n_threads)
     confusion = _confusion(tested.y, net.predict(tested.X, threads=n_threads), net.classes)
     if json:

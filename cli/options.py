@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fastmlp.config import BACKENDS
+from fastmlp.config import BACKENDS, DRIVERS
 from fastmlp.errors import ConfigError
 
 from .failures import AccuracyError
@@ -40,7 +40,12 @@ Label = Annotated[
     ),
 ]
 Threads = Annotated[
-    str, typer.Option(metavar="N|auto", help="Threads; auto is one a core.", rich_help_panel=SPEED)
+    str,
+    typer.Option(
+        metavar="N|auto",
+        help="Threads; auto is one a core, or fewer where those are faster.",
+        rich_help_panel=SPEED,
+    ),
 ]
 Backend = Annotated[
     str,
@@ -48,6 +53,15 @@ Backend = Annotated[
         metavar="|".join(BACKENDS),
         help="Compiled kernels, or the readable reference.",
         autocompletion=completes(*BACKENDS),
+        rich_help_panel=SPEED,
+    ),
+]
+Driver = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(DRIVERS),
+        help="Threads of fastmlp's own, or Numba's parallel loops.",
+        autocompletion=completes(*DRIVERS),
         rich_help_panel=SPEED,
     ),
 ]

@@ -43,7 +43,7 @@ def predict(
 
     net = replace(Model.load(find_model(model)), backend=backend)
     X, _ = read_images(images, label=label)
-    Screen().say_if_compiling(backend, X, "infer")
+    Screen().say_if_compiling(backend)
     p = net.predict_proba(X, threads=n_threads)
     labels = np.asarray(net.classes)[p.argmax(axis=1)].tolist()
     if json:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SHADES = " ░▒▓█"
 SHADES_ASCII = " .:*#"
+COMPILING = "compiling the kernels (first run, some ten seconds) ..."
 
 
 class Screen:
@@ -55,13 +56,13 @@ class Screen:
         """A line about what went wrong."""
         self.console.print(Text.assemble(("Error:", "bold red"), " ", text))
 
-    def say_if_compiling(self, backend: str, X: Any, kernel: str) -> None:
-        """A line before the wait, where nothing compiled is kept yet."""
+    def say_if_compiling(self, backend: str, kernel: str = "run") -> None:
+        """A line before the wait, where what is compiled is not kept yet."""
         if backend == "numba":
             from fastmlp import kernels
 
-            if not kernels.is_warm(X, kernel):
-                self.say("wait", "compiling the kernels (first run on such data, about ten seconds) ...")
+            if not kernels.is_warm(kernel):
+                self.say("wait", COMPILING)
 
     @contextmanager
     def downloads(self) -> Iterator[Callable[[str, int, int], None] | None]:

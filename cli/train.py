@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastmlp.config import ACTIVATIONS, BACKENDS, INITS, Training, clip_bounds, one_of
+from fastmlp.config import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training, clip_bounds, one_of
 from fastmlp.cores import resolve
 from fastmlp.errors import ConfigError
 
@@ -16,6 +16,7 @@ from .options import (
     DATA,
     OUTPUT,
     Backend,
+    Driver,
     Json,
     Label,
     MinAccuracy,
@@ -115,6 +116,7 @@ def train(
     test_data: TestData = None,
     label: Label = None,
     threads: Threads = "auto",
+    driver: Driver = DRIVERS[0],
     backend: Backend = BACKENDS[0],
     out: Annotated[
         str | None,
@@ -135,13 +137,14 @@ def train(
     Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD.
     """
     started = time.perf_counter()
-    training, n_threads, *_ = checked(
+    training, *_ = checked(
         lambda: Training(
             hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
             act=act, scale=scale, center=center, init=init, lr=lr, batch_size=batch_size, epochs=epochs,
             seed=seed, loss=loss or _DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}",
         ),
         lambda: resolve(threads),
+        lambda: one_of("driver", driver, DRIVERS),
         lambda: one_of("backend", backend, BACKENDS),
         lambda: checked_share("min-accuracy", min_accuracy),
         lambda: _check_alone(loss, clip),
@@ -159,7 +162,7 @@ def train(
                 data, test_data=test_data, label=label, seed=seed, notify=screen.notice, progress=on_bytes
             )
         arguments = data_arguments(data, test_data, label, dataset)
-        facts, failure = _train_into(run, dataset, arguments, training, backend, n_threads, screen)
+        facts, failure = _train_into(run, dataset, arguments, training, backend, driver, threads, screen)
         report = {**run.report(failure), **facts, "seconds_total": time.perf_counter() - started}
         run.finish(report)
         screen.say("kept", f"in {run.path}")
@@ -178,13 +181,15 @@ def _train_into(
     arguments: dict[str, str | None],
     training: Training,
     backend: str,
-    threads: int,
+    driver: str,
+    threads: int | str,
     screen: Screen,
 ) -> tuple[dict[str, Any], BaseException | None]:
     """Train into the folder and onto the screen; what to tell of it, and what ended it early."""
     import numpy as np
 
     from fastmlp import DivergedError, Model, __version__, environment, fit
+    from fastmlp.data.encode import look_at, walk_of
 
     from .render import describe_dataset, scale_note
 
@@ -193,7 +198,11 @@ def _train_into(
     screen.say("", describe_dataset(dataset))
     screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
     screen.say("", f"{training}")
-    screen.say("with", backend if backend == "numpy" else f"{backend}, {threads} thread{'s' * (threads > 1)}")
+    n_threads = resolve(threads)
+    most = "up to " if threads == "auto" and n_threads > 1 else ""
+    team = f"{most}{n_threads} thread{'s' * (n_threads > 1)}{', prange' * (driver == 'prange')}"
+    walk = walk_of(look_at(dataset.X)[1])
+    screen.say("with", backend if backend == "numpy" else f"{backend}, {team}, {walk}")
     if (note := scale_note(dataset, training.scale)) and not screen.quiet:
         screen.notice(note)
     facts = {
@@ -201,7 +210,7 @@ def _train_into(
         "config": training.to_json(),
         "seed": training.seed,
         "backend": backend,
-        "threads": threads,
+        "threads": n_threads,
         "data": dataset.name,
         "data_source": dataset.source,
         "samples": {"train": len(dataset.y), "test": len(dataset.y_test)},
@@ -212,11 +221,11 @@ def _train_into(
     )
     classes = np.asarray(dataset.classes)
     try:
-        screen.say_if_compiling(backend, dataset.X, "epoch")
+        screen.say_if_compiling(backend, "run" if driver == "team" else driver)
         with screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress):
             fit(
-                dataset.X, classes[dataset.y], **asdict(training), threads=threads, backend=backend,
-                test_data=(dataset.X_test, classes[dataset.y_test]),
+                dataset.X, classes[dataset.y], **asdict(training), backend=backend, threads=threads,
+                driver=driver, test_data=(dataset.X_test, classes[dataset.y_test]),
                 callbacks=(run.record, on_epoch), progress=on_progress,
             )  # fmt: skip
     except BaseException as failure:  # the caller raises it, after the folder has its summary
