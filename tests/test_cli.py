@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import fastmlp
 from fastmlp import errors
 
-COMMANDS = ("train", "evaluate", "predict", "data", "info")
+COMMANDS = ("train", "evaluate", "predict", "data", "info", "warmup", "bench")
 
 
 def python(code, cwd, **env):

@@ -1,4 +1,4 @@
-"""``fastmlp evaluate``, ``predict``, ``data`` and ``info``: what they print, and what they refuse."""
+"""``fastmlp evaluate``, ``predict``, ``data``, ``info``, ``warmup``: what they print, what they refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cli_runs import FAST, blobs, run, save_blobs, strict
 from fastmlp_cli import evaluate
 
 import fastmlp
-from fastmlp.data import mnist, sources, synthetic
+from fastmlp.data import sources, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def test_data_fetches(monkeypatch, data_home):
         asked.append(progress)
         return data_home
 
-    monkeypatch.setattr(mnist, "fetch_mnist", fetch)
+    monkeypatch.setattr(fastmlp.data, "fetch_mnist", fetch)
     result = run("data", "--fetch")
     assert result.exit_code == 0
     assert asked == [None]  # no bar where there is no terminal
@@ -311,3 +311,43 @@ def test_info_is_ready_to_paste():
     assert facts["packages"]["numba"]
     assert isinstance(facts["kernels_compiled"], bool)
     assert json.loads(json.dumps(facts)) == facts
+
+
+def test_warmup_leaves_nothing_to_compile():
+    from fastmlp import kernels
+
+    result = run("warmup", "--json")
+    assert result.exit_code == 0
+    report = strict(result.stdout)
+    assert report["kept"] is True
+    assert report["seconds"] > 0
+    assert Path(report["kernel_cache"]).is_dir()
+    assert kernels.is_warm()
+    again = run("warmup")
+    assert again.stderr == ""
+    assert re.fullmatch(rf"All kernels are there after [\d.]+ s, in {report['kernel_cache']}\n", again.stdout)
+
+
+def test_warmup_that_can_keep_nothing(monkeypatch):
+    from fastmlp.kernels import jit, warmup
+
+    monkeypatch.setattr(warmup, "warm_up", lambda: None)
+    monkeypatch.setattr(jit, "cache_folder", lambda: None)
+    result = run("warmup", "--json")
+    assert result.exit_code == 1
+    assert strict(result.stdout)["kept"] is False
+    assert "compiling" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: compiled kernels must be kept; got no folder.")
+
+
+@pytest.mark.parametrize("missing", ["run"])
+def test_train_says_that_it_compiles_if_its_kernel_is_missing(tmp_path, monkeypatch, missing):
+    from fastmlp import kernels
+
+    data, said = save_blobs(tmp_path), {}
+    for absent in (None, missing):
+        monkeypatch.setattr(kernels, "is_warm", lambda kernel, absent=absent: kernel != absent)
+        result = run("train", "--data", data, "--epochs", 1, "--out", tmp_path / f"{absent}")
+        assert result.exit_code == 0
+        said[absent] = "compiling" in result.stderr
+    assert said == {None: False, missing: True}

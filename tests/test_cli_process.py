@@ -191,11 +191,3 @@ def test_a_closed_stdout_is_no_traceback(blobs, tmp_path):
     command = f"{sys.executable} -m fastmlp_cli train --backend numpy --epochs 1 -q --data {blobs} >&-"
     ran = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
     assert "Traceback" not in ran.stderr
-
-
-def test_disabled_compilation_is_said_in_one_line(blobs, tmp_path):
-    process = start("train", "--data", blobs, cwd=tmp_path, env={"NUMBA_DISABLE_JIT": "1"})
-    out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out) == (2, "")
-    assert "Error: the kernels must be compiled; got NUMBA_DISABLE_JIT." in err
-    assert "Traceback" not in err

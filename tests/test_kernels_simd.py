@@ -1,15 +1,18 @@
-"""The compiled scalars and vectors by themselves: exp, tanh, activations, and the blocks of eight lanes.
+"""The compiled scalars, tiles of eight lanes and products by themselves.
 
 Each is called through a small compiled wrapper and held against float64, in units of the last place.
 """
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from numba import njit
 
-from fastmlp.kernels import maths, simd
+from fastmlp.kernels import maths, products, simd
 
 LOWEST = -87.3  # below, exp gives 0
 
@@ -140,28 +143,54 @@ def test_relu_and_its_derivative_are_zero_at_zero():
     assert (delta == [0, 0, 1, 0]).all()
 
 
-# --- blocks -------------------------------------------------------------------------------------
+# --- tiles: compiled, and their twins in NumPy -----------------------------------------------------
+
+f = np.float32
 
 
 @njit
-def three_rows(out, x, matrix, at, alpha, base):
-    block = simd.zeros(3)
+def one_row(out, x, matrix, at, alpha, base):
+    tile = simd.zeros(1, 3)
     for t in range(len(x)):
-        block = simd.fma_row(block, x[t], matrix, at + 24 * t)
-    simd.store_scaled(out, 5, base, 3, alpha, block)
+        tile = simd.fma_row(tile, x[t], simd.address(matrix), at + 24 * t)
+    simd.store_scaled(simd.address(out), 5, 0, simd.address(base), 3, 0, alpha, tile)
+
+
+def one_row_twin(out, x, matrix, at, alpha, base):
+    tile = simd._zeros(1, 3)
+    for t in range(len(x)):
+        tile = simd._fma_row(tile, x[t], matrix, at + 24 * t)
+    simd._store_scaled(out, 5, 0, base, 3, 0, alpha, tile)
 
 
 @njit
-def four_dots(out, x, x_at, matrix, at, stride, n):
-    block = simd.zeros(4)
-    for j in range(0, n, 8):
-        block = simd.fma_column(block, x, x_at + j, matrix, at + j, stride)
-    simd.store_sums(out, 2, block)
+def one_tile(out, rows, vectors, step, a, b, K, alpha, base):
+    simd.product_tile(
+        rows, vectors, simd.address(out), 3, step, simd.address(base), 1, 24, alpha,
+        simd.address(a), 2, 9, 1, simd.address(b), 1, 24, K,
+    )  # fmt: skip
+
+
+def one_tile_twin(out, rows, vectors, step, a, b, K, alpha, base):
+    simd._product_tile(rows, vectors, out, 3, step, base, 1, 24, alpha, a, 2, 9, 1, b, 1, 24, K)
 
 
 @njit
-def one_fma(a, b, c):
-    return simd.fma(a, b, c)
+def coded_rows(out, size, alpha, mask, table, codes, rows, step):
+    simd.add_coded_rows(
+        size, simd.address(out), 2, alpha, mask, simd.address(table), simd.address(codes), 1, 3,
+        simd.address(rows), 4, step,
+    )  # fmt: skip
+
+
+def coded_rows_twin(out, size, alpha, mask, table, codes, rows, step):
+    simd._add_coded_rows(size, out, 2, alpha, mask, table, codes, 1, 3, rows, 4, step)
+
+
+@njit
+def all_fma(out, a, b, c):
+    for i in range(len(out)):
+        out[i] = simd.fma(a[i], b[i], c[i])
 
 
 @njit
@@ -175,49 +204,296 @@ def bits_of(x):
 
 
 @njit
-def lowest_bit(x):
-    return simd.trailing_zeros(x)
+def present(codes, at):
+    return simd.nonzero_bits(simd.address(codes), at)
 
 
-def test_rows_are_summed_in_order_and_stored_where_they_belong():
+@njit
+def at_a_place(place, i):
+    return simd.pointer_at(place)[i]
+
+
+def odd_floats(rng, n):
+    """Ordinary float32, powers of 2, neighbours of 1, the smallest and largest, 0, infinities, nan."""
+    bits = rng.integers(0, 2**32, n, dtype=np.uint32).view(f)
+    near = f(1) + rng.integers(-5, 6, n).astype(f) * f(2**-24)
+    powers = (f(2.0) ** rng.integers(-149, 128, n)).astype(f)
+    special = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1.1754942e-38, 3.4e38, -3.4e38], f)
+    choices = [bits, near, powers, rng.choice(special, n), rng.normal(size=n).astype(f)]
+    return np.choose(rng.integers(0, 5, n), choices).astype(f)
+
+
+def same_bits(a, b):
+    """All bits agree; the sign and payload of a nan say nothing."""
+    nan = np.isnan(a)
+    assert (nan == np.isnan(b)).all()
+    different = (a.view(np.uint32) != b.view(np.uint32)) & ~nan
+    assert not different.any(), (a[different][:4], b[different][:4])
+
+
+@pytest.mark.parametrize("kind", ["ordinary", "odd"])
+def test_tiles_give_the_bits_of_their_twins(kind):
     rng = np.random.default_rng(0)
-    x, matrix = rng.normal(size=11).astype(np.float32), rng.normal(size=7 + 24 * 11).astype(np.float32)
-    base, out = rng.normal(size=40).astype(np.float32), np.full(40, 9, np.float32)
-    three_rows(out, x, matrix, 7, np.float32(0.5), base)
-    exact = base[3:27] + 0.5 * (x.astype(np.float64) @ matrix[7:].reshape(11, 24).astype(np.float64))
-    assert np.allclose(out[5:29], exact, rtol=0, atol=2e-6)
-    assert (out[:5] == 9).all()
-    assert (out[29:] == 9).all()
+    make = (lambda n: rng.normal(size=n).astype(f)) if kind == "ordinary" else lambda n: odd_floats(rng, n)
+    for _ in range(20):
+        x, matrix, base, alpha = make(5), make(7 + 24 * 5), make(60), make(1)[0]
+        got, want = np.full(70, 9, f), np.full(70, 9, f)
+        with np.errstate(all="ignore"):
+            one_row(got, x, matrix, 7, alpha, base)
+            one_row_twin(want, x, matrix, 7, alpha, base)
+        same_bits(got, want)
+        assert (got[:5] == 9).all()
+        assert (got[29:] == 9).all()
+        if kind == "ordinary":
+            exact = base[3:27] + alpha * (x.astype(np.float64) @ matrix[7:].reshape(5, 24))
+            assert np.allclose(got[5:29], exact, rtol=0, atol=1e-5)
 
 
-def test_dots_sum_every_lane():
+SHAPES = [(1, 1), (1, 2), (1, 3), *((rows, vectors) for vectors, rows in simd.TALL.items())]
+
+
+@pytest.mark.parametrize("kind", ["ordinary", "odd"])
+@pytest.mark.parametrize(("rows", "vectors"), SHAPES)
+def test_a_product_of_each_shape_gives_the_bits_of_its_twin(rows, vectors, kind):
+    rng = np.random.default_rng(rows)
+    make = (lambda n: rng.normal(size=n).astype(f)) if kind == "ordinary" else lambda n: odd_floats(rng, n)
+    for K in (0, 1, 7):
+        a, b, base, alpha, step = make(80), make(200), make(220), make(1)[0], 25
+        got, want = np.full(230, 9, f), np.full(230, 9, f)
+        with np.errstate(all="ignore"):
+            one_tile(got, rows, vectors, step, a, b, K, alpha, base)
+            one_tile_twin(want, rows, vectors, step, a, b, K, alpha, base)
+        same_bits(got, want)
+        assert (got[:3] == 9).all()
+        assert (got[3 + step * (rows - 1) + 8 * vectors :] == 9).all()
+        if kind == "ordinary" and K:
+            A = np.stack([a[2 + 9 * r :][:K] for r in range(rows)]).astype(np.float64)
+            B = np.stack([b[1 + 24 * k :][: 8 * vectors] for k in range(K)])
+            start = np.stack([base[1 + 24 * r :][: 8 * vectors] for r in range(rows)])
+            found = np.stack([got[3 + step * r :][: 8 * vectors] for r in range(rows)])
+            assert np.allclose(found, start + alpha * (A @ B), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", simd.SIZES)
+def test_coded_rows_give_the_bits_of_their_twin(size):
+    rng = np.random.default_rng(size)
+    rows, step = rng.normal(size=4 + 64 * 110).astype(f), 110
+    table, codes = rng.normal(size=256).astype(f), rng.integers(0, 256, 1 + 3 * 64).astype(np.uint8)
+    for mask in (1, 1 << 63, 0b1011 << 20, 2**64 - 1):
+        got = rng.normal(size=120).astype(f)
+        want, before = got.copy(), got.astype(np.float64)
+        coded_rows(got, size, f(0.3), np.uint64(mask), table, codes, rows, step)
+        coded_rows_twin(want, size, f(0.3), np.uint64(mask), table, codes, rows, step)
+        same_bits(got, want)
+        for t in range(64):
+            if mask >> t & 1:
+                row = rows[4 + t * step :][: 8 * size].astype(np.float64)
+                before[2 : 2 + 8 * size] += 0.3 * table[codes[1 + 3 * t]] * row
+        assert np.allclose(got, before, rtol=0, atol=2e-5)
+
+
+def nearest(exact):
+    """The float32 next to a Fraction; of two as near, the one with the even last bit."""
+    guess = f(float(exact))
+    near = [np.nextafter(guess, f(-np.inf)), guess, np.nextafter(guess, f(np.inf))]
+    return min(near, key=lambda v: (abs(Fraction(float(v)) - exact), int(v.view(np.uint32)) & 1))
+
+
+def test_fma_and_its_twin_round_once():
+    """Against rational numbers: sums beside, and on, the middle of two floats, down to the smallest."""
     rng = np.random.default_rng(1)
-    x, matrix = rng.normal(size=3 + 40).astype(np.float32), rng.normal(size=1 + 4 * 48).astype(np.float32)
-    out = np.full(8, 9, np.float32)
-    four_dots(out, x, 3, matrix, 1, 48, 40)
-    rows = matrix[1:].reshape(4, 48)[:, :40].astype(np.float64)
-    assert np.allclose(out[2:6], rows @ x[3:].astype(np.float64), rtol=0, atol=5e-6)
-    assert (out[[0, 1, 6, 7]] == 9).all()
+    n = 3000
+    i, two = rng.integers(1, 24, n), f(2)
+    a, b = f(1) + two ** -i.astype(f), f(1) + two ** (i - 24).astype(f)  # a * b lies on a middle
+    c = rng.choice([-1, 0, 1], n).astype(f) * two ** rng.integers(-120, 3, n).astype(f)
+    tiny = slice(0, n // 3)
+    a[tiny] *= f(2.0**-70)
+    b[tiny] *= two ** rng.integers(-75, -50, n // 3).astype(f)
+    got = np.empty(n, f)
+    all_fma(got, a, b, c)
+    want = np.array(
+        [
+            nearest(Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)))
+            for x, y, z in zip(a, b, c, strict=True)
+        ]
+    )
+    assert (got == want).all()
+    assert (simd._rounded_once(a, b, c) == want).all()
+    naive = (a.astype(np.float64) * b + c).astype(f)
+    assert (naive != want).sum() > 20  # rounded twice, many would be wrong
+    same_bits(*(np.asarray(v) for v in _both_fma(*(odd_floats(rng, 20_000) for _ in range(3)))))
 
 
-def test_fma_rounds_once():
-    f = np.float32
-    a, b = f(1 + 2**-12), f(1 + 2**-12)
-    assert one_fma(a, b, f(-1 - 2**-11)) == f(2**-24)  # a * b rounded first would give 0
-    assert f(a * b) + f(-1 - 2**-11) == 0
+def _both_fma(a, b, c):
+    got = np.empty_like(a)
+    all_fma(got, a, b, c)
+    return got, simd._rounded_once(a, b, c)
 
 
 def test_bits_are_those_of_the_number():
-    x = np.array([0.0, -0.0, 1.5, -np.inf, 1e-45, 3e38], np.float32)
+    x = np.array([0.0, -0.0, 1.5, -np.inf, 1e-45, 3e38], f)
     assert [bits_of(v) for v in x] == x.view(np.int32).tolist()
-    assert np.array([bits_and_back(v) for v in x], np.float32).tobytes() == x.tobytes()
-    assert [lowest_bit(np.uint64(1 << i)) for i in range(64)] == list(range(64))
-    assert lowest_bit(np.uint64(0b101000)) == 3
+    assert np.array([bits_and_back(v) for v in x], f).tobytes() == x.tobytes()
+
+
+def test_nonzero_bits_are_those_of_the_twin():
+    rng = np.random.default_rng(2)
+    codes = (rng.integers(0, 256, 300) * (rng.random(300) < 0.4)).astype(np.uint8)
+    for at in (0, 1, 7, 64, 236):
+        want = sum(1 << i for i in range(64) if codes[at + i])
+        assert int(present(codes, at)) == int(simd._nonzero_bits(codes, at)) == want
+    assert int(present(np.full(64, 128, np.uint8), 0)) == 2**64 - 1
+
+
+def test_a_place_is_read_where_it_lies():
+    x = np.arange(10, dtype=f)
+    assert [at_a_place(x.ctypes.data, i) for i in (0, 3, 9)] == [0, 3, 9]
+    assert simd._floats_at(x.ctypes.data)[7] == 7
 
 
 def test_lanes_are_checked_for_their_types():
-    """A float64 array is refused by the compiler, not read as float32."""
+    """A float64 array is refused by the compiler, not read as float32; so is one that is not contiguous."""
     from numba.core.errors import TypingError
 
     with pytest.raises(TypingError):
-        four_dots(np.zeros(8), np.zeros(8), 0, np.zeros(8), 0, 8, 8)
+        one_row(np.zeros(70), np.zeros(5, f), np.zeros(200), 7, f(1), np.zeros(60))
+    with pytest.raises(TypingError):
+        present(np.zeros(200, np.uint8)[::2], 0)
+
+
+# --- the loops that multiply ----------------------------------------------------------------------
+
+
+@njit
+def run_product(
+    out, at, step, base, base_at, base_step, alpha, a, a_at, a_m, a_k, M, b, b_at, b_k, K, depth, vectors
+):
+    products.product(
+        simd.address(out), at, step, simd.address(base), base_at, base_step, alpha,
+        simd.address(a), a_at, a_m, a_k, M, simd.address(b), b_at, b_k, K, depth, vectors,
+    )  # fmt: skip
+
+
+@njit
+def run_walk(
+    vectors, out, at, step, alpha, masks, first, n, table, codes, code_at, code_step, rows, rows_at, rows_step
+):
+    products.walk(
+        vectors, simd.address(out), at, step, alpha, simd.address(masks), first, n, simd.address(table),
+        simd.address(codes), code_at, code_step, 1, simd.address(rows), rows_at, rows_step,
+    )  # fmt: skip
+
+
+@njit
+def run_add_row(out, at, x, row, row_at, vectors):
+    products.add_row(simd.address(out), at, x, simd.address(row), row_at, vectors)
+
+
+@njit
+def run_transpose(masks, at):
+    products.transpose(simd.address(masks), at)
+
+
+WIDTHS = range(1, 41)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_product_is_the_product_at_every_width(transposed):
+    rng = np.random.default_rng(3)
+    for vectors in WIDTHS:
+        M, K, depth, width = (
+            int(rng.integers(1, 20)),
+            int(rng.integers(0, 150)),
+            int(rng.integers(1, 65)),
+            8 * vectors,
+        )
+        A, B = rng.normal(size=(M, K)).astype(f), rng.normal(size=(K, width)).astype(f)
+        base, out = rng.normal(size=(M, width)).astype(f), np.full((M + 2, width + 8), 9, f)
+        a = np.append(9, A.T if transposed else A).astype(f)
+        a_m, a_k = (1, M) if transposed else (K, 1)
+        run_product(
+            out.reshape(-1), width + 8, width + 8, base.reshape(-1), 0, width, f(0.5), a, 1, a_m, a_k, M,
+            np.append(f(9), B), 1, width, K, depth, vectors,
+        )  # fmt: skip
+        exact = base + 0.5 * (A.astype(np.float64) @ B)
+        assert np.allclose(out[1:-1, :width], exact, rtol=0, atol=2e-5), vectors
+        assert (out[[0, -1]] == 9).all()
+        assert (out[:, width:] == 9).all()
+
+
+def test_walk_adds_the_rows_of_the_bits_at_every_width():
+    rng = np.random.default_rng(4)
+    table = rng.normal(size=256).astype(f)
+    for wanted in WIDTHS:
+        vectors, n = products.padded_vectors(wanted), int(rng.integers(1, 9))
+        assert wanted <= vectors <= wanted + 2 * (1 + wanted // 13)
+        assert products.padded_vectors(vectors) == vectors
+        width = 8 * vectors
+        present = rng.random((n, 64)) < rng.choice([0.0, 0.2, 1.0])
+        masks = np.array([9, *(sum(1 << t for t in range(64) if row[t]) for row in present)], np.uint64)
+        codes = rng.integers(0, 256, (n, 70)).astype(np.uint8)
+        rows, out = rng.normal(size=(64, width + 8)).astype(f), rng.normal(size=(n + 1, width + 8)).astype(f)
+        before = out.copy()
+        run_walk(
+            vectors, out.reshape(-1), 8, width + 8, f(-0.5), masks, 1, n, table, codes.reshape(-1), 3, 70,
+            rows.reshape(-1), 8, width + 8,
+        )  # fmt: skip
+        values = np.where(present, table[codes[:, 3:67]], 0).astype(np.float64)
+        exact = before[:n, 8:] - 0.5 * (values @ rows[:, 8:])
+        assert np.allclose(out[:n, 8:], exact, rtol=0, atol=2e-5), vectors
+        out[:n, 8:] = before[:n, 8:]
+        assert (out == before).all()
+
+
+def test_add_row_adds_at_every_width():
+    rng = np.random.default_rng(5)
+    for vectors in WIDTHS:
+        row, out = rng.normal(size=5 + 8 * vectors).astype(f), rng.normal(size=8 * vectors + 7).astype(f)
+        before = out.copy()
+        run_add_row(out, 3, f(0.3), row, 5, vectors)
+        same_bits(out[3:-4], simd._rounded_once(f(0.3), row[5:], before[3:-4]))
+        assert (out[:3] == before[:3]).all()
+        assert (out[-4:] == before[-4:]).all()
+
+
+def test_transpose_turns_a_square_of_bits():
+    rng = np.random.default_rng(6)
+    for masks in (rng.integers(0, 2**64, 66, dtype=np.uint64), np.arange(66, dtype=np.uint64)):
+        bits = np.unpackbits(masks.view(np.uint8), bitorder="little").reshape(66, 64)
+        want = masks.copy()
+        want[1:65] = np.packbits(bits[1:65].T, bitorder="little").view(np.uint64)
+        run_transpose(masks, 1)
+        assert (masks == want).all()
+
+
+def inner_loops(assembly):
+    """The straight pieces of code that jump back to their own beginning."""
+    pieces, name, lines = [], None, []
+    for line in assembly.splitlines():
+        label = re.match(r"(\.?L\w+):", line)
+        if label:
+            name, lines = label[1], []
+        elif line.startswith("\t") and not line.startswith("\t."):
+            lines.append(line)
+            if name and re.match(rf"\tj\w+\s+{re.escape(name)}$", line):
+                pieces.append("\n".join(lines))
+    return pieces
+
+
+@pytest.mark.parametrize("of", ["product", "walk"])
+def test_tiles_stay_in_registers(of):
+    """No accumulator goes to memory within a loop, where there are 16 registers of 8 lanes and a fma."""
+    if of == "product":
+        test_product_is_the_product_at_every_width(False)
+    else:
+        test_walk_adds_the_rows_of_the_bits_at_every_width()
+    compiled = {"product": run_product, "walk": run_walk}[of]
+    (assembly,), (llvm,) = compiled.inspect_asm().values(), compiled.inspect_llvm().values()
+    assert "<8 x float>" in llvm
+    assert not re.search(r"alloca .*<8 x float>", llvm)
+    loops = [piece for piece in inner_loops(assembly) if piece.count("vfmadd") > 0 and "%ymm" in piece]
+    if "vfmadd" in assembly and "%ymm" in assembly:
+        most = max(piece.count("vfmadd") for piece in loops)
+        assert most >= 12, most  # 4 x 3, or 13 x 1
+        spilling = [piece for piece in loops if re.search(r"vmov[au]ps.*\(%[re]?[sb]p\)", piece)]
+        assert not spilling, spilling[0]

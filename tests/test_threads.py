@@ -25,7 +25,7 @@ def trained(hidden, act, X, y, *, threads, batch_size, epochs=3, mean=None, scal
     K = int(y.max()) + 1
     p = initialise(Architecture(X.shape[1], hidden, K, act), seed=7)
     options = {"act": act, "scale": scale, "mean": mean, "threads": threads}
-    X, totals = kernels.encode(X, center=mean is not None), []
+    X, totals = kernels.encode(X), []
     for epoch in range(epochs):
         order = randomness.permutation(len(y), 7, "order", epoch)
         totals.append(
@@ -144,7 +144,7 @@ def test_every_member_is_a_living_thread(threads):
 def test_every_member_works_on_its_own_share(monkeypatch):
     """Each compiled call is made once a member, by a thread of its own, while all others are inside too."""
     inside, most, calls = set(), [0], []
-    lock, real = threading.Lock(), kernels.loops.epoch
+    lock, real = threading.Lock(), kernels.passes.loops.run
 
     def watched(state, m, members, *rest):
         with lock:
@@ -156,12 +156,12 @@ def test_every_member_works_on_its_own_share(monkeypatch):
             inside.discard(m)
 
     class Loops:
-        epoch = staticmethod(watched)
+        run = staticmethod(watched)
 
         def __getattr__(self, name):
             return getattr(sys.modules["fastmlp.kernels.loops"], name)
 
-    monkeypatch.setattr(kernels, "loops", Loops())
+    monkeypatch.setattr(kernels.passes, "loops", Loops())
     X, y = learnable(6, 500, 100, 4)
     p = initialise(Architecture(100, (30,), 4))
     kernels.train_epoch(p, X, y, np.arange(500), threads=8, batch_size=50, scale=255)

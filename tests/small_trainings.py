@@ -1,0 +1,85 @@
+"""Tiny trainings of every form of X, as digests: run in processes with other settings of Numba.
+
+``python small_trainings.py [threads ...] [--driver D]`` prints JSON: {form and threads: digest}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parent))
+
+FORMS = ("bytes", "csr", "dense", "dense bytes", "bytes centred", "csr centred", "dense centred")
+N, D, K = 11, 70, 3
+SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}
+LOSSES = ("logits", "clip:0.05,0.9")
+
+
+def data(form):
+    """X (N, D), y, scale and mean; X is drawn so that ``encode`` gives that form."""
+    rng = np.random.default_rng(len(form))
+    present = rng.random((N, D)) < (0.9 if form.startswith("dense") else 0.15)
+    if "bytes" in form:
+        X, scale = (rng.integers(1, 256, (N, D)) * present).astype(np.uint8), 255.0
+    else:
+        X, scale = (rng.normal(size=(N, D)) * present).astype(np.float32), 0.7
+    mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if form.endswith("centred") else None
+    return X, rng.integers(0, K, N), scale, mean
+
+
+def trained(form, threads, driver="team"):
+    """Digest of what an epoch, an evaluation and predictions leave, for each loss."""
+    from compare import digest
+
+    from fastmlp import Architecture, initialise, kernels
+
+    X, y, scale, mean = data(form)
+    encoded, found = kernels.encode(X), []
+    assert encoded.form == form.split()[0]
+    for loss, act in zip(LOSSES, ("relu", "tanh"), strict=True):
+        p = initialise(Architecture(D, SHAPES[encoded.form], K, act), seed=3)
+        options = {"act": act, "scale": scale, "mean": mean}
+        order = np.random.default_rng(1).permutation(N)
+        steps = {"lr": 0.3, "batch_size": 4, "loss": loss, "threads": threads, "driver": driver}
+        found += [kernels.train_epoch(p, encoded, y, order, **steps, **options)[:4], *p]
+        found += [
+            kernels.predict_proba(p, encoded, **options), kernels.predict_proba(p, X[:2], **options),
+            kernels.evaluate(p, encoded, y, loss=loss, **options), kernels.dead_units(p, X, **options),
+            kernels.loss_and_gradients(p, X, y, loss=loss, threads=threads, **options).loss,
+        ]  # fmt: skip
+        assert all(np.isfinite(np.asarray(part)).all() for part in found)
+    return digest(*found)
+
+
+def fitted(threads):
+    """Digest of the weights of a fit."""
+    from nets import learnable
+
+    from fastmlp import fit
+
+    X, y = learnable(3, 300, 60, 4)
+    return fit(X, y, hidden=(12, 5), epochs=2, batch_size=32, threads=threads)[0].parameters.sha256()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("threads", type=int, nargs="*", default=[1])
+    parser.add_argument("--driver", default="team")
+    arguments = parser.parse_args()
+    warnings.simplefilter("error")
+    digests = {
+        f"{form}, {n} threads": trained(form, n, arguments.driver)
+        for form in FORMS
+        for n in arguments.threads
+    }
+    sys.stdout.write(json.dumps(digests))
+
+
+if __name__ == "__main__":
+    main()

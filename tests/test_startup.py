@@ -1,0 +1,80 @@
+"""What a start costs: the help, loading what is kept, the memory of a training on MNIST."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from cli_runs import save_blobs, start
+
+resource = pytest.importorskip("resource", reason="clocks and memory of POSIX")
+
+BARE = """
+from typing import Annotated
+import typer
+app = typer.Typer(help="Two commands.", epilog="The end.")
+@app.command()
+def one(number: Annotated[int, typer.Option(help="A number.")] = 1) -> None:
+    "The first."
+@app.command()
+def two(name: Annotated[str, typer.Option(help="A name.")] = "") -> None:
+    "The second."
+app(prog_name="bare")
+"""
+OURS = "from fastmlp_cli.app import main; main()"
+
+TRAINING = r"""
+import re
+from pathlib import Path
+import numpy as np
+from fastmlp import fit, kernels, runs
+from fastmlp.data import load
+
+def peak():  # in MiB; ru_maxrss would begin with that of the process it was forked from
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+before = peak()
+data = load("mnist")
+classes = np.asarray(data.classes)
+fit(data.X, classes[data.y], epochs=1, test_data=(data.X_test, classes[data.y_test]), threads=2)
+print(before, peak())
+"""
+
+
+def seconds_of_processor(script: str, *args: str) -> float:
+    """What a process of its own takes: other programs on the machine do not count."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", script, *args], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_costs_little_more_than_a_bare_typer_app():
+    bare, ours = [], []
+    for _ in range(7):
+        bare.append(seconds_of_processor(BARE, "--help"))
+        ours.append(seconds_of_processor(OURS, "--help"))
+    assert min(ours) <= 1.3 * min(bare)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_training_on_mnist_needs_little_memory(mnist_folder):
+    for _ in range(2):  # the first one may have to compile
+        ran = subprocess.run(
+            [sys.executable, "-c", TRAINING], capture_output=True, text=True, check=True,
+            env={**os.environ, "FASTMLP_DATA": str(mnist_folder)},
+        )  # fmt: skip
+    before, peak = map(float, ran.stdout.split())
+    assert before < 200
+    assert 47 < peak - before <= 150
+
+
+def test_a_second_run_does_not_say_that_it_compiles(tmp_path):
+    data = save_blobs(tmp_path)
+    for number in range(2):
+        process = start("train", "--data", data, "--epochs", 1, "--out", tmp_path / f"{number}")
+        _, err = process.communicate()
+        assert process.returncode == 0
+    assert "compiling" not in err
