@@ -1,4 +1,4 @@
-"""One epoch of the question's net (784-100-10, batch 100, plain SGD), per backend and thread count.
+"""One epoch of the question's net (784-100-10, batch 100, plain SGD), per backend, threads and driver.
 
 The clock holds training alone: the shuffle is drawn before. Every round is one more epoch of the
 same net, whose accuracy is asserted at the end.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from fastmlp import kernels
+from fastmlp.cores import available_cores
 from fastmlp.data import Dataset
 from fastmlp.parameters import Parameters
 from fastmlp.randomness import permutation
@@ -17,20 +20,42 @@ from fastmlp.randomness import permutation
 EPOCHS = 5
 
 
-@pytest.mark.parametrize("act", ["relu", "sigmoid"])
+@pytest.mark.parametrize("act", ["relu", "sigmoid", "tanh"])
 def test_epoch(benchmark: Any, digits: Dataset, contender: Any, headline: Parameters, act: str) -> None:
-    nn = contender.module
+    train(benchmark, digits, contender.module, headline, act, contender.options)
+
+
+@pytest.mark.parametrize("threads", sorted({1, 2, available_cores()}))
+def test_epoch_by_prange(benchmark: Any, digits: Dataset, headline: Parameters, threads: int) -> None:
+    train(benchmark, digits, kernels, headline, "relu", {"scale": 255.0, "threads": threads}, driver="prange")
+
+
+def test_epoch_of_centred_images(benchmark: Any, digits: Dataset, headline: Parameters) -> None:
+    mean = digits.X.mean(axis=0, dtype=np.float64).astype(np.float32)
+    train(benchmark, digits, kernels, headline, "relu", {"scale": 255.0, "threads": 2, "mean": mean})
+
+
+def train(
+    benchmark: Any,
+    digits: Dataset,
+    nn: Any,
+    net: Parameters,
+    act: str,
+    options: dict[str, Any],
+    **driver: str,
+) -> None:
+    """Time some epochs, and look at what they led to."""
     X, epochs = nn.encode(digits.X), iter(range(EPOCHS + 1))
 
     def order() -> tuple[tuple[Any], dict[str, Any]]:
         return (permutation(len(X), 0, "order", next(epochs)),), {}
 
     def epoch(rows: Any) -> None:
-        nn.train_epoch(headline, X, digits.y, rows, act=act, lr=0.1, **contender.options)
+        nn.train_epoch(net, X, digits.y, rows, act=act, lr=0.1, **options, **driver)
 
     benchmark.group = f"one epoch, {digits.name}, {act}"
     benchmark.pedantic(epoch, setup=order, rounds=EPOCHS, warmup_rounds=1)
-    accuracy = nn.evaluate(headline, digits.X_test, digits.y_test, act=act, **contender.options).accuracy
+    accuracy = nn.evaluate(net, digits.X_test, digits.y_test, act=act, **options).accuracy
     benchmark.extra_info["accuracy"] = accuracy
     if benchmark.enabled:
         benchmark.extra_info["samples_per_second"] = round(len(X) / benchmark.stats.stats.median)

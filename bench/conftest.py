@@ -6,8 +6,10 @@ The data are those of ``fastmlp train``: FASTMLP_DATA, the cache, a download, el
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from fastmlp.cores import available_cores
 from fastmlp.data import Dataset, load
 from fastmlp.environment import describe
 from fastmlp.parameters import Parameters, initialise
+
+sys.path.append(str(Path(__file__).parent))  # for epochs.py and starts.py: importlib mode leaves it out
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,128 @@
+"""The loops one by one, on one core: an epoch's share of each, beside its own floor.
+
+The floor is what the same core needs for the loop's multiply-adds alone, or for its loads from L1
+where those take longer; the report has both and the share that is reached.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import njit
+
+from fastmlp import kernels
+from fastmlp.compare.peak import Peak, measure
+from fastmlp.config import Architecture
+from fastmlp.data import Dataset
+from fastmlp.kernels import loops, net
+from fastmlp.parameters import initialise
+from fastmlp.randomness import permutation
+
+B, HIDDEN = 100, 100
+STAGES = ("gather", "first layer", "loss and backward", "first layer's update", "deeper updates")
+
+
+@njit(nogil=True, error_model="numpy")
+def one_stage(stage, work, rows, y, order, B, alpha):
+    """That stage alone, for every batch of order; the others' results are those of the last whole step."""
+    work, rows, N = loops.addresses_of_net(work), loops.addresses_of_rows(rows), len(order)
+    order, D, last = loops.address(order), work.fan_in[0], work.depth - 1
+    for begin in range(0, N - B + 1, B):
+        if stage < 3:
+            for lo in range(0, B, 50):
+                hi = lo + 50
+                if stage == 0:
+                    loops.gather_codes(
+                        work.codes, work.bits, rows.codes, order, N, begin, B, lo, hi, D, work.words
+                    )
+                elif stage == 1:
+                    loops.first_layer(work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0])
+                else:
+                    for b in range(lo, hi):
+                        at = work.a_at[last] + b * work.stride[last]
+                        loops.softmax_cross_entropy(
+                            work.deltas, at, work.acts, at, work.fan_out[last], y[order[begin + b]], False,
+                            np.float32(0), np.float32(1), np.float32(0.01),
+                        )  # fmt: skip
+                    loops.backward(work, lo, hi, 0)
+        elif stage == 3:
+            loops.update_first_layer(work.theta, alpha, work, rows, order, begin, B, B, 0, D + 1, 0)
+        else:
+            loops.update_deeper_layers(work.theta, alpha, work, B, 0, 1)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Multiply-adds of 8 lanes, and bytes loaded, of one stage in an epoch."""
+
+    fmas: float
+    loads: float
+
+    def seconds(self, peak: Peak) -> float:
+        """The least that one core needs."""
+        return max(self.fmas * 16 / (peak.core * 1e9), self.loads / (peak.loads["L1"] * 1e9))
+
+
+@pytest.fixture(scope="module")
+def peak() -> Peak:
+    return measure(1)
+
+
+def limits(digits: Dataset, stage: str) -> Limits:
+    N, D = digits.X.shape
+    nonzeros, vectors, classes = float(np.count_nonzero(digits.X)), (HIDDEN + 7) // 8, 2
+    sparse = Limits(nonzeros * vectors, nonzeros * (32 * vectors + 5))
+    return {
+        "gather": Limits(0, 2.0 * N * D),
+        "first layer": sparse,
+        "loss and backward": Limits(N * 10 * vectors, 0),
+        "first layer's update": sparse,
+        "deeper updates": Limits(N * (HIDDEN + 1) * classes, 0),
+    }[stage]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
+    X = kernels.encode(digits.X)
+    p = initialise(Architecture(X.shape[1], (HIDDEN,), len(digits.classes)))
+    work, rows = net.build(p, X, B, 1), net.rows_of(X, 255.0, None)
+    order = permutation(len(X), 0, "order", 1)
+    before = work.theta.copy()
+    for first in range(len(STAGES)):  # everything is there, and compiled, before one of them is timed
+        one_stage(first, work, rows, digits.y, order[:B], B, np.float32(-1e-6))
+
+    benchmark.group = "stages of an epoch, one thread"
+    benchmark.pedantic(
+        one_stage, (STAGES.index(stage), work, rows, digits.y, order, B, np.float32(-1e-9)),
+        rounds=5, warmup_rounds=1,
+    )  # fmt: skip
+    floor = limits(digits, stage).seconds(peak)
+    benchmark.extra_info["floor_ms"] = round(floor * 1e3, 2)
+    if benchmark.enabled:
+        benchmark.extra_info["share_of_floor"] = round(floor / benchmark.stats.stats.median, 2)
+        assert benchmark.stats.stats.median > 0.9 * floor  # faster than possible: then it did not run
+    assert np.isfinite(work.theta).all()
+    assert not np.array_equal(work.theta, before)
+
+
+@pytest.mark.parametrize("width", [32, 100, 256, 1024])
+@pytest.mark.parametrize("which", ["forward", "update"])
+def test_dense_first_layer(benchmark: Any, peak: Peak, width: int, which: str) -> None:
+    """Random normal inputs: the share of the peak that the tiles reach."""
+    X = kernels.encode(np.random.default_rng(0).standard_normal((2000, 784), np.float32))
+    p = initialise(Architecture(784, (width,), 10))
+    work, rows, order = net.build(p, X, B, 1), net.rows_of(X, 1.0, None), np.arange(2000)
+    y, stage = np.zeros(2000, np.int64), 1 if which == "forward" else 3
+
+    benchmark.group = f"dense first layer, {which}"
+    args = (stage, work, rows, y, order, B, np.float32(1e-9))
+    one_stage(1, *args[1:])
+    benchmark.pedantic(one_stage, args, rounds=7, warmup_rounds=1)
+    flop = 2.0 * 2000 * 784 * width
+    if benchmark.enabled:
+        rate = flop / benchmark.stats.stats.median / 1e9
+        benchmark.extra_info |= {"gflops": round(rate, 1), "share_of_peak": round(rate / peak.core, 2)}
+    assert np.isfinite(work.theta).all()
