@@ -54,7 +54,7 @@ def describe_compiler() -> dict[str, Any]:
 
 
 def threading_layers() -> list[str]:
-    """Numba's threading layers that load here; fastmlp itself uses none. Loads them."""
+    """Numba's threading layers that load here; only the driver prange uses one. Loads them."""
     return [name for name, module in LAYERS.items() if _has_layer(module)]
 
 

@@ -35,7 +35,9 @@ class Net(NamedTuple):
     acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
     codes:  (B, code_stride) gathered codes; bits (B, words) which of them are not 0.
-    masks:  WORD masks a member; shift, ones: see loops.py.
+    masks:  WORD masks a member, in which bits of samples become bits of inputs.
+    shift:  two rows a member, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
+    one:    a single 1, the input whose weight a bias is.
     """
 
     depth: int
@@ -63,7 +65,7 @@ class Net(NamedTuple):
 class Rows(NamedTuple):
     """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean.
 
-    codes end in padding, so that 64 may be read from any place. table and mean are times factor.
+    codes, values, starts and columns are the Encoded's own memory. table and mean are times factor.
     """
 
     form: int
