@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp.config import LARGEST, SMALLEST
 from fastmlp.kernels.jit import kernel
-from fastmlp.kernels.loops import softmax
+from fastmlp.kernels.loops import exponentials, total_of
 from fastmlp.kernels.maths import ACTS, activate
 from fastmlp.kernels.net import plain
 from fastmlp.kernels.products import WORD
@@ -102,5 +102,8 @@ def answer(p, codes, values, n, sizes, places, factor, mean, act, scratch):
                 activate(inputs, outputs, fan_out, act)
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
-        softmax(address(p), i * K, inputs, outputs, K)
+        exponentials(inputs, sums, inputs, outputs, 1, K, K)
+        total = total_of(inputs, sums, K)
+        for k in range(K):
+            p[i * K + k] = inputs[sums + k] / total
     return True

@@ -174,49 +174,57 @@ def forward(net, rows, order, N, begin, B, lo, hi, act, bias, bias_at):
 
 
 @device
-def softmax(p, at, logits, start, K):
-    """p[at : at + K] = softmax of K logits; returns their largest and the sum of exp(logit - largest)."""
-    largest = logits[start]
-    for k in range(1, K):
-        largest = max(largest, logits[start + k])
-    for k in range(K):
-        p[at + k] = exp(logits[start + k] - largest)
-    total = _ZERO
-    for k in range(K):
-        total += p[at + k]
-    for k in range(K):
-        p[at + k] /= total
-    return largest, total
+def exponentials(p, p_at, logits, at, n, stride, K):
+    """n rows of p = exp(logit - largest logit of the row): softmax, were it divided by its sum."""
+    for b in range(n):
+        row = at + b * stride
+        largest = logits[row]
+        for k in range(1, K):
+            largest = max(largest, logits[row + k])
+        for k in range(stride):
+            p[p_at + b * stride + k] = logits[row + k] - largest
+    for j in range(n * stride):  # in one loop, so that it fills vectors
+        p[p_at + j] = exp(p[p_at + j])
 
 
 @device
-def softmax_cross_entropy(delta, at, logits, start, K, label, clipped, low, high, share):
-    """delta = share * (p - t), or 0 where the clip cuts the sample off; returns loss, live."""
-    largest, total = softmax(delta, at, logits, start, K)
-    p_true = delta[at + label]
+def total_of(p, at, K):
+    """The sum of K numbers, in their order."""
+    total = _ZERO
+    for k in range(K):
+        total += p[at + k]
+    return total
+
+
+@device
+def cross_entropy(delta, logits, at, stride, K, label, clipped, low, high, share):
+    """From exponentials to delta = share * (p - t), or 0 where the clip cuts the sample off.
+
+    Returns loss, whether the sample is live, and whether the largest logit is its label's.
+    """
+    total = total_of(delta, at, K)
+    best, largest = 0, logits[at]
+    for k in range(1, K):  # the first of equals
+        if logits[at + k] > largest:
+            best, largest = k, logits[at + k]
+    live = True
     if clipped:
+        p_true = delta[at + label] / total
         live = low <= p_true <= high
         q = low if p_true < low else (high if p_true > high else p_true)  # nan stays nan
         loss = -np.float32(math.log(np.float64(q)))  # a system's logf is not everywhere the same
     else:
-        live = True
-        loss = np.float32(math.log(np.float64(total))) + largest - logits[start + label]
-    delta[at + label] -= _ONE
+        loss = np.float32(math.log(np.float64(total))) + largest - logits[at + label]
     if not live:
         share = _ZERO
     for k in range(K):
+        delta[at + k] /= total
+    delta[at + label] -= _ONE
+    for k in range(K):
         delta[at + k] *= share
-    return loss, live
-
-
-@device
-def predicted(logits, start, K):
-    """The class of the largest logit, the first of equals."""
-    best = 0
-    for k in range(1, K):
-        if logits[start + k] > logits[start + best]:
-            best = k
-    return best
+    for k in range(K, stride):
+        delta[at + k] = _ZERO
+    return loss, live, best == label
 
 
 @device
@@ -371,15 +379,16 @@ def samples(net, rows, y, order, N, begin, B, n, act, clipped, low, high, losses
     for start in range(lo, hi, WORD):
         end = min(start + WORD, hi)
         forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at)
+        at = net.a_at[last] + start * width
+        exponentials(net.deltas, at, net.acts, at, end - start, width, K)
         for b in range(start, end):
-            label = y[order[begin + b]]
-            at = net.a_at[last] + b * width
-            loss, live = softmax_cross_entropy(
-                net.deltas, at, net.acts, at, K, label, clipped, low, high, share
+            label, at = y[order[begin + b]], net.a_at[last] + b * width
+            loss, live, hit = cross_entropy(
+                net.deltas, net.acts, at, width, K, label, clipped, low, high, share
             )
             losses[b] = loss
             good &= (float_bits(loss) & _MAGNITUDE) < _INFINITY
-            correct += predicted(net.acts, at, K) == label
+            correct += hit
             alive += live
         backward(net, start, end, act)
     counts[8 * member] += correct
@@ -494,15 +503,18 @@ def answer(state, member, members, net, rows, job):
         forward(net, rows, order, N, begin - lo, room, lo, lo + n, job.act, bias, bias_at)
         if looking:
             missing -= mark_active(job.active, member, net, lo, n)
+        if len(job.p) > 0 or len(job.hits) > 0:
+            at = net.a_at[last] + lo * width
+            exponentials(net.deltas, at, net.acts, at, n, width, K)
         for b in range(n):
             i, at = begin + b, net.a_at[last] + (lo + b) * width
             if len(job.p) > 0:
-                softmax(address(job.p), i * K, net.acts, at, K)
+                total = total_of(net.deltas, at, K)
+                for k in range(K):
+                    job.p[i * K + k] = net.deltas[at + k] / total
             if len(job.hits) > 0:
-                label = job.y[order[i]]
-                job.hits[i] = predicted(net.acts, at, K) == label
-                job.losses[i], _ = softmax_cross_entropy(
-                    net.deltas, at, net.acts, at, K, label, job.clipped, job.low, job.high, _ONE
+                job.losses[i], _, job.hits[i] = cross_entropy(
+                    net.deltas, net.acts, at, width, K, job.y[order[i]], job.clipped, job.low, job.high, _ONE
                 )
 
 

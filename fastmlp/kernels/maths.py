@@ -71,7 +71,7 @@ def activate(a, start, width, act):
     if act == RELU:
         for j in range(width):
             x = a[start + j]
-            a[start + j] = _ZERO if x < _ZERO else x  # keeps nan
+            a[start + j] = _ZERO if x < _ZERO else x + _ZERO  # else x: a masked store, six times slower
     elif act == SIGMOID:
         for j in range(width):
             a[start + j] = _ONE / (_ONE + exp(-a[start + j]))
