@@ -247,7 +247,7 @@ def finite(theta, at, width):
     """Whether theta[at : at + width] holds neither nan nor infinity."""
     largest = np.int32(0)
     for j in range(width):
-        largest = max(largest, float_bits(theta[at + j]) & _MAGNITUDE)
+        largest = max(largest, np.int32(float_bits(theta[at + j]) & _MAGNITUDE))  # else 64 bits wide
     return largest < _INFINITY
 
 
