@@ -308,11 +308,15 @@ def update_first_layer(target, alpha, net, rows, order, start, B, n, lo, hi, mem
     D, stride = net.fan_in[0], net.stride[0]
     vectors, deltas = stride // LANES, net.deltas
     if rows.form != BYTES and rows.form != CSR:
-        product(
-            target, lo * stride, stride, target, lo * stride, stride, alpha,
-            net.inputs, lo, _1, net.input_stride, hi - lo, deltas, _0, stride, n, depth_of(n), vectors,
-        )  # fmt: skip
-        return finite(target, lo * stride, (hi - lo) * stride)
+        good = True
+        for begin in range(lo, hi, WORD):
+            at, M = begin * stride, min(WORD, hi - begin)
+            product(
+                target, at, stride, target, at, stride, alpha,
+                net.inputs, begin, _1, net.input_stride, M, deltas, _0, stride, n, depth_of(n), vectors,
+            )  # fmt: skip
+            good &= finite(target, at, M * stride)
+        return good
     if rows.form == BYTES:
         good = update_by_codes(target, alpha, net, rows, B, n, lo, hi, member)
     else:
