@@ -13,6 +13,8 @@ MOST_THREADS = 256
 
 _TRIAL, _SLICE = 0.02, 0.2  # seconds: of a trial, of a slice between trials
 _RETRY = 1.0  # seconds of work between trials, at most; after a change they come with the next slices
+_GAIN = 1.1  # more threads than now must be that much faster: a trial is short, and other programs come and go
+_RETRY_SLOW = 4.0  # the same where all others did less than half: beside busy programs, a trial is dear
 
 
 @functools.cache
@@ -59,12 +61,15 @@ class Pace:
             return self._trials[0], _TRIAL - self._seconds
         return self._best, _SLICE
 
-    def note(self, threads: int, work: int, seconds: float) -> None:
-        """What a slice did: any unit of work will do, if it is always the same."""
+    def note(self, threads: int, work: int, seconds: float, late: bool = False) -> None:
+        """What a slice did, in any unit of work that is always the same.
+
+        ``late`` says that the threads were seen to wait for each other: that is judged at once.
+        """
         if len(self._counts) == 1 or work <= 0:
             return
         self._work, self._seconds = self._work + work, self._seconds + seconds
-        if self._seconds < 0.9 * _TRIAL:
+        if self._seconds < 0.9 * _TRIAL and not late:
             return
         self._rates[threads] = self._work / self._seconds
         if self._trials:
@@ -74,13 +79,16 @@ class Pace:
         self._work, self._seconds = 0, 0.0
         if self._trials:
             return
-        best = max(self._rates, key=lambda count: self._rates[count])
+        rates = {n: rate / (_GAIN if n > self._best else 1) for n, rate in self._rates.items()}
+        best = max(rates, key=lambda count: rates[count])
         if best != self._best:
             self._best, self._since, self._wait = best, 0.0, _SLICE
         elif self._since >= self._wait:
             at = self._counts.index(best)
             self._trials = [count for count in self._counts[max(0, at - 1) : at + 2] if count != best]
-            self._since, self._wait = 0.0, min(2 * self._wait, _RETRY)
+            others = max(rate for count, rate in self._rates.items() if count != best)
+            slow = 2 * others < self._rates[best]
+            self._since, self._wait = 0.0, min((4 if slow else 2) * self._wait, _RETRY_SLOW if slow else _RETRY)
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:

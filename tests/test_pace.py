@@ -130,6 +130,31 @@ def test_work_that_was_not_done_says_nothing(monkeypatch):
     assert machine.pace.next() == first
 
 
+def test_threads_that_wait_for_each_other_are_judged_at_once(monkeypatch):
+    machine = Machine(monkeypatch, {2: 1e6, 1: 6e5}, most=2)
+    machine.pace.note(2, 100, 0.001, late=True)
+    assert machine.pace.next()[0] == 1
+    machine.pace.note(1, 12_000, 0.02)
+    assert machine.pace.next() == (1, 0.2)
+
+
+def test_a_count_far_behind_is_seldom_tried(monkeypatch):
+    """Beside busy programs a trial of two threads is dear; one that is only somewhat slower costs little."""
+    far = Machine(monkeypatch, {2: 1e5, 1: 1e6}, most=2)
+    near = Machine(monkeypatch, {2: 7e5, 1: 1e6}, most=2)
+    assert far.work(20)[2] < 8.5 * 0.02
+    assert 15 * 0.02 < near.work(20)[2] < 25 * 0.02
+
+
+def test_more_threads_must_be_clearly_faster(monkeypatch):
+    machine = Machine(monkeypatch, {2: 5e5, 1: 1e6}, most=2)
+    machine.work(5)
+    machine.rates = {2: 1.05e6, 1: 1e6}
+    assert machine.work(20)[1] > 0.9 * 20
+    machine.rates = {2: 1.2e6, 1: 1e6}
+    assert machine.work(20)[2] > 0.8 * 20
+
+
 # --- trainings in slices ----------------------------------------------------------------------------
 
 
@@ -144,7 +169,7 @@ class Hurried(Pace):
         self.given.append(1 + len(self.given) % 3)
         return self.given[-1], 5e-4
 
-    def note(self, threads, work, seconds):
+    def note(self, threads, work, seconds, late=False):
         assert work > 0
 
 
@@ -168,6 +193,33 @@ def test_bytes_do_not_depend_on_slices(monkeypatch, kind, driver):
         found.append(digest(*p, totals[:4]))
         if isinstance(pace, Hurried):
             assert len(pace.given) > 1, "the whole epoch was one slice"
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("driver", ["team", "prange"])
+def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, driver):
+    """Every wait counts as long here: no slice takes its ten seconds, and the bytes are the same."""
+
+    class Slow(Pace):
+        late = 0
+
+        def next(self):
+            return 2, 10.0
+
+        def note(self, threads, work, seconds, late=False):
+            self.late += late
+
+    monkeypatch.setattr(kernels.team, "_SPINS", 0)
+    monkeypatch.setattr(cores, "available_cores", lambda: 2)
+    X, y = learnable(1, 600, 60, 4)
+    order = np.tile(np.random.default_rng(1).permutation(600), 50)
+    found = []
+    for pace in (Slow("auto"), 1):
+        p = initialise(Architecture(60, (30,), 4))
+        totals = kernels.train_epoch(p, X, y, order, batch_size=20, threads=pace, driver=driver)
+        found.append(digest(*p, totals[:4]))
+        if isinstance(pace, Slow):
+            assert (pace.late > 0) == (driver == "team")  # prange has no barrier of ours
     assert found[0] == found[1]
 
 

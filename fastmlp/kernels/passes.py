@@ -87,8 +87,8 @@ def train(
         threads, seconds = pace.next()
         job = job._replace(splits=_split(X, threads))
         started = time.perf_counter()
-        members, done = launch(threads, work, rows, job, progress, seconds)
-        pace.note(threads, done - job.first, time.perf_counter() - started)
+        members, done, late = launch(threads, work, rows, job, progress, seconds)
+        pace.note(threads, done - job.first, time.perf_counter() - started, late)
         most, job = max(most, members), job._replace(first=done if done else len(order))
     correct, live = counts[:, :2].sum(axis=0).tolist()
     totals = EpochTotals(float(job.totals[0]) / len(order), correct, live, len(order), most)
@@ -100,8 +100,8 @@ def train(
 
 def _team(
     threads: int, work: net.Net, rows: net.Rows, job: loops.Job, progress: Any, seconds: float
-) -> tuple[int, int]:
-    ran = team.run(
+) -> tuple[int, int, bool]:
+    outcome = team.run(
         lambda state, m: loops.run(state, m, threads, work, rows, job),
         threads,
         available_cores(),
@@ -110,20 +110,20 @@ def _team(
         brief="run" in _ran and len(job.order) * len(work.theta) <= _BRIEF,
     )
     _note("run")
-    return ran
+    return outcome
 
 
 def _prange(
     threads: int, work: net.Net, rows: net.Rows, job: loops.Job, progress: Any, seconds: float
-) -> tuple[int, int]:
+) -> tuple[int, int, bool]:
     from fastmlp.kernels import prange
 
     with prange.launching():
-        _, done = team.run(
+        _, done, late = team.run(
             lambda state, m: prange.run(state, threads, work, rows, job), 1, 1, progress, seconds=seconds
         )
     _note("prange")
-    return threads, done
+    return threads, done, late
 
 
 def _job(act: str, loss: str) -> loops.Job:

@@ -25,12 +25,14 @@ from fastmlp.kernels.simd import with_twin
 
 # Words of a team's state, a cache line (8 words) apart.
 # STOP asks for an end when the batch is done, LEAVE is the team's agreement to it; ABORT ends it at once.
-ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE = (8 * i for i in range(8))
-_WORDS = 64
+# LATE counts up to 0 the waits so long that a member was not running: then the team leaves too.
+ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE, LATE = (8 * i for i in range(9))
+_WORDS = 72
 
 _POLL = 0.05  # seconds between two looks at the team's progress
 _PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
 _SPINS = 2000  # looks at a barrier before the processor is yielded: about 50 us
+MOST_LATE = 6  # waits longer than that, less one a step: a slice of limited time ends, others have the cores
 
 
 def _is_state(state: Any) -> bool:
@@ -139,6 +141,8 @@ def barrier(state, members):
                     return False
                 looks += 1
                 if looks > state[SPINS]:
+                    if looks == state[SPINS] + 1:
+                        atomic_add(state, LATE, 1)
                     yield_core()
                 else:
                     pause()
@@ -153,22 +157,24 @@ def run(
     *,
     seconds: float = math.inf,
     brief: bool = False,
-) -> tuple[int, int]:
+) -> tuple[int, int, bool]:
     """Call ``member(state, m)`` for each m < members, each in a thread of its own; wait for all.
 
     ``progress`` is called with the word DONE of the state now and then, and at the end. An exception in a
     member, in ``progress`` or in the waiting thread (Ctrl-C) stops the others at their next
-    barrier and is raised here. After ``seconds`` they are asked to leave when their batch is done.
+    barrier and is raised here. After ``seconds`` they are asked to leave when their batch is done;
+    with such a limit they also leave by themselves where they wait for each other too often.
     ``brief`` work of a single member, too short for Ctrl-C to matter, needs no thread. Returns how
-    many members ran to their end, and DONE.
+    many members ran to their end, DONE, and whether they left because they waited too often.
     """
     state = np.zeros(_WORDS, np.int64)
     state[SPINS] = _SPINS if members <= cores else 0
+    state[LATE] = -MOST_LATE if math.isfinite(seconds) else -(2**62)
     if brief and members == 1:
         member(state, 0)
         if progress is not None:
             progress(int(state[DONE]))
-        return 1, int(state[DONE])
+        return 1, int(state[DONE]), False
     failures: list[BaseException] = []
     ran: list[int] = []
 
@@ -184,16 +190,17 @@ def run(
         threading.Thread(target=work, args=(m,), name=f"fastmlp-{m}", daemon=True) for m in range(members)
     ]
     started: list[threading.Thread] = []
+    deadline = time.monotonic() + seconds  # on a busy machine, starting a thread takes its time too
     try:
         for thread in threads:
             thread.start()
             started.append(thread)
-        deadline = time.monotonic() + seconds
         for thread in started:
             while thread.is_alive():
-                thread.join(min(_POLL, max(0.0, deadline - time.monotonic())) or _POLL)
-                if time.monotonic() >= deadline:
-                    state[STOP] = 1
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    state[STOP], left = 1, _POLL
+                thread.join(min(_POLL, left))
                 if progress is not None:
                     progress(int(state[DONE]))
     finally:
@@ -205,4 +212,4 @@ def run(
         raise failures[0]
     if progress is not None:
         progress(int(state[DONE]))
-    return len(ran), int(state[DONE])
+    return len(ran), int(state[DONE]), bool(state[LATE] >= 0)
