@@ -20,7 +20,7 @@ from fastmlp.randomness import permutation
 
 CLASSES = 10
 PAUSE = 0.05  # seconds before a turn of the kernels: OpenBLAS threads spin for about 30 ms after work
-SPELL = 0.01  # seconds that a turn lasts at least; shorter work is repeated
+SPELL = 0.1  # seconds that a turn lasts at least: after a pause, cores need some 10 ms to be fast again
 
 Turn = Callable[[], object]
 

@@ -180,9 +180,29 @@ def threads(run: Run) -> str:
     )
 
 
+def activations(run: Run) -> str:
+    """What the other activations cost."""
+    task = Task.of(run.data)
+    turns = {
+        act: epochs.trainer(kernels, task.X, task.y, threads=run.cores, lr=task.lr, act=act)
+        for act in ("relu", "sigmoid", "tanh")
+    }
+    run.note("activations")
+    times = epochs.in_turns(turns, run.rounds, {})
+    lines = [
+        [act, duration(median(spent)), f"{paired_ratio(spent, times['relu']).median:.2f}"]
+        for act, spent in times.items()
+    ]
+    return text(
+        f"784-{HIDDEN}-10, batch 100, {run.data.name}, {threads_of(run.cores)}.",
+        table(["", "epoch", "times ReLU"], lines),
+        repeat("activations"),
+    )
+
+
 def dense(run: Run) -> str:
     """Inputs without zeros."""
-    N = 2000 if run.quick else 10_000
+    N = 2000 if run.quick else 20_000
     inputs = {
         "centred images": (run.data.X[:N], run.data.y[:N]),
         "random normal": epochs.random_normals(N, 784),
@@ -327,6 +347,7 @@ def prediction(run: Run) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "rivals": ("Beside other tools", rivals),
     "threads": ("Threads and drivers", threads),
+    "activations": ("Activations", activations),
     "scaling": ("How cost grows", scaling),
     "dense": ("Dense inputs", dense),
     "wide": ("Wide sparse data", wide),

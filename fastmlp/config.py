@@ -94,7 +94,7 @@ def whole_number(name: str, value: Any, low: int, high: int) -> int:
 def positive_number(name: str, value: Any, example: str) -> float:
     """``value`` as a float in SMALLEST..LARGEST; raises ConfigError."""
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool | str) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not SMALLEST <= number <= LARGEST:

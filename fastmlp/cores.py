@@ -13,7 +13,7 @@ MOST_THREADS = 256
 
 _TRIAL, _SLICE = 0.02, 0.2  # seconds: of a trial, of a slice between trials
 _RETRY = 1.0  # seconds of work between trials, at most; after a change they come with the next slices
-_GAIN = 1.1  # more threads than now must be that much faster: a trial is short, and other programs come and go
+_GAIN = 1.1  # more threads than now must be that much faster: trials are short, other programs come and go
 _RETRY_SLOW = 4.0  # the same where all others did less than half: beside busy programs, a trial is dear
 
 
@@ -88,7 +88,8 @@ class Pace:
             self._trials = [count for count in self._counts[max(0, at - 1) : at + 2] if count != best]
             others = max(rate for count, rate in self._rates.items() if count != best)
             slow = 2 * others < self._rates[best]
-            self._since, self._wait = 0.0, min((4 if slow else 2) * self._wait, _RETRY_SLOW if slow else _RETRY)
+            more, most = (4, _RETRY_SLOW) if slow else (2, _RETRY)
+            self._since, self._wait = 0.0, min(more * self._wait, most)
 
 
 def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
