@@ -23,7 +23,8 @@ from fastmlp.data import Dataset
 class Row:
     """One line of the table; a contender that failed has its ``failure`` and no figures.
 
-    seconds: the median epoch.            ratio: its time over that of fastmlp's fastest row, by rounds.
+    seconds: the median epoch; best: the fastest, which other programs disturbed least.
+    ratio:   its time over that of fastmlp's fastest row, by rounds.
     share:   dense multiply-adds a second, of what all cores could do; over 1 where zeros are left out.
     """
 
@@ -35,6 +36,7 @@ class Row:
     accuracy: float | None = None
     ratio: Ratio | None = None
     share: float | None = None
+    best: float | None = None
     failure: str = ""
 
 
@@ -133,6 +135,7 @@ def rows_of(entries: Sequence[Entry], samples: int, flop: float, peak: float) ->
                 entry.accuracy,
                 None if base is None else paired_ratio(entry.seconds, base.seconds),
                 flop / seconds / (1e9 * peak),
+                min(entry.seconds),
             )
         )
     rows.sort(key=lambda row: row.seconds or 0)
