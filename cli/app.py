@@ -15,20 +15,21 @@ import typer
 
 import fastmlp
 
-from . import bench, data, evaluate, info, predict, train, warmup
+from . import bench, data, diagnose, evaluate, info, predict, train, warmup
 from .failures import Boundary
 
 app = typer.Typer(
     name="fastmlp",
     cls=Boundary,
     help="Train small multilayer perceptrons on a CPU, fast.",
-    epilog="Exit codes: 0 fine, 1 cannot go on, 2 wrong usage, 3 diverged, 4 data missing or bad, "
-    "5 --min-accuracy not reached, 130 interrupted.",
+    epilog="Exit codes: 0 fine, 1 cannot go on or a severe finding, 2 wrong usage, 3 diverged, "
+    "4 data missing or bad, 5 --min-accuracy not reached, 130 interrupted.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.command("train")(train.train)
+app.command("diagnose")(diagnose.diagnose)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("data")(data.data)

@@ -10,12 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from fastmlp.config import BACKENDS, DRIVERS
+from fastmlp.config import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training, clip_bounds
 from fastmlp.errors import ConfigError
 
 from .failures import AccuracyError
 
-DATA, SPEED, OUTPUT = "Data", "Speed (never changes the result)", "Output"
+NET, TRAINING, DATA = "The net", "The training", "Data"
+SPEED, OUTPUT = "Speed (never changes the result)", "Output"
+DEFAULT = Training()
+HIDDEN = ",".join(map(str, DEFAULT.hidden))  # as the option has it
 
 
 def completes(*choices: str) -> Callable[[str], list[str]]:
@@ -23,6 +26,69 @@ def completes(*choices: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
+Act = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(ACTIVATIONS),
+        help="Activation of the hidden layers.",
+        autocompletion=completes(*ACTIVATIONS),
+        rich_help_panel=NET,
+    ),
+]
+Hidden = Annotated[
+    str,
+    typer.Option(
+        metavar="WIDTHS", help="Hidden layers: 100, or 128,64 for two, or none.", rich_help_panel=NET
+    ),
+]
+Scale = Annotated[
+    float, typer.Option(help="Divide the inputs by this: 255 for pixels, 1 for none.", rich_help_panel=NET)
+]
+Center = Annotated[
+    bool,
+    typer.Option("--center", help="Subtract each input's training mean before that.", rich_help_panel=NET),
+]
+Init = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=f"First weights: {', '.join(INITS)}.",
+        autocompletion=completes(*INITS),
+        rich_help_panel=NET,
+    ),
+]
+LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate.", rich_help_panel=TRAINING)]
+BatchSize = Annotated[int, typer.Option(help="Images a step.", rich_help_panel=TRAINING)]
+Epochs = Annotated[int, typer.Option(help="Passes over the data.", rich_help_panel=TRAINING)]
+Seed = Annotated[
+    int,
+    typer.Option(
+        help="Of the first weights, the order, and data held out or drawn.", rich_help_panel=TRAINING
+    ),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Cross-entropy: logits (the default), keras2, or clip:LO,HI.",
+        show_default=False,
+        autocompletion=completes("logits", "keras2", "clip:"),
+        rich_help_panel=TRAINING,
+    ),
+]
+Clip = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LO HI", help="Short for --loss clip:LO,HI.", rich_help_panel=TRAINING),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="SOURCE",
+        help="auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
+        autocompletion=completes("auto", "mnist", "synthetic"),
+        rich_help_panel=DATA,
+    ),
+]
 TestData = Annotated[
     str | None,
     typer.Option(
@@ -86,6 +152,24 @@ def checked(*checks: Callable[[], Any]) -> list[Any]:
     if problems:
         raise ConfigError.collect(problems)
     return results
+
+
+def training_of(
+    *, hidden: str, loss: str | None, clip: tuple[float, float] | None, **fields: Any
+) -> Callable[[], Training]:
+    """A check that returns the Training of these options."""
+
+    def make() -> Training:
+        if loss is not None and clip is not None and clip_bounds(loss) != clip:
+            raise ConfigError(
+                "loss must be left out beside clip, which stands for --loss clip:LO,HI",
+                f"--loss {loss} --clip {clip[0]:g} {clip[1]:g}",
+                "give one of the two",
+            )
+        name = loss or DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}"
+        return Training(hidden=hidden, loss=name, **fields)  # type: ignore[arg-type]  # it makes widths of it
+
+    return make
 
 
 def checked_share(name: str, value: float | None) -> None:

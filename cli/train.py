@@ -8,24 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastmlp.config import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training, clip_bounds, one_of
+from fastmlp.config import BACKENDS, DRIVERS, Training, one_of
 from fastmlp.cores import resolve
-from fastmlp.errors import ConfigError
 
 from .options import (
-    DATA,
+    DEFAULT,
+    HIDDEN,
     OUTPUT,
+    Act,
     Backend,
+    BatchSize,
+    Center,
+    Clip,
+    Data,
     Driver,
+    Epochs,
+    Hidden,
+    Init,
     Json,
     Label,
+    LearningRate,
+    Loss,
     MinAccuracy,
+    Scale,
+    Seed,
     TestData,
     Threads,
     checked,
     checked_share,
-    completes,
     demand,
+    training_of,
 )
 
 if TYPE_CHECKING:
@@ -34,85 +46,20 @@ if TYPE_CHECKING:
 
     from .render import Screen
 
-_DEFAULT = Training()
-_NET, _TRAINING = "The net", "The training"
-
 
 def train(
-    act: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(ACTIVATIONS),
-            help="Activation of the hidden layers.",
-            autocompletion=completes(*ACTIVATIONS),
-            rich_help_panel=_NET,
-        ),
-    ] = _DEFAULT.act,
-    hidden: Annotated[
-        str,
-        typer.Option(
-            metavar="WIDTHS",
-            help="Hidden layers: 100, or 128,64 for two, or none.",
-            rich_help_panel=_NET,
-        ),
-    ] = ",".join(map(str, _DEFAULT.hidden)),
-    scale: Annotated[
-        float,
-        typer.Option(help="Divide the inputs by this: 255 for pixels, 1 for none.", rich_help_panel=_NET),
-    ] = _DEFAULT.scale,
-    center: Annotated[
-        bool,
-        typer.Option(
-            "--center",
-            help="Subtract each input's training mean before that.",
-            rich_help_panel=_NET,
-        ),
-    ] = _DEFAULT.center,
-    init: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help=f"First weights: {', '.join(INITS)}.",
-            autocompletion=completes(*INITS),
-            rich_help_panel=_NET,
-        ),
-    ] = _DEFAULT.init,
-    lr: Annotated[float, typer.Option(help="Learning rate.", rich_help_panel=_TRAINING)] = _DEFAULT.lr,
-    batch_size: Annotated[
-        int, typer.Option(help="Images a step.", rich_help_panel=_TRAINING)
-    ] = _DEFAULT.batch_size,
-    epochs: Annotated[
-        int, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
-    ] = _DEFAULT.epochs,
-    seed: Annotated[
-        int,
-        typer.Option(
-            help="Of the first weights, the order, and data held out or drawn.", rich_help_panel=_TRAINING
-        ),
-    ] = _DEFAULT.seed,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Cross-entropy: logits (the default), keras2, or clip:LO,HI.",
-            show_default=False,
-            autocompletion=completes("logits", "keras2", "clip:"),
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    clip: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LO HI", help="Short for --loss clip:LO,HI.", rich_help_panel=_TRAINING),
-    ] = None,
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="SOURCE",
-            help="auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
-            autocompletion=completes("auto", "mnist", "synthetic"),
-            rich_help_panel=DATA,
-        ),
-    ] = "auto",
+    act: Act = DEFAULT.act,
+    hidden: Hidden = HIDDEN,
+    scale: Scale = DEFAULT.scale,
+    center: Center = DEFAULT.center,
+    init: Init = DEFAULT.init,
+    lr: LearningRate = DEFAULT.lr,
+    batch_size: BatchSize = DEFAULT.batch_size,
+    epochs: Epochs = DEFAULT.epochs,
+    seed: Seed = DEFAULT.seed,
+    loss: Loss = None,
+    clip: Clip = None,
+    data: Data = "auto",
     test_data: TestData = None,
     label: Label = None,
     threads: Threads = "auto",
@@ -138,16 +85,14 @@ def train(
     """
     started = time.perf_counter()
     training, *_ = checked(
-        lambda: Training(
-            hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
-            act=act, scale=scale, center=center, init=init, lr=lr, batch_size=batch_size, epochs=epochs,
-            seed=seed, loss=loss or _DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}",
+        training_of(
+            hidden=hidden, loss=loss, clip=clip, act=act, scale=scale, center=center, init=init, lr=lr,
+            batch_size=batch_size, epochs=epochs, seed=seed,
         ),
         lambda: resolve(threads),
         lambda: one_of("driver", driver, DRIVERS),
         lambda: one_of("backend", backend, BACKENDS),
         lambda: checked_share("min-accuracy", min_accuracy),
-        lambda: _check_alone(loss, clip),
     )  # fmt: skip
 
     from fastmlp.data import load
@@ -233,13 +178,3 @@ def _train_into(
             run.keep(failure.model)
         return facts, failure
     return facts, None
-
-
-def _check_alone(loss: str | None, clip: tuple[float, float] | None) -> None:
-    """Raises ConfigError where ``--loss`` and ``--clip`` say different things."""
-    if loss is not None and clip is not None and clip_bounds(loss) != clip:
-        raise ConfigError(
-            "loss must be left out beside clip, which stands for --loss clip:LO,HI",
-            f"--loss {loss} --clip {clip[0]:g} {clip[1]:g}",
-            "give one of the two",
-        )

@@ -38,7 +38,7 @@ _HOMES = {
     "fit": "fitting",
     "initialise": "parameters",
 }
-_MODULES = ("data", "kernels", "reference")
+_MODULES = ("data", "diagnose", "kernels", "reference")
 
 __all__ = [
     "Architecture",
@@ -56,6 +56,7 @@ __all__ = [
     "Training",
     "__version__",
     "data",
+    "diagnose",
     "fit",
     "initialise",
     "kernels",

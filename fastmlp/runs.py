@@ -169,6 +169,18 @@ def data_arguments(
     return {"data": data, "test_data": test_data and _absolute(test_data), "label": label}
 
 
+def recorded_training(path: str | os.PathLike[str]) -> Training:
+    """The Training of a run folder. Raises RunFolderError where there is none that can be read."""
+    config = Path(path).expanduser() / CONFIG
+    try:
+        return Training.from_json(json.loads(config.read_text(encoding="utf-8"))["config"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:  # ConfigError is a ValueError
+        got = problem.strerror if isinstance(problem, OSError) else str(problem) or type(problem).__name__
+        raise RunFolderError(
+            f"{config} must say how a net was trained", got, "name a folder that `fastmlp train` wrote"
+        ) from None
+
+
 def recorded_data(model: Path) -> dict[str, str | None]:
     """The ``data_arguments`` of the run that a model's file lies in; empty where there are none."""
     try:
