@@ -30,7 +30,8 @@ class Diagnosis:
 
     findings:     worst first.
     verdict:      one sentence.
-    measures:     at the start: inputs, classes, layers, loss, gradients, update_ratio, curvature, limit.
+    measures:     at the start: inputs, label_counts, layers, loss, gradients, update_ratio, curvature, limit
+                  (2 / curvature), safe_factor; ``after`` the training: layers and loss.
     trajectory:   a dict for each of the first steps, then for each epoch.
     trials:       every training that was tried, the one asked about first.
     recommended:  settings that together did best, {} where none was better.
@@ -106,7 +107,11 @@ def examine(
     each = bench.seconds_an_epoch(setting)
     epochs = 1 if nothing else max(1, min(training.epochs, int(seconds / _RUNS / max(each, 1e-9))))
     notify(f"training {epochs} epoch{'s' * (epochs > 1)}, watched")
-    base, trajectory = bench.watch(setting, epochs)
+    base, trajectory, trained = bench.watch(setting, epochs)
+    after = {
+        "layers": measure.layers(trained, bench.scaled(bench.raw_many, training), training.act),
+        "loss": bench.losses(trained, training),
+    }
     state["live"] = min((row["live"] for row in trajectory if "live" in row), default=1.0)
     state["peak"] = max((row["gauss_newton"] for row in trajectory if "gauss_newton" in row), default=0.0)
     found, trials, recommended = list[Finding](), [base], dict[str, Any]()
@@ -118,7 +123,8 @@ def examine(
         found.append(_not_finite(base, max(trials, key=lambda trial: trial.score), recommended))
     found = rank(found)
     return Diagnosis(
-        training, found, _verdict(found, base, epochs), state, trajectory, trials, recommended, epochs,
+        training, found, _verdict(found, base, epochs), state | {"after": after}, trajectory, trials,
+        recommended, epochs,
         time.perf_counter() - started,
     )  # fmt: skip
 
@@ -127,7 +133,6 @@ def look(bench: Bench, setting: Setting) -> dict[str, Any]:
     """Everything that measure.py measures, of a net before its first step."""
     training, parameters = setting.training, bench.first_weights(setting)
     many, few = bench.scaled(bench.raw_many, training), bench.scaled(bench.raw_few, training)
-    options = bench.options(training)
     gradients = measure.gradients(parameters, few, bench.y_few, training.act, training.loss)
     curved = measure.curvature(parameters, few, bench.y_few, training.act, training.loss)
     top = curved["gauss_newton"]
@@ -137,9 +142,7 @@ def look(bench: Bench, setting: Setting) -> dict[str, Any]:
         "label_counts": measure.classes(bench.y, bench.K),
         "classes": bench.K,
         "layers": layers,
-        "loss": measure.losses(
-            parameters, bench.raw_many, bench.y_many, bench.backend, training.loss, **options
-        ),
+        "loss": bench.losses(parameters, training),
         "gradients": gradients,
         "update_ratio": measure.update_ratios(gradients, training.lr),
         "curvature": curved,

@@ -34,7 +34,9 @@ def check(path: str | os.PathLike[str]) -> None:
     if Path(path).suffix.lower() not in SUFFIXES:
         raise ConfigError(f"plot must end in {', '.join(SUFFIXES)}", str(path), "for example why.png")
     if find_spec("matplotlib") is None:
-        raise ConfigError("plot must have matplotlib", "none installed", 'pip install "fastmlp[plot]"')
+        raise ConfigError(
+            "plot must have matplotlib", "none installed", 'install it: pip install "fastmlp[plot]"'
+        )
 
 
 def save(found: Diagnosis, path: str | os.PathLike[str]) -> None:

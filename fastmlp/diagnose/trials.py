@@ -75,7 +75,7 @@ class Bench:
         self.y, self.y_test, self.K, self.D = y, y_test, K, X.shape[1]
         self.means = column_means(X)
         self.X, self.X_test = nn.encode(X), nn.encode(X_test)
-        self.backend, self.pace = nn, Pace(threads)
+        self.pace = Pace(threads)
         picked = randomness.permutation(len(y), 0, "diagnose")
         self.many, self.few = (picked[: min(n, len(y))] for n in (5000, 500))
         self.raw_many, self.raw_few = (_dense(X[np.sort(rows)]) for rows in (self.many, self.few))
@@ -103,6 +103,12 @@ class Bench:
         x = np.asarray(raw, np.float64)
         return (x - self.means if training.center else x) / training.scale
 
+    def losses(self, parameters: Parameters, training: Training) -> dict[str, Any]:
+        """``measure.losses`` on some of the training rows."""
+        return measure.losses(
+            parameters, self.raw_many, self.y_many, nn, training.loss, **self.options(training)
+        )
+
     def seconds_an_epoch(self, setting: Setting) -> float:
         """Measured on some of the rows, after one that compiles."""
         rows = min(len(self.y), 2000)
@@ -126,8 +132,8 @@ class Bench:
                 return Trial(changes, epochs, None, diverged=f"{error.got} of epoch {epoch}")
         return self._tested(parameters, training, changes, epochs)
 
-    def watch(self, setting: Setting, epochs: int) -> tuple[Trial, list[dict[str, Any]]]:
-        """Train as it is; also returns what it was like, step by step at first and then by epoch."""
+    def watch(self, setting: Setting, epochs: int) -> tuple[Trial, list[dict[str, Any]], Parameters]:
+        """Train as it is: how it went, what it was like step by step and then by epoch, its last weights."""
         training, parameters = setting.training, self.first_weights(setting)
         rows = [self._looked_at(parameters, training, epoch=0, step=0, curved=True)]
         steps = 0
@@ -146,14 +152,14 @@ class Bench:
                     step = steps + (error.batch or 1)
                     where = f"the {error.must.split()[1]} in step {step:,}, in epoch {epoch}"
                     rows.append({"epoch": epoch, "step": step, "not_finite": where})
-                    return Trial({}, epochs, None, diverged=where), rows
+                    return Trial({}, epochs, None, diverged=where), rows, parameters
                 single = len(part) <= B and epoch == 1
                 steps += -(-len(part) // B)
                 row = {"loss": totals.loss, "accuracy": totals.correct / totals.samples}
                 row["live"] = totals.live / totals.samples
                 if single:
                     row["update_ratio"] = [
-                        float(np.linalg.norm(W - V)) / max(float(np.linalg.norm(V)), 1e-30)
+                        _norm(W - V) / max(_norm(V), 1e-30)
                         for W, V in zip(parameters.weights, before, strict=True)
                     ]
                     curved = steps in _LOOKS
@@ -164,7 +170,7 @@ class Bench:
                     row["test_accuracy"] = tested.accuracy
                     curved = epoch in (1, 2, 3, 5, 10, epochs)
                 rows.append(self._looked_at(parameters, training, epoch, steps, curved) | row)
-        return self._tested(parameters, training, {}, epochs), rows
+        return self._tested(parameters, training, {}, epochs), rows, parameters
 
     def _looked_at(
         self, parameters: Parameters, training: Training, epoch: int, step: int, curved: bool
@@ -197,6 +203,10 @@ class Bench:
             counts = np.bincount(self.y_test, minlength=self.K)
             recalls = np.bincount(self.y_test, weights=hits, minlength=self.K) / counts
         return Trial(changes, epochs, float(hits.mean()), tuple(recalls.tolist()))
+
+
+def _norm(W: NDArray[Any]) -> float:
+    return float(np.linalg.norm(W.astype(np.float64)))
 
 
 def _dense(rows: Any) -> NDArray[Any]:
