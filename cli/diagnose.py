@@ -39,7 +39,7 @@ from .options import (
 if TYPE_CHECKING:
     from fastmlp.diagnose import Diagnosis, Finding
 
-SECONDS = 15.0
+SECONDS = 20.0
 _OF_A_RUN = (
     "act", "hidden", "scale", "center", "init", "lr", "batch_size", "epochs", "seed", "loss", "clip",
     "data", "test_data", "label",

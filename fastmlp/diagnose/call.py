@@ -35,7 +35,7 @@ def diagnose(
     threads: int | str = "auto",
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
     initial: Parameters | None = None,
-    seconds: float = 15.0,
+    seconds: float = 20.0,
     notify: Callable[[str], object] = lambda text: None,
 ) -> Diagnosis:
     """Why a training with these options does not train, or that it does. Prints nothing.

@@ -90,7 +90,7 @@ def examine(
     *,
     initial: Parameters | None = None,
     threads: int | str = "auto",
-    seconds: float = 15.0,
+    seconds: float = 20.0,
     notify: Callable[[str], object] = lambda text: None,
 ) -> Diagnosis:
     """Diagnose a training on X (N, D) and class indices y (N,), tested on rows held out.
