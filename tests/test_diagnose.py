@@ -75,6 +75,17 @@ def test_a_training_that_diverges_is_a_finding():
     json.dumps(found.to_json())
 
 
+def test_sparse_and_wide_inputs():
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 600)
+    rows = sparse.random_array((600, 30_000), density=0.003, rng=rng, format="csr", dtype=np.float32)
+    marks = sparse.csr_array((np.full(600, 5, np.float32), labels, np.arange(601)), shape=rows.shape)
+    found = fastmlp.diagnose((rows + marks).tocsr(), labels, scale=1, lr=0.5, hidden=8, epochs=3, seconds=5)
+    assert found.measures["inputs"]["columns"] == 30_000
+    assert found.trials[0].accuracy > 0.9
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -24,6 +24,8 @@ from fastmlp.randomness import uniform
 
 Vector = NDArray[np.float64]
 
+_ROOM = 1 << 29  # bytes
+
 
 class Surface:
     """The mean loss of one net on a few samples, as a surface over its parameters.
@@ -143,14 +145,16 @@ def top_eigenvalue(
     """The eigenvalue of largest magnitude of a symmetric matrix that is given by its products.
 
     Lanczos with full reorthogonalisation, from a start that depends on the size alone. Ends when the
-    residual bounds the error under ``tolerance`` of the value, or after ``most`` products.
+    residual bounds the error under ``tolerance`` of the value, or after ``most`` products (fewer where
+    so many vectors would take more than half a gigabyte).
     """
+    most = min(most, size, max(8, _ROOM // (8 * size)))
     v = uniform(size, 0, "lanczos") - 0.5
     v /= np.linalg.norm(v)
     basis, value = [v], 0.0
     diagonal: list[float] = []
     beside: list[float] = []
-    for _ in range(min(most, size)):
+    for _ in range(most):
         w = product(basis[-1])
         diagonal.append(float(w @ basis[-1]))
         for _ in range(2):  # twice is enough

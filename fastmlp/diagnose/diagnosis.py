@@ -117,7 +117,7 @@ def examine(
     found, trials, recommended = list[Finding](), [base], dict[str, Any]()
     if not nothing:
         until = time.perf_counter() + seconds * (1 - 1 / _RUNS)
-        found, trials, recommended = _tried(bench, setting, base, state, until, notify)
+        found, trials, recommended = _tried(bench, setting, base, state, until, until + seconds / 3, notify)
     found += _of_data(bench, state, base, trials, nothing)
     if base.diverged:
         found.append(_not_finite(base, max(trials, key=lambda trial: trial.score), recommended))
@@ -171,9 +171,13 @@ def _tried(
     base: Trial,
     state: dict[str, Any],
     until: float,
+    late: float,
     notify: Callable[[str], object],
 ) -> tuple[list[Finding], list[Trial], dict[str, Any]]:
-    """Findings, trials, and the changes that together did best: one a round, on top of those before."""
+    """Findings, trials, and the changes that together did best: one a round, on top of those before.
+
+    No trial of the first round begins after the time ``late``, none of the others after ``until``.
+    """
     found: list[Finding] = []
     trials, current, adopted = [base], base, dict[str, Any]()
     for number in range(ROUNDS):
@@ -182,7 +186,7 @@ def _tried(
             best: Trial | None = None
             helpful = []
             for changes in suspicion.changes:
-                if number > 0 and time.perf_counter() > until:
+                if time.perf_counter() > (late if number == 0 else until):
                     break
                 notify(f"trying: {in_words(adopted | changes)}")
                 trial = bench.run(setting, changes, base.epochs)

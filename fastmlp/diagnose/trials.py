@@ -22,6 +22,7 @@ from fastmlp.errors import DivergedError
 from fastmlp.parameters import Parameters, initialise
 
 STEPS = 20  # of the first epoch that are watched one by one
+_VALUES = 1 << 24  # of a sample of rows, at most about: wide rows are few
 _LOOKS = (1, 2, 3, 5, 10, 20)  # steps after which curvature is measured
 
 
@@ -76,11 +77,12 @@ class Bench:
         self.means = column_means(X)
         self.X, self.X_test = nn.encode(X), nn.encode(X_test)
         self.pace = Pace(threads)
-        picked = randomness.permutation(len(y), 0, "diagnose")
-        self.many, self.few = (picked[: min(n, len(y))] for n in (5000, 500))
-        self.raw_many, self.raw_few = (_dense(X[np.sort(rows)]) for rows in (self.many, self.few))
-        self.y_many, self.y_few = y[np.sort(self.many)], y[np.sort(self.few)]
-        self.raw_test, self.y_some = _dense(X_test[:5000]), y_test[:5000]
+        picked, room = randomness.permutation(len(y), 0, "diagnose"), max(50, _VALUES // self.D)
+        many, few = (np.sort(picked[: min(n, room)]) for n in (5000, 500))
+        self.raw_many, self.y_many = _dense(X[many]), y[many]
+        self.raw_few, self.y_few = _dense(X[few]), y[few]
+        some = min(5000, room)
+        self.raw_test, self.y_some = _dense(X_test[:some]), y_test[:some]
 
     def first_weights(self, setting: Setting) -> Parameters:
         """Float32, a copy."""
