@@ -75,6 +75,46 @@ def test_a_training_that_diverges_is_a_finding():
     json.dumps(found.to_json())
 
 
+ODD = {
+    "no hidden layer": {"hidden": "none"},
+    "identity": {"act": "identity"},
+    "six layers": {"hidden": (8,) * 6},
+    "a batch of everything": {"batch_size": 10_000},
+    "a scale far off": {"scale": 1e25},
+    "a scale far off, down": {"scale": 1e-25},
+    "lr far off": {"lr": 1e29},
+    "lr far off, down": {"lr": 1e-29},
+    "centred": {"center": True},
+    "frozen": {"loss": "clip:0.9,1"},
+    "another init": {"init": "uniform"},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.filterwarnings("error")
+def test_odd_settings_get_a_verdict(name):
+    found = fastmlp.diagnose(X, y, **{"hidden": 8, "epochs": 3, "seconds": 2.0, "scale": 100.0} | ODD[name])
+    assert found.verdict.endswith(".")
+    json.dumps(found.to_json())
+    if name in ("a scale far off", "lr far off", "lr far off, down", "frozen"):
+        assert found.severe, found.verdict
+        assert max(trial.score for trial in found.trials) > 0.9
+
+
+@pytest.mark.filterwarnings("error")
+def test_odd_data_get_a_verdict():
+    for rows, labels in (
+        (X[:6], np.array([0, 0, 1, 1, 0, 1])),  # one row held out: nothing can be said of the labels
+        (X[:, :1, :1], y),
+        (-100.0 * X, y),
+        (X > 100, y),
+        (X, np.arange(len(X)) % 100),
+    ):
+        found = fastmlp.diagnose(rows, labels, **QUICK)
+        codes = {finding.code for finding in found.findings}
+        assert ("labels-unrelated" in codes) == (len(np.unique(labels)) == 100)
+
+
 def test_sparse_and_wide_inputs():
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(0)

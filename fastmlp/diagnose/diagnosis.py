@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.config import NUMERICS_REVISION, Training
+from fastmlp.config import LARGEST, NUMERICS_REVISION, SMALLEST, Training
 from fastmlp.diagnose import measure
 from fastmlp.diagnose.findings import SEVERE, WORTH, Finding, Suspicion, in_words, rank, rounded, suspicions
 from fastmlp.diagnose.trials import Bench, Setting, Trial
@@ -21,6 +21,7 @@ ROUNDS = 3  # of changes on top of each other
 _RUNS = 6  # that most diagnoses need: they share its seconds; what is over its time is not begun
 _SIGMAS = 4  # that an accuracy must be over chance to be no chance
 _RARE = 0.1  # of their rows that rare classes lose against the others: severe
+_ENOUGH = 50  # rows held out, for a judgement of labels
 _IMBALANCE = 10  # times as many rows of one class as of another
 
 
@@ -160,7 +161,7 @@ def _standard(
 ) -> dict[str, Any]:
     """The scale at which the first layer's pre-activations spread by 1, and half of what lr may be there."""
     training = setting.training
-    scale = rounded(min(max(training.scale * max(spread, 1e-12), 1e-12), 1e12), down=False)
+    scale = rounded(min(max(training.scale * spread, 2 * SMALLEST), LARGEST / 2), down=False)
     top = measure.gauss_newton(parameters, few * (training.scale / scale), bench.y_few, training.act)
     return {"scale": scale, "lr": rounded(min(1 / top, 10.0), down=True) if top > 0 else training.lr}
 
@@ -239,7 +240,7 @@ def _of_data(
     line = chance + _SIGMAS * math.sqrt(chance * (1 - chance) / n)
     best = max(trial.score for trial in trials)
     ratio, counts = state["label_counts"]["ratio"], np.array(state["label_counts"]["counts"])
-    if best <= line:
+    if best <= line and n >= _ENOUGH and line < 1:
         centroid = measure.nearest_centroid(bench.raw_many, bench.y_many, bench.raw_test, bench.y_some)
         if centroid <= line:
             found.append(
@@ -248,7 +249,8 @@ def _of_data(
                     f"{len(trials)} trainings reach {best:.3f} at best on held-out rows, the nearest class "
                     f"mean {centroid:.3f}",
                     f"over {line:.3f}: the commonest class alone gives {chance:.3f}",
-                    "nothing in the inputs goes with the labels: look for shuffled or shifted rows",
+                    "neither nets nor class means see the labels in the inputs: look for shuffled or shifted "
+                    "rows",
                     values={"best": best, "centroid": centroid, "chance": chance},
                 )
             )  # fmt: skip
