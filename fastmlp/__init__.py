@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastmlp.engine import EpochResult, History
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
     from fastmlp.fitting import fit
+    from fastmlp.many import Fitted, fit_many
     from fastmlp.model import Model
     from fastmlp.parameters import Parameters, initialise
     from fastmlp.results import Evaluation
@@ -29,6 +30,7 @@ _HOMES = {
     "EpochResult": "engine",
     "Evaluation": "results",
     "FastMLPError": "errors",
+    "Fitted": "many",
     "History": "engine",
     "Model": "model",
     "ModelError": "errors",
@@ -36,6 +38,7 @@ _HOMES = {
     "RunFolderError": "errors",
     "Training": "config",
     "fit": "fitting",
+    "fit_many": "many",
     "initialise": "parameters",
 }
 _MODULES = ("data", "diagnose", "kernels", "reference")
@@ -48,6 +51,7 @@ __all__ = [
     "EpochResult",
     "Evaluation",
     "FastMLPError",
+    "Fitted",
     "History",
     "Model",
     "ModelError",
@@ -58,6 +62,7 @@ __all__ = [
     "data",
     "diagnose",
     "fit",
+    "fit_many",
     "initialise",
     "kernels",
     "reference",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cache
+from types import ModuleType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import BACKENDS, DRIVERS, Training, one_of
+from fastmlp.config import BACKENDS, DRIVERS, Architecture, Training, one_of
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows, column_means
 from fastmlp.data.parts import distinct
@@ -73,43 +76,85 @@ def fit(
     one_of("backend", backend, BACKENDS)
     one_of("driver", driver, DRIVERS)
     resolve(threads)
-    rows = as_rows(X)
-    labels = checked_labels(y)
-    if len(labels) != rows.shape[0]:
-        raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(labels)}")
-    classes = tuple(distinct(labels).tolist())
-    if len(classes) < 2:
-        raise DataError("y must hold at least two different labels", f"{classes[0]} alone")
-    architecture = training.architecture(rows.shape[1], len(classes))
-    if initial is None:
-        initial = initialise(architecture, training.init, training.seed)
-    elif initial.shapes != architecture.shapes:
-        raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
-    mean = column_means(rows) if training.center else None
-    model = Model(architecture, initial.astype(np.float32), classes, training.scale, mean, training, backend)
+    data = Checked.of(X, y, test_data)
+    model = data.model(training, initial, backend)
 
     def on_epoch(result: EpochResult) -> bool:
         stops = [callback(result, model) is True for callback in callbacks]  # all of them are called
         return any(stops)
 
-    try:
-        history = train(
-            model.parameters, rows, class_indices(labels, classes), training,
-            mean=mean, backend=backend, threads=threads, driver=driver, on_progress=progress,
-            on_epoch=on_epoch,
-            test_data=None if test_data is None else _checked_test(model, *test_data),
-        )  # fmt: skip
-    except DivergedError as error:
-        error.model = model
-        raise
+    history = data.train(
+        model, backend=backend, threads=threads, driver=driver, on_progress=progress, on_epoch=on_epoch
+    )
     return model, history
 
 
-def _checked_test(model: Model, X: ArrayLike, y: ArrayLike) -> tuple[Any, NDArray[np.int64]]:
-    rows, indices = as_rows(X), class_indices(y, model.classes)
-    if rows.shape[1] != model.architecture.inputs or rows.shape[0] != len(indices):
-        raise DataError(
-            f"test data must be (N, {model.architecture.inputs}) with N labels",
-            f"{rows.shape} and {len(indices)}",
-        )
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """Data that fit each other, for any number of trainings.
+
+    rows, test: X (N, D) and (X_test, indices), as ``as_rows`` makes them, or encoded already.
+    indices: (N,) of the labels in ``classes``.
+    mean:    (D,) of each column; asked for where a training is centred.
+    """
+
+    rows: Any
+    indices: NDArray[np.int64]
+    classes: tuple[int, ...]
+    test: tuple[Any, NDArray[np.int64]] | None
+    mean: Callable[[], NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, X: ArrayLike, y: ArrayLike, test_data: tuple[ArrayLike, ArrayLike] | None) -> Self:
+        """Raises DataError."""
+        rows = as_rows(X)
+        labels = checked_labels(y)
+        if len(labels) != rows.shape[0]:
+            raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(labels)}")
+        classes = tuple(distinct(labels).tolist())
+        if len(classes) < 2:
+            raise DataError("y must hold at least two different labels", f"{classes[0]} alone")
+        test = None if test_data is None else _checked_test(rows.shape[1], classes, *test_data)
+        return cls(rows, class_indices(labels, classes), classes, test, cache(lambda: column_means(rows)))
+
+    def encoded(self, nn: ModuleType) -> Self:
+        """The same in the form that a backend reads, made once."""
+        test = None if self.test is None else (nn.encode(self.test[0]), self.test[1])
+        return replace(self, rows=nn.encode(self.rows), test=test)
+
+    def architecture(self, training: Training, initial: Parameters | None) -> Architecture:
+        """Of the net that this training makes. Raises ConfigError, and ModelError for other first weights."""
+        architecture = training.architecture(self.rows.shape[1], len(self.classes))
+        if initial is not None and initial.shapes != architecture.shapes:
+            raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
+        return architecture
+
+    def model(self, training: Training, initial: Parameters | None, backend: str) -> Model:
+        """The model before its first step. Raises ConfigError, ModelError."""
+        architecture = self.architecture(training, initial)
+        if initial is None:
+            initial = initialise(architecture, training.init, training.seed)
+        mean = self.mean() if training.center else None
+        first = initial.astype(np.float32)
+        return Model(architecture, first, self.classes, training.scale, mean, training, backend)
+
+    def train(self, model: Model, **options: Any) -> History:
+        """Train a model that ``model`` made, in place. Raises DivergedError, which holds it."""
+        assert model.training is not None
+        try:
+            return train(
+                model.parameters, self.rows, self.indices, model.training,
+                mean=model.mean, test_data=self.test, **options,
+            )  # fmt: skip
+        except DivergedError as error:
+            error.model = model
+            raise
+
+
+def _checked_test(
+    D: int, classes: tuple[int, ...], X: ArrayLike, y: ArrayLike
+) -> tuple[Any, NDArray[np.int64]]:
+    rows, indices = as_rows(X), class_indices(y, classes)
+    if rows.shape[1] != D or rows.shape[0] != len(indices):
+        raise DataError(f"test data must be (N, {D}) with N labels", f"{rows.shape} and {len(indices)}")
     return rows, indices

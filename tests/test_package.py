@@ -38,6 +38,7 @@ LINES = [
     {"fastmlp.engine"},
     {"fastmlp.model"},
     {"fastmlp.fitting"},
+    {"fastmlp.many"},
     {"fastmlp.diagnose"},
     {"fastmlp.environment"},
     {"fastmlp.runs", "fastmlp.compare"},
