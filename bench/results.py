@@ -7,6 +7,7 @@ that measures, draws and returns its text; ``--only NAME`` prints one section an
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import shlex
 import sys
@@ -19,6 +20,7 @@ import epochs
 import numpy as np
 import plots
 import starts
+import swarms
 from limits import dense_flop, dense_seconds, sparse_seconds
 from markdown import duration, table, text
 
@@ -347,9 +349,47 @@ def prediction(run: Run) -> str:
     )
 
 
+def many(run: Run) -> str:
+    """Independent nets, one a core, against one core and against processes of PyTorch."""
+    rounds, nets = (2 if run.quick else 6), 2 * run.cores
+    has_torch = starts.has_torch()
+    times: dict[str, list[float]] = {}
+    with contextlib.ExitStack() as stack:
+        torch = stack.enter_context(swarms.TorchProcesses.ready(run.data, run.cores)) if has_torch else None
+        for turn in range(rounds + 1):
+            run.note(f"many: round {turn}")
+            spent = {
+                f"fastmlp, {n} at a time": swarms.ours(run.data, nets, n) / nets
+                for n in sorted({1, run.cores})
+            }
+            if torch:
+                spent[f"PyTorch, {run.cores} processes of one thread"] = torch.seconds_a_net()
+            for name, seconds in spent.items() if turn else ():
+                times.setdefault(name, []).append(seconds)
+    best = times[f"fastmlp, {run.cores} at a time"]
+    lines = []
+    for name, spent_by in times.items():
+        ratio = paired_ratio(spent_by, best)
+        lines.append(
+            [
+                name, duration(median(spent_by)), duration(min(spent_by)),
+                f"{ratio.median:.2f} ({ratio.low:.2f} - {ratio.high:.2f})",
+            ]
+        )  # fmt: skip
+    return text(
+        f"Nets of 784-{HIDDEN}-10 on {run.data.name}, {swarms.EPOCHS} epochs each, tested after every epoch: "
+        f"{nets} by `fit_many` a round, its encoding of the data inside the clock; PyTorch's processes have "
+        f"theirs in memory before it starts. Medians of {rounds} rounds, in turns. *Times* is against "
+        "fit_many on all cores.",
+        table(["", "seconds a net", "fastest", "times"], lines),
+        repeat("many"),
+    )
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "rivals": ("Beside other tools", rivals),
     "threads": ("Threads and drivers", threads),
+    "many": ("Many nets", many),
     "activations": ("Activations", activations),
     "scaling": ("How cost grows", scaling),
     "dense": ("Dense inputs", dense),
