@@ -15,7 +15,7 @@ import typer
 
 import fastmlp
 
-from . import bench, data, diagnose, evaluate, info, predict, train, warmup
+from . import bench, data, diagnose, evaluate, info, predict, study, train, warmup
 from .failures import Boundary
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("diagnose")(diagnose.diagnose)
+app.command("study")(study.study)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("data")(data.data)

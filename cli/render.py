@@ -129,6 +129,38 @@ class Screen:
         with bar:
             yield show_line, show_progress
 
+    @contextmanager
+    def nets(self) -> Iterator[Callable[[float, float, int, int], None]]:
+        """A function that shows how far many trainings are: work done, all work, nets done, all nets."""
+        if not self.live:
+            shown = [-1]
+
+            def print_line(work: float, all_work: float, nets: int, all_nets: int) -> None:
+                tenth = int(10 * work / all_work) if all_work else 10
+                if tenth != shown[0]:
+                    shown[0] = tenth
+                    self.say("nets", f"{nets:,}/{all_nets:,}")
+
+            yield print_line
+            return
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(complete_style="cyan", finished_style="cyan"),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left", style="dim"),
+            console=self.console,
+            transient=True,
+            speed_estimate_period=120,  # nets of several kinds: a longer look is a better guess
+        )
+        task = bar.add_task("nets")
+
+        def show(work: float, all_work: float, nets: int, all_nets: int) -> None:
+            bar.update(task, completed=work, total=all_work or 1, description=f"net {nets:,}/{all_nets:,}")
+
+        with bar:
+            yield show
+
 
 def plain_console(*, stderr: bool = False) -> Console:
     """A console that prints text as it is: no markup, no guessed colours, no wrapping."""

@@ -42,6 +42,7 @@ LINES = [
     {"fastmlp.diagnose"},
     {"fastmlp.environment"},
     {"fastmlp.runs", "fastmlp.compare"},
+    {"fastmlp.study"},
     {"fastmlp"},
     {"fastmlp_cli"},
 ]

@@ -1,0 +1,82 @@
+"""``fastmlp study``: the question behind the project, run as a whole; a report as a page and as data."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastmlp.cores import resolve
+
+from .options import OUTPUT, TRAINING, Data, Json, Threads, checked
+
+OUT, SEEDS = "study", 200
+
+
+def study(
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="Nets of raw ReLU under each of two losses; the other settings have 20.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = SEEDS,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two minutes: few seeds, a coarse grid.", rich_help_panel=TRAINING)
+    ] = False,
+    data: Data = "auto",
+    threads: Threads = "auto",
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER", help="Where the report goes.", rich_help_panel=OUTPUT)
+    ] = OUT,
+    json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show the result only.", rich_help_panel=OUTPUT)
+    ] = False,
+) -> None:
+    """Run the whole question: ReLU or sigmoid on MNIST, and why.
+
+    Writes report.html, report.json and figures/*.svg. Finished nets are kept: after Ctrl-C, the same
+    command goes on where it stopped. Needs the extra "plot".
+    """
+    from fastmlp.study import figures
+    from fastmlp.study.experiments import Plan
+    from fastmlp.study.experiments import quick as short
+
+    _, plan, _ = checked(
+        figures.check, lambda: short(seeds) if quick else Plan(seeds=seeds), lambda: resolve(threads)
+    )
+
+    from fastmlp.data import load
+    from fastmlp.runs import strict_json
+    from fastmlp.study.conduct import PAGE
+    from fastmlp.study.conduct import study as conduct
+
+    from .render import Screen, describe_dataset
+
+    screen = Screen(quiet=quiet)
+    with screen.downloads() as on_bytes:
+        dataset = load(data, notify=screen.notice, progress=on_bytes)
+    screen.say("data", dataset.source)
+    screen.say("", describe_dataset(dataset))
+    screen.say_if_compiling("numba")
+    given = (
+        ["--quick"] * quick + ["--seeds", str(seeds)] * (seeds != SEEDS) + ["--data", data] * (data != "auto")
+    )
+    started = time.perf_counter()
+    with screen.nets() as on_nets:
+        report = conduct(
+            dataset, out, plan, threads=threads, progress=on_nets, notify=lambda text: screen.say("", text),
+            command=shlex.join(["fastmlp", "study", *given]),
+        )  # fmt: skip
+    screen.say("done", f"in {time.perf_counter() - started:.0f} s")
+    if json:
+        typer.echo(strict_json(report))
+        return
+    width = max(len(judgement["verdict"]) for judgement in report["judgements"])
+    for judgement in report["judgements"]:
+        typer.echo(f"{judgement['verdict']:<{width}}  {judgement['who']}: {judgement['said']}")
+    typer.echo(f"Report: {Path(out).expanduser() / PAGE}")

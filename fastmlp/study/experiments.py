@@ -1,0 +1,130 @@
+"""Which nets the study trains: the thread's settings, many seeds of raw ReLU, a grid of scale x lr.
+
+The claims are quoted from the question (Data Science Stack Exchange 18667); nothing is measured here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastmlp.config import Training, whole_number
+
+LOSSES = ("logits", "keras2", "clip:1e-10,0.999999")
+RAW, SCALED = 1.0, 255.0
+LR = 0.01  # Keras' default, which the question's script takes
+ACTS = ("relu", "sigmoid")  # of the phase diagram
+LEAST_SEEDS = 2  # for a spread
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of the thread, trained with several seeds under one loss.
+
+    code:    of the setting, without the loss.
+    label:   for people.
+    settings: what differs from Training's defaults.
+    """
+
+    code: str
+    label: str
+    settings: tuple[tuple[str, Any], ...]
+    loss: str = "logits"
+
+    def training(self, seed: int, epochs: int) -> Training:
+        """Of one of its nets."""
+        settings = dict(self.settings)
+        return Training(**settings, loss=self.loss, seed=seed, epochs=epochs)
+
+
+def _settings(**settings: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(settings.items())
+
+
+SETTINGS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
+    "sigmoid-raw": ("sigmoid, raw pixels", _settings(act="sigmoid", scale=RAW, lr=LR)),
+    "relu-raw": ("ReLU, raw pixels", _settings(act="relu", scale=RAW, lr=LR)),
+    "relu-255": ("ReLU, pixels / 255", _settings(act="relu", scale=SCALED, lr=LR)),
+    **{
+        f"relu300-{name}-lr{lr:g}": (
+            f"300 ReLU, {words}, lr {lr:g}",
+            _settings(hidden=(300,), act="relu", scale=scale, lr=lr),
+        )
+        for name, words, scale in (("raw", "raw pixels", RAW), ("255", "pixels / 255", SCALED))
+        for lr in (0.01, 0.1)
+    },
+}
+CELLS = tuple(Cell(code, label, made, loss) for code, (label, made) in SETTINGS.items() for loss in LOSSES)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is trained.
+
+    seeds:       of raw ReLU, under logits and under keras2: the distributions.
+    cell_seeds:  of each cell of 100 units; wide_seeds: of each of 300.
+    epochs:      of all these nets.
+    scales, rates, phase_epochs: columns and rows of the phase diagram, and the epochs of its nets.
+    images:      that curvature is taken on; pictures: that activations at the start are looked at on.
+    law_steps:   of the scale law.
+    """
+
+    seeds: int = 200
+    cell_seeds: int = 20
+    wide_seeds: int = 20
+    epochs: int = 15
+    scales: tuple[float, ...] = tuple(2.0**i for i in range(11))
+    rates: tuple[float, ...] = tuple(2.0**i for i in range(-17, 5))
+    phase_epochs: int = 1
+    images: int = 500
+    pictures: int = 10_000
+    law_steps: int = 600
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "cell_seeds", "wide_seeds"):
+            whole_number(name, getattr(self, name), LEAST_SEEDS, 100_000)
+
+    def of_cell(self, cell: Cell) -> list[Training]:
+        """One training a seed."""
+        wide = "hidden" in dict(cell.settings)
+        seeds = range(self.wide_seeds if wide else self.cell_seeds)
+        return [cell.training(seed, self.epochs) for seed in seeds]
+
+    def of_distribution(self, loss: str) -> list[Training]:
+        """Raw ReLU under that loss, one training a seed."""
+        cell = next(cell for cell in CELLS if (cell.code, cell.loss) == ("relu-raw", loss))
+        return [cell.training(seed, self.epochs) for seed in range(self.seeds)]
+
+    def of_phase(self, act: str) -> list[list[Training]]:
+        """A row for each rate, a column for each scale."""
+        return [
+            [Training(act=act, scale=scale, lr=lr, epochs=self.phase_epochs) for scale in self.scales]
+            for lr in self.rates
+        ]
+
+    def trainings(self) -> list[Training]:
+        """All of them, each once; the slow ones first, so that the cores end together."""
+        found = dict.fromkeys(training for cell in CELLS for training in self.of_cell(cell))
+        for loss in LOSSES[:2]:
+            found |= dict.fromkeys(self.of_distribution(loss))
+        for act in ACTS:
+            found |= dict.fromkeys(training for row in self.of_phase(act) for training in row)
+        return sorted(found, key=cost, reverse=True)
+
+
+def quick(seeds: int) -> Plan:
+    """About two minutes on two cores: fewer seeds, a coarser grid."""
+    return Plan(
+        seeds=min(seeds, 12),
+        cell_seeds=2,
+        wide_seeds=LEAST_SEEDS,
+        scales=tuple(4.0**i for i in range(6)),
+        rates=tuple(2.0**i for i in range(-17, 5, 2)),
+        images=300,
+        law_steps=200,
+    )
+
+
+def cost(training: Training) -> float:
+    """How long it takes, beside others: units x epochs, with what every epoch costs whatever its width."""
+    return training.epochs * (40 + sum(training.hidden)) * (1.2 if training.act == "sigmoid" else 1.0)
