@@ -279,8 +279,8 @@ def _dead(figure: Any, net: Portrait) -> None:
         for group, color, label in groups:
             if group.size:
                 axes.hist(
-                    group.ravel(), bins=bins.tolist(), weights=np.full(group.size, 1 / group.size), color=color,
-                    alpha=0.6, label=f"{label} ({group.shape[1]})",
+                    group.ravel(), bins=bins.tolist(), weights=np.full(group.size, 1 / group.size),
+                    color=color, alpha=0.6, label=f"{label} ({group.shape[1]})",
                 )  # fmt: skip
         axes.axvline(0, color=_INK, linewidth=0.8)
         axes.set_title(f"Pre-activations on training images, {title}")

@@ -16,7 +16,7 @@ _STYLE = """
   --line: #3c3c3c; --good: #6fcf8e; --half: #e5b454; --bad: #ff8a80; --soft: #202124; } }
 * { box-sizing: border-box; }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  max-width: 48rem; padding: 1rem; overflow-wrap: break-word; }
+  max-width: 54rem; padding: 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 a { color: inherit; }
 .dim, figcaption { color: var(--dim); font-size: .88rem; }
@@ -26,9 +26,10 @@ svg image { image-rendering: pixelated; }
 .answer { background: var(--soft); border-left: 4px solid var(--line); padding: .6rem 1rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .5rem; text-align: right; white-space: nowrap; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .4rem; text-align: right; white-space: nowrap; }
 th { vertical-align: bottom; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+td:first-child { white-space: normal; min-width: 6.5rem; }
 .said { border-top: 1px solid var(--line); padding: .7rem 0; }
 .said p { margin: .2rem 0; }
 .verdict { font-weight: 650; }
@@ -42,27 +43,24 @@ _WHO = {
 QUESTION = "https://datascience.stackexchange.com/questions/18667/relu-vs-sigmoid-in-mnist-example"
 _CAPTIONS = {
     "claims": "Test accuracy of every net after training, a dot a seed. The bar is the mean; a diamond is "
-    "what the "
-    "thread reports.",
+    "what "
+    "the thread reports.",
     "distribution": "The same net on raw pixels, only the seed differs; dashed is the mean.",
-    "mechanisms": "Above: how many units are left, against accuracy. Below: how many samples still have a "
-    "gradient, "
-    "against accuracy. Under logits every sample has one (live share 1); under keras2 nearly none.",
+    "mechanisms": "Above: how many units are alive at the end, against accuracy. Below: the share of samples "
+    "that still have a gradient, against accuracy.",
     "phase": "Test accuracy over scale and learning rate. The line is where the first step stops being "
     "stable, "
     "2 / curvature; circles are where training was seen to end.",
-    "curvature": "Top Gauss-Newton eigenvalue of the loss before the first step. Plain gradient descent "
-    "is stable "
-    "below the dashed line.",
-    "law": "Two trainings, one curve.",
+    "curvature": "Top Gauss-Newton eigenvalue of the loss before the first step. Plain gradient descent is "
+    "stable below the dashed line.",
+    "law": "The loss of each step: on raw pixels with smaller first weights and a smaller rate for them, and "
+    "on scaled pixels.",
     "start": "Nets before the first step, raw and divided by 255.",
-    "dead": "What the units that die were given: before the training they saw both signs, like the "
-    "others; the "
-    "steps carried them to where every image is negative.",
+    "dead": "What the units that die were given on raw pixels (seed 0), beside the others: their "
+    "pre-activations before the first step, and after training. A unit is dead when no image is right of 0.",
     "pixels": "One image of each class, and how often each pixel value occurs.",
-    "weights": "First-layer weights after training: of dead units, of those left alive, and of a net on "
-    "scaled "
-    "pixels, which has none dead.",
+    "weights": "First-layer weights after training (seed 0): of dead units and of those alive on raw pixels, "
+    "and of a net on scaled pixels.",
 }
 _SECTIONS = (
     ("What was claimed, and what was measured", ("claims",)),
@@ -116,21 +114,21 @@ def _answer(judgements: Sequence[Judgement]) -> str:
             (
                 "one-cause", SUPPORTED,
                 "On raw pixels the first steps of the ReLU net are far too long: the curvature of the "
-                "loss is many "
-                "times what the learning rate allows, while a bounded sigmoid keeps it under the limit.",
+                "loss is "
+                "many times what the learning rate allows. A sigmoid is bounded, and keeps it under the "
+                "limit.",
             ),
             (
-                "two-mechanisms", SUPPORTED,
-                "What breaks then depends on the loss: computed from logits, units die; with a clip, "
-                "nearly all "
+                "mechanisms", SUPPORTED,
+                "What breaks depends on the loss: computed from logits, units die; with a clip, nearly all "
                 "samples freeze.",
             ),
             ("division-cures", SUPPORTED, "Dividing the pixels by 255 cures it under every loss."),
             (
                 "scale-law", SUPPORTED,
-                "That division is the same as smaller first weights and a smaller learning rate for layer "
-                "1, to the "
-                "byte.",
+                "Dividing the pixels is the same as smaller first weights and a smaller learning rate for "
+                "the "
+                "first layer, to the byte.",
             ),
             ("linear", NOT, "ReLU does not lose its non-linearity on raw pixels."),
             ("clip-cures", NOT, "Clipping the output does not cure it."),
@@ -141,14 +139,15 @@ def _answer(judgements: Sequence[Judgement]) -> str:
 
 
 def _figure(name: str, svg: str) -> str:
-    return f"<figure>{svg}<figcaption>{_CAPTIONS[name]}</figcaption></figure>"
+    return f'<figure id="figure-{name}">{svg}<figcaption>{_CAPTIONS[name]}</figcaption></figure>'
 
 
 def _said(judgement: Judgement) -> str:
     return (
         f'<div class="said"><p><span class="dim">{_WHO[judgement.who]}:</span> {_text(judgement.said)}. '
         f'<span class="verdict {_CLASS[judgement.verdict]}">{judgement.verdict.capitalize()}.</span></p>'
-        f'<p class="dim">{_text(judgement.because)}. (Figure: {judgement.figure})</p></div>'
+        f'<p class="dim">{_text(judgement.because[:1].upper() + judgement.because[1:])}. <a '
+        f'href="#figure-{judgement.figure}">Figure</a></p></div>'
     )
 
 
@@ -183,9 +182,18 @@ def _phase(evidence: Mapping[str, Any]) -> str:
             f"({found['share_within']:.0%}), {reached}"
         )
     return (
-        f"<p>The line is within a factor of 2 of the measured edge in: {'; '.join(told)}.</p>"
+        f"<p>The line is within a factor of 2 of the measured edge in: {'; '.join(told)}. "
+        f"{_beyond(evidence)}</p>"
         f'<p class="dim">The measured edge: {RULE}.</p>'
     )
+
+
+def _beyond(evidence: Mapping[str, Any]) -> str:
+    ratios = {act: found["median_ratio"] for act, found in evidence["phase"].items() if found["median_ratio"]}
+    if not ratios:
+        return ""
+    told = " and ".join(f"{ratio:.3g} times ({act})" for act, ratio in ratios.items())
+    return f"The measured edge is {told} the line's rate, median over the columns."
 
 
 def _frozen(evidence: Mapping[str, Any]) -> str:
