@@ -222,7 +222,7 @@ def test_the_page_renders(done, tmp_path, width, dark):
     copy.write_text((folder / "report.html").read_text().replace("</body>", probe))
     ran = subprocess.run(
         [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile",
             f"--window-size={width},900", f"--blink-settings=preferredColorScheme={0 if dark else 1}",
             "--enable-logging=stderr", "--dump-dom", copy.as_uri(),
         ],
