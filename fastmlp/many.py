@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ def fit_many(
     threads: int | str = "auto",
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
     initials: Sequence[Parameters | None] | None = None,
-) -> Iterator[Fitted]:
+) -> Generator[Fitted, None, None]:
     """Train a net for each of ``trainings`` on X (N, D), y (N,); yields each when it is finished.
 
     Each is trained by one thread, and has the bytes that ``fit`` gives it alone; X is encoded once.
@@ -99,7 +99,7 @@ class _Crew:
         self.taking = threading.Lock()
         self.stop = threading.Event()
 
-    def results(self, workers: int) -> Iterator[Fitted]:
+    def results(self, workers: int) -> Generator[Fitted, None, None]:
         if not self.count:
             return
         self.data = self.data.encoded(load_backend(_BACKEND))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from cli_runs import run, save_blobs, strict
+from cli_runs import run, save_blobs, start, strict
 from small_study import PLAN, dataset, evidence
 
 from fastmlp import ConfigError
+from fastmlp.data import load
 from fastmlp.diagnose.curvature import Surface
 from fastmlp.study import conduct, experiments, figures, measures, page, study, training
 from fastmlp.study.claims import judge
-from fastmlp.study.store import NETS
+from fastmlp.study.store import NETS, Store, data_digest
 
 pytest.importorskip("matplotlib")
 
@@ -277,3 +281,33 @@ def test_the_command_refuses_before_anything_is_trained(short, tmp_path, monkeyp
     (tmp_path / "file").write_text("in the way")
     monkeypatch.undo()
     assert not out.exists()
+    out.mkdir()
+    (out / "figures").write_text("in the way")
+    refused = run("study", "--quick", "--data", save_blobs(tmp_path), "--out", out)
+    assert refused.exit_code == 1
+    assert "figures must be a folder" in refused.stderr
+    assert (out / NETS).read_text() == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+def test_the_command_can_be_stopped_and_goes_on(tmp_path, sent):
+    blobs, out = save_blobs(tmp_path), tmp_path / "out"
+    process = start("study", "--quick", "--data", blobs, "--out", out)
+    deadline = time.monotonic() + 60
+    while not (out / NETS).exists() or (out / NETS).read_bytes().count(b"\n") < 5:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    asked = time.monotonic()
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 3
+    assert "Traceback" not in err
+    if sent == signal.SIGINT:
+        assert process.returncode == 130
+        assert err.endswith("Interrupted.\n")
+    plan = experiments.quick(200)
+    with Store(out, data_digest(load(str(blobs)))) as kept:
+        found = sum(kept.get(training) is not None for training in plan.trainings())
+    assert 4 <= found < len(plan.trainings())

@@ -52,6 +52,7 @@ def study(
         raise DataError("data must have a test part", "none", "name another source")
     trainings = plan.trainings()
     with Store(folder, digest) as store:
+        _make(folder / FIGURES)
         train_all(data, trainings, store, threads=threads, progress=progress)
         notify("measuring nets before their first step")
         start = measures.start(data, plan.pictures)
@@ -89,13 +90,16 @@ def study(
     return report
 
 
-def _write(folder: Path, report: dict[str, Any], text: str, drawn: dict[str, str]) -> None:
+def _make(folder: Path) -> None:
     try:
-        (folder / FIGURES).mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise RunFolderError(
-            f"{folder / FIGURES} must be a folder", error.strerror or error, "choose another place"
+            f"{folder} must be a folder", error.strerror or error, "choose another place"
         ) from None
+
+
+def _write(folder: Path, report: dict[str, Any], text: str, drawn: dict[str, str]) -> None:
     for name, svg in drawn.items():
         write_whole(folder / FIGURES / f"{name}.svg", figures.alone(svg).encode())
     write_whole(folder / REPORT, (strict_json(report, indent=1) + "\n").encode())
