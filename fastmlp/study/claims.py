@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastmlp.study.evidence import WANTED
+from fastmlp.study.experiments import ACTS
 
 SUPPORTED, HALF, NOT = "supported", "half true", "not supported"
 VERDICTS = (SUPPORTED, HALF, NOT)
@@ -209,7 +210,7 @@ def _one_cause(evidence: Evidence) -> Ruling:
     verdict = SUPPORTED if beyond > 2 and inside and seen else HALF if beyond > 1 or seen else NOT
     measured = ", ".join("none" if edge is None else f"{edge:.2g}" for edge in edges)
     return verdict, (
-        f"largest lr that was seen to train, for ReLU raw, ReLU / 255 and sigmoid raw: {measured}; lr "
+        f"measured edge in lr for ReLU raw, ReLU / 255 and sigmoid raw: {measured}; lr "
         f"here is "
         f"{curvature['lr']:g}. Top curvature before the first step, stable under 2 / lr = {limit:g}: ReLU "
         f"raw "
@@ -235,7 +236,7 @@ def _line(evidence: Evidence) -> Ruling:
     shares = {act: found["share_within"] for act, found in evidence["phase"].items()}
     verdict = SUPPORTED if min(shares.values()) >= WANTED else HALF if max(shares.values()) >= WANTED else NOT
     told = "; ".join(
-        f"{act}: {sum(found['within'])} of {len(found['within'])} columns within a factor of 2"
+        f"{ACTS[act]}: {sum(found['within'])} of {len(found['within'])} columns within a factor of 2"
         + (f", {found['without_edge']} without an edge" if found["without_edge"] else "")
         + (f", measured / predicted {found['median_ratio']:.2f}" if found["median_ratio"] else "")
         for act, found in evidence["phase"].items()

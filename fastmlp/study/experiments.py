@@ -13,7 +13,7 @@ from fastmlp.config import Training, whole_number
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999")
 RAW, SCALED = 1.0, 255.0
 LR = 0.01  # Keras' default, which the question's script takes
-ACTS = ("relu", "sigmoid")  # of the phase diagram
+ACTS = {"relu": "ReLU", "sigmoid": "sigmoid"}  # of the phase diagram, with their names for people
 LEAST_SEEDS = 2  # for a spread
 
 

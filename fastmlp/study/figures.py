@@ -17,6 +17,7 @@ import numpy as np
 
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
+from fastmlp.study.experiments import ACTS
 from fastmlp.study.measures import Portrait
 
 BLUE, ORANGE, GREEN, GREY = "#3d8bd4", "#dd7426", "#3a9d5d", "#8a8a8a"
@@ -188,7 +189,7 @@ def _phase(figure: Any, evidence: Evidence) -> None:
                 *zip(*at, strict=True), "o", mfc="#ffffff", mec="#000000", markersize=5, label="measured edge"
             )
         axes.set_title(
-            f"{act}: {sum(found['within'])} of {len(found['within'])} columns within a factor of 2"
+            f"{ACTS[act]}: {sum(found['within'])} of {len(found['within'])} columns within a factor of 2"
         )
         axes.set_ylabel("learning rate")
         axes.set_ylim(rates[0] - (rates[1] - rates[0]) / 2, rates[-1] + (rates[1] - rates[0]) / 2)
@@ -210,7 +211,7 @@ def _curvature(figure: Any, evidence: Evidence) -> None:
             "o-",
             color=color,
             markersize=3.5,
-            label={"relu": "ReLU"}.get(act, act),
+            label=ACTS[act],
         )
     axes.axhline(found["largest_stable"], color=_INK, linestyle="--", linewidth=1)
     axes.annotate(

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastmlp.study.claims import HALF, NOT, SUPPORTED, Judgement
 from fastmlp.study.evidence import RULE, WANTED
+from fastmlp.study.experiments import ACTS
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #ffffff; --dim: #5c5c5c; --line: #d8d8d8;
@@ -178,7 +179,7 @@ def _phase(evidence: Mapping[str, Any]) -> str:
             "as wanted" if found["share_within"] >= WANTED else f"which is less than the {WANTED:.0%} wanted"
         )
         told.append(
-            f"{act}: {sum(found['within'])} of {len(found['within'])} columns "
+            f"{ACTS[act]}: {sum(found['within'])} of {len(found['within'])} columns "
             f"({found['share_within']:.0%}), {reached}"
         )
     return (
@@ -192,7 +193,7 @@ def _beyond(evidence: Mapping[str, Any]) -> str:
     ratios = {act: found["median_ratio"] for act, found in evidence["phase"].items() if found["median_ratio"]}
     if not ratios:
         return ""
-    told = " and ".join(f"{ratio:.3g} times ({act})" for act, ratio in ratios.items())
+    told = " and ".join(f"{ratio:.3g} times ({ACTS[act]})" for act, ratio in ratios.items())
     return f"The measured edge is {told} the line's rate, median over the columns."
 
 
