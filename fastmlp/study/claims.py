@@ -107,9 +107,8 @@ def _linear(evidence: Evidence) -> Ruling:
     same, fixed = start["same_pattern"], start["always_on"]
     verdict = NOT if same >= 0.999 and fixed <= 1 else HALF if same >= 0.9 else SUPPORTED
     return verdict, (
-        f"on {start['images']:,} images, {same:.2%} of the units' on/off states are the same for x and x "
-        f"/ 255; "
-        f"{start['active']:.0%} are on, {fixed} units always: a sign does not depend on the scale"
+        f"on {start['images']:,} images, {same:.2%} of the units' on/off states are the same for x and x / "
+        f"255; {start['active']:.0%} are on, {fixed} units always: a sign does not depend on the scale"
     )
 
 
@@ -136,11 +135,9 @@ def _squashing(evidence: Evidence) -> Ruling:
     verdict = HALF if bounded and trains and at["row_sums"] < 1e-3 else SUPPORTED if trains else NOT
     return verdict, (
         f"the bound helps: largest logit {at['sigmoid_largest_logit']:.3g} against "
-        f"{at['largest_logit']:.3g} for "
-        f"ReLU, curvature {curvature['sigmoid']['1']:.3g} against {curvature['relu']['1']:.3g}, stable under "
-        f"{limit:g}. But {at['sigmoid_saturated']:.0%} of the sigmoids are saturated, and the "
-        f"probabilities come "
-        "from the softmax in both nets"
+        f"{at['largest_logit']:.3g} for ReLU, curvature {curvature['sigmoid']['1']:.3g} against "
+        f"{curvature['relu']['1']:.3g}, stable under {limit:g}. But {at['sigmoid_saturated']:.0%} of the "
+        "sigmoids are saturated, and the probabilities come from the softmax in both nets"
     )
 
 
@@ -186,8 +183,7 @@ def _two_mechanisms(evidence: Evidence) -> Ruling:
     verdict = SUPPORTED if die and freeze else HALF if die or freeze else NOT
     return verdict, (
         f"logits: {logits['dead']:.1f} of 100 units dead on average, live share {logits['live']:.3g}; "
-        f"keras2: "
-        f"{keras['dead']:.1f} dead, live share {keras['live']:.3g}"
+        f"keras2: {keras['dead']:.1f} dead, live share {keras['live']:.3g}"
     )
 
 
@@ -210,11 +206,9 @@ def _one_cause(evidence: Evidence) -> Ruling:
     verdict = SUPPORTED if beyond > 2 and inside and seen else HALF if beyond > 1 or seen else NOT
     measured = ", ".join("none" if edge is None else f"{edge:.2g}" for edge in edges)
     return verdict, (
-        f"measured edge in lr for ReLU raw, ReLU / 255 and sigmoid raw: {measured}; lr "
-        f"here is "
+        f"measured edge in lr for ReLU raw, ReLU / 255 and sigmoid raw: {measured}; lr here is "
         f"{curvature['lr']:g}. Top curvature before the first step, stable under 2 / lr = {limit:g}: ReLU "
-        f"raw "
-        f"{curvature['relu']['1']:,.0f}, ReLU / 255 {curvature['relu']['255']:.3g}, sigmoid raw "
+        f"raw {curvature['relu']['1']:,.0f}, ReLU / 255 {curvature['relu']['255']:.3g}, sigmoid raw "
         f"{curvature['sigmoid']['1']:.3g}"
     )
 
@@ -225,10 +219,9 @@ def _law(evidence: Evidence) -> Ruling:
     verdict = SUPPORTED if law["same"] and not blind else NOT
     return verdict, (
         f"{law['steps']} steps with s = {law['s']}: losses and weights are "
-        f"{'the same bytes' if law['same'] else 'not the same bytes'} "
-        f"({law['raw']['losses_sha256'][:12]}, {law['scaled']['losses_sha256'][:12]}); with lr / s in "
-        f"place of "
-        f"lr / s^2 they are {'the same too' if blind else 'not'}"
+        f"{'the same bytes' if law['same'] else 'not the same bytes'} ({law['raw']['losses_sha256'][:12]}, "
+        f"{law['scaled']['losses_sha256'][:12]}); with lr / s in place of lr / s^2 they are "
+        f"{'the same too' if blind else 'not'}"
     )
 
 

@@ -156,7 +156,7 @@ def edge(accuracy: Sequence[float], rates: Sequence[float], chance: float) -> fl
 
 RULE = (
     f"going up from the rate of a column's best accuracy, the first step after which less than {KEPT:.0%} "
-    f"of that accuracy is left; the edge is the geometric mean of the two rates. A column whose best is "
-    f"under "
-    f"{LEARNT:g} times chance, or that keeps its accuracy up to the last rate, has none and counts as a miss"
+    "of that accuracy is left; the edge is the geometric mean of the two rates. A column whose best is "
+    f"under {LEARNT:g} times chance, or that keeps its accuracy up to the last rate, has none and counts "
+    "as a miss"
 )

@@ -44,14 +44,12 @@ _WHO = {
 QUESTION = "https://datascience.stackexchange.com/questions/18667/relu-vs-sigmoid-in-mnist-example"
 _CAPTIONS = {
     "claims": "Test accuracy of every net after training, a dot a seed. The bar is the mean; a diamond is "
-    "what "
-    "the thread reports.",
+    "what the thread reports.",
     "distribution": "The same net on raw pixels, only the seed differs; dashed is the mean.",
     "mechanisms": "Above: how many units are alive at the end, against accuracy. Below: the share of samples "
     "that still have a gradient, against accuracy.",
     "phase": "Test accuracy over scale and learning rate. The line is where the first step stops being "
-    "stable, "
-    "2 / curvature; circles are where training was seen to end.",
+    "stable, 2 / curvature; circles are where training was seen to end.",
     "curvature": "Top Gauss-Newton eigenvalue of the loss before the first step. Plain gradient descent is "
     "stable below the dashed line.",
     "law": "The loss of each step: on raw pixels with smaller first weights and a smaller rate for them, and "
@@ -115,9 +113,8 @@ def _answer(judgements: Sequence[Judgement]) -> str:
             (
                 "one-cause", SUPPORTED,
                 "On raw pixels the first steps of the ReLU net are far too long: the curvature of the "
-                "loss is "
-                "many times what the learning rate allows. A sigmoid is bounded, and keeps it under the "
-                "limit.",
+                "loss is many times what the learning rate allows. A sigmoid is bounded, and keeps it "
+                "under the limit.",
             ),
             (
                 "mechanisms", SUPPORTED,
@@ -128,8 +125,7 @@ def _answer(judgements: Sequence[Judgement]) -> str:
             (
                 "scale-law", SUPPORTED,
                 "Dividing the pixels is the same as smaller first weights and a smaller learning rate for "
-                "the "
-                "first layer, to the byte.",
+                "the first layer, to the byte.",
             ),
             ("linear", NOT, "ReLU does not lose its non-linearity on raw pixels."),
             ("clip-cures", NOT, "Clipping the output does not cure it."),
@@ -202,22 +198,19 @@ def _frozen(evidence: Mapping[str, Any]) -> str:
     if found is None:
         return ""
     return (
-        f"<p>A frozen net has a mark: where every sample is either right or beyond the clip, loss / (1 - "
-        f"accuracy) is "
-        f"-ln of the clip, {found['of_a_frozen_net']:.3f}. Measured under keras2, median over the seeds: "
-        f"{found['measured']:.3f}.</p>"
+        "<p>A frozen net has a mark: where every sample is either right or beyond the clip, loss / (1 - "
+        f"accuracy) is -ln of the clip, {found['of_a_frozen_net']:.3f}. Measured under keras2, median over "
+        f"the seeds: {found['measured']:.3f}.</p>"
     )
 
 
 def _foot(report: Mapping[str, Any]) -> str:
     plan, machine = report["plan"], report["environment"]
     return (
-        f"<h2>How it was made</h2><p>Repeat: <code>{_text(report['command'])}</code>. "
-        f"Raw ReLU: {plan['seeds']} seeds under each of two losses; other nets {plan['cell_seeds']} "
-        f"seeds, those of "
+        f"<h2>How it was made</h2><p>Repeat: <code>{_text(report['command'])}</code>. Raw ReLU: "
+        f"{plan['seeds']} seeds under each of two losses; other nets {plan['cell_seeds']} seeds, those of "
         f"300 units {plan['wide_seeds']}; {plan['epochs']} epochs; the phase diagram's nets "
-        f"{plan['phase_epochs']}. "
-        f"All figures are in report.json.</p>"
+        f"{plan['phase_epochs']}. All figures are in report.json.</p>"
         f'<p class="dim">{_text(machine["cpu"])}, {machine["cores"]} cores; {_text(machine["system"])}. '
         f"Data: {_text(report['data']['source'])}, sha256 {report['data']['sha256'][:16]}.</p>"
     )
