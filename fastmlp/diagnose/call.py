@@ -10,11 +10,8 @@ from numpy.typing import ArrayLike
 from fastmlp.config import Training
 from fastmlp.cores import resolve
 from fastmlp.data.assemble import held_out
-from fastmlp.data.encode import as_rows
-from fastmlp.data.parts import distinct
 from fastmlp.diagnose.diagnosis import Diagnosis, examine
-from fastmlp.errors import DataError, ModelError
-from fastmlp.model import checked_labels, class_indices
+from fastmlp.fitting import Checked
 from fastmlp.parameters import Parameters
 
 
@@ -56,27 +53,16 @@ def diagnose(
         seed=seed, loss=loss,
     )  # fmt: skip
     resolve(threads)
-    rows, labels = as_rows(X), checked_labels(y)
-    if len(labels) != rows.shape[0]:
-        raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(labels)}")
-    classes = tuple(distinct(labels).tolist())
-    if len(classes) < 2:
-        raise DataError("y must hold at least two different labels", f"{classes[0]} alone")
-    architecture = training.architecture(rows.shape[1], len(classes))
-    if initial is not None and initial.shapes != architecture.shapes:
-        raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
-    if test_data is None:
-        held = np.zeros(len(labels), bool)
-        held[held_out(labels, seed, "the data")] = True
-        tested, test_labels, rows, labels = rows[held], labels[held], rows[~held], labels[~held]
+    data = Checked.of(X, y, test_data)
+    data.architecture(training, initial)
+    if data.test is None:
+        held = np.zeros(len(data.indices), bool)
+        held[held_out(data.indices, seed, "the data")] = True
+        rows, indices = data.rows[~held], data.indices[~held]
+        test = data.rows[held], data.indices[held]
     else:
-        tested, test_labels = as_rows(test_data[0]), checked_labels(test_data[1])
-        if tested.shape != (len(test_labels), rows.shape[1]):
-            raise DataError(
-                f"test data must be (N, {rows.shape[1]}) with N labels",
-                f"{tested.shape} and {len(test_labels)}",
-            )
+        rows, indices, test = data.rows, data.indices, data.test
     return examine(
-        rows, class_indices(labels, classes), tested, class_indices(test_labels, classes), len(classes),
-        training, initial=initial, threads=threads, seconds=seconds, notify=notify,
+        rows, indices, *test, len(data.classes), training,
+        initial=initial, threads=threads, seconds=seconds, notify=notify,
     )  # fmt: skip
