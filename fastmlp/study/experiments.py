@@ -81,8 +81,8 @@ class Plan:
     law_steps: int = 600
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "cell_seeds", "wide_seeds"):
-            whole_number(name, getattr(self, name), LEAST_SEEDS, 100_000)
+        for name, least in (("seeds", LEAST_SEEDS), ("cell_seeds", LEAST_SEEDS), ("wide_seeds", 1)):
+            whole_number(name, getattr(self, name), least, 100_000)
 
     def of_cell(self, cell: Cell) -> list[Training]:
         """One training a seed."""
@@ -115,9 +115,9 @@ class Plan:
 def quick(seeds: int) -> Plan:
     """About two minutes on two cores: fewer seeds, a coarser grid."""
     return Plan(
-        seeds=min(seeds, 12),
+        seeds=min(seeds, 10),
         cell_seeds=2,
-        wide_seeds=LEAST_SEEDS,
+        wide_seeds=1,
         scales=tuple(4.0**i for i in range(6)),
         rates=tuple(2.0**i for i in range(-17, 5, 2)),
         images=300,
