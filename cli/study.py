@@ -20,7 +20,7 @@ def study(
     seeds: Annotated[
         int,
         typer.Option(
-            help="Nets of raw ReLU under each of two losses; the other settings have 20.",
+            help="Nets of raw ReLU, and half as many under keras2; the others have 20.",
             rich_help_panel=TRAINING,
         ),
     ] = SEEDS,

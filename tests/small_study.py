@@ -13,7 +13,7 @@ from fastmlp.data import Dataset
 from fastmlp.study.experiments import CELLS, LOSSES, Plan
 
 PLAN = Plan(
-    seeds=3, cell_seeds=2, wide_seeds=2, epochs=1, scales=(1.0, 16.0, 256.0), rates=(1e-4, 1e-2, 1.0, 100.0),
+    seeds=4, cell_seeds=2, wide_seeds=2, epochs=1, scales=(1.0, 16.0, 256.0), rates=(1e-4, 1e-2, 1.0, 100.0),
     images=30, pictures=40, law_steps=3,
 )  # fmt: skip
 

@@ -151,7 +151,7 @@ def _mechanisms(figure: Any, evidence: Evidence) -> None:
         )  # fmt: skip
     first.set_xlabel("units alive, of 100")
     first.set_title(f"Dead units: rank correlation {_number(logits['dead_rank_correlation'])} under logits")
-    first.legend(frameon=False, loc="lower right")
+    first.legend(frameon=False, loc="center")
     second.set_xscale("log")
     second.set_xlabel("live share in the last epoch")
     second.set_title(

@@ -206,9 +206,11 @@ def _frozen(evidence: Mapping[str, Any]) -> str:
 
 def _foot(report: Mapping[str, Any]) -> str:
     plan, machine = report["plan"], report["environment"]
+    found = report["evidence"]["distribution"]
+    seeds = ", ".join(f"{found[loss]['seeds']} seeds under {loss}" for loss in found)
     return (
         f"<h2>How it was made</h2><p>Repeat: <code>{_text(report['command'])}</code>. Raw ReLU: "
-        f"{plan['seeds']} seeds under each of two losses; other nets {plan['cell_seeds']} seeds, those of "
+        f"{seeds}; other nets {plan['cell_seeds']} seeds, those of "
         f"300 units {plan['wide_seeds']}; {plan['epochs']} epochs; the phase diagram's nets "
         f"{plan['phase_epochs']}. All figures are in report.json.</p>"
         f'<p class="dim">{_text(machine["cpu"])}, {machine["cores"]} cores; {_text(machine["system"])}. '
