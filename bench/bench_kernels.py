@@ -41,11 +41,13 @@ def one_stage(stage, work, rows, y, order, B, alpha):
                 elif stage == 1:
                     loops.first_layer(work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0])
                 else:
+                    stride, K = work.stride[last], work.fan_out[last]
+                    at = work.a_at[last] + lo * stride
+                    loops.exponentials(work.deltas, at, work.acts, at, hi - lo, stride, K)
                     for b in range(lo, hi):
-                        at = work.a_at[last] + b * work.stride[last]
-                        loops.softmax_cross_entropy(
-                            work.deltas, at, work.acts, at, work.fan_out[last], y[order[begin + b]], False,
-                            np.float32(0), np.float32(1), np.float32(0.01),
+                        loops.cross_entropy(
+                            work.deltas, work.acts, work.a_at[last] + b * stride, stride, K,
+                            y[order[begin + b]], False, np.float32(0), np.float32(1), np.float32(0.01),
                         )  # fmt: skip
                     loops.backward(work, lo, hi, 0)
         elif stage == 3:
