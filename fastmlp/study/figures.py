@@ -46,7 +46,9 @@ Evidence = dict[str, Any]
 def check() -> None:
     """Raises ConfigError where no figure can be drawn."""
     if find_spec("matplotlib") is None:
-        raise ConfigError("study must have matplotlib", "none installed", 'pip install "fastmlp[plot]"')
+        raise ConfigError(
+            "study must have matplotlib", "none installed", 'install it: pip install "fastmlp[plot]"'
+        )
 
 
 def draw_all(evidence: Evidence, nets: Mapping[str, Portrait], data: Dataset) -> dict[str, str]:
