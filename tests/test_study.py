@@ -277,7 +277,7 @@ def test_the_command_refuses_before_anything_is_trained(short, tmp_path, monkeyp
     monkeypatch.setattr(figures, "find_spec", lambda name: None)
     refused = run("study", "--out", out)
     assert refused.exit_code == 2
-    assert 'Pip install "fastmlp[plot]"' in refused.stderr
+    assert 'Install it: pip install "fastmlp[plot]"' in refused.stderr
     (tmp_path / "file").write_text("in the way")
     monkeypatch.undo()
     assert not out.exists()
