@@ -116,9 +116,7 @@ class _Crew:
         finally:
             self.stop.set()
             deadline = time.monotonic() + _PATIENCE
-            for (
-                thread
-            ) in threads:  # one that is compiling cannot be stopped: it ends later, and harms nothing
+            for thread in threads:  # one that is compiling ends later, and harms nothing
                 if thread.ident is not None:
                     thread.join(max(0.0, deadline - time.monotonic()))
 

@@ -291,6 +291,7 @@ def _verdict(found: list[Finding], base: Trial, epochs: int) -> str:
         worst = found[0]
         if not worst.change:
             return f"{worst.measured}: {worst.why}."
+        had = f"{worst.before:.3f}" if worst.before is not None else "nothing finite"
         return f"{worst.measured}; {worst.change}: held-out accuracy {had} -> {worst.after:.3f} {after}."
     helpful = [f for f in found if f.change]
     text = f"nothing that was measured costs {SEVERE:.0%} of accuracy or more: {had} on held-out rows {after}"
