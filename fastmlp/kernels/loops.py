@@ -384,6 +384,8 @@ def samples(net, rows, y, order, N, begin, B, n, act, clipped, low, high, losses
     bias, bias_at = bias_of(net, rows, member)
     for start in range(lo, hi, WORD):
         end = min(start + WORD, hi)
+        for b in range(start, end):  # their labels are wanted after all their outputs are known
+            prefetch(y, order[begin + b])
         forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at)
         at = net.a_at[last] + start * width
         exponentials(net.deltas, at, net.acts, at, end - start, width, K)
