@@ -37,6 +37,39 @@ def checked_classes(parameters: Parameters, y: ArrayLike, n: int) -> NDArray[np.
     return np.ascontiguousarray(classes, np.int64)
 
 
+def checked_targets(parameters: Parameters, y: ArrayLike, n: int, loss: str) -> NDArray[Any]:
+    """y as that loss wants it: ``checked_classes``, or (n, K) float numbers for ``squared``."""
+    if loss != "squared":
+        return checked_classes(parameters, y, n)
+    K = parameters.shapes[-1][1]
+    targets = np.asarray(y)
+    if targets.shape != (n, K) or targets.dtype.kind not in "iuf":
+        raise DataError(
+            f"y must be ({n:,}, {K}) numbers, a row of targets for each of X",
+            f"shape {targets.shape}, dtype {targets.dtype}",
+        )
+    targets = np.ascontiguousarray(targets, parameters.dtype)
+    if not np.isfinite(targets).all():
+        raise DataError("y must be finite", "nan or infinity")
+    return targets
+
+
+def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float32] | None:
+    """sample_weight (n,) as float32, or None; raises DataError unless all are finite and not below 0."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight)
+    if weights.shape != (n,) or weights.dtype.kind not in "iufb":
+        raise DataError(
+            f"sample_weight must be {n:,} numbers, one for each row of X",
+            f"shape {weights.shape}, dtype {weights.dtype}",
+        )
+    weights = np.ascontiguousarray(weights, np.float32)
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise DataError("sample_weight must be finite and not below 0", f"{weights.min()}")
+    return weights
+
+
 def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:
     """order (M,) as int64; raises DataError unless it holds at least one row number below n, and no other."""
     rows = np.asarray(order)

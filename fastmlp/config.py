@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from fastmlp.errors import ConfigError
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")
+OPTIMIZERS = ("sgd", "adam")
 INITS = ("glorot_uniform", "he_uniform", "lecun_uniform", "torch", "uniform")
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")
@@ -106,6 +107,29 @@ def positive_number(name: str, value: Any, example: str) -> float:
     return number
 
 
+def share(name: str, value: Any, example: str, *, least: float = 0.0) -> float:
+    """``value`` as a float from ``least`` to below 1; raises ConfigError."""
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not least <= number < 1:
+        raise ConfigError(f"{name} must be a number from {least:g} to below 1", repr(value), f"use {example}")
+    return number
+
+
+def not_negative(name: str, value: Any, example: str) -> float:
+    """``value`` as a float that is 0 or in SMALLEST..LARGEST; raises ConfigError."""
+    if not isinstance(value, bool | str) and value == 0:
+        return 0.0
+    try:
+        return positive_number(name, value, example)
+    except ConfigError:
+        raise ConfigError(
+            f"{name} must be 0 or a finite number over 0", repr(value), f"use {example}"
+        ) from None
+
+
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """``value`` if it is one of the choices; raises ConfigError."""
     if value not in choices:
@@ -171,6 +195,50 @@ class Architecture:
 
 
 @dataclass(frozen=True)
+class Optimizer:
+    """How a gradient g of the mean batch loss becomes a step on the parameters w.
+
+    name:         ``sgd`` or ``adam``.
+    momentum:     of sgd: v = momentum v + g, and w -= lr v (0: w -= lr g).
+    nesterov:     w -= lr (g + momentum v) instead.
+    beta1, beta2, epsilon: of adam: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and in step t
+                  w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). Kingma and Ba 2015.
+    weight_decay: weight_decay w is added to every g, biases too, as PyTorch does.
+    alpha:        alpha w / B is added to the weights' g alone, with B samples in the batch, as scikit-learn does.
+
+    These are the steps of torch.optim.SGD (without dampening) and torch.optim.Adam. Raises ConfigError.
+    """
+
+    name: str = "sgd"
+    momentum: float = 0.0
+    nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        _normalise(
+            self,
+            name=lambda v: one_of("optimizer", v, OPTIMIZERS),
+            alpha=lambda v: not_negative("alpha", v, "0.0001"),
+            **_STEP_CHECKS,
+        )
+        _check_optimizer(self.name, self.momentum, self.nesterov)
+
+    @property
+    def plain(self) -> bool:
+        """Whether a step is w -= lr g and nothing else."""
+        return self.name == "sgd" and not (self.momentum or self.weight_decay or self.alpha)
+
+    @property
+    def moments(self) -> int:
+        """Running averages that it keeps of every parameter."""
+        return 2 if self.name == "adam" else int(self.momentum > 0)
+
+
+@dataclass(frozen=True)
 class Training:
     """Everything that decides the result of a training, but the data.
 
@@ -179,9 +247,16 @@ class Training:
     scale:      inputs are divided by it (255 for pixel bytes, 1 for none).
     center:     subtract the training mean of each input before that.
     init:       distribution of the first weights; see ``parameters.initialise``.
-    lr, batch_size, epochs: plain SGD on the mean batch loss.
-    seed:       of the first weights and of every epoch's permutation.
+    lr, batch_size, epochs: steps on the mean batch loss.
+    seed:       of the first weights, of every epoch's permutation and of the rows held out.
     loss:       logits, keras2 or clip:LO,HI; see ``clip_bounds``.
+    optimizer, momentum, nesterov, beta1, beta2, epsilon, weight_decay: see ``Optimizer``.
+    schedule:   of the learning rate by epoch: constant, cosine or step:EVERY,FACTOR; see ``lr_at``.
+    validation: share of the training rows that is held out and evaluated after every epoch.
+    patience:   training stops after so many epochs without a lower validation loss, and the weights
+                of the best epoch are restored; 0: never.
+    class_weight: how much each class counts in the mean loss, in their order; ``balanced``: N / (K N_k);
+                None: all the same.
 
     Defaults are those of the Keras script in the question that started this project, on scaled
     pixels. Raises ConfigError with every problem at once.
@@ -197,6 +272,17 @@ class Training:
     epochs: int = 15
     seed: int = 0
     loss: str = "logits"
+    optimizer: str = "sgd"
+    momentum: float = 0.0
+    nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    validation: float = 0.0
+    patience: int = 0
+    class_weight: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         _normalise(
@@ -213,7 +299,38 @@ class Training:
             epochs=lambda v: whole_number("epochs", v, 1, 10**9),
             seed=lambda v: whole_number("seed", v, 0, 2**63 - 1),
             loss=_checked_loss,
+            optimizer=lambda v: one_of("optimizer", v, OPTIMIZERS),
+            schedule=_checked_schedule,
+            validation=lambda v: share("validation", v, "0.1"),
+            patience=lambda v: whole_number("patience", v, 0, 10**9),
+            class_weight=_checked_class_weight,
+            **_STEP_CHECKS,
         )
+        _check_optimizer(self.optimizer, self.momentum, self.nesterov)
+        if self.patience and not self.validation:
+            raise ConfigError(
+                "patience must come with rows held out", "validation 0", "for example validation 0.1"
+            )
+
+    def steps(self) -> Optimizer:
+        """How this takes its steps."""
+        return Optimizer(
+            self.optimizer, self.momentum, self.nesterov, self.beta1, self.beta2, self.epsilon,
+            self.weight_decay,
+        )  # fmt: skip
+
+    def lr_at(self, epoch: int) -> float:
+        """The learning rate of an epoch, from 1.
+
+        cosine: lr (1 + cos(pi (epoch - 1) / epochs)) / 2; step:EVERY,FACTOR: lr FACTOR^floor((epoch - 1) / EVERY),
+        as torch.optim's CosineAnnealingLR over all epochs and StepLR, stepped after each epoch.
+        """
+        if self.schedule == "constant":
+            return self.lr
+        if self.schedule == "cosine":
+            return self.lr * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
+        every, factor = _step_schedule(self.schedule)
+        return max(self.lr * factor ** ((epoch - 1) // every), SMALLEST)
 
     def architecture(self, inputs: int, classes: int) -> Architecture:
         """The net this trains on data with that many inputs and classes. Raises ConfigError."""
@@ -225,12 +342,30 @@ class Training:
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         return (
             f"hidden {hidden}, {self.act}, scale {self.scale:g}{center}, {self.loss} loss, "
-            f"lr {self.lr:g}, batch {self.batch_size}, {epochs}, {self.init}, seed {self.seed}"
+            f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, {self.init}, seed {self.seed}"
         )
+
+    def _steps_in_words(self) -> str:
+        """What is not as in plain SGD at a constant rate is named."""
+        words = [f"lr {self.lr:g}" if self.optimizer == "sgd" else f"{self.optimizer} with lr {self.lr:g}"]
+        if self.momentum:
+            words.append(f"{'Nesterov ' * self.nesterov}momentum {self.momentum:g}")
+        if self.weight_decay:
+            words.append(f"weight decay {self.weight_decay:g}")
+        if self.schedule != "constant":
+            words.append(f"{self.schedule} schedule")
+        if self.validation:
+            words.append(f"{self.validation:g} held out")
+        if self.patience:
+            words.append(f"patience {self.patience}")
+        if self.class_weight is not None:
+            words.append("weighted classes")
+        return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        weights = list(self.class_weight) if isinstance(self.class_weight, tuple) else self.class_weight
+        return {**asdict(self), "hidden": list(self.hidden), "class_weight": weights}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -241,6 +376,61 @@ class Training:
 def _checked_loss(loss: str) -> str:
     clip_bounds(loss)
     return str(loss)
+
+
+def _check_optimizer(name: str, momentum: float, nesterov: bool) -> None:
+    if momentum and name != "sgd":
+        raise ConfigError("momentum must come with sgd", f"{name} with momentum {momentum:g}", "use beta1")
+    if nesterov and not momentum:
+        raise ConfigError("nesterov must come with a momentum", "momentum 0", "for example momentum 0.9")
+
+
+def _step_schedule(schedule: str) -> tuple[int, float]:
+    every, factor = schedule.removeprefix("step:").split(",")
+    return int(every), float(factor)
+
+
+def _checked_schedule(schedule: Any) -> str:
+    name = str(schedule).replace(" ", "")
+    if name in ("constant", "cosine"):
+        return name
+    try:
+        every, factor = _step_schedule(name) if name.startswith("step:") else (0, 0.0)
+    except ValueError:
+        every, factor = 0, 0.0
+    if not (1 <= every <= 10**9 and SMALLEST <= factor <= 1):
+        raise ConfigError(
+            "schedule must be constant, cosine or step:EVERY,FACTOR with EVERY epochs from 1 and a FACTOR up to 1",
+            repr(schedule),
+            "for example step:5,0.1",
+        )
+    return name
+
+
+def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
+    if weights is None or weights == "balanced":
+        return weights  # type: ignore[no-any-return]
+    try:
+        numbers = tuple(float(weight) for weight in weights)
+    except (TypeError, ValueError):
+        numbers = (math.nan,)
+    if isinstance(weights, str | dict) or not all(0 <= n <= LARGEST for n in numbers) or not any(numbers):
+        raise ConfigError(
+            "class_weight must be balanced, or a number from 0 for each class, not all of them 0",
+            repr(weights),
+            "for example balanced",
+        )
+    return numbers
+
+
+_STEP_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "momentum": lambda v: share("momentum", v, "0.9"),
+    "nesterov": bool,
+    "beta1": lambda v: share("beta1", v, "0.9"),
+    "beta2": lambda v: share("beta2", v, "0.999"),
+    "epsilon": lambda v: positive_number("epsilon", v, "1e-8"),
+    "weight_decay": lambda v: not_negative("weight_decay", v, "0.0001"),
+}
 
 
 def _normalise(config: Any, **checks: Callable[[Any], Any]) -> None:
@@ -265,3 +455,6 @@ def _from_json(cls: type[_T], data: dict[str, Any]) -> _T:
         return cls(**data)
     except TypeError as error:
         raise ConfigError(f"{cls.__name__} must have all its fields", str(error)) from None
+
+
+PLAIN = Optimizer()

@@ -10,7 +10,10 @@ and ignored, to match kernels/.
     dW = a_in^T delta,  db = sum of delta over the batch,  delta_in = (delta W^T) * act'(a_in)
 
 with x = (X - mean) / scale, and t the true class as a one-hot row. Derivatives are taken from
-the activation's output a.
+the activation's output a. The loss ``squared`` is for numbers instead of classes: y is (N, K), no
+softmax is taken, the loss of a sample is the mean of (logit - y)^2 / 2 over its K outputs and delta is (logits - y) / B.
+
+With sample weights w, a batch's loss is sum(w loss) / sum(w), and 1 / B becomes w / sum(w).
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.arguments import check_inputs, checked_classes, checked_order
-from fastmlp.config import clip_bounds, positive_number, whole_number
+from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.config import PLAIN, Optimizer, clip_bounds, positive_number, whole_number
 from fastmlp.cores import Pace
 from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.errors import DivergedError
+from fastmlp.optimizers import OptimizerState, rates
 from fastmlp.parameters import Parameters
 from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
 
@@ -78,6 +82,25 @@ def predict_proba(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
+def logits(
+    parameters: Parameters,
+    X: ArrayLike,
+    *,
+    act: str = "relu",
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int | str | Pace = 1,
+) -> Array:
+    """The last layer's outputs (N, K) for X (N, D)."""
+    X = _checked(parameters, X, act, scale, mean)
+    out = np.empty((len(X), parameters.shapes[-1][1]), parameters.dtype)
+    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
+    for rows in _batches(len(X), _CHUNK):
+        out[rows] = net.forward(rows)
+    return out
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def evaluate(
     parameters: Parameters,
     X: ArrayLike,
@@ -89,14 +112,14 @@ def evaluate(
     mean: Array | None = None,
     threads: int | str | Pace = 1,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,)."""
+    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for numbers."""
     X = _checked(parameters, X, act, scale, mean)
-    y = checked_classes(parameters, y, len(X))
+    y = checked_targets(parameters, y, len(X), loss)
     net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
     for rows in _batches(len(X), _CHUNK):
         logits = net.forward(rows)
-        losses, hits, _ = softmax_cross_entropy(net.delta(logits), logits, y[rows], loss)
+        losses, hits, _ = loss_and_delta(net.delta(logits), logits, y[rows], loss)
         total += float(losses.sum(dtype=np.float64))
         correct += hits
     return Evaluation(total / len(X), correct / len(X))
@@ -136,13 +159,15 @@ def loss_and_gradients(
     scale: float = 1.0,
     mean: Array | None = None,
     threads: int | str | Pace = 1,
+    sample_weight: Array | None = None,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
     X = _checked(parameters, X, act, scale, mean)
-    y = checked_classes(parameters, y, len(X))
+    y = checked_targets(parameters, y, len(X), loss)
+    weights = checked_weights(sample_weight, len(X))
     net = _Workspace(parameters, X, scale, mean, act, len(X))
-    losses, correct, live = net.step(slice(None), y, loss)
-    return LossAndGradients(float(losses.mean(dtype=np.float64)), net.gradients, correct, live)
+    losses, correct, live = net.step(slice(None), y, loss, weights)
+    return LossAndGradients(_weighted_mean(losses, weights), net.gradients, correct, live)
 
 
 def train_epoch(
@@ -160,6 +185,9 @@ def train_epoch(
     threads: int | str | Pace = 1,
     driver: str = "team",
     progress: Callable[[int], None] | None = None,
+    optimizer: Optimizer = PLAIN,
+    state: OptimizerState | None = None,
+    sample_weight: Array | None = None,
 ) -> EpochTotals:
     """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
 
@@ -167,21 +195,31 @@ def train_epoch(
     be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
     whichever is found to be faster now), or a Pace that remembers what was found. ``driver``: "team",
     or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
-    at the end. Raises DivergedError, with the parameters as they were before the epoch.
+    at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
+    updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
+    counts; a batch of rows that do not count changes nothing. Raises DivergedError, with the
+    parameters and the state as they were before the epoch.
     """
     X = _checked(parameters, X, act, scale, mean)
-    y, order = checked_classes(parameters, y, len(X)), checked_order(order, len(X))
+    y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))
+    weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
-    trained = parameters.copy()
+    state = OptimizerState.start(parameters, optimizer) if state is None else state
+    state.check(parameters, optimizer)
+    trained, moments = parameters.copy(), tuple(moment.copy() for moment in state.moments)
     net = _Workspace(trained, X, scale, mean, act, batch_size)
-    total, correct, live = 0.0, 0, 0
+    total, weighed, correct, live = 0.0, 0.0, 0, 0
+    per_step = rates(optimizer, lr, state.steps, -(-len(order) // batch_size))
     with np.errstate(over="ignore", invalid="ignore"):
         for batch, rows in enumerate(_batches(len(order), batch_size)):
             picked = order[rows]
-            losses, hits, unclipped = net.step(picked, y[picked], loss)
-            batch_loss = float(losses.sum(dtype=np.float64))
-            net.update(lr)
+            mine = None if weights is None else weights[picked]
+            losses, hits, unclipped = net.step(picked, y[picked], loss, mine)
+            batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
+            weighed += len(picked) if mine is None else float(mine.sum(dtype=np.float64))
+            if mine is None or mine.any():
+                net.update(optimizer, moments, *per_step[batch].tolist(), len(picked))
             if not np.isfinite(batch_loss) or not trained.finite:
                 what = "loss" if not np.isfinite(batch_loss) else "weights"
                 error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")
@@ -190,9 +228,17 @@ def train_epoch(
             total, correct, live = total + batch_loss, correct + hits, live + unclipped
             if progress is not None and (batch % 10 == 0 or rows.stop == len(order)):
                 progress(rows.stop)
-    for array, new in zip(parameters, trained, strict=True):
-        array[...] = new
-    return EpochTotals(total / len(order), correct, live, len(order), 1)
+    for old, new in zip((parameters, *state.moments), (trained, *moments), strict=True):
+        for array, value in zip(old, new, strict=True):
+            array[...] = value
+    state.steps += len(per_step)
+    return EpochTotals(total / (weighed or 1.0), correct, live, len(order), 1)
+
+
+def _weighted_mean(losses: Array, weights: Array | None) -> float:
+    if weights is None:
+        return float(losses.mean(dtype=np.float64))
+    return float((losses * weights).sum(dtype=np.float64) / (weights.sum(dtype=np.float64) or 1.0))
 
 
 def softmax(p: Array, logits: Array) -> tuple[Array, Array]:
@@ -206,6 +252,14 @@ def softmax(p: Array, logits: Array) -> tuple[Array, Array]:
     total = p.sum(axis=1)
     p /= total[:, None]
     return largest, total
+
+
+def loss_and_delta(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
+    """Losses (B,), samples right, samples live; and delta (B, K) = B times dLoss/dlogits."""
+    if loss != "squared":
+        return softmax_cross_entropy(delta, logits, y, loss)
+    np.subtract(logits, y, out=delta)
+    return (delta * delta).mean(axis=1) / 2, 0, len(logits)
 
 
 def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
@@ -293,13 +347,18 @@ class _Workspace:
         """Room for dLoss/dlogits."""
         return self.deltas[-1][: len(logits)]
 
-    def step(self, rows: Array | slice, y: Array, loss: str) -> tuple[Array, int, int]:
+    def step(
+        self, rows: Array | slice, y: Array, loss: str, weights: Array | None = None
+    ) -> tuple[Array, int, int]:
         """Forward and backward on one batch: fills ``gradients``; returns losses, correct, live."""
         logits = self.forward(rows)
         n = len(logits)
         delta = self.delta(logits)
-        result = softmax_cross_entropy(delta, logits, y, loss)
-        delta *= 1 / n
+        result = loss_and_delta(delta, logits, y, loss)
+        if weights is None:
+            delta *= 1 / n
+        else:
+            delta *= (weights / (weights.sum(dtype=np.float64) or 1.0)).astype(delta.dtype)[:, None]
         for layer in reversed(range(len(self.outputs))):
             a_in = self.outputs[layer - 1][:n] if layer else self.x[:n]
             np.matmul(a_in.T, delta, out=self.gradients.weights[layer])
@@ -311,11 +370,30 @@ class _Workspace:
                 delta = delta_in
         return result
 
-    def update(self, lr: float) -> None:
-        """W -= lr dW, b -= lr db; the gradients are used up."""
-        for array, gradient in zip(self.parameters, self.gradients, strict=True):
-            gradient *= lr
-            array -= gradient
+    def update(
+        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rate: float, root: float, n: int
+    ) -> None:
+        """One step of the optimizer (see its formulas) from the gradients, which are used up; n samples."""
+        for i, (w, g, *averages) in enumerate(zip(self.parameters, self.gradients, *moments, strict=True)):
+            is_weight = i % 2 == 0
+            if decay := optimizer.weight_decay + is_weight * optimizer.alpha / n:
+                g += w * w.dtype.type(decay)
+            if optimizer.name == "adam":
+                m, v = averages
+                m += (g - m) * (1 - optimizer.beta1)
+                v *= optimizer.beta2
+                v += (1 - optimizer.beta2) * g * g
+                np.divide(m, np.sqrt(v) / root + optimizer.epsilon, out=g)
+            elif averages:
+                (v,) = averages
+                v *= optimizer.momentum
+                v += g
+                if optimizer.nesterov:
+                    g += optimizer.momentum * v
+                else:
+                    g[...] = v
+            g *= rate
+            w -= g
 
 
 def _checked(parameters: Parameters, X: ArrayLike, act: str, scale: float, mean: Array | None) -> Array:

@@ -1,0 +1,56 @@
+"""What an optimizer remembers between steps, and the numbers that all parameters share in a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.config import Optimizer
+from fastmlp.errors import ModelError
+from fastmlp.parameters import Parameters
+
+
+@dataclass(eq=False)
+class OptimizerState:
+    """Updated in place by ``train_epoch``, so that the next epoch goes on where the last one ended.
+
+    steps:   taken so far.
+    moments: the running averages of every parameter, in the parameters' shapes: (v,) for sgd with
+             momentum, (m, v) for adam.
+    """
+
+    steps: int
+    moments: tuple[Parameters, ...]
+
+    @classmethod
+    def start(cls, parameters: Parameters, optimizer: Optimizer) -> Self:
+        """Before the first step: zeros."""
+        moments = tuple(parameters.copy() for _ in range(optimizer.moments))
+        for moment in moments:
+            for array in moment:
+                array[...] = 0
+        return cls(0, moments)
+
+    def check(self, parameters: Parameters, optimizer: Optimizer) -> None:
+        """Raise ModelError unless this is a state of that optimizer and net."""
+        shapes = [moment.shapes for moment in self.moments]
+        if shapes != [parameters.shapes] * optimizer.moments:
+            raise ModelError(
+                f"state must hold {optimizer.moments} moments of shapes {parameters.shapes}",
+                shapes,
+                "make one with OptimizerState.start",
+            )
+
+
+def rates(optimizer: Optimizer, lr: float, steps: int, more: int) -> NDArray[Any]:
+    """(more, 2) float64 for steps + 1, steps + 2, ...: what a step is multiplied by, and sqrt(v) divided by.
+
+    lr and 1 for sgd; lr / (1 - beta1^t) and sqrt(1 - beta2^t) for adam.
+    """
+    if optimizer.name == "sgd":
+        return np.tile([lr, 1.0], (more, 1))
+    t = np.arange(steps + 1, steps + 1 + more, dtype=np.float64)
+    return np.stack([lr / (1 - optimizer.beta1**t), np.sqrt(1 - optimizer.beta2**t)], axis=1)
