@@ -42,7 +42,10 @@ _HOMES = {
     "fit_many": "many",
     "initialise": "parameters",
 }
-_EXTRAS = {"MLPClassifier": "estimators", "MLPRegressor": "estimators"}  # need scikit-learn: no ``import *`` of them
+_EXTRAS = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+}  # need scikit-learn: no ``import *`` of them
 _MODULES = ("data", "diagnose", "kernels", "reference")
 
 __all__ = [

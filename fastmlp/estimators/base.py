@@ -161,6 +161,10 @@ class BaseMLP(BaseEstimator):
         """As train_epoch names it."""
         raise NotImplementedError
 
+    def _loss_parts(self) -> int:
+        """Outputs of which train_epoch sums a row's loss, where scikit-learn says their mean."""
+        return 1
+
     def _out_activation(self) -> str:
         raise NotImplementedError
 
@@ -290,7 +294,9 @@ class BaseMLP(BaseEstimator):
                     elif rows.held is None:
                         self._compare_loss()
                     self._optimizer.epoch_ended(self.t_)
-                    told = [callback(self) is True for callback in self.callbacks or ()]  # all of them are called
+                    told = [
+                        callback(self) is True for callback in self.callbacks or ()
+                    ]  # all of them are called
                     stopped = any(told) or self._stands_still(rows.held is not None)
         except KeyboardInterrupt:
             if not self.n_iter_:
@@ -336,7 +342,7 @@ class BaseMLP(BaseEstimator):
         batches = -(-n // batch_size)
         # of the mean over the batches, each with the weights before its step: as if they went in a line
         squares = before + (_squares(parameters) - before) * (batches - 1) / (2 * batches)
-        self.loss_ = totals.loss + 0.5 * self.alpha * squares * batches / rows.total
+        self.loss_ = totals.loss / self._loss_parts() + 0.5 * self.alpha * squares * batches / rows.total
         self.loss_curve_.append(self.loss_)
         self.n_iter_ += 1
         self.t_ += n
@@ -356,7 +362,9 @@ class BaseMLP(BaseEstimator):
 
     # --- when to stop ---------------------------------------------------------------------------
 
-    def _start_judging(self, nn: ModuleType, parameters: Parameters, rows: _Rows, pace: Pace) -> Parameters | None:
+    def _start_judging(
+        self, nn: ModuleType, parameters: Parameters, rows: _Rows, pace: Pace
+    ) -> Parameters | None:
         """The best weights so far, where rows are held out: those of a warm start, judged by the same rows."""
         if rows.held is None:
             self.best_loss_ = math.inf if self.best_loss_ is None else self.best_loss_
@@ -369,7 +377,9 @@ class BaseMLP(BaseEstimator):
             self.best_validation_score_ = self._validation(nn, parameters, rows.held, pace)[0]
         return parameters.copy()
 
-    def _judge(self, nn: ModuleType, parameters: Parameters, held: tuple[Any, Array, Array | None], pace: Pace) -> bool:
+    def _judge(
+        self, nn: ModuleType, parameters: Parameters, held: tuple[Any, Array, Array | None], pace: Pace
+    ) -> bool:
         """Whether these weights are the best so far, by the rows held out."""
         score, loss = self._validation(nn, parameters, held, pace)
         self._note_validation(score, loss)
@@ -391,7 +401,7 @@ class BaseMLP(BaseEstimator):
         if not np.isfinite(z).all():
             return math.nan, math.nan
         losses = loss_and_delta(np.empty_like(z), z, y, self._loss())[0]
-        return self._score_of(z, y, weights), float(np.average(losses, weights=weights))
+        return self._score_of(z, y, weights), float(np.average(losses, weights=weights)) / self._loss_parts()
 
     def _note_validation(self, score: float, loss: float) -> None:
         assert self.validation_scores_ is not None
@@ -401,7 +411,9 @@ class BaseMLP(BaseEstimator):
 
     def _compare_loss(self) -> None:
         assert self.best_loss_ is not None
-        self._no_improvement_count = self._no_improvement_count + 1 if self.loss_ > self.best_loss_ - self.tol else 0
+        self._no_improvement_count = (
+            self._no_improvement_count + 1 if self.loss_ > self.best_loss_ - self.tol else 0
+        )
         self.best_loss_ = min(self.best_loss_, self.loss_)
 
     def _stands_still(self, validated: bool) -> bool:

@@ -102,6 +102,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _loss(self) -> str:
         return "squared"
 
+    def _loss_parts(self) -> int:
+        return int(self.n_outputs_)
+
     def _out_activation(self) -> str:
         return "identity"
 
