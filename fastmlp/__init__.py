@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastmlp.config import Architecture, Training
     from fastmlp.engine import EpochResult, History
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
-    from fastmlp.estimators import MLPClassifier, MLPRegressor
+    from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
     from fastmlp.fitting import fit
     from fastmlp.many import Fitted, fit_many
     from fastmlp.model import Model

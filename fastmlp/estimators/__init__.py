@@ -1,4 +1,4 @@
-"""fastmlp as scikit-learn's users know it: MLPClassifier and MLPRegressor. Needs scikit-learn; nothing else does."""
+"""MLPClassifier and MLPRegressor for scikit-learn, which nothing else here needs."""
 
 from __future__ import annotations
 

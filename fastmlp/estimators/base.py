@@ -1,12 +1,10 @@
-"""What MLPClassifier and MLPRegressor share: checks, first weights, the epochs and when they end, answers."""
+"""What MLPClassifier and MLPRegressor share: their parameters, the net and its first weights, its answers."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import operator
-import warnings
-from dataclasses import dataclass
 from numbers import Integral, Real
 from types import ModuleType
 from typing import Any, ClassVar, Self
@@ -14,23 +12,19 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastmlp.config import MOST_UNITS, Optimizer
-from fastmlp.cores import MOST_THREADS, Pace
+from fastmlp.cores import MOST_THREADS
 from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.engine import load_backend
-from fastmlp.errors import DivergedError
-from fastmlp.estimators.progress import progress_bar
+from fastmlp.estimators.loop import Loop
+from fastmlp.estimators.rows import Rows
 from fastmlp.estimators.steps import Steps
 from fastmlp.estimators.threads import threads_here
 from fastmlp.parameters import Parameters
-from fastmlp.randomness import permutation
-from fastmlp.reference import loss_and_delta
 
 Array = NDArray[Any]
 
@@ -38,31 +32,6 @@ MOST_FLOAT64 = 10**6  # values of X: up to so many, float64 is computed as float
 ACTS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
-
-
-@dataclass(eq=False)
-class _Rows:
-    """The rows of one call of fit or partial_fit.
-
-    X:       in the form the backend reads; y: as ``train_epoch`` takes it.
-    train:   the numbers of the rows to train on.
-    weights: (N,) for every row, the largest of them in [0.5, 1) times 2^exponent; or None.
-    held:    X, y and weights of the rows held out, or None.
-    """
-
-    X: Any
-    y: Array
-    train: NDArray[np.int64]
-    weights: Array | None
-    exponent: int
-    held: tuple[Any, Array, Array | None] | None
-
-    @property
-    def total(self) -> float:
-        """Of the weights, of the rows to train on."""
-        if self.weights is None:
-            return float(len(self.train))
-        return math.ldexp(float(self.weights[self.train].sum(dtype=np.float64)), self.exponent)
 
 
 class BaseMLP(BaseEstimator):
@@ -126,7 +95,7 @@ class BaseMLP(BaseEstimator):
     }
 
     def _keep(self, given: dict[str, Any]) -> None:
-        """The arguments of ``__init__``, as they are: scikit-learn asks that nothing be done with them there."""
+        """The arguments of ``__init__`` as they are: scikit-learn has them looked at in fit alone."""
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
@@ -134,8 +103,8 @@ class BaseMLP(BaseEstimator):
     def _validate_params(self) -> None:
         if isinstance(self.solver, str) and self.solver == "lbfgs":
             raise ValueError(
-                f"The 'solver' parameter of {type(self).__name__} must be 'adam' or 'sgd'. Got 'lbfgs' instead: "
-                f"fastmlp has no full-batch solver, sklearn.neural_network.{type(self).__name__} has."
+                f"The 'solver' parameter of {type(self).__name__} must be 'adam' or 'sgd'. Got 'lbfgs' "
+                f"instead, which sklearn.neural_network.{type(self).__name__} has, and fastmlp has not."
             )
         super()._validate_params()
         if not all(callable(callback) for callback in self.callbacks or ()):
@@ -168,8 +137,8 @@ class BaseMLP(BaseEstimator):
     def _out_activation(self) -> str:
         raise NotImplementedError
 
-    def _strata(self, y: Array, rows: Array) -> Array | None:
-        """By what rows are held out, or None: at random alone."""
+    def _strata(self, y: Array) -> Array | None:
+        """Of which each has its share in the rows held out, or None."""
         raise NotImplementedError
 
     def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
@@ -191,8 +160,6 @@ class BaseMLP(BaseEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         weights = self._weighed(sample_weight, y, incremental)
-        if weights is not None and not weights.any():
-            raise ValueError("The weights of the rows must not all be zero: nothing would be learnt.")
         widths = [X.shape[1], *hidden, self._outputs(y)]
         if first:
             parameters = self._begin(widths, _dtype_for(X))
@@ -200,10 +167,12 @@ class BaseMLP(BaseEstimator):
             parameters = self._parameters().copy()  # they may be read-only, or the caller's
             self._check_widths(parameters, widths)
         nn = _backend(parameters.dtype)
-        rows = self._rows(nn, X, y, weights)
+        rows = Rows.of(nn, X, y, weights, self._split(y) if self.early_stopping else None)
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._steps(parameters)
-        self._train(nn, parameters, rows, incremental)
+            self._no_improvement_count = 0
+        epochs, threads = 1 if incremental else self.max_iter, threads_here(self.threads)
+        Loop(self, nn, parameters, rows, epochs, self._net(), threads, goes_on=incremental).run()
         return self
 
     def _widths(self) -> list[int]:
@@ -216,7 +185,8 @@ class BaseMLP(BaseEstimator):
             widths = [0]
         if not all(1 <= width <= MOST_UNITS for width in widths):
             raise ValueError(
-                f"hidden_layer_sizes must be whole numbers from 1 to {MOST_UNITS:,}, got {self.hidden_layer_sizes!r}."
+                f"hidden_layer_sizes must be whole numbers from 1 to {MOST_UNITS:,}, "
+                f"got {self.hidden_layer_sizes!r}."
             )
         return widths
 
@@ -224,8 +194,8 @@ class BaseMLP(BaseEstimator):
         there = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
         if there != widths:
             raise ValueError(
-                f"warm_start and partial_fit go on with the net that there is, whose layers have the sizes {there}; "
-                f"hidden_layer_sizes and the data now ask for {widths}. Set warm_start=False to begin anew."
+                f"warm_start and partial_fit go on with the net that there is, of layers {there}; "
+                f"hidden_layer_sizes and the data ask for {widths}. Set warm_start=False to begin anew."
             )
 
     def _begin(self, widths: list[int], dtype: type) -> Parameters:
@@ -239,13 +209,18 @@ class BaseMLP(BaseEstimator):
         self._seed = int(random.randint(2**31 - 1))
         self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
         self.out_activation_ = self._out_activation()
-        self.t_, self._no_improvement_count = 0, 0
+        self.t_ = 0
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = None
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
         self.best_validation_score_: float | None = None
         return Parameters(tuple(weights), tuple(biases))
+
+    def _split(self, y: Array) -> dict[str, Any]:
+        """The same for the same rows, so that a warm start is judged by rows that it was never trained on."""
+        share = self.validation_fraction
+        return {"test_size": share, "random_state": self._seed, "stratify": self._strata(y)}
 
     def _steps(self, parameters: Parameters) -> Steps:
         if self.solver == "adam":
@@ -256,188 +231,6 @@ class BaseMLP(BaseEstimator):
             optimizer = Optimizer("sgd", momentum=self.momentum, nesterov=nesterov)
             schedule = self.learning_rate
         return Steps.start(parameters, optimizer, float(self.learning_rate_init), schedule, self.power_t)
-
-    def _rows(self, nn: ModuleType, X: Any, y: Array, weights: Array | None) -> _Rows:
-        rows, exponent = np.arange(X.shape[0]), 0
-        if weights is not None:
-            rows = np.flatnonzero(weights)
-            exponent = int(np.frexp(weights.max())[1])
-            weights = np.ldexp(weights, -exponent)  # exact, and in reach of float32
-        held = None
-        if self.early_stopping:
-            rows, out = train_test_split(
-                rows, test_size=self.validation_fraction, random_state=self._seed,
-                stratify=self._strata(y, rows),
-            )  # fmt: skip
-            if len(out) < 2:
-                raise ValueError(
-                    f"The validation set is too small: {len(out)} of {len(rows) + len(out)} rows would be held out. "
-                    "Increase validation_fraction, or the number of rows."
-                )
-            held = nn.encode(X[out]), y[out], None if weights is None else weights[out]
-        return _Rows(nn.encode(X), y, rows, weights, exponent, held)
-
-    def _train(self, nn: ModuleType, parameters: Parameters, rows: _Rows, incremental: bool) -> None:
-        self._show(parameters)
-        self.n_iter_ = 0
-        if not incremental:
-            self._no_improvement_count = 0
-        pace = Pace(threads_here(self.threads))
-        best = self._start_judging(nn, parameters, rows, pace)
-        stopped = False
-        try:
-            with progress_bar(self.progress, 1 if incremental else self.max_iter) as shown:
-                while not (stopped or self.n_iter_ == (1 if incremental else self.max_iter)):
-                    self._epoch(nn, parameters, rows, pace, shown)
-                    if rows.held is not None and self._judge(nn, parameters, rows.held, pace):
-                        best = parameters.copy()
-                    elif rows.held is None:
-                        self._compare_loss()
-                    self._optimizer.epoch_ended(self.t_)
-                    told = [
-                        callback(self) is True for callback in self.callbacks or ()
-                    ]  # all of them are called
-                    stopped = any(told) or self._stands_still(rows.held is not None)
-        except KeyboardInterrupt:
-            if not self.n_iter_:
-                raise
-            warnings.warn(f"Training was interrupted after {self.n_iter_} epochs.", stacklevel=5)
-            stopped = True
-        except DivergedError as error:
-            if best is None or not self.n_iter_:
-                raise ValueError(self._why_diverged(error)) from error
-            self.loss_curve_.append(math.nan)
-            self._note_validation(math.nan, math.nan)
-            self.n_iter_ += 1
-            warnings.warn(
-                f"{self._why_diverged(error)} The weights of the best epoch before are kept.",
-                ConvergenceWarning, stacklevel=5,
-            )  # fmt: skip
-            stopped = True
-        if best is not None:
-            self._show(best)
-        if not (stopped or incremental):
-            warnings.warn(
-                f"Training ended at max_iter={self.max_iter} epochs and had not converged: increase max_iter, or tol.",
-                ConvergenceWarning, stacklevel=5,
-            )  # fmt: skip
-
-    def _epoch(self, nn: ModuleType, parameters: Parameters, rows: _Rows, pace: Pace, shown: Any) -> None:
-        n, epoch = len(rows.train), len(self.loss_curve_) + 1
-        batch_size = self._batch_size(n)
-        order = rows.train[permutation(n, self._seed, "order", epoch)] if self.shuffle else rows.train
-        before = _squares(parameters)
-        last, done = self.loss_curve_[-1] if self.loss_curve_ else None, self.n_iter_
-
-        def report(samples: int) -> None:
-            shown(done + samples / n, last)
-
-        totals = nn.train_epoch(
-            parameters, rows.X, rows.y, order, loss=self._loss(), batch_size=batch_size,
-            lr=self._optimizer.learning_rate, state=self._optimizer.state, sample_weight=rows.weights,
-            optimizer=self._optimizer.penalised(self.alpha * n / rows.total), 
-            progress=report if shown is not None else None,
-            **self._net(), threads=pace,
-        )  # fmt: skip
-        batches = -(-n // batch_size)
-        # of the mean over the batches, each with the weights before its step: as if they went in a line
-        squares = before + (_squares(parameters) - before) * (batches - 1) / (2 * batches)
-        self.loss_ = totals.loss / self._loss_parts() + 0.5 * self.alpha * squares * batches / rows.total
-        self.loss_curve_.append(self.loss_)
-        self.n_iter_ += 1
-        self.t_ += n
-        if shown is not None:
-            shown(self.n_iter_, self.loss_)
-        self._say(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-
-    def _batch_size(self, n: int) -> int:
-        if self.batch_size == "auto":
-            return min(200, n)
-        if int(self.batch_size) > n and not self.n_iter_:
-            warnings.warn(
-                f"batch_size={self.batch_size} is more than the {n} rows to train on: they are one batch.",
-                stacklevel=6,
-            )
-        return min(int(self.batch_size), n)
-
-    # --- when to stop ---------------------------------------------------------------------------
-
-    def _start_judging(
-        self, nn: ModuleType, parameters: Parameters, rows: _Rows, pace: Pace
-    ) -> Parameters | None:
-        """The best weights so far, where rows are held out: those of a warm start, judged by the same rows."""
-        if rows.held is None:
-            self.best_loss_ = math.inf if self.best_loss_ is None else self.best_loss_
-            self.validation_scores_ = self.validation_loss_curve_ = self.best_validation_score_ = None
-            return None
-        self.best_loss_, self.best_validation_score_ = None, -math.inf
-        self.validation_scores_ = self.validation_scores_ or []
-        self.validation_loss_curve_ = self.validation_loss_curve_ or []
-        if self.loss_curve_:
-            self.best_validation_score_ = self._validation(nn, parameters, rows.held, pace)[0]
-        return parameters.copy()
-
-    def _judge(
-        self, nn: ModuleType, parameters: Parameters, held: tuple[Any, Array, Array | None], pace: Pace
-    ) -> bool:
-        """Whether these weights are the best so far, by the rows held out."""
-        score, loss = self._validation(nn, parameters, held, pace)
-        self._note_validation(score, loss)
-        self._say(f"Validation score: {score:.6f}")
-        best = self.best_validation_score_
-        assert best is not None
-        self._no_improvement_count = self._no_improvement_count + 1 if score < best + self.tol else 0
-        if score > best:
-            self.best_validation_score_ = score
-            return True
-        return False
-
-    def _validation(
-        self, nn: ModuleType, parameters: Parameters, held: tuple[Any, Array, Array | None], pace: Pace
-    ) -> tuple[float, float]:
-        """Score and mean loss on the rows held out; nan where an output is not finite."""
-        X, y, weights = held
-        z = nn.logits(parameters, X, **self._net(), threads=pace)
-        if not np.isfinite(z).all():
-            return math.nan, math.nan
-        losses = loss_and_delta(np.empty_like(z), z, y, self._loss())[0]
-        return self._score_of(z, y, weights), float(np.average(losses, weights=weights)) / self._loss_parts()
-
-    def _note_validation(self, score: float, loss: float) -> None:
-        assert self.validation_scores_ is not None
-        assert self.validation_loss_curve_ is not None
-        self.validation_scores_.append(score)
-        self.validation_loss_curve_.append(loss)
-
-    def _compare_loss(self) -> None:
-        assert self.best_loss_ is not None
-        self._no_improvement_count = (
-            self._no_improvement_count + 1 if self.loss_ > self.best_loss_ - self.tol else 0
-        )
-        self.best_loss_ = min(self.best_loss_, self.loss_)
-
-    def _stands_still(self, validated: bool) -> bool:
-        """Whether training ends because it gets no better, or goes on more slowly."""
-        if self._no_improvement_count <= self.n_iter_no_change:
-            return False
-        what = "Validation score" if validated else "Training loss"
-        text = f"{what} has not improved by tol={self.tol:g} in {self.n_iter_no_change} epochs."
-        if self._optimizer.slow_down():
-            self._no_improvement_count = 0
-            self._say(f"{text} Learning rate is now {self._optimizer.learning_rate:g}.")
-            return False
-        self._say(f"{text} Stopping.")
-        return True
-
-    def _why_diverged(self, error: DivergedError) -> str:
-        return (
-            f"Training diverged in epoch {self.n_iter_ + 1}: {error.must}; got {error.got}. Use a smaller "
-            f"learning_rate_init than {self.learning_rate_init:g}, or scale the inputs."
-        )
-
-    def _say(self, line: str) -> None:
-        if self.verbose:
-            print(line)  # noqa: T201  # scikit-learn's custom
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -492,8 +285,3 @@ def _dtype_for(X: Any) -> type:
 def _backend(dtype: np.dtype[Any]) -> ModuleType:
     """The kernels know float32 alone."""
     return load_backend("numba" if dtype == np.float32 else "numpy")
-
-
-def _squares(parameters: Parameters) -> float:
-    """Of all weights, summed; biases are not penalised."""
-    return sum(float(np.dot(W.reshape(-1), W.reshape(-1))) for W in parameters.weights)

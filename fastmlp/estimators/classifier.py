@@ -21,69 +21,69 @@ Array = NDArray[Any]
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """A multilayer perceptron that tells classes apart, in the place of ``sklearn.neural_network.MLPClassifier``.
+    """A multilayer perceptron that tells classes apart, for ``sklearn.neural_network.MLPClassifier``'s place.
 
-    Parameters and attributes that have scikit-learn's names mean the same, with these differences:
+    Parameters and attributes with scikit-learn's names mean the same, with these differences:
 
     - The output is a softmax over K classes, over two of them as well: ``coefs_[-1]`` has two columns then.
       One label for each row: a multilabel y is refused.
     - There is no ``lbfgs`` and no ``max_fun``.
-    - float32, integers, and sparse X of these are computed in float32 by the kernels (uint8 stays uint8: pixels
-      need no conversion). float64 is computed in float64 by the slower reference, up to 10**6 values (rows times
-      columns); more of it is converted to float32, once. What the net was begun in, it is continued in. A
-      sparse X that is computed in float64 is filled up.
-    - A weight of 0 is as if the row were not there.
+    - float32, integers, and sparse X of these are computed in float32 by the kernels; uint8 stays uint8.
+      float64 is computed in float64 by the slower reference, up to 10**6 values (rows times columns); more
+      are converted to float32, once. What a net was begun in, it goes on in. Where a sparse X is computed in
+      float64, its zeros are filled in.
+    - A row of weight 0 is as if it were not there.
 
     Parameters
     ----------
     hidden_layer_sizes: widths of the hidden layers; () for none, which is softmax regression.
     activation: identity, logistic, tanh or relu, in every hidden layer.
     solver: adam or sgd.
-    alpha: of the L2 penalty 0.5 alpha sum(w^2) / B on the weights w, for a batch of B rows.
+    alpha: of the L2 penalty 0.5 alpha sum(w^2) / B on the weights w, for a batch of B rows (with weights of
+        rows: B times their mean).
     batch_size: "auto": 200, or all rows where they are fewer.
     learning_rate: of sgd: constant; invscaling: learning_rate_init / (t_ + 1)^power_t after every epoch;
-        adaptive: divided by 5 whenever training would stop, until it is under 1e-6.
+        adaptive: divided by 5 whenever training would stop, until it is no more than 1e-6.
     learning_rate_init, power_t: see there.
     max_iter: the most epochs of a fit. ConvergenceWarning where they were too few.
     shuffle: whether every epoch has its own order of the rows.
-    random_state: of the first weights, the orders and the rows held out; the same int gives the same bytes. The
-        first weights are those of scikit-learn for the same int and number of outputs.
-    tol, n_iter_no_change: training ends when the loss (with early_stopping: the validation score) was not better
-        by tol for more than so many epochs.
+    random_state: of the first weights, the orders and the rows held out; the same int gives the same bytes.
+        The first weights are those of scikit-learn for the same int and number of outputs.
+    tol, n_iter_no_change: training ends when the loss (with early_stopping: the validation score) has not got
+        better by tol in more than so many epochs.
     verbose: prints a line an epoch.
-    warm_start: fit goes on with the net that there is, and with its curves; the steps' averages begin anew.
+    warm_start: fit goes on with the net that there is, and its curves; the averages of the steps begin anew.
     momentum, nesterovs_momentum: of sgd; momentum is below 1.
-    early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch.
-        Where training diverges after that, they are kept too, with a ConvergenceWarning.
-    validation_fraction: share of the rows that is held out, the same share of each class where there are
-        enough of them.
-    beta_1, beta_2, epsilon: of adam. epsilon is added after the bias is corrected, as in the paper's algorithm.
-    loss: logits; or keras2 or clip:LO,HI, which cut p of the true class off as old frameworks did.
-    class_weight: {label: weight}, 1 for those left out; "balanced": so that all classes count the same (not
-        in partial_fit); it is multiplied with sample_weight.
+    early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch;
+        also where training diverges after that, with a ConvergenceWarning.
+    validation_fraction: share of the rows that is held out: of each class, where each has enough rows.
+    beta_1, beta_2, epsilon: of adam. epsilon is added to the root of the corrected average, as in the paper.
+    loss: logits; or keras2 or clip:LO,HI, which clip p of the true class as old frameworks did.
+    class_weight: {label: weight}, 1 for those left out; "balanced": all classes count the same (not in
+        partial_fit). It is multiplied with sample_weight.
     scale: X is divided by it: 255 suits pixel bytes.
-    callbacks: a list; each is called callback(estimator) after every epoch; where one returns True, training
-        ends.
+    callbacks: a list; each is called callback(estimator) after every epoch; returning True ends training.
     progress: shows a progress bar on stderr.
-    threads: "auto": as many as pay on this machine; in a worker of joblib or multiprocessing, its share of the
-        cores. The number does not change the result.
+    threads: of the kernels. "auto": as many as pay on this machine; in a worker of joblib or multiprocessing,
+        its share of the cores. Results do not depend on it.
 
     Attributes
     ----------
     classes_: (K,) the labels, in the order of the outputs.
     coefs_, intercepts_: W (fan_in, fan_out) and b (fan_out,) of every layer.
-    loss_, loss_curve_, best_loss_: mean loss of an epoch, each batch with the weights before its step, with the
-        penalty (which is taken to change in a line over the epoch). best_loss_ is None with early_stopping.
-    validation_scores_, validation_loss_curve_, best_validation_score_: accuracy, and mean loss without the penalty,
-        of the rows held out after each epoch; None without early_stopping.
-    n_iter_: epochs of the last fit; t_: rows seen since the first weights.
+    loss_, loss_curve_, best_loss_: mean loss over an epoch, each batch with the weights before its step, and
+        the penalty, taken to change in a line over the epoch. best_loss_ is None with early_stopping.
+    validation_scores_, best_validation_score_: accuracy on the rows held out, after each epoch.
+    validation_loss_curve_: mean loss on them, without the penalty. All three are None without early_stopping.
+    n_iter_: epochs of the last fit; t_: rows trained on since the first weights.
     n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_: as in scikit-learn.
 
-    fit raises ValueError where the loss or a weight becomes infinite or nan; the weights are then those after the
-    last good epoch.
+    fit raises ValueError where the loss or a weight becomes infinite or nan; the weights are then those after
+    the last good epoch.
 
     >>> from fastmlp import MLPClassifier
-    >>> MLPClassifier(hidden_layer_sizes=4, random_state=0).fit([[0.0], [1.0]], ["no", "yes"]).predict([[2.0]])
+    >>> net = MLPClassifier(hidden_layer_sizes=(), learning_rate_init=0.1, tol=1e-3, random_state=0)
+    >>> net.fit([[0.0], [1.0]], ["no", "yes"]).predict([[2.0]])
     array(['yes'], dtype='<U3')
     """
 
@@ -195,8 +195,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         strange = labels[~np.isin(labels, self.classes_)]
         if len(strange) or (not incremental and len(labels) != len(self.classes_)):
             raise ValueError(
-                "warm_start and partial_fit need the classes of the first call, and warm_start all of them: they are "
-                f"{self.classes_}, and y has {labels}."
+                "partial_fit must have classes of the first call alone, and warm_start all of them: "
+                f"they are {self.classes_}, and `y` has {labels}."
             )
         return X, np.searchsorted(self.classes_, labels)[indices]
 
@@ -206,8 +206,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if isinstance(self.class_weight, str):
             if incremental:
                 raise ValueError(
-                    "partial_fit does not support class_weight='balanced', which needs all rows. Pass a dict: "
-                    "sklearn.utils.class_weight.compute_class_weight makes its values."
+                    "partial_fit does not support class_weight='balanced', which needs all rows. Pass a "
+                    "dict, with the values of sklearn.utils.class_weight.compute_class_weight."
                 )
             counts = np.bincount(y, weights, minlength=len(self.classes_)).astype(np.float64)
             present = counts > 0
@@ -216,7 +216,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             each = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
             if not (np.isfinite(each) & (each >= 0)).all():
                 raise ValueError(f"class_weight must hold finite numbers from 0, got {self.class_weight!r}.")
-        return each[y] if weights is None else each[y] * weights
+        of_rows: Array = each[y]
+        return of_rows if weights is None else of_rows * weights
 
     def _outputs(self, y: Array) -> int:
         return len(self.classes_)
@@ -227,12 +228,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _out_activation(self) -> str:
         return "softmax"
 
-    def _strata(self, y: Array, rows: Array) -> Array | None:
-        labels, counts = np.unique(y[rows], return_counts=True)
-        out = int(np.ceil(self.validation_fraction * len(rows)))
-        possible = counts.min() > 1 and len(labels) <= min(out, len(rows) - out)
-        strata: Array = self.classes_[y[rows]]
-        return strata if possible or len(labels) == 2 else None  # of two, scikit-learn says what is wrong
+    def _strata(self, y: Array) -> Array | None:
+        labels: Array = self.classes_[y]
+        return labels
 
     def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
         return float(np.average(z.argmax(axis=1) == y, weights=weights))

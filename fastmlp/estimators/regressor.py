@@ -19,14 +19,14 @@ Array = NDArray[Any]
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multilayer perceptron that tells numbers, in the place of ``sklearn.neural_network.MLPRegressor``.
+    """A multilayer perceptron that tells numbers, for ``sklearn.neural_network.MLPRegressor``'s place.
 
-    The loss of a row is the mean of (output - y)^2 / 2 over its K numbers; the steps are taken on K times that, as
-    in scikit-learn. ``poisson`` is not there. Everything else is said under ``MLPClassifier``, which has the same
-    parameters but for ``class_weight``, and the same attributes but for ``classes_``; the validation score is R^2.
+    A row's loss is the mean of (output - y)^2 / 2 over its K numbers; steps are taken on K times that, as in
+    scikit-learn. There is no ``poisson``. All else is said under ``MLPClassifier``, which has the same
+    parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
 
     >>> from fastmlp import MLPRegressor
-    >>> net = MLPRegressor(hidden_layer_sizes=(), solver="sgd", learning_rate_init=0.1, tol=1e-9, random_state=0)
+    >>> net = MLPRegressor(hidden_layer_sizes=(), solver="sgd", learning_rate_init=0.1, tol=1e-9)
     >>> net.fit([[0.0], [1.0]], [1.0, 3.0]).predict([[2.0]]).round(2)
     array([5.])
     """
@@ -108,7 +108,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _out_activation(self) -> str:
         return "identity"
 
-    def _strata(self, y: Array, rows: Array) -> Array | None:
+    def _strata(self, y: Array) -> Array | None:
         return None
 
     def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:

@@ -1,4 +1,4 @@
-"""How many threads an estimator may use where it is: as many as there are cores, or a worker's share of them."""
+"""How many threads an estimator may use where it runs: as many as pay, or a worker's share of the cores."""
 
 from __future__ import annotations
 
