@@ -1,0 +1,33 @@
+"""scikit-learn's own checks of estimators: all of them, none expected to fail."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
+
+from sklearn.utils import estimator_checks
+
+from fastmlp import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+ESTIMATORS = [MLPClassifier(), MLPRegressor()]
+
+
+@estimator_checks.parametrize_with_checks(ESTIMATORS)
+def test_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["classifier", "regressor"])
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_param_validation,
+        estimator_checks.check_dataframe_column_names_consistency,
+    ],
+    ids=["parameters", "columns"],
+)
+def test_check_that_scikit_learn_keeps_for_itself(estimator, check):
+    check(type(estimator).__name__, estimator)
