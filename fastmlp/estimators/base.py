@@ -156,19 +156,25 @@ class BaseMLP(BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True: it holds no rows out.")
         hidden = self._widths()
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._checked_data(X, y, first, incremental)
+        new = first or not hasattr(self, "_seed")  # or its weights were set by hand, before any fit
+        X, y = self._checked_data(X, y, new, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         weights = self._weighed(sample_weight, y, incremental)
         widths = [X.shape[1], *hidden, self._outputs(y)]
-        if first:
-            parameters = self._begin(widths, _dtype_for(X))
-        else:
+        if new:
+            parameters, seed = self._drawn(widths, _dtype_for(X))
+        if not first:
             parameters = self._parameters().copy()  # they may be read-only, or the caller's
             self._check_widths(parameters, widths)
+            seed = seed if new else self._seed
         nn = _backend(parameters.dtype)
-        rows = Rows.of(nn, X, y, weights, self._split(y) if self.early_stopping else None)
-        if not incremental or not hasattr(self, "_optimizer"):
+        rows = Rows.of(nn, X, y, weights, self._split(y, seed) if self.early_stopping else None)
+        if new:
+            self._begin(widths, seed)
+        if incremental and not first and hasattr(self, "_optimizer"):
+            self._optimizer = self._optimizer.copy()
+        else:
             self._optimizer = self._steps(parameters)
             self._no_improvement_count = 0
         epochs, threads = 1 if incremental else self.max_iter, threads_here(self.threads)
@@ -198,15 +204,19 @@ class BaseMLP(BaseEstimator):
                 f"hidden_layer_sizes and the data ask for {widths}. Set warm_start=False to begin anew."
             )
 
-    def _begin(self, widths: list[int], dtype: type) -> Parameters:
-        """First weights, as scikit-learn draws them, and empty curves."""
+    def _drawn(self, widths: list[int], dtype: type) -> tuple[Parameters, int]:
+        """First weights, as scikit-learn draws them, and the seed of all else."""
         random = check_random_state(self.random_state)
         weights, biases = [], []
         for fan_in, fan_out in itertools.pairwise(widths):
             limit = math.sqrt((2 if self.activation == "logistic" else 6) / (fan_in + fan_out))
             weights.append(random.uniform(-limit, limit, (fan_in, fan_out)).astype(dtype))
             biases.append(random.uniform(-limit, limit, fan_out).astype(dtype))
-        self._seed = int(random.randint(2**31 - 1))
+        return Parameters(tuple(weights), tuple(biases)), int(random.randint(2**31 - 1))
+
+    def _begin(self, widths: list[int], seed: int) -> None:
+        """A new net: empty curves."""
+        self._seed = seed
         self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
         self.out_activation_ = self._out_activation()
         self.t_ = 0
@@ -215,12 +225,11 @@ class BaseMLP(BaseEstimator):
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
         self.best_validation_score_: float | None = None
-        return Parameters(tuple(weights), tuple(biases))
 
-    def _split(self, y: Array) -> dict[str, Any]:
+    def _split(self, y: Array, seed: int) -> dict[str, Any]:
         """The same for the same rows, so that a warm start is judged by rows that it was never trained on."""
         share = self.validation_fraction
-        return {"test_size": share, "random_state": self._seed, "stratify": self._strata(y)}
+        return {"test_size": share, "random_state": seed, "stratify": self._strata(y)}
 
     def _steps(self, parameters: Parameters) -> Steps:
         if self.solver == "adam":

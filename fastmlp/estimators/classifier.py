@@ -187,7 +187,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if y.ndim == 2:
             y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        if kind not in ("binary", "multiclass"):
+            check_classification_targets(y)  # says what is wrong
         labels, indices = np.unique(y, return_inverse=True)
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels

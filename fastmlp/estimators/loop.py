@@ -168,6 +168,7 @@ class Loop:
         est.best_validation_score_ = score
         return True
 
+    @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
     def _validation(self, held: Held) -> tuple[float, float]:
         """Score and mean loss on the rows held out; nan where an output is not finite."""
         est = self.estimator

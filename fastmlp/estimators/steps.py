@@ -38,6 +38,13 @@ class Steps:
         state = OptimizerState.start(parameters, optimizer)
         return cls(optimizer, state, learning_rate, schedule, power_t)
 
+    def copy(self) -> Steps:
+        """One that shares no averages: those of a loaded estimator may be read-only."""
+        state = OptimizerState(self.state.steps, tuple(moment.copy() for moment in self.state.moments))
+        other = replace(self, state=state)
+        other.first = self.first
+        return other
+
     def penalised(self, alpha: float) -> Optimizer:
         """The optimizer with an L2 penalty."""
         return replace(self.optimizer, alpha=alpha if alpha >= SMALLEST else 0.0)
