@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import numpy as np
 import plots
 import starts
 import swarms
+import users
 from limits import dense_flop, dense_seconds, sparse_seconds
 from markdown import duration, table, text
 
@@ -28,6 +30,7 @@ from fastmlp import kernels, reference
 from fastmlp.compare import LEAST_ROUNDS
 from fastmlp.compare.peak import Peak, measure
 from fastmlp.compare.report import bench
+from fastmlp.compare.rounds import compare
 from fastmlp.compare.statistics import paired_ratio
 from fastmlp.compare.task import Task
 from fastmlp.config import DRIVERS
@@ -233,6 +236,43 @@ def optimizers(run: Run) -> str:
     )
 
 
+def imports(run: Run) -> str:
+    """What a user of another tool gains by changing an import, and what the wrapper costs."""
+    folder = str(Path(__file__).parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+    rounds = 3 if run.quick else 9
+    entries = {
+        entry.contender.label: entry
+        for entry in compare(Task.of(run.data), users.contenders(run.cores), rounds=rounds, notify=run.note)
+    }
+    engine, lines = entries[users.ENGINE], []
+    for theirs, (_, _, ours) in users.PAIRS.items():
+        row = [theirs, ours]
+        for entry in (entries[theirs], entries[ours]):
+            whole = not entry.failure and entry.seconds
+            row.append(duration(median(entry.seconds)) if whole else entry.failure)
+        if entries[ours].seconds and entries[theirs].seconds:
+            gain = paired_ratio(entries[theirs].seconds, entries[ours].seconds)
+            row.append(f"{gain.median:.1f} ({gain.low:.1f} - {gain.high:.1f})")
+        else:
+            row.append("")
+        if entries[ours].seconds:
+            cost = paired_ratio(entries[ours].seconds, engine.seconds)
+            row.append(f"{cost.median:.2f} ({cost.low:.2f} - {cost.high:.2f})")
+            row.append(f"{entries[ours].accuracy:.4f}")
+        lines.append(row)
+    return text(
+        f"The question's net, {users.EPOCHS} epochs of plain SGD on {run.data.name} as float32 / 255: the whole "
+        f"call, from arrays to a trained net, {rounds} rounds in turns. *Times the engine*: over the same epochs "
+        f"of `kernels.train_epoch`, encoding included ({duration(median(engine.seconds))}).",
+        table(
+            ["today", "with fastmlp", "today's time", "its time", "gain", "times the engine", "accuracy"],
+            lines,
+        ),
+        repeat("imports"),
+    )
+
+
 def dense(run: Run) -> str:
     """Inputs without zeros."""
     N = 2000 if run.quick else 20_000
@@ -418,6 +458,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "rivals": ("Beside other tools", rivals),
     "threads": ("Threads and drivers", threads),
     "many": ("Many nets", many),
+    "imports": ("Changing an import", imports),
     "activations": ("Activations", activations),
     "optimizers": ("Optimizers", optimizers),
     "scaling": ("How cost grows", scaling),
