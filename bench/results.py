@@ -262,13 +262,11 @@ def imports(run: Run) -> str:
             row.append(f"{entries[ours].accuracy:.4f}")
         lines.append(row)
     return text(
-        f"The question's net, {users.EPOCHS} epochs of plain SGD on {run.data.name} as float32 / 255: the whole "
-        f"call, from arrays to a trained net, {rounds} rounds in turns. *Times the engine*: over the same epochs "
-        f"of `kernels.train_epoch`, encoding included ({duration(median(engine.seconds))}).",
-        table(
-            ["today", "with fastmlp", "today's time", "its time", "gain", "times the engine", "accuracy"],
-            lines,
-        ),
+        f"The question's net, {users.EPOCHS} epochs of plain SGD on {run.data.name} as float32 / 255: the "
+        f"whole call, from arrays to a trained net, {rounds} rounds in turns. *Times the engine*: over the "
+        "same epochs of `kernels.train_epoch`, encoding included "
+        f"({duration(median(engine.seconds))}).",
+        table(["today", "with", "today's time", "its time", "gain", "times the engine", "accuracy"], lines),
         repeat("imports"),
     )
 
