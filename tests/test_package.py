@@ -32,7 +32,7 @@ LINES = [
     {"fastmlp.config", "fastmlp.files", "fastmlp.private"},
     {"fastmlp.randomness", "fastmlp.cores"},
     {"fastmlp.parameters"},
-    {"fastmlp.results", "fastmlp.arguments"},
+    {"fastmlp.results", "fastmlp.arguments", "fastmlp.optimizers"},
     {"fastmlp.data"},
     {"fastmlp.reference", "fastmlp.kernels"},
     {"fastmlp.engine"},
