@@ -65,6 +65,9 @@ class BaseMLP(BaseEstimator):
     progress: bool
     threads: int | str
 
+    _optimizer: Steps
+    _seed: int
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTS))],

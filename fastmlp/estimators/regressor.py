@@ -26,8 +26,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
 
     >>> from fastmlp import MLPRegressor
-    >>> net = MLPRegressor(hidden_layer_sizes=(), solver="sgd", learning_rate_init=0.1, tol=1e-9, alpha=0)
-    >>> net.fit([[0.0], [1.0]], [1.0, 3.0]).predict([[2.0]]).round(2)
+    >>> net = MLPRegressor(hidden_layer_sizes=(), learning_rate_init=0.1, max_iter=900, n_iter_no_change=100)
+    >>> net.fit([[0.0], [1.0]], [1.0, 3.0]).predict([[2.0]]).round(1)
     array([5.])
     """
 
