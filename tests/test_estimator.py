@@ -556,7 +556,7 @@ def test_partial_fit_learns_classes_as_they_come():
         net.partial_fit(X[part], y[part], classes=[0, 1, 2] if epoch == 0 else None)
     assert net.score(X, y) > 0.9
     assert net.classes_.tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="has \\[3\\]"):
+    with pytest.raises(ValueError, match=r"got \[3\]"):
         net.partial_fit(X, np.full(150, 3))
     with pytest.raises(ValueError, match="not the same as on the last call"):
         net.partial_fit(X, y, classes=[0, 1, 2, 3])
@@ -607,7 +607,7 @@ def test_warm_start_refuses_another_net():
     X, y = iris()
     net = MLPClassifier(warm_start=True, **SMALL).fit(X, y)
     for other in (np.where(y == 2, 3, y), np.minimum(y, 1), np.arange(150) % 4):
-        with pytest.raises(ValueError, match="warm_start"):
+        with pytest.raises(ValueError, match="classes (of|but)"):
             net.fit(X, other)
     with pytest.raises(ValueError, match=r"of layers \[4, 8, 5, 3\].*ask for \[4, 7, 3\]"):
         net.set_params(hidden_layer_sizes=7).fit(X, y)
@@ -745,6 +745,7 @@ def test_warm_start_with_early_stopping_is_judged_by_the_same_rows():
     assert net.best_loss_ < np.inf
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
 def test_too_little_to_hold_out():
     X, y = iris()
     with pytest.raises(ValueError, match="The validation set is too small"):

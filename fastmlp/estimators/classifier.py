@@ -193,11 +193,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
             return X, indices
-        strange = labels[~np.isin(labels, self.classes_)]
-        if len(strange) or (not incremental and len(labels) != len(self.classes_)):
+        if not np.isin(labels, self.classes_).all():
             raise ValueError(
-                "partial_fit must have classes of the first call alone, and warm_start all of them: "
-                f"they are {self.classes_}, and `y` has {labels}."
+                f"`y` must have no classes but those of the first call, {self.classes_}, got {labels}."
+            )
+        if not incremental and len(labels) != len(self.classes_):
+            raise ValueError(
+                f"warm_start needs a `y` with all classes of the fit before, {self.classes_}, got {labels}."
             )
         return X, np.searchsorted(self.classes_, labels)[indices]
 
