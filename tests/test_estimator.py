@@ -607,7 +607,7 @@ def test_warm_start_refuses_another_net():
     X, y = iris()
     net = MLPClassifier(warm_start=True, **SMALL).fit(X, y)
     for other in (np.where(y == 2, 3, y), np.minimum(y, 1), np.arange(150) % 4):
-        with pytest.raises(ValueError, match="classes (of|but)"):
+        with pytest.raises(ValueError, match=r"classes (of|but)"):
             net.fit(X, other)
     with pytest.raises(ValueError, match=r"of layers \[4, 8, 5, 3\].*ask for \[4, 7, 3\]"):
         net.set_params(hidden_layer_sizes=7).fit(X, y)

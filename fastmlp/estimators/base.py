@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastmlp.config import MOST_UNITS, Optimizer
+from fastmlp.config import LARGEST, MOST_UNITS, SMALLEST, Optimizer
 from fastmlp.cores import MOST_THREADS
 from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.engine import load_backend
@@ -72,10 +72,10 @@ class BaseMLP(BaseEstimator):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTS))],
         "solver": [StrOptions({"sgd", "adam"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, LARGEST, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
@@ -89,9 +89,9 @@ class BaseMLP(BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "scale": [Interval(Real, 0, None, closed="neither")],
+        "scale": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
         "threads": [StrOptions({"auto"}), Interval(Integral, 1, MOST_THREADS, closed="both")],
