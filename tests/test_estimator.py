@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -19,7 +20,9 @@ import pytest
 pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
 from scipy import sparse
+from sklearn import config_context
 from sklearn import neural_network as theirs
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -42,6 +45,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 BOTH = pytest.mark.parametrize("Net", [MLPClassifier, MLPRegressor])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers() -> Iterator[None]:
+    """joblib keeps its processes for the next call, and threads that watch them: other tests count threads."""
+    yield
+    get_reusable_executor().shutdown(wait=True)
 
 
 def iris(dtype=np.float64):
@@ -656,8 +666,6 @@ def test_a_fit_that_is_refused_leaves_the_net_alone():
 
 
 def test_routed_metadata():
-    from sklearn import config_context
-
     X, y = iris()
     weights = np.arange(150) % 3
     with config_context(enable_metadata_routing=True):
@@ -888,6 +896,8 @@ def test_lbfgs_is_refused_by_name(Net):
     with pytest.raises(ValueError, match=r"'solver' parameter.*'lbfgs'.*sklearn\.neural") as caught:
         net.fit(*iris())
     assert Net.__name__ in str(caught.value)
+    with config_context(skip_parameter_validation=True), pytest.raises(ValueError, match="'lbfgs'"):
+        net.fit(*iris())
 
 
 @pytest.mark.parametrize(

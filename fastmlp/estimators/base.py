@@ -159,7 +159,7 @@ class BaseMLP(BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True: it holds no rows out.")
         hidden = self._widths()
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        new = first or not hasattr(self, "_seed")  # or its weights were set by hand, before any fit
+        new = first or not hasattr(self, "_seed")  # or the weights were set by hand, before any fit
         X, y = self._checked_data(X, y, new, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -240,7 +240,7 @@ class BaseMLP(BaseEstimator):
             schedule = "constant"
         else:
             nesterov = bool(self.nesterovs_momentum and self.momentum)
-            optimizer = Optimizer("sgd", momentum=self.momentum, nesterov=nesterov)
+            optimizer = Optimizer(self.solver, momentum=self.momentum, nesterov=nesterov)
             schedule = self.learning_rate
         return Steps.start(parameters, optimizer, float(self.learning_rate_init), schedule, self.power_t)
 
