@@ -49,7 +49,7 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 @pytest.fixture(scope="module", autouse=True)
 def workers() -> Iterator[None]:
-    """joblib keeps its processes for the next call, and threads that watch them: other tests count threads."""
+    """joblib keeps its processes, and threads that watch them; other tests count threads."""
     yield
     get_reusable_executor().shutdown(wait=True)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
@@ -31,3 +35,14 @@ def test_check(estimator, check):
 )
 def test_check_that_scikit_learn_keeps_for_itself(estimator, check):
     check(type(estimator).__name__, estimator)
+
+
+def test_checks_that_need_an_environment():
+    """Those of other kinds of arrays are skipped unless it is set before SciPy is imported."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", __file__, "-k", "test_check and array_api"],
+        capture_output=True, text=True, timeout=100, check=False, env={**os.environ, "SCIPY_ARRAY_API": "1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
+    assert "skipped" not in ran.stdout

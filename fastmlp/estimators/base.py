@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastmlp.config import LARGEST, MOST_UNITS, SMALLEST, Optimizer
-from fastmlp.cores import MOST_THREADS
+from fastmlp.cores import MOST_THREADS, Pace
 from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.engine import load_backend
 from fastmlp.estimators.loop import Loop
@@ -66,6 +66,7 @@ class BaseMLP(BaseEstimator):
     threads: int | str
 
     _optimizer: Steps
+    _pace: tuple[int | str, Pace]
     _seed: int
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -180,9 +181,20 @@ class BaseMLP(BaseEstimator):
         else:
             self._optimizer = self._steps(parameters)
             self._no_improvement_count = 0
-        epochs, threads = 1 if incremental else self.max_iter, threads_here(self.threads)
-        Loop(self, nn, parameters, rows, epochs, self._net(), threads, goes_on=incremental).run()
+        epochs, net = 1 if incremental else self.max_iter, {**self._net(), "threads": self._paced()}
+        Loop(self, nn, parameters, rows, epochs, net, goes_on=incremental).run()
         return self
+
+    def _paced(self) -> Pace:
+        """How many threads pay: found out once for many calls of partial_fit."""
+        threads = threads_here(self.threads)
+        if getattr(self, "_pace", (None, None))[0] != threads:
+            self._pace = threads, Pace(threads)
+        return self._pace[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What was found out about this machine stays here."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_pace"}
 
     def _widths(self) -> list[int]:
         sizes = self.hidden_layer_sizes

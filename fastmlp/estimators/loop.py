@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp.cores import Pace
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.progress import progress_bar
 from fastmlp.estimators.rows import Held, Rows
@@ -28,7 +27,7 @@ class Loop:
     """Trains ``parameters`` in place, on rows, as the estimator's parameters say; fills its curves.
 
     epochs:  the most of them.
-    net:     what the backend ``nn`` asks about the net beside its parameters.
+    net:     what the backend ``nn`` asks about the net beside its parameters, and threads.
     goes_on: for partial_fit: it is no fault not to converge.
     """
 
@@ -38,12 +37,10 @@ class Loop:
     rows: Rows
     epochs: int
     net: dict[str, Any]
-    threads: int | str
     goes_on: bool
 
     def __post_init__(self) -> None:
         est, n = self.estimator, len(self.rows.train)
-        self.net = {**self.net, "threads": Pace(self.threads)}
         self.optimizer = est._optimizer.penalised(est.alpha * n / self.rows.total)
         self.squares = self._squares()
         self.batch_size = min(200, n) if est.batch_size == "auto" else min(int(est.batch_size), n)
