@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fastmlp import data, kernels, reference
+    from fastmlp import data, keras, kernels, reference, torch
     from fastmlp.config import Architecture, Training
     from fastmlp.engine import EpochResult, History
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
@@ -41,7 +41,7 @@ _HOMES = {
     "fit_many": "many",
     "initialise": "parameters",
 }
-_MODULES = ("data", "diagnose", "kernels", "reference")
+_MODULES = ("data", "diagnose", "keras", "kernels", "reference", "torch")
 
 __all__ = [
     "Architecture",
@@ -64,8 +64,10 @@ __all__ = [
     "fit",
     "fit_many",
     "initialise",
+    "keras",
     "kernels",
     "reference",
+    "torch",
 ]
 
 

@@ -208,7 +208,7 @@ class Optimizer:
     epsilon_hat:  of adam: epsilon is added to sqrt(v) before its correction, as Keras and scikit-learn do:
                   w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon).
 
-    The others are the steps of torch.optim.SGD (without dampening) and torch.optim.Adam. Raises ConfigError.
+    Else these are the steps of torch.optim.SGD (without dampening) and torch.optim.Adam. Raises ConfigError.
     """
 
     name: str = "sgd"
