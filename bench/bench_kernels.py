@@ -17,16 +17,17 @@ from fastmlp import kernels
 from fastmlp.compare.peak import Peak, measure
 from fastmlp.config import Architecture
 from fastmlp.data import Dataset
-from fastmlp.kernels import loops, net
+from fastmlp.kernels import loops, losses, net, passes
 from fastmlp.parameters import initialise
 from fastmlp.randomness import permutation
 
 B, HIDDEN = 100, 100
+RULE = passes.PLAIN_RULE
 STAGES = ("gather", "first layer", "loss and backward", "first layer's update", "deeper updates")
 
 
 @njit(nogil=True, error_model="numpy")
-def one_stage(stage, work, rows, y, order, B, alpha):
+def one_stage(stage, work, rows, rule, y, order, B, alpha):
     """That stage alone, for every batch of order; the others' results are those of the last whole step."""
     work, rows, N = loops.addresses_of_net(work), loops.addresses_of_rows(rows), len(order)
     order, D, last = loops.address(order), work.fan_in[0], work.depth - 1
@@ -43,9 +44,9 @@ def one_stage(stage, work, rows, y, order, B, alpha):
                 else:
                     stride, K = work.stride[last], work.fan_out[last]
                     at = work.a_at[last] + lo * stride
-                    loops.exponentials(work.deltas, at, work.acts, at, hi - lo, stride, K)
+                    losses.exponentials(work.deltas, at, work.acts, at, hi - lo, stride, K)
                     for b in range(lo, hi):
-                        loops.cross_entropy(
+                        losses.cross_entropy(
                             work.deltas, work.acts, work.a_at[last] + b * stride, stride, K,
                             y[order[begin + b]], False, np.float32(0), np.float32(1), np.float32(0.01),
                         )  # fmt: skip
@@ -53,7 +54,7 @@ def one_stage(stage, work, rows, y, order, B, alpha):
         elif stage == 3:
             loops.update_first_layer(work.theta, alpha, work, rows, order, begin, B, B, 0, D + 1, 0)
         else:
-            loops.update_deeper_layers(work.theta, alpha, work, B, 0, 1)
+            loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,11 @@ def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
     order = permutation(len(X), 0, "order", 1)
     before = work.theta.copy()
     for first in range(len(STAGES)):  # everything is there, and compiled, before one of them is timed
-        one_stage(first, work, rows, digits.y, order[:B], B, np.float32(-1e-6))
+        one_stage(first, work, rows, RULE, digits.y, order[:B], B, np.float32(-1e-6))
 
     benchmark.group = "stages of an epoch, one thread"
     benchmark.pedantic(
-        one_stage, (STAGES.index(stage), work, rows, digits.y, order, B, np.float32(-1e-9)),
+        one_stage, (STAGES.index(stage), work, rows, RULE, digits.y, order, B, np.float32(-1e-9)),
         rounds=5, warmup_rounds=1,
     )  # fmt: skip
     floor = limits(digits, stage).seconds(peak)
@@ -120,7 +121,7 @@ def test_dense_first_layer(benchmark: Any, peak: Peak, width: int, which: str) -
     y, stage = np.zeros(2000, np.int64), 1 if which == "forward" else 3
 
     benchmark.group = f"dense first layer, {which}"
-    args = (stage, work, rows, y, order, B, np.float32(1e-9))
+    args = (stage, work, rows, RULE, y, order, B, np.float32(1e-9))
     one_stage(1, *args[1:])
     benchmark.pedantic(one_stage, args, rounds=7, warmup_rounds=1)
     flop = 2.0 * 2000 * 784 * width

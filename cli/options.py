@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from fastmlp.config import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training, clip_bounds
+from fastmlp.config import ACTIVATIONS, BACKENDS, DRIVERS, INITS, OPTIMIZERS, Training, clip_bounds
 from fastmlp.errors import ConfigError
 
 from .failures import AccuracyError
 
 NET, TRAINING, DATA = "The net", "The training", "Data"
+STEPS = "The steps"
 SPEED, OUTPUT = "Speed (never changes the result)", "Output"
 DEFAULT = Training()
 HIDDEN = ",".join(map(str, DEFAULT.hidden))  # as the option has it
@@ -79,6 +80,57 @@ Loss = Annotated[
 Clip = Annotated[
     tuple[float, float] | None,
     typer.Option(metavar="LO HI", help="Short for --loss clip:LO,HI.", rich_help_panel=TRAINING),
+]
+Optimizer = Annotated[
+    str,
+    typer.Option(
+        "--optimizer",
+        "--optimiser",
+        metavar="|".join(OPTIMIZERS),
+        help="How a gradient becomes a step.",
+        autocompletion=completes(*OPTIMIZERS),
+        rich_help_panel=STEPS,
+    ),
+]
+Momentum = Annotated[float, typer.Option(help="Of sgd, for example 0.9.", rich_help_panel=STEPS)]
+Nesterov = Annotated[
+    bool, typer.Option("--nesterov", help="Look ahead along the momentum.", rich_help_panel=STEPS)
+]
+Beta1 = Annotated[float, typer.Option("--beta1", help="Of adam: the mean's memory.", rich_help_panel=STEPS)]
+Beta2 = Annotated[float, typer.Option("--beta2", help="Of adam: the square's memory.", rich_help_panel=STEPS)]
+Epsilon = Annotated[float, typer.Option(help="Of adam: added to the root.", rich_help_panel=STEPS)]
+WeightDecay = Annotated[
+    float, typer.Option(help="L2: that times every parameter joins its gradient.", rich_help_panel=STEPS)
+]
+Schedule = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Learning rate by epoch: constant, cosine, or step:EVERY,FACTOR.",
+        autocompletion=completes("constant", "cosine", "step:"),
+        rich_help_panel=STEPS,
+    ),
+]
+Validation = Annotated[
+    float,
+    typer.Option(metavar="SHARE", help="Hold out that share of the training rows.", rich_help_panel=STEPS),
+]
+Patience = Annotated[
+    int,
+    typer.Option(
+        metavar="EPOCHS",
+        help="Stop after so many without a lower validation loss, and keep the best; 0: never.",
+        rich_help_panel=STEPS,
+    ),
+]
+ClassWeight = Annotated[
+    str | None,
+    typer.Option(
+        metavar="W,W,...|balanced",
+        help="How much each class counts, in their order.",
+        show_default=False,
+        rich_help_panel=STEPS,
+    ),
 ]
 Data = Annotated[
     str,
@@ -155,7 +207,12 @@ def checked(*checks: Callable[[], Any]) -> list[Any]:
 
 
 def training_of(
-    *, hidden: str, loss: str | None, clip: tuple[float, float] | None, **fields: Any
+    *,
+    hidden: str,
+    loss: str | None,
+    clip: tuple[float, float] | None,
+    class_weight: str | None = None,
+    **fields: Any,
 ) -> Callable[[], Training]:
     """A check that returns the Training of these options."""
 
@@ -167,7 +224,8 @@ def training_of(
                 "give one of the two",
             )
         name = loss or DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}"
-        return Training(hidden=hidden, loss=name, **fields)  # type: ignore[arg-type]  # it makes widths of it
+        weights = class_weight.split(",") if class_weight and class_weight != "balanced" else class_weight
+        return Training(hidden=hidden, loss=name, class_weight=weights, **fields)  # type: ignore[arg-type]
 
     return make
 

@@ -257,12 +257,16 @@ class _EpochTable:
         dead = ", ".join(
             f"{count}/{width}" for count, width in zip(result.dead_units, self.widths, strict=False) if count
         )
+        held = ""
+        if result.validation_loss is not None:
+            held = f"   held out {result.validation_loss:.4f}, {result.validation_accuracy:.4f}"
         loss = f"{result.train_loss:.4f}" if result.train_loss < 1000 else f"{result.train_loss:.4g}"
         yield Text.assemble(
             f"{f'{result.epoch}/{self.epochs}':>{max(5, self.place)}}",
             f"{loss:>10}{result.train_accuracy:>8.4f}",
             ("       -" if result.test_accuracy is None else f"{result.test_accuracy:>8.4f}", "bold"),
             f"{result.seconds:>10.2f}{result.samples_per_second:>12,.0f}{result.live_share:>8.1%}",
+            held,
             (f"   {dead} units dead" if dead else "", "yellow"),
         )
 

@@ -18,11 +18,15 @@ from .options import (
     Act,
     Backend,
     BatchSize,
+    Beta1,
+    Beta2,
     Center,
+    ClassWeight,
     Clip,
     Data,
     Driver,
     Epochs,
+    Epsilon,
     Hidden,
     Init,
     Json,
@@ -30,10 +34,17 @@ from .options import (
     LearningRate,
     Loss,
     MinAccuracy,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    Patience,
     Scale,
+    Schedule,
     Seed,
     TestData,
     Threads,
+    Validation,
+    WeightDecay,
     checked,
     checked_share,
     demand,
@@ -59,6 +70,17 @@ def train(
     seed: Seed = DEFAULT.seed,
     loss: Loss = None,
     clip: Clip = None,
+    optimizer: Optimizer = DEFAULT.optimizer,
+    momentum: Momentum = DEFAULT.momentum,
+    nesterov: Nesterov = DEFAULT.nesterov,
+    beta1: Beta1 = DEFAULT.beta1,
+    beta2: Beta2 = DEFAULT.beta2,
+    epsilon: Epsilon = DEFAULT.epsilon,
+    weight_decay: WeightDecay = DEFAULT.weight_decay,
+    schedule: Schedule = DEFAULT.schedule,
+    validation: Validation = DEFAULT.validation,
+    patience: Patience = DEFAULT.patience,
+    class_weight: ClassWeight = None,
     data: Data = "auto",
     test_data: TestData = None,
     label: Label = None,
@@ -87,7 +109,9 @@ def train(
     training, *_ = checked(
         training_of(
             hidden=hidden, loss=loss, clip=clip, act=act, scale=scale, center=center, init=init, lr=lr,
-            batch_size=batch_size, epochs=epochs, seed=seed,
+            batch_size=batch_size, epochs=epochs, seed=seed, optimizer=optimizer, momentum=momentum,
+            nesterov=nesterov, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay,
+            schedule=schedule, validation=validation, patience=patience, class_weight=class_weight,
         ),
         lambda: resolve(threads),
         lambda: one_of("driver", driver, DRIVERS),
@@ -168,11 +192,14 @@ def _train_into(
     try:
         screen.say_if_compiling(backend, "run" if driver == "team" else driver)
         with screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress):
-            fit(
+            model, history = fit(
                 dataset.X, classes[dataset.y], **asdict(training), backend=backend, threads=threads,
                 driver=driver, test_data=(dataset.X_test, classes[dataset.y_test]),
                 callbacks=(run.record, on_epoch), progress=on_progress,
             )  # fmt: skip
+        if history.best_epoch is not None:
+            run.settle(model, history.best_epoch)
+            screen.say("best", f"epoch {history.best_epoch}, whose weights are kept")
     except BaseException as failure:  # the caller raises it, after the folder has its summary
         if isinstance(failure, DivergedError) and isinstance(failure.model, Model) and not run.epochs:
             run.keep(failure.model)

@@ -204,7 +204,7 @@ class Optimizer:
     beta1, beta2, epsilon: of adam: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and in step t
                   w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). Kingma and Ba 2015.
     weight_decay: weight_decay w is added to every g, biases too, as PyTorch does.
-    alpha:        alpha w / B is added to the weights' g alone, with B samples in the batch, as scikit-learn does.
+    alpha:        alpha w / B is added to the weights' g alone, B samples in the batch, as scikit-learn does.
     epsilon_hat:  of adam: epsilon is added to sqrt(v) before its correction, as Keras and scikit-learn do:
                   w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon).
 
@@ -326,8 +326,8 @@ class Training:
     def lr_at(self, epoch: int) -> float:
         """The learning rate of an epoch, from 1.
 
-        cosine: lr (1 + cos(pi (epoch - 1) / epochs)) / 2; step:EVERY,FACTOR: lr FACTOR^floor((epoch - 1) / EVERY),
-        as torch.optim's CosineAnnealingLR over all epochs and StepLR, stepped after each epoch.
+        cosine: lr (1 + cos(pi (epoch - 1) / epochs)) / 2; step:EVERY,FACTOR: lr times FACTOR after every
+        EVERY epochs. As torch.optim's CosineAnnealingLR over all epochs and StepLR, stepped by epoch.
         """
         if self.schedule == "constant":
             return self.lr
@@ -404,7 +404,7 @@ def _checked_schedule(schedule: Any) -> str:
         every, factor = 0, 0.0
     if not (1 <= every <= 10**9 and SMALLEST <= factor <= 1):
         raise ConfigError(
-            "schedule must be constant, cosine or step:EVERY,FACTOR with EVERY epochs from 1 and a FACTOR up to 1",
+            "schedule must be constant, cosine or step:EVERY,FACTOR, EVERY from 1 epoch and FACTOR up to 1",
             repr(schedule),
             "for example step:5,0.1",
         )

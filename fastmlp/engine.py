@@ -5,6 +5,7 @@ Knows no file format, prints nothing, and does no arithmetic on weights itself.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,13 +13,17 @@ from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import randomness
+from fastmlp.arguments import checked_weights
 from fastmlp.config import BACKENDS, DRIVERS, Training, one_of
 from fastmlp.cores import Pace
-from fastmlp.errors import DivergedError
+from fastmlp.errors import ConfigError, DivergedError
+from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters
+from fastmlp.results import Evaluation
 
 Array = NDArray[Any]
 
@@ -32,6 +37,7 @@ class EpochResult:
                  net was then. live_share is 1 by definition for the logits loss.
     test_loss, test_accuracy: after the epoch; None without test data.
     dead_units:  per hidden layer, after the epoch: units that no training image activates.
+    validation_loss, validation_accuracy: on the rows held out; None without them.
     """
 
     epoch: int
@@ -43,6 +49,8 @@ class EpochResult:
     test_accuracy: float | None
     live_share: float
     dead_units: list[int]
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump."""
@@ -51,16 +59,25 @@ class EpochResult:
 
 @dataclass
 class History:
-    """The finished epochs of a training, and how it ran."""
+    """The finished epochs of a training, and how it ran.
+
+    best_epoch: the epoch whose weights were restored, with ``patience``; else None.
+    """
 
     backend: str
     threads: int
     epochs: list[EpochResult] = field(default_factory=list)
+    best_epoch: int | None = None
 
     @property
     def seconds_training(self) -> float:
         """Sum of the epochs' seconds."""
         return sum(result.seconds for result in self.epochs)
+
+    @property
+    def final(self) -> EpochResult:
+        """The epoch whose weights the net has now: the best with ``patience``, else the last."""
+        return self.epochs[-1 if self.best_epoch is None else self.best_epoch - 1]
 
 
 def load_backend(name: str) -> ModuleType:
@@ -85,12 +102,14 @@ def train(
     threads: int | str = "auto",
     driver: str = "team",
     test_data: tuple[Any, Array] | None = None,
+    sample_weight: Array | None = None,
     on_epoch: Callable[[EpochResult], object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> History:
     """Train ``parameters`` in place on X (N, D) and classes y (N,).
 
-    mean (D,) is subtracted from the inputs where ``training.center``. ``on_epoch`` sees each
+    mean (D,) is subtracted from the inputs where ``training.center``. sample_weight (N,): how much
+    each row counts, besides ``training.class_weight``. ``on_epoch`` sees each
     finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
     done in it) now and then. Raises DivergedError; ``parameters`` are then those after the last
     good epoch, as they are after KeyboardInterrupt. The error's ``history`` has the epochs before.
@@ -98,34 +117,45 @@ def train(
     nn = load_backend(backend)
     pace = Pace(threads)
     history = History(backend, pace.most)
+    sample_weight = checked_weights(sample_weight, len(y))
     options: dict[str, Any] = {
         "act": training.act,
         "scale": training.scale,
         "mean": mean if training.center else None,
         "threads": pace,
     }
-    steps = {
-        "loss": training.loss, "lr": training.lr, "batch_size": training.batch_size,
-        "driver": one_of("driver", driver, DRIVERS),
+    optimizer = training.steps()
+    state = OptimizerState.start(parameters, optimizer)
+    steps: dict[str, Any] = {
+        "loss": training.loss, "batch_size": training.batch_size, "driver": one_of("driver", driver, DRIVERS),
+        "optimizer": optimizer,
+        "sample_weight": weights_of(y, parameters.shapes[-1][1], training.class_weight, sample_weight),
     }  # fmt: skip
     X = nn.encode(X)
     if test_data is not None:
         test_data = nn.encode(test_data[0]), test_data[1]
-    N = len(y)
+    rows, held_out = parted(len(y), training.validation, training.seed)
+    N, best = len(rows), _Best(training.patience)
     for epoch in range(1, training.epochs + 1):
+        steps["lr"] = training.lr_at(epoch)
         started = time.perf_counter()
-        order = randomness.permutation(N, training.seed, "order", epoch)
+        order = rows[randomness.permutation(N, training.seed, "order", epoch)]
         if epoch == 1:  # compile, load and start threads outside the clock: one sample, on a copy
             _once(nn, parameters, X, y, order, {**options, **steps})
             started = time.perf_counter()
-            order = randomness.permutation(N, training.seed, "order", epoch)
+            order = rows[randomness.permutation(N, training.seed, "order", epoch)]
         progress = None if on_progress is None else _progress_of(epoch, on_progress)
         try:
-            totals = nn.train_epoch(parameters, X, y, order, **options, **steps, progress=progress)
+            totals = nn.train_epoch(
+                parameters, X, y, order, **options, **steps, state=state, progress=progress
+            )
         except DivergedError as error:
             raise _explained(error, epoch, training, history) from None
         seconds = time.perf_counter() - started
         tested = test_data and nn.evaluate(parameters, *test_data, **options, loss=training.loss)
+        held = None
+        if len(held_out):
+            held = nn.evaluate(parameters, X, y, **options, loss=training.loss, rows=held_out)
         result = EpochResult(
             epoch=epoch,
             seconds=seconds,
@@ -136,11 +166,70 @@ def train(
             test_accuracy=tested.accuracy if tested else None,
             live_share=totals.live / totals.samples,
             dead_units=nn.dead_units(parameters, X, **options),
+            validation_loss=held.loss if held else None,
+            validation_accuracy=held.accuracy if held else None,
         )
         history.epochs.append(result)
-        if on_epoch is not None and on_epoch(result) is True:
+        best.note(epoch, held, parameters)
+        if (on_epoch is not None and on_epoch(result) is True) or best.over(epoch):
             break
+    history.best_epoch = best.restore(parameters)
     return history
+
+
+class _Best:
+    """Early stopping: the epoch with the lowest validation loss so far, and its weights."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience, self.loss, self.epoch = patience, math.inf, 0
+        self.parameters: Parameters | None = None
+
+    def note(self, epoch: int, held: Evaluation | None, parameters: Parameters) -> None:
+        if self.patience and held is not None and (held.loss < self.loss or self.parameters is None):
+            self.loss, self.epoch, self.parameters = held.loss, epoch, parameters.copy()
+
+    def over(self, epoch: int) -> bool:
+        return bool(self.patience) and epoch - self.epoch >= self.patience
+
+    def restore(self, parameters: Parameters) -> int | None:
+        """The best weights into ``parameters``; returns their epoch."""
+        if self.parameters is None:
+            return None
+        for array, best in zip(parameters, self.parameters, strict=True):
+            array[...] = best
+        return self.epoch
+
+
+def parted(N: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the rows to train on, in their order, and of those held out: that share, at least one.
+
+    Raises ConfigError where none is left to train on.
+    """
+    if not share:
+        return np.arange(N), np.arange(0)
+    count = max(1, round(N * share))
+    if count >= N:
+        raise ConfigError("validation must leave rows to train on", f"{share:g} of {N} rows")
+    held_out = np.sort(randomness.permutation(N, seed, "validation")[:count])
+    return np.delete(np.arange(N), held_out), held_out
+
+
+def weights_of(
+    y: Array, K: int, class_weight: str | tuple[float, ...] | None, sample_weight: Array | None
+) -> Array | None:
+    """(N,) how much each row counts, by its class (balanced: N / (K N_k)) and by itself; None: all the same.
+
+    Raises ConfigError unless there is a weight for each of the K classes.
+    """
+    if class_weight is None:
+        return sample_weight
+    if isinstance(class_weight, str):
+        by_class = len(y) / (K * np.maximum(np.bincount(y, minlength=K), 1))
+    elif len(class_weight) == K:
+        by_class = np.asarray(class_weight, np.float64)
+    else:
+        raise ConfigError(f"class_weight must hold a number for each of {K} classes", f"{len(class_weight)}")
+    return by_class[y] * (1 if sample_weight is None else np.asarray(sample_weight))
 
 
 def _once(

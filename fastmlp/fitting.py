@@ -37,10 +37,22 @@ def fit(
     epochs: int = 15,
     seed: int = 0,
     loss: str = "logits",
+    optimizer: str = "sgd",
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    validation: float = 0.0,
+    patience: int = 0,
+    class_weight: str | Sequence[float] | None = None,
     threads: int | str = "auto",
     driver: str = "team",
     backend: str = "numba",
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    sample_weight: ArrayLike | None = None,
     initial: Parameters | None = None,
     callbacks: Sequence[Callback] = (),
     progress: Callable[[int, int], None] | None = None,
@@ -52,14 +64,16 @@ def fit(
     X: numbers, finite; uint8 stays uint8, everything else becomes float32. (N, rows, columns) is
         flattened.
     y: non-negative integers, at least two different ones; they are the model's classes.
-    hidden, act, scale, center, init, lr, batch_size, epochs, seed, loss: see ``Training``. Inputs
-        are divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
+    hidden, act, scale, center, init, lr, batch_size, epochs, seed, loss, optimizer, momentum, nesterov,
+        beta1, beta2, epsilon, weight_decay, schedule, validation, patience, class_weight: see
+        ``Training``. Inputs are divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
         X may be a scipy.sparse matrix too: its values become float32, its zeros are never stored.
     threads: their number, or "auto": as many as there are cores, or fewer where those are found to
         be faster. The result is the same bytes for any.
     driver: "team", or "prange" for Numba's parallel loops: the same bytes again.
     backend: "numba", or "numpy" for the readable reference.
     test_data: (X_test, y_test), evaluated after every epoch.
+    sample_weight: (N,) how much each row counts in the mean loss, not below 0.
     initial: the first weights, in place of ``init``; they are not changed.
     callbacks: each is called ``callback(result, model)`` after every epoch, with an EpochResult
         and the model as it is then; returning True ends the training.
@@ -71,7 +85,9 @@ def fit(
     training = Training(
         hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
         act=act, scale=scale, center=center, init=init, lr=lr, batch_size=batch_size, epochs=epochs,
-        seed=seed, loss=loss,
+        seed=seed, loss=loss, optimizer=optimizer, momentum=momentum, nesterov=nesterov, beta1=beta1,
+        beta2=beta2, epsilon=epsilon, weight_decay=weight_decay, schedule=schedule, validation=validation,
+        patience=patience, class_weight=class_weight,  # type: ignore[arg-type]  # it makes a tuple
     )  # fmt: skip
     one_of("backend", backend, BACKENDS)
     one_of("driver", driver, DRIVERS)
@@ -84,8 +100,9 @@ def fit(
         return any(stops)
 
     history = data.train(
-        model, backend=backend, threads=threads, driver=driver, on_progress=progress, on_epoch=on_epoch
-    )
+        model, backend=backend, threads=threads, driver=driver, sample_weight=sample_weight,
+        on_progress=progress, on_epoch=on_epoch,
+    )  # fmt: skip
     return model, history
 
 

@@ -11,7 +11,8 @@ and ignored, to match kernels/.
 
 with x = (X - mean) / scale, and t the true class as a one-hot row. Derivatives are taken from
 the activation's output a. The loss ``squared`` is for numbers instead of classes: y is (N, K), no
-softmax is taken, the loss of a sample is the mean of (logit - y)^2 / 2 over its K outputs and delta is (logits - y) / B.
+softmax is taken, a sample's loss is the sum over its K outputs of (logit - y)^2 / 2, and
+delta = (logits - y) / B.
 
 With sample weights w, a batch's loss is sum(w loss) / sum(w), and 1 / B becomes w / sum(w).
 """
@@ -111,15 +112,22 @@ def evaluate(
     scale: float = 1.0,
     mean: Array | None = None,
     threads: int | str | Pace = 1,
+    rows: Array | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for numbers."""
+    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for numbers.
+
+    ``rows`` (M,): on these rows alone.
+    """
     X = _checked(parameters, X, act, scale, mean)
     y = checked_targets(parameters, y, len(X), loss)
+    if rows is not None:
+        rows = checked_order(rows, len(X))
+        X, y = X[rows], y[rows]
     net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
-    for rows in _batches(len(X), _CHUNK):
-        logits = net.forward(rows)
-        losses, hits, _ = loss_and_delta(net.delta(logits), logits, y[rows], loss)
+    for some in _batches(len(X), _CHUNK):
+        logits = net.forward(some)
+        losses, hits, _ = loss_and_delta(net.delta(logits), logits, y[some], loss)
         total += float(losses.sum(dtype=np.float64))
         correct += hits
     return Evaluation(total / len(X), correct / len(X))
@@ -219,7 +227,8 @@ def train_epoch(
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
             weighed += len(picked) if mine is None else float(mine.sum(dtype=np.float64))
             if mine is None or mine.any():
-                net.update(optimizer, moments, *per_step[batch].tolist(), len(picked))
+                rate, root = per_step[batch].tolist()
+                net.update(optimizer, moments, rate, root, len(picked))
             if not np.isfinite(batch_loss) or not trained.finite:
                 what = "loss" if not np.isfinite(batch_loss) else "weights"
                 error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")
@@ -259,7 +268,7 @@ def loss_and_delta(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Ar
     if loss != "squared":
         return softmax_cross_entropy(delta, logits, y, loss)
     np.subtract(logits, y, out=delta)
-    return (delta * delta).mean(axis=1) / 2, 0, len(logits)
+    return (delta * delta).sum(axis=1) / 2, 0, len(logits)
 
 
 def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:

@@ -39,12 +39,14 @@ HOME = Path("runs")  # of the folders that nobody named
 class RunFolder:
     """A folder that takes a run as it goes. A context: without ``begin``, its end leaves no trace.
 
-    epochs: the finished epochs. weights_sha256: of the model in the folder, None as long as there is none.
+    epochs: the finished epochs. best_epoch: the one whose model is kept, if that was settled.
+    weights_sha256: of the model in the folder, None as long as there is none.
     """
 
     def __init__(self, path: Path, made: list[Path]) -> None:
         self.path = path
         self.epochs: list[EpochResult] = []
+        self.best_epoch: int | None = None
         self.weights_sha256: str | None = None
         self._made = made  # the folders that were not there, the innermost first
         self._begun = False
@@ -130,14 +132,20 @@ class RunFolder:
         model.save(self.path / MODEL)
         self.weights_sha256 = digest
 
+    def settle(self, model: Model, epoch: int) -> None:
+        """Keep the model of an earlier epoch, the best one."""
+        self.keep(model)
+        self.best_epoch = epoch
+
     def report(self, failure: BaseException | None = None) -> dict[str, Any]:
         """How the run went, as plain data. failure: what ended it early, if anything did."""
-        last = self.epochs[-1] if self.epochs else None
+        last = self.epochs[(self.best_epoch or 0) - 1] if self.epochs else None
         return {
             "status": _status(failure),
             "error": str(failure) if isinstance(failure, Exception) else None,
             "test_accuracy": last and last.test_accuracy,
             "test_loss": last and last.test_loss,
+            "best_epoch": self.best_epoch,
             "epochs": [result.to_json() for result in self.epochs],
             "seconds_training": sum((result.seconds for result in self.epochs), 0.0),
             "weights_sha256": self.weights_sha256,

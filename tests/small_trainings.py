@@ -13,12 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
+from fastmlp.config import Optimizer
+
 sys.path.append(str(Path(__file__).parent))
 
 FORMS = ("bytes", "csr", "dense", "dense bytes", "bytes centred", "csr centred", "dense centred")
 N, D, K = 11, 70, 3
 SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}
 LOSSES = ("logits", "clip:0.05,0.9")
+OPTIMIZERS = (
+    Optimizer("adam", alpha=0.1),
+    Optimizer(momentum=0.9, nesterov=True, weight_decay=0.01),
+    Optimizer(weight_decay=0.1),
+)  # all of them where rows are centred: there every loop of the others runs too
 
 
 def data(form):
@@ -38,6 +45,7 @@ def trained(form, threads, driver="team"):
     from compare import digest
 
     from fastmlp import Architecture, initialise, kernels
+    from fastmlp.optimizers import OptimizerState
 
     X, y, scale, mean = data(form)
     encoded, found = kernels.encode(X), []
@@ -54,6 +62,19 @@ def trained(form, threads, driver="team"):
             kernels.loss_and_gradients(p, X, y, loss=loss, threads=threads, **options).loss,
         ]  # fmt: skip
         assert all(np.isfinite(np.asarray(part)).all() for part in found)
+    options = {"scale": scale, "mean": mean, "batch_size": 4, "threads": threads, "driver": driver}
+    for optimizer in OPTIMIZERS[: 1 if mean is None else 3]:
+        p = initialise(Architecture(D, SHAPES[encoded.form], K, "relu"), seed=4)
+        state, weights = OptimizerState.start(p, optimizer), np.random.default_rng(2).random(N)
+        options |= {"optimizer": optimizer, "state": state, "sample_weight": weights}
+        for _ in range(2):
+            kernels.train_epoch(p, encoded, y, order, lr=0.05, **options)
+        found += [*p, *(array for moment in state.moments for array in moment)]
+        found += [kernels.logits(p, encoded, scale=scale, mean=mean)]
+    Y = np.random.default_rng(3).normal(size=(N, K))
+    kernels.train_epoch(p, encoded, Y, order, lr=0.01, loss="squared", **options)
+    found += [*p]
+    assert all(np.isfinite(np.asarray(part)).all() for part in found)
     return digest(*found)
 
 

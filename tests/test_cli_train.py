@@ -17,11 +17,12 @@ from fastmlp.errors import DataError
 
 EPOCH_KEYS = {
     "epoch", "seconds", "samples_per_second", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
-    "live_share", "dead_units",
+    "live_share", "dead_units", "validation_loss", "validation_accuracy",
 }  # fmt: skip
 KEYS = {
     "test_accuracy", "test_loss", "epochs", "seconds_training", "seconds_total", "backend", "threads", "seed",
     "data", "weights_sha256", "run_dir", "status", "error", "version", "config", "data_source", "samples",
+    "best_epoch",
 }  # fmt: skip
 FILES = {"config.json", "environment.json", "metrics.jsonl", "model.safetensors", "summary.json"}
 

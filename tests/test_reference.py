@@ -224,7 +224,7 @@ def public_functions(module):
 
 
 BACKEND = ("forward", "loss_and_gradients", "train_epoch", "predict_proba", "evaluate", "dead_units")
-BACKEND = (*BACKEND, "encode")
+BACKEND = (*BACKEND, "encode", "logits")
 
 
 def test_backends_have_the_same_functions_and_signatures():

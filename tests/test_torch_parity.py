@@ -10,8 +10,9 @@ import pytest
 from compare import check, check_named, error
 from nets import ACTS, LOSSES, draw, edge_free, learnable
 
-from fastmlp import Architecture, Model, Parameters, initialise, kernels, randomness, reference
-from fastmlp.config import clip_bounds
+from fastmlp import Architecture, Model, Parameters, Training, initialise, kernels, randomness, reference
+from fastmlp.config import Optimizer, clip_bounds
+from fastmlp.optimizers import OptimizerState
 
 torch = pytest.importorskip("torch")
 
@@ -102,6 +103,66 @@ def test_reference_equals_torch_in_float64(act):
             got = reference.loss_and_gradients(p, case.X, case.y, **options)
             check("torch float64", got.loss, value.item(), str(case))
             check_named("torch float64", got.gradients, gradients_of(net), str(case))
+
+
+RULES = {
+    "momentum": Optimizer(momentum=0.9),
+    "nesterov": Optimizer(momentum=0.9, nesterov=True, weight_decay=1e-3),
+    "decay": Optimizer(weight_decay=0.01),
+    "adam": Optimizer("adam"),
+    "adam decay": Optimizer("adam", beta1=0.8, beta2=0.99, epsilon=1e-4, weight_decay=1e-3),
+}
+
+
+def torch_optimizer(net, optimizer, lr):
+    if optimizer.name == "adam":
+        return torch.optim.Adam(
+            net.parameters(), lr=lr, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.epsilon,
+            weight_decay=optimizer.weight_decay,
+        )  # fmt: skip
+    return torch.optim.SGD(
+        net.parameters(), lr=lr, momentum=optimizer.momentum, nesterov=optimizer.nesterov,
+        weight_decay=optimizer.weight_decay,
+    )  # fmt: skip
+
+
+@BOTH
+@pytest.mark.parametrize("rule", list(RULES))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_optimizers_take_torchs_steps(nn, rule, weighted):
+    """A hundred of them, with weights of classes where ``weighted``."""
+    X, y = learnable(11, 400, 60, 5)
+    p, optimizer, lr = initialise(Architecture(60, (24,), 5)), RULES[rule], 0.002
+    by_class = np.array([0.5, 2, 1, 0, 3], np.float32) if weighted else None
+    net = sequential(p, "relu")
+    stepper = torch_optimizer(net, optimizer, lr)
+    score = torch.nn.CrossEntropyLoss(weight=None if by_class is None else torch.from_numpy(by_class))
+    x, labels = torch.from_numpy(X / np.float32(255)), torch.from_numpy(y)
+    state = OptimizerState.start(p, optimizer)
+    for step in range(100):
+        rows = randomness.permutation(400, 0, "order", step)[:50]
+        stepper.zero_grad()
+        value = score(net(x[rows]), labels[rows])
+        value.backward()
+        stepper.step()
+        ours = nn.train_epoch(
+            p, X, y, rows, batch_size=50, lr=lr, scale=255, optimizer=optimizer, state=state,
+            sample_weight=None if by_class is None else by_class[y],
+        )  # fmt: skip
+        check("trajectory loss", ours.loss, value.item(), f"step {step + 1}")
+    check_named("trajectory weights", p, parameters_of(net))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step:3,0.5"])
+def test_schedules_are_torchs(schedule):
+    training = Training(lr=0.3, epochs=10, schedule=schedule)
+    stepper = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    of = torch.optim.lr_scheduler
+    them = of.CosineAnnealingLR(stepper, 10) if schedule == "cosine" else of.StepLR(stepper, 3, 0.5)
+    for epoch in range(1, 11):
+        assert training.lr_at(epoch) == pytest.approx(stepper.param_groups[0]["lr"], rel=1e-6)
+        stepper.step()
+        them.step()
 
 
 def torch_trajectory(p, X, y, orders, *, act, loss, lr, scale):

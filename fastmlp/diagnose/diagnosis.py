@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastmlp.config import LARGEST, NUMERICS_REVISION, SMALLEST, Training
 from fastmlp.diagnose import measure
 from fastmlp.diagnose.findings import SEVERE, WORTH, Finding, Suspicion, in_words, rank, rounded, suspicions
 from fastmlp.diagnose.trials import Bench, Setting, Trial
+from fastmlp.errors import ConfigError
 from fastmlp.parameters import Parameters
 
 ROUNDS = 3  # of changes on top of each other
@@ -97,8 +98,18 @@ def examine(
     """Diagnose a training on X (N, D) and class indices y (N,), tested on rows held out.
 
     ``seconds``: what all trials together may take, about; they have fewer epochs where all of the
-    training's would take longer. ``notify`` hears what is being done.
+    training's would take longer. ``notify`` hears what is being done. Raises ConfigError for
+    other steps than plain SGD's at a constant rate: curvature bounds those alone.
     """
+    if training != replace(
+        training, optimizer="sgd", momentum=0.0, nesterov=False, weight_decay=0.0, schedule="constant",
+        validation=0.0, patience=0, class_weight=None,
+    ):  # fmt: skip
+        raise ConfigError(
+            "a diagnosis must be of plain SGD at a constant rate, all rows and classes alike",
+            str(training),
+            "diagnose the same net without those options",
+        )
     started = time.perf_counter()
     bench = Bench(X, y, X_test, y_test, K, threads)
     setting = Setting(training, initial)

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.arguments import check_inputs, checked_classes, checked_order
-from fastmlp.config import DRIVERS, one_of, positive_number, whole_number
+from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.config import DRIVERS, PLAIN, Optimizer, one_of, positive_number, whole_number
 from fastmlp.cores import Pace, resolve
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import few, net, passes
 from fastmlp.kernels.passes import is_warm
 from fastmlp.kernels.products import WORD
+from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters
 from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
 
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "forward",
     "is_warm",
+    "logits",
     "loss_and_gradients",
     "predict_proba",
     "train_epoch",
@@ -50,7 +52,7 @@ def forward(
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
     work = net.build(parameters, X, len(X), pace.most)
-    passes.answer(work, net.rows_of(X, scale, mean), len(X), pace.most, act, keep=True)
+    passes.answer(work, net.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, keep=True)
     return net.outputs(work, len(X))
 
 
@@ -69,9 +71,37 @@ def predict_proba(
     if (quick := few.predict_proba(parameters, X, act, scale, mean)) is not None:
         return quick
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
+    return _answers(parameters, X, act, scale, mean, pace)
+
+
+def logits(
+    parameters: Parameters,
+    X: Any,
+    *,
+    act: str = "relu",
+    scale: float = 1.0,
+    mean: Array | None = None,
+    threads: int | str | Pace = 1,
+) -> Array:
+    """The last layer's outputs (N, K) for X (N, D)."""
+    X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
+    return _answers(parameters, X, act, scale, mean, pace, raw=True)
+
+
+def _answers(
+    parameters: Parameters,
+    X: Encoded,
+    act: str,
+    scale: float,
+    mean: Array | None,
+    pace: Pace,
+    raw: bool = False,
+) -> Array:
+    """Probabilities, or logits, (N, K)."""
     work = net.build(parameters, X, pace.most * WORD, pace.most)
     p = np.empty((len(X), parameters.shapes[-1][1]), np.float32)
-    passes.answer(work, net.rows_of(X, scale, mean), len(X), pace.most, act, p=p.reshape(-1))
+    rows = net.rows_of(X, scale, mean)
+    passes.answer(work, rows, np.arange(len(X)), pace.most, act, p=p.reshape(-1), raw=raw)
     return p
 
 
@@ -85,14 +115,21 @@ def evaluate(
     scale: float = 1.0,
     mean: Array | None = None,
     threads: int | str | Pace = 1,
+    rows: Array | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,)."""
-    X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    y = checked_classes(parameters, y, len(X))
+    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for numbers.
+
+    ``rows`` (M,): on these rows alone.
+    """
+    X, pace = _checked(parameters, X, act, scale, mean, threads, once=rows is None)
+    y = checked_targets(parameters, y, len(X), loss)
+    order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = net.build(parameters, X, pace.most * WORD, pace.most)
-    losses, hits = np.empty(len(X), np.float32), np.empty(len(X), np.bool_)
-    rows = net.rows_of(X, scale, mean)
-    passes.answer(work, rows, len(X), pace.most, act, loss, losses=losses, hits=hits, y=y)
+    losses, hits = np.empty(len(order), np.float32), np.zeros(len(order), np.bool_)
+    passes.answer(
+        work, net.rows_of(X, scale, mean), order, pace.most, act, passes.loss_of(loss, y),
+        losses=losses, hits=hits,
+    )  # fmt: skip
     return Evaluation(float(losses.mean(dtype=np.float64)), float(hits.mean()))
 
 
@@ -111,7 +148,7 @@ def dead_units(
     widths = [fan_out for _, fan_out in parameters.shapes[:-1]]
     active = np.zeros((pace.most, sum(widths)), np.bool_)
     if widths:
-        passes.answer(work, net.rows_of(X, scale, mean), len(X), pace.most, act, active=active)
+        passes.answer(work, net.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, active=active)
     layers = np.split(active.any(axis=0), np.cumsum(widths)[:-1])
     return [int((~layer).sum()) for layer, _ in zip(layers, widths, strict=False)]
 
@@ -126,15 +163,18 @@ def loss_and_gradients(
     scale: float = 1.0,
     mean: Array | None = None,
     threads: int | str | Pace = 1,
+    sample_weight: Array | None = None,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    y = checked_classes(parameters, y, len(X))
+    y = checked_targets(parameters, y, len(X), loss)
+    weights = checked_weights(sample_weight, len(X))
     work = net.build(parameters, X, len(X), pace.most)
     gradients = net.aligned_like(work.theta)
     totals, _ = passes.train(
-        work, X, net.rows_of(X, scale, mean), y, np.arange(len(X)), len(X), gradients, 1.0, act, loss, pace
-    )
+        work, X, net.rows_of(X, scale, mean), np.arange(len(X)), len(X), gradients, 1.0, act,
+        passes.loss_of(loss, y, weights), pace,
+    )  # fmt: skip
     return LossAndGradients(totals.loss, net.unpack(work, gradients), totals.correct, totals.live)
 
 
@@ -153,6 +193,9 @@ def train_epoch(
     threads: int | str | Pace = 1,
     driver: str = "team",
     progress: Callable[[int], None] | None = None,
+    optimizer: Optimizer = PLAIN,
+    state: OptimizerState | None = None,
+    sample_weight: Array | None = None,
 ) -> EpochTotals:
     """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
 
@@ -160,24 +203,35 @@ def train_epoch(
     be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
     whichever is found to be faster now), or a Pace that remembers what was found. ``driver``: "team",
     or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
-    at the end. Raises DivergedError, with the parameters as they were before the epoch.
+    at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
+    updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
+    counts; a batch of rows that do not count changes nothing. Raises DivergedError, with the
+    parameters and the state as they were before the epoch.
     """
     X, pace = _checked(parameters, X, act, scale, mean, threads)
-    y, order = checked_classes(parameters, y, len(X)), checked_order(order, len(X))
+    y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))
+    weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
-    work = net.build(parameters, X, batch_size, pace.most)
+    state = OptimizerState.start(parameters, optimizer) if state is None else state
+    state.check(parameters, optimizer)
+    work, batches = net.build(parameters, X, batch_size, pace.most), -(-len(order) // batch_size)
+    rule = passes.rule_of(optimizer, lr, work, state, batches)
+    target, alpha = (work.theta, -lr) if rule.plain else (net.aligned_like(work.theta), 1.0)
     totals, bad = passes.train(
-        work, X, net.rows_of(X, scale, mean), y, order, batch_size, work.theta, -lr, act, loss,
-        pace, one_of("driver", driver, DRIVERS), progress,
+        work, X, net.rows_of(X, scale, mean), order, batch_size, target, alpha, act,
+        passes.loss_of(loss, y, weights), pace, rule, one_of("driver", driver, DRIVERS), progress,
     )  # fmt: skip
     if bad is not None:
         what, batch = bad
         error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch}")
         error.batch = batch
         raise error
-    for array, new in zip(parameters, net.unpack(work, work.theta), strict=True):
-        array[...] = new
+    averages = (rule.v,) if optimizer.moments == 1 else (rule.m, rule.v)
+    for old, flat in zip((parameters, *state.moments), (work.theta, *averages), strict=False):
+        for array, new in zip(old, net.unpack(work, flat), strict=True):
+            array[...] = new
+    state.steps += batches
     return totals
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp.config import LARGEST, SMALLEST
 from fastmlp.kernels.jit import kernel
-from fastmlp.kernels.loops import exponentials, total_of
+from fastmlp.kernels.losses import exponentials, total_of
 from fastmlp.kernels.maths import ACTS, activate
 from fastmlp.kernels.net import plain
 from fastmlp.kernels.products import WORD

@@ -1,31 +1,42 @@
-"""The compiled loops: forward, softmax + cross-entropy + clip, backward, gradient + update.
+"""The compiled loops: forward, loss, backward, gradient + update.
 
 A step on a batch has two halves with a barrier after each:
 
 1. ``samples``: a member takes its share of the batch's samples through all layers and back;
 2. ``weights``: a member takes its share of the weights' rows and adds up their gradients over all
-   samples, in the order of the batch, and updates them at once.
+   samples, in the order of the batch, and updates them at once: by plain SGD they are added to the
+   weights themselves (``target`` is theta), for other optimizers they are gathered first (``target``
+   is an array of gradients), and steps.py takes the step.
 
 So no cell is written by two members, and every sum has one order whatever their number. All
-multiplications are in products.py; arrays and offsets are those of net.py. Functions write into
-``net`` or their first arguments.
+multiplications are in products.py, losses in losses.py; arrays and offsets are those of net.py.
+Functions write into ``net`` or their first arguments.
 
 An entry point takes the ``address`` of each array first: all loops below it index pointers.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels.jit import device, inlined, kernel
-from fastmlp.kernels.maths import activate, exp, multiply_by_derivative
+from fastmlp.kernels.losses import (
+    Loss,
+    addresses_of_loss,
+    cross_entropy,
+    exponentials,
+    squared_error,
+    total_of,
+    weight_of_batch,
+)
+from fastmlp.kernels.maths import activate, multiply_by_derivative
 from fastmlp.kernels.net import BYTES, CSR, DENSE, Net, Rows
 from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose, walk
 from fastmlp.kernels.simd import LANES, address, float_bits, nonzero_bits, prefetch
+from fastmlp.kernels.steps import Rule, addresses_of_rule, step_rows
 from fastmlp.kernels.team import (
     ABORT,
     DONE,
@@ -176,60 +187,6 @@ def forward(net, rows, order, N, begin, B, lo, hi, act, bias, bias_at):
 
 
 @device
-def exponentials(p, p_at, logits, at, n, stride, K):
-    """n rows of p = exp(logit - largest logit of the row): softmax, were it divided by its sum."""
-    for b in range(n):
-        row = at + b * stride
-        largest = logits[row]
-        for k in range(1, K):
-            largest = max(largest, logits[row + k])
-        for k in range(stride):
-            p[p_at + b * stride + k] = logits[row + k] - largest
-    for j in range(n * stride):  # in one loop, so that it fills vectors
-        p[p_at + j] = exp(p[p_at + j])
-
-
-@device
-def total_of(p, at, K):
-    """The sum of K numbers, in their order."""
-    total = _ZERO
-    for k in range(K):
-        total += p[at + k]
-    return total
-
-
-@device
-def cross_entropy(delta, logits, at, stride, K, label, clipped, low, high, share):
-    """From exponentials to delta = share * (p - t), or 0 where the clip cuts the sample off.
-
-    Returns loss, whether the sample is live, and whether the largest logit is its label's.
-    """
-    total = total_of(delta, at, K)
-    best, largest = 0, logits[at]
-    for k in range(1, K):  # the first of equals
-        if logits[at + k] > largest:
-            best, largest = k, logits[at + k]
-    live = True
-    if clipped:
-        p_true = delta[at + label] / total
-        live = low <= p_true <= high
-        q = low if p_true < low else (high if p_true > high else p_true)  # nan stays nan
-        loss = -np.float32(math.log(np.float64(q)))  # a system's logf is not everywhere the same
-    else:
-        loss = np.float32(math.log(np.float64(total))) + largest - logits[at + label]
-    if not live:
-        share = _ZERO
-    for k in range(K):
-        delta[at + k] /= total
-    delta[at + label] -= _ONE
-    for k in range(K):
-        delta[at + k] *= share
-    for k in range(K, stride):
-        delta[at + k] = _ZERO
-    return loss, live, best == label
-
-
-@device
 def backward(net, lo, hi, act):
     """The hidden layers' deltas of samples lo..hi - 1, from their deltas at the logits."""
     deltas = net.deltas
@@ -353,8 +310,11 @@ def reflect(mirror, mirror_at, mirror_step, W, at, step, lo, hi, width):
 
 
 @device
-def update_deeper_layers(target, alpha, net, n, member, members):
-    """target row += alpha * gradient for this member's rows, and mirrored; returns whether all is finite."""
+def update_deeper_layers(target, alpha, net, rule, batch, n, member, members):
+    """target row += alpha * gradient for this member's rows, or a step of the rule, and mirrored.
+
+    Returns whether all is finite.
+    """
     good = True
     for layer in range(1, net.depth):
         fan_in, fan_out = net.fan_in[layer], net.fan_out[layer]
@@ -366,38 +326,60 @@ def update_deeper_layers(target, alpha, net, n, member, members):
             net.acts, net.a_at[layer - 1] + lo, _1, before, hi - lo,
             net.deltas, net.a_at[layer], stride, n, depth_of(n), stride // LANES,
         )  # fmt: skip
-        good &= finite(target, row, (hi - lo) * stride)
+        changed = target
+        if not rule.plain:
+            step_rows(rule, net.theta, target, net.w_at[layer], stride, fan_in, lo, hi, batch, n)
+            changed = net.theta
+        good &= finite(changed, row, (hi - lo) * stride)
         reflect(
-            net.mirror, net.m_at[layer], before, target, net.w_at[layer], stride, lo, min(hi, fan_in), fan_out
+            net.mirror,
+            net.m_at[layer],
+            before,
+            changed,
+            net.w_at[layer],
+            stride,
+            lo,
+            min(hi, fan_in),
+            fan_out,
         )
     return good
 
 
 @device
-def samples(net, rows, y, order, N, begin, B, n, act, clipped, low, high, losses, counts, member, members):
-    """The first half of a step for a member's share of a batch; returns whether its losses are finite."""
+def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, member, members):
+    """The first half of a step for a member's share of a batch; returns whether its losses are finite.
+
+    weight: ``weight_of_batch``. losses[b] is times the sample's own weight.
+    """
     last = net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
-    share = _ONE / np.float32(n)
+    inverse = _ONE / weight if weight > _ZERO else _ZERO
     good, correct, alive = True, 0, 0
     lo, hi = n * member // members, n * (member + 1) // members
     bias, bias_at = bias_of(net, rows, member)
     for start in range(lo, hi, WORD):
         end = min(start + WORD, hi)
-        for b in range(start, end):  # their labels are wanted after all their outputs are known
-            prefetch(y, order[begin + b])
+        for b in range(start, end):  # their classes are wanted after all their outputs are known
+            prefetch(loss.y, order[begin + b])
         forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at)
         at = net.a_at[last] + start * width
-        exponentials(net.deltas, at, net.acts, at, end - start, width, K)
+        if not loss.squared:
+            exponentials(net.deltas, at, net.acts, at, end - start, width, K)
         for b in range(start, end):
-            label, at = y[order[begin + b]], net.a_at[last] + b * width
-            loss, live, hit = cross_entropy(
-                net.deltas, net.acts, at, width, K, label, clipped, low, high, share
-            )
-            losses[b] = loss
-            good &= (float_bits(loss) & _MAGNITUDE) < _INFINITY
-            correct += hit
-            alive += live
+            i, at = order[begin + b], net.a_at[last] + b * width
+            own = loss.weights[i] if loss.weighted else _ONE
+            if loss.squared:
+                error = squared_error(net.deltas, net.acts, at, width, K, loss.targets, i * K, own * inverse)
+                alive += 1
+            else:
+                error, live, hit = cross_entropy(
+                    net.deltas, net.acts, at, width, K, loss.y[i], loss.clipped, loss.low, loss.high,
+                    own * inverse,
+                )  # fmt: skip
+                correct += hit
+                alive += live
+            losses[b] = own * error
+            good &= (float_bits(error) & _MAGNITUDE) < _INFINITY
         backward(net, start, end, act)
     counts[8 * member] += correct
     counts[8 * member + 1] += alive
@@ -405,32 +387,37 @@ def samples(net, rows, y, order, N, begin, B, n, act, clipped, low, high, losses
 
 
 @device
-def weights(target, alpha, net, rows, order, begin, B, n, splits, member, members):
+def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, member, members):
     """The second half of a step for a member's share of the weights; returns whether all is finite."""
-    good = update_first_layer(
-        target, alpha, net, rows, order, begin, B, n, splits[member], splits[member + 1], member
-    )
-    good &= update_deeper_layers(target, alpha, net, n, member, members)
+    lo, hi = splits[member], splits[member + 1]
+    good = update_first_layer(target, alpha, net, rows, order, begin, B, n, lo, hi, member)
+    if not rule.plain:
+        stride = net.stride[0]
+        step_rows(rule, net.theta, target, _0, stride, net.fan_in[0], lo, hi, begin // B, n)
+        good &= finite(net.theta, lo * stride, (hi - lo) * stride)
+    good &= update_deeper_layers(target, alpha, net, rule, begin // B, n, member, members)
     return good
 
 
 class Job(NamedTuple):
-    """What ``run`` is to do with the rows ``order`` (M,) of X, whose classes are y (N,).
+    """What ``run`` is to do with the rows ``order`` (M,) of X, and the loss.
 
     train: a pass of training, from sample ``first`` of order on, in batches of B: target += alpha * gradient
-        for each. target is net.theta to train, another array of its layout to leave the net as it is.
-        totals (1,): sum of the samples' losses. counts (members, 8): correct, live.
+        for each. target is net.theta to train, another array of its layout to leave the net as it is,
+        or, with a rule that is not plain and alpha 1, an array of zeros of that layout.
+        totals (1,): sum of the samples' weighted losses. counts (members, 8): correct, live.
         bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
         splits (members + 1,): where each member's rows of the first layer begin.
-    else: the net's answers. p (M K) probabilities, losses (M,), hits (M,): each is filled where it is
-        not empty, the last two from y. active (members, hidden units): marks units that are not 0 for
-        some row, where it is not empty; a member that has marked all of them stops. ``keep`` leaves
-        every row's outputs in acts (which must hold M). losses (B,) is scratch in training.
-    clipped, low, high: the loss's clip.
+    else: the net's answers. p (M K) probabilities (``raw``: logits), losses (M,), hits (M,): each is
+        filled where it is not empty, the last two by the loss. active (members, hidden units): marks
+        units that are not 0 for some row, where it is not empty; a member that has marked all of them
+        stops. ``keep`` leaves every row's outputs in acts (which must hold M). losses (B,) is scratch in
+        training.
     """
 
     train: bool
-    y: NDArray[np.int64]
+    loss: Loss
+    rule: Rule
     order: NDArray[np.int64]
     first: int
     B: int
@@ -445,10 +432,8 @@ class Job(NamedTuple):
     hits: NDArray[np.bool_]
     active: NDArray[np.bool_]
     keep: bool
+    raw: bool
     act: int
-    clipped: bool
-    low: np.float32
-    high: np.float32
 
 
 @kernel
@@ -465,13 +450,14 @@ def run(state, member, members, net, rows, job):
 def train(state, member, members, net, rows, job):
     """A pass of training."""
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
-    y, losses, counts, totals = address(job.y), address(job.losses), address(job.counts), address(job.totals)
+    losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
+    loss, rule, splits = addresses_of_loss(job.loss), addresses_of_rule(job.rule), address(job.splits)
     for begin in range(job.first, N, B):
         n = min(B, N - begin)
+        weight = weight_of_batch(loss, order, begin, n)
         if not samples(
-            net, rows, y, order, N, begin, B, n, job.act, job.clipped, job.low, job.high,
-            losses, counts, member, members,
-        ):  # fmt: skip
+            net, rows, loss, order, N, begin, B, n, weight, job.act, losses, counts, member, members
+        ):
             job.bad[member, 0], job.bad[member, 1] = begin // B + 1, LOSS_BAD
             atomic_store(state, ABORT, 1)
         if not barrier(state, members):
@@ -479,8 +465,8 @@ def train(state, member, members, net, rows, job):
         if member == 0:
             for b in range(n):
                 totals[0] += losses[b]
-        if not weights(
-            target, job.alpha, net, rows, order, begin, B, n, address(job.splits), member, members
+        if weight > _ZERO and not weights(
+            target, job.alpha, net, rows, rule, order, begin, B, n, splits, member, members
         ):
             job.bad[member, 0], job.bad[member, 1] = begin // B + 1, WEIGHTS_BAD
             atomic_store(state, ABORT, 1)
@@ -504,6 +490,7 @@ def answer(state, member, members, net, rows, job):
     K, width = net.fan_out[last], net.stride[last]
     missing, looking = job.active.shape[1], job.active.shape[1] > 0
     room = N if job.keep else members * WORD  # rows of the workspace
+    loss = addresses_of_loss(job.loss)
     bias, bias_at = bias_of(net, rows, member)
     while True:
         begin = atomic_add(state, NEXT, WORD)
@@ -514,19 +501,34 @@ def answer(state, member, members, net, rows, job):
         forward(net, rows, order, N, begin - lo, room, lo, lo + n, job.act, bias, bias_at)
         if looking:
             missing -= mark_active(job.active, member, net, lo, n)
-        if len(job.p) > 0 or len(job.hits) > 0:
-            at = net.a_at[last] + lo * width
+        at = net.a_at[last] + lo * width
+        if not (job.raw or loss.squared) and (len(job.p) > 0 or len(job.hits) > 0):
             exponentials(net.deltas, at, net.acts, at, n, width, K)
         for b in range(n):
             i, at = begin + b, net.a_at[last] + (lo + b) * width
             if len(job.p) > 0:
-                total = total_of(net.deltas, at, K)
+                total = _ONE if job.raw else total_of(net.deltas, at, K)
                 for k in range(K):
-                    job.p[i * K + k] = net.deltas[at + k] / total
-            if len(job.hits) > 0:
-                job.losses[i], _, job.hits[i] = cross_entropy(
-                    net.deltas, net.acts, at, width, K, job.y[order[i]], job.clipped, job.low, job.high, _ONE
-                )
+                    job.p[i * K + k] = net.acts[at + k] if job.raw else net.deltas[at + k] / total
+            if len(job.losses) > 0:
+                row = order[i]
+                if loss.squared:
+                    job.losses[i] = squared_error(
+                        net.deltas, net.acts, at, width, K, loss.targets, row * K, _ONE
+                    )
+                else:
+                    job.losses[i], _, job.hits[i] = cross_entropy(
+                        net.deltas,
+                        net.acts,
+                        at,
+                        width,
+                        K,
+                        loss.y[row],
+                        loss.clipped,
+                        loss.low,
+                        loss.high,
+                        _ONE,
+                    )
 
 
 @device

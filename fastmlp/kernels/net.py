@@ -155,6 +155,17 @@ def views(net: Net, flat: Float32) -> list[tuple[int, Float32, Float32]]:
     return out
 
 
+def laid_out(net: Net, parameters: Parameters) -> Float32:
+    """Those parameters in a flat array of its own, laid out as theta."""
+    flat = aligned_like(net.theta)
+    for (_, W_padded, b_padded), W, b in zip(
+        views(net, flat), parameters.weights, parameters.biases, strict=True
+    ):
+        W_padded[...] = W
+        b_padded[...] = b
+    return flat
+
+
 def unpack(net: Net, flat: Float32) -> Parameters:
     """Copies of the weights and biases in a flat array laid out as theta."""
     layers = views(net, flat)

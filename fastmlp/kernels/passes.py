@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.config import clip_bounds
+from fastmlp.config import Optimizer, clip_bounds
 from fastmlp.cores import Pace, available_cores
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels import jit, loops, maths, net, team
+from fastmlp.kernels import jit, loops, losses, maths, net, steps, team
+from fastmlp.optimizers import OptimizerState, rates
 from fastmlp.results import EpochTotals
 
 Array = NDArray[Any]
@@ -25,13 +26,23 @@ _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: so
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
+_NONE = np.empty(0, np.float32)
+_LOSS = losses.Loss(
+    y=np.empty(0, np.int64), squared=False, targets=_NONE, weighted=False, weights=_NONE,
+    clipped=False, low=np.float32(0), high=np.float32(1),
+)  # fmt: skip
+PLAIN_RULE = steps.Rule(
+    plain=True, adam=False, nesterov=False, momentum=np.float32(0), rest1=np.float32(0),
+    beta2=np.float32(0), rest2=np.float32(0), epsilon=np.float32(0), weight_decay=np.float32(0),
+    alpha=np.float32(0), m=_NONE, v=_NONE, rates=_NONE,
+)  # fmt: skip
 _JOB = loops.Job(
-    train=False, y=np.empty(0, np.int64), order=np.empty(0, np.int64), first=0, B=0,
+    train=False, loss=_LOSS, rule=PLAIN_RULE, order=np.empty(0, np.int64), first=0, B=0,
     target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
     counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64), splits=np.zeros(2, np.int64),
     p=np.empty(0, np.float32),
     losses=np.empty(0, np.float32), hits=np.empty(0, np.bool_), active=np.empty((1, 0), np.bool_),
-    keep=False, act=0, clipped=False, low=np.float32(0), high=np.float32(1),
+    keep=False, raw=False, act=0,
 )  # fmt: skip
 
 
@@ -41,13 +52,13 @@ def is_warm(kernel: str = "run") -> bool:
 
 
 def answer(
-    work: net.Net, rows: net.Rows, N: int, threads: int, act: str, loss: str = "logits", **wanted: Any
-) -> None:
-    """The net's answers for N rows, into the arrays of a Job that are given."""
+    work: net.Net, rows: net.Rows, order: Array, threads: int, act: str,
+    loss: losses.Loss = _LOSS, **wanted: Any,
+) -> None:  # fmt: skip
+    """The net's answers for the rows ``order`` (N,), into the arrays of a Job that are given."""
+    N = len(order)
     members = threads if N > _FEW else 1
-    if "y" in wanted:
-        wanted["y"] = net.plain(wanted["y"])
-    job = _job(act, loss)._replace(order=np.arange(N), **wanted)
+    job = _JOB._replace(order=net.plain(order), act=maths.ACTS[act], loss=loss, **wanted)
     team.run(
         lambda state, m: loops.run(state, m, members, work, rows, job),
         members,
@@ -61,14 +72,14 @@ def train(
     work: net.Net,
     X: Encoded,
     rows: net.Rows,
-    y: Array,
     order: Array,
     B: int,
     target: Array,
     alpha: float,
     act: str,
-    loss: str,
+    loss: losses.Loss,
     pace: Pace,
+    rule: steps.Rule = PLAIN_RULE,
     driver: str = "team",
     progress: Callable[[int], None] | None = None,
 ) -> tuple[EpochTotals, tuple[str, int] | None]:
@@ -77,9 +88,9 @@ def train(
     Also returns what became non-finite, and in which batch (from 1).
     """
     counts, bad = np.zeros((pace.most, 8), np.int64), np.zeros((pace.most, 8), np.int64)
-    job = _job(act, loss)._replace(
-        train=True, y=net.plain(y), order=net.plain(order), B=B, target=target, alpha=np.float32(alpha),
-        totals=np.zeros(1), counts=counts, bad=bad, losses=np.empty(B, np.float32),
+    job = _JOB._replace(
+        train=True, loss=loss, rule=rule, order=net.plain(order), B=B, target=target, alpha=np.float32(alpha),
+        totals=np.zeros(1), counts=counts, bad=bad, losses=np.empty(B, np.float32), act=maths.ACTS[act],
     )  # fmt: skip
     launch = _prange if driver == "prange" else _team
     most = 0
@@ -91,7 +102,8 @@ def train(
         pace.note(threads, done - job.first, time.perf_counter() - started, late)
         most, job = max(most, members), job._replace(first=done if done else len(order))
     correct, live = counts[:, :2].sum(axis=0).tolist()
-    totals = EpochTotals(float(job.totals[0]) / len(order), correct, live, len(order), most)
+    whole = float(loss.weights[order].sum(dtype=np.float64)) if loss.weighted else len(order)
+    totals = EpochTotals(float(job.totals[0]) / (whole or 1.0), correct, live, len(order), most)
     if not bad[:, 0].any():
         return totals, None
     batch, cause = bad[bad[:, 0] > 0][0, :2].tolist()
@@ -126,11 +138,39 @@ def _prange(
     return threads, done, late
 
 
-def _job(act: str, loss: str) -> loops.Job:
-    """What every job with that activation and loss has in common."""
-    bounds = clip_bounds(loss)
-    low, high = (np.float32(bound) for bound in bounds or (0, 1))
-    return _JOB._replace(act=maths.ACTS[act], clipped=bounds is not None, low=low, high=high)
+def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
+    """The loss of that name against classes y (N,), or numbers (N, K) for ``squared``."""
+    found = _LOSS
+    if weights is not None:
+        found = found._replace(weighted=True, weights=net.plain(weights))
+    if loss == "squared":
+        return found._replace(squared=True, targets=net.plain(y.reshape(-1)))
+    if bounds := clip_bounds(loss):
+        low, high = (np.float32(bound) for bound in bounds)
+        found = found._replace(clipped=True, low=low, high=high)
+    return found._replace(y=net.plain(y))
+
+
+def rule_of(
+    optimizer: Optimizer, lr: float, work: net.Net, state: OptimizerState, batches: int
+) -> steps.Rule:
+    """The optimizer's rule for so many batches, with the state's averages laid out as the net's weights."""
+    averages = [net.laid_out(work, moment) for moment in state.moments]
+    return steps.Rule(
+        plain=optimizer.plain,
+        adam=optimizer.name == "adam",
+        nesterov=optimizer.nesterov,
+        momentum=np.float32(optimizer.momentum),
+        rest1=np.float32(1 - optimizer.beta1),
+        beta2=np.float32(optimizer.beta2),
+        rest2=np.float32(1 - optimizer.beta2),
+        epsilon=np.float32(optimizer.epsilon),
+        weight_decay=np.float32(optimizer.weight_decay),
+        alpha=np.float32(optimizer.alpha),
+        m=averages[0] if len(averages) == 2 else _NONE,
+        v=averages[-1] if averages else _NONE,
+        rates=rates(optimizer, lr, state.steps, batches).astype(np.float32).reshape(-1),
+    )
 
 
 def _split(X: Encoded, threads: int) -> NDArray[np.int64]:

@@ -26,9 +26,12 @@ from fastmlp.kernels.loops import (
     samples,
     weights,
 )
+from fastmlp.kernels.losses import addresses_of_loss, weight_of_batch
 from fastmlp.kernels.simd import address
+from fastmlp.kernels.steps import addresses_of_rule
 from fastmlp.kernels.team import ABORT, DONE, STOP, atomic_load, atomic_store
 
+_ZERO = np.float32(0)
 _one_at_a_time = threading.Lock()
 _launched_by: set[int] = set()  # the process whose threads they are
 
@@ -56,15 +59,14 @@ def train(state, members, net, rows, job):
     """``loops.train`` for all members: each of them is one turn of a parallel loop."""
     net, rows = addresses_of_net(net), addresses_of_rows(rows)
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
-    y, losses, counts, totals = address(job.y), address(job.losses), address(job.counts), address(job.totals)
+    losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
     splits, bad, act, alpha = address(job.splits), address(job.bad), job.act, job.alpha
-    clipped, low, high = job.clipped, job.low, job.high
+    loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
     for begin in range(job.first, N, B):
         n = min(B, N - begin)
+        weight = weight_of_batch(loss, order, begin, n)
         for m in prange(members):
-            if not samples(
-                net, rows, y, order, N, begin, B, n, act, clipped, low, high, losses, counts, m, members
-            ):
+            if not samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, m, members):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, LOSS_BAD
                 atomic_store(state, ABORT, np.int64(1))
         if atomic_load(state, ABORT) != 0:
@@ -72,7 +74,9 @@ def train(state, members, net, rows, job):
         for b in range(n):
             totals[0] += losses[b]
         for m in prange(members):
-            if not weights(target, alpha, net, rows, order, begin, B, n, splits, m, members):
+            if weight > _ZERO and not weights(
+                target, alpha, net, rows, rule, order, begin, B, n, splits, m, members
+            ):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, WEIGHTS_BAD
                 atomic_store(state, ABORT, np.int64(1))
         atomic_store(state, DONE, begin + n)
