@@ -17,8 +17,8 @@ keras = pytest.importorskip("keras")
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 
-N, D, K = 230, 30, 5  # 230 = 9 * 25 + 5: the last batch is short
-BACKENDS = pytest.mark.parametrize("backend", ["numba", "numpy"])
+N, D, K = 110, 30, 5  # 110 = 4 * 25 + 10: the last batch is short
+BACKENDS = ("numba", "numpy")
 OPTIMIZERS = {
     "sgd": lambda k: k.optimizers.SGD(0.2),
     "by name": lambda k: "sgd",
@@ -37,7 +37,7 @@ def data():
     return (X[:N] / 255).astype(np.float32), y[:N], (X[N:] / 255).astype(np.float32), y[N:]
 
 
-def model_of(k, *, act="relu", hidden=(12,), optimizer="sgd", loss="categorical_crossentropy"):
+def model_of(k, *, act="relu", hidden=(12,), optimizer="sgd", loss=LOSSES[0], metrics=("accuracy",)):
     """In the words that both share. The weights are drawn here."""
     model = k.Sequential([k.Input(shape=(D,))])
     for width in hidden:
@@ -50,9 +50,7 @@ def model_of(k, *, act="relu", hidden=(12,), optimizer="sgd", loss="categorical_
         loss = kind(from_logits=True)
     else:
         model.add(k.layers.Activation("softmax"))
-    model.compile(
-        optimizer=OPTIMIZERS.get(optimizer, lambda k: optimizer)(k), loss=loss, metrics=["accuracy"]
-    )
+    model.compile(optimizer=OPTIMIZERS[optimizer](k), loss=loss, metrics=list(metrics))
     rng = np.random.default_rng(7)
     model.set_weights([rng.normal(0, 0.4, w.shape).astype(np.float32) for w in model.get_weights()])
     return model
@@ -62,104 +60,96 @@ def targets(k, y, loss):
     return y if "sparse" in loss else k.utils.to_categorical(y, K)
 
 
-def same_training(data, backend, *, fit=None, callbacks=None, twice=False, **options):
-    """Both train, without shuffling; histories, weights, predictions and evaluations are compared."""
+def trained(k, data, *, backend=None, fit=None, callbacks=None, twice=False, **options):
+    """History, scores, predictions and weights after a training without shuffling."""
     X, y, X_test, y_test = data
-    loss, ended = options.get("loss", ""), []
-    for k in (ours, keras):
-        model = model_of(k, **options)
-        model.backend = backend if k is ours else None
-        held = (X_test, targets(k, y_test, loss))
-        words = {"batch_size": 25, "epochs": 4, "verbose": 0, "shuffle": False, "validation_data": held}
-        words |= (fit or {}) | {"callbacks": callbacks(k) if callbacks else None}
-        for _ in range(1 + twice):
-            history = model.fit(X, targets(k, y, loss), **words)
-        scores = model.evaluate(*held, verbose=0)
-        predicted = model.predict(X_test, verbose=0)
-        ended.append((history, scores, predicted, model.get_weights()))
-    (a, scores_a, p_a, weights_a), (b, scores_b, p_b, weights_b) = ended
-    assert list(a.history) == list(b.history)
-    assert a.epoch == b.epoch
-    for name, values in b.history.items():
-        check("keras history", a.history[name], values, name)
-    check("keras history", scores_a, scores_b)
-    check("keras outputs", p_a, p_b)
-    assert p_a.dtype == p_b.dtype
-    for mine, theirs in zip(weights_a, weights_b, strict=True):
-        check("keras weights", mine, theirs)
-    return a
+    loss, model = options.get("loss", ""), model_of(k, **options)
+    if backend:
+        model.backend = backend
+    held = (X_test, targets(k, y_test, loss))
+    words = {"batch_size": 25, "epochs": 3, "verbose": 0, "shuffle": False, "validation_data": held}
+    words |= (fit or {}) | {"callbacks": callbacks(k) if callbacks else None}
+    for _ in range(1 + twice):
+        history = model.fit(X, targets(k, y, loss), **words)
+    return history, model.evaluate(*held, verbose=0), model.predict(X_test, verbose=0), model.get_weights()
 
 
-@BACKENDS
+def same_training(data, **options):
+    """Keras and both backends train; all that comes of it is compared. Returns the history."""
+    history, scores, outputs, weights = trained(keras, data, **options)
+    for backend in BACKENDS:
+        ours_history, *got = trained(ours, data, backend=backend, **options)
+        assert list(ours_history.history) == list(history.history)
+        assert ours_history.epoch == history.epoch
+        for name, values in history.history.items():
+            check("keras history", ours_history.history[name], values, name)
+        check("keras history", got[0], scores)
+        check("keras outputs", got[1], outputs)
+        assert got[1].dtype == outputs.dtype
+        for mine, theirs in zip(got[2], weights, strict=True):
+            check("keras weights", mine, theirs)
+    return ours_history
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_the_same_steps_for_every_optimizer(data, backend, optimizer):
-    history = same_training(data, backend, optimizer=optimizer, twice=True)
+def test_the_same_steps_for_every_optimizer(data, optimizer):
+    history = same_training(data, optimizer=optimizer, twice=True)
     assert history.history["loss"][-1] < history.history["loss"][0]
 
 
-@BACKENDS
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_same_steps_for_every_loss(data, backend, loss):
-    same_training(data, backend, loss=loss, optimizer="momentum")
+def test_the_same_steps_for_every_loss(data, loss):
+    same_training(data, loss=loss, optimizer="momentum")
 
 
-@BACKENDS
 @pytest.mark.parametrize(
     ("act", "hidden"), [("sigmoid", (9,)), ("tanh", (9, 7)), ("linear", (8,)), ("relu", ())]
 )
-def test_the_same_steps_for_every_activation(data, backend, act, hidden):
-    same_training(data, backend, act=act, hidden=hidden, optimizer="sgd")
+def test_the_same_steps_for_every_activation(data, act, hidden):
+    same_training(data, act=act, hidden=hidden)
 
 
 def test_the_same_rows_are_held_out_and_epochs_counted(data):
-    options = {"validation_data": None, "validation_split": 0.23, "initial_epoch": 2, "epochs": 5}
-    history = same_training(data, "numpy", fit=options)
-    assert history.epoch == [2, 3, 4]
-    same_training(data, "numpy", fit={"validation_data": None})
-    same_training(data, "numpy", fit={"batch_size": None})
-    same_training(data, "numpy", fit={"batch_size": 1000})
+    options = {"validation_data": None, "validation_split": 0.23, "initial_epoch": 2, "epochs": 4}
+    history = same_training(data, fit=options)
+    assert history.epoch == [2, 3]
+    same_training(data, fit={"validation_data": None, "batch_size": None, "epochs": 1})
+    same_training(data, fit={"batch_size": 1000})
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "nesterov", "adam"])
 def test_the_same_steps_where_the_rate_changes(data, optimizer):
     history = same_training(
-        data, "numpy", optimizer=optimizer,
+        data, optimizer=optimizer,
         callbacks=lambda k: [k.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)],
     )  # fmt: skip
     assert "learning_rate" in history.history
-    same_training(
-        data, "numpy", optimizer=optimizer,
-        callbacks=lambda k: [k.callbacks.LearningRateScheduler(lambda epoch: 0.01 + 0.01 * epoch)],
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"monitor": "val_loss", "patience": 2, "restore_best_weights": True},
+        {"monitor": "val_loss", "min_delta": 0.3, "patience": 2, "restore_best_weights": True},
         {"monitor": "val_accuracy", "patience": 1},
-        {"monitor": "loss", "min_delta": 0.3},
-        {"monitor": "val_loss", "mode": "max", "patience": 3, "restore_best_weights": True},
+        {"monitor": "val_loss", "mode": "max", "patience": 2, "restore_best_weights": True},
         {"monitor": "loss", "baseline": 0.01, "patience": 2, "restore_best_weights": True},
-        {"monitor": "loss", "start_from_epoch": 3, "min_delta": 10},
+        {"monitor": "loss", "start_from_epoch": 2, "min_delta": 10},
     ],
 )
 def test_the_same_early_stop(data, options):
     history = same_training(
-        data, "numpy", optimizer="momentum", fit={"epochs": 25},
+        data, optimizer="momentum", fit={"epochs": 12},
         callbacks=lambda k: [k.callbacks.EarlyStopping(**options)],
     )  # fmt: skip
-    assert len(history.epoch) < 25
+    assert len(history.epoch) < 12 or "baseline" in options
 
 
-@pytest.mark.parametrize("metrics", [None, ["acc"], ["accuracy"], ["categorical_accuracy"]])
+@pytest.mark.parametrize("metrics", [(), ("acc",), ("categorical_accuracy",)])
 def test_the_same_names_in_the_history(data, metrics):
     seen = []
     for k in (ours, keras):
         X, y = data[0], k.utils.to_categorical(data[1], K)
-        model = model_of(k)
-        model.backend = "numpy" if k is ours else None
-        model.compile(optimizer="sgd", loss="categorical_crossentropy", metrics=metrics)
+        model = model_of(k, metrics=metrics)
         history = model.fit(X, y, verbose=0, validation_split=0.1)
         scores = model.evaluate(X, y, verbose=0), model.evaluate(X, y, verbose=0, return_dict=True)
         seen.append((list(history.history), np.ndim(scores[0]), list(scores[1])))
@@ -213,7 +203,6 @@ def test_one_hot_rows_are_the_same():
         lambda model, X, y: model.fit(X, y, validation_split=0.9999, verbose=0),
         lambda model, X, y: model.predict(X[:, 1:], verbose=0),
         lambda model, X, y: model.evaluate(X[:, 1:], y, verbose=0),
-        lambda model, X, y: model.compile(optimizer="sgd", loss=None) or model.fit(X, y, verbose=0),
         lambda model, X, y: model.get_layer("nobody"),
         lambda model, X, y: model.set_weights([]),
     ],
