@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import epochs
 import numpy as np
 import pytest
 
@@ -23,6 +24,15 @@ EPOCHS = 5
 @pytest.mark.parametrize("act", ["relu", "sigmoid", "tanh"])
 def test_epoch(benchmark: Any, digits: Dataset, contender: Any, headline: Parameters, act: str) -> None:
     train(benchmark, digits, contender.module, headline, act, contender.options)
+
+
+@pytest.mark.parametrize("name", epochs.OPTIMIZERS)
+def test_epoch_of_an_optimizer(benchmark: Any, digits: Dataset, name: str) -> None:
+    benchmark.group = f"one epoch, {digits.name}, optimizers"
+    turn = epochs.trainer(
+        kernels, digits.X, digits.y, threads=available_cores(), optimizer=epochs.OPTIMIZERS[name]
+    )
+    benchmark.pedantic(turn, rounds=EPOCHS, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("threads", sorted({1, 2, available_cores()}))
@@ -45,10 +55,10 @@ def train(
     **driver: str,
 ) -> None:
     """Time some epochs, and look at what they led to."""
-    X, epochs = nn.encode(digits.X), iter(range(EPOCHS + 1))
+    X, numbers = nn.encode(digits.X), iter(range(EPOCHS + 1))
 
     def order() -> tuple[tuple[Any], dict[str, Any]]:
-        return (permutation(len(X), 0, "order", next(epochs)),), {}
+        return (permutation(len(X), 0, "order", next(numbers)),), {}
 
     def epoch(rows: Any) -> None:
         nn.train_epoch(net, X, digits.y, rows, act=act, lr=0.1, **options, **driver)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
-from fastmlp.config import Architecture
+from fastmlp.config import PLAIN, Architecture, Optimizer
+from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters, initialise
 from fastmlp.randomness import permutation
 
@@ -57,13 +58,31 @@ def weights(D: int, hidden: int) -> Parameters:
     return initialise(Architecture(D, (hidden,), CLASSES))
 
 
-def trainer(nn: Any, X: Any, y: Any, *, hidden: int = 100, center: bool = False, **options: Any) -> Turn:
+OPTIMIZERS = {
+    "plain SGD": Optimizer(),
+    "weight decay": Optimizer(weight_decay=1e-4),
+    "momentum": Optimizer(momentum=0.9),
+    "Nesterov momentum": Optimizer(momentum=0.9, nesterov=True),
+    "Adam": Optimizer("adam"),
+}
+
+
+def trainer(
+    nn: Any,
+    X: Any,
+    y: Any,
+    *,
+    hidden: int = 100,
+    center: bool = False,
+    optimizer: Optimizer = PLAIN,
+    **options: Any,
+) -> Turn:
     """A function that trains one more epoch; everything else is done here."""
     scale = 255.0 if X.dtype == np.uint8 else 1.0
     mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if center else None
     parameters, order = weights(X.shape[1], hidden), permutation(X.shape[0], 0, "order", 1)
-    encoded = nn.encode(X)
-    options = {"lr": 1e-3, "scale": scale, "mean": mean} | options
+    encoded, state = nn.encode(X), OptimizerState.start(parameters, optimizer)
+    options = {"lr": 1e-3, "scale": scale, "mean": mean, "optimizer": optimizer, "state": state} | options
     return lambda: nn.train_epoch(parameters, encoded, y, order, **options)
 
 

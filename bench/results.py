@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import numpy as np
 import plots
 import starts
 import swarms
+import users
 from limits import dense_flop, dense_seconds, sparse_seconds
 from markdown import duration, table, text
 
@@ -28,6 +30,7 @@ from fastmlp import kernels, reference
 from fastmlp.compare import LEAST_ROUNDS
 from fastmlp.compare.peak import Peak, measure
 from fastmlp.compare.report import bench
+from fastmlp.compare.rounds import compare
 from fastmlp.compare.statistics import paired_ratio
 from fastmlp.compare.task import Task
 from fastmlp.config import DRIVERS
@@ -202,6 +205,69 @@ def activations(run: Run) -> str:
         f"784-{HIDDEN}-10, batch 100, {run.data.name}, {threads_of(run.cores)}.",
         table(["", "epoch", "times ReLU"], lines),
         repeat("activations"),
+    )
+
+
+def optimizers(run: Run) -> str:
+    """What other steps than plain SGD's cost."""
+    lines = []
+    X, y = epochs.random_csr(1000 if run.quick else 4000, 100_000, 150)
+    for what, rows, classes in ((run.data.name, run.data.X, run.data.y), ("wide CSR", X, y)):
+        run.note(f"optimizers: {what}")
+        turns = {
+            name: epochs.trainer(kernels, rows, classes, threads=run.cores, optimizer=optimizer)
+            for name, optimizer in epochs.OPTIMIZERS.items()
+        }
+        times = epochs.in_turns(turns, run.rounds, {})
+        for name, spent in times.items():
+            ratio = paired_ratio(spent, times["plain SGD"])
+            lines.append(
+                [
+                    what, name, duration(median(spent)),
+                    f"{ratio.median:.2f} ({ratio.low:.2f} - {ratio.high:.2f})",
+                ]
+            )  # fmt: skip
+    return text(
+        f"784-{HIDDEN}-10 on {run.data.name}, and {X.shape[0]:,} rows of {X.shape[1]:,} columns with 150 "
+        f"non-zeros each; batch 100, {threads_of(run.cores)}. Plain SGD touches the weights of the inputs "
+        "that are not 0 alone; every other step moves all of them, which is what wide data pay for.",
+        table(["data", "steps", "epoch", "times plain SGD"], lines),
+        repeat("optimizers"),
+    )
+
+
+def imports(run: Run) -> str:
+    """What a user of another tool gains by changing an import, and what the wrapper costs."""
+    folder = str(Path(__file__).parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+    rounds = 3 if run.quick else 9
+    entries = {
+        entry.contender.label: entry
+        for entry in compare(Task.of(run.data), users.contenders(run.cores), rounds=rounds, notify=run.note)
+    }
+    engine, lines = entries[users.ENGINE], []
+    for theirs, (_, _, ours) in users.PAIRS.items():
+        row = [theirs, ours]
+        for entry in (entries[theirs], entries[ours]):
+            whole = not entry.failure and entry.seconds
+            row.append(duration(median(entry.seconds)) if whole else entry.failure)
+        if entries[ours].seconds and entries[theirs].seconds:
+            gain = paired_ratio(entries[theirs].seconds, entries[ours].seconds)
+            row.append(f"{gain.median:.1f} ({gain.low:.1f} - {gain.high:.1f})")
+        else:
+            row.append("")
+        if entries[ours].seconds:
+            cost = paired_ratio(entries[ours].seconds, engine.seconds)
+            row.append(f"{cost.median:.2f} ({cost.low:.2f} - {cost.high:.2f})")
+            row.append(f"{entries[ours].accuracy:.4f}")
+        lines.append(row)
+    return text(
+        f"The question's net, {users.EPOCHS} epochs of plain SGD on {run.data.name} as float32 / 255: the "
+        f"whole call, from arrays to a trained net, {rounds} rounds in turns. *Times the engine*: over the "
+        "same epochs of `kernels.train_epoch`, encoding included "
+        f"({duration(median(engine.seconds))}).",
+        table(["today", "with", "today's time", "its time", "gain", "times the engine", "accuracy"], lines),
+        repeat("imports"),
     )
 
 
@@ -390,7 +456,9 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "rivals": ("Beside other tools", rivals),
     "threads": ("Threads and drivers", threads),
     "many": ("Many nets", many),
+    "imports": ("Changing an import", imports),
     "activations": ("Activations", activations),
+    "optimizers": ("Optimizers", optimizers),
     "scaling": ("How cost grows", scaling),
     "dense": ("Dense inputs", dense),
     "wide": ("Wide sparse data", wide),

@@ -25,5 +25,8 @@ def uniform(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.float
 
 
 def permutation(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.int64]:
-    """A permutation of range(n), shape (n,): the order that sorts ``n`` random integers."""
-    return np.argsort(raw_integers(n, seed, purpose, index), kind="stable")
+    """A permutation of range(n), shape (n,): the stable order that sorts ``n`` random integers."""
+    integers = raw_integers(n, seed, purpose, index)
+    order = np.argsort(integers)  # takes half of a stable sort's time, and is the same where none are equal
+    ranked = integers[order]
+    return np.argsort(integers, kind="stable") if (ranked[1:] == ranked[:-1]).any() else order

@@ -107,3 +107,11 @@ def test_uniform_is_uniform():
     assert ((counts - 2000) ** 2 / 2000).sum() < 170  # chi-squared, 99 degrees: 1e-5 at 167
     assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 0.01
     assert (u * 2**53 == np.floor(u * 2**53)).all()
+
+
+def test_equal_integers_keep_their_order(monkeypatch):
+    """They are too rare to be met by chance: a permutation must be the stable one all the same."""
+    for n in (2, 17, 300, 5000):
+        drawn = np.random.default_rng(n).integers(0, n // 2 + 1, n).astype(np.uint64)
+        monkeypatch.setattr(randomness, "raw_integers", lambda *_, drawn=drawn: drawn)
+        assert (randomness.permutation(n, 0, "order") == np.argsort(drawn, kind="stable")).all()

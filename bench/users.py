@@ -1,0 +1,173 @@
+"""Programs as users of scikit-learn, Keras and PyTorch write them, and the same with fastmlp's import.
+
+Each is a contender of ``fastmlp.compare``, in a process of its own: ``epoch`` fits the whole program, a net
+of the question for EPOCHS epochs of plain SGD on float32 pixels / 255, whatever the order it is given.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from fastmlp.compare.contenders import Contender
+from fastmlp.compare.task import Task
+from fastmlp.randomness import permutation
+
+EPOCHS = 5
+
+
+class _Program:
+    """X, y and the tested share of right answers of a predictor."""
+
+    def __init__(self, task: Task, threads: int) -> None:
+        self.task, self.threads = task, threads
+        self.X, self.X_test = task.inputs(task.X), task.inputs(task.X_test)
+        self.load()
+
+    def load(self) -> None:
+        """Imports, outside the clock."""
+
+    def predict(self, X: Any) -> Any:
+        raise NotImplementedError
+
+    def accuracy(self) -> float:
+        return float((self.predict(self.X_test) == self.task.y_test).mean())
+
+
+class Engine(_Program):
+    """fastmlp without any wrapper: encode once, then one call an epoch."""
+
+    def load(self) -> None:
+        from fastmlp import kernels as nn
+
+        self.nn = nn
+
+    def epoch(self, order: Any) -> None:
+        self.parameters, X = self.task.first_weights(), self.nn.encode(self.X)
+        for number in range(1, EPOCHS + 1):
+            self.nn.train_epoch(
+                self.parameters, X, self.task.y, permutation(len(self.X), 0, "order", number),
+                lr=self.task.lr, batch_size=self.task.batch_size, threads=self.threads,
+            )  # fmt: skip
+
+    def predict(self, X: Any) -> Any:
+        return self.nn.predict_proba(self.parameters, X).argmax(axis=1)
+
+
+class Sklearn(_Program):
+    """MLPClassifier: scikit-learn's, or fastmlp's."""
+
+    module = "sklearn.neural_network"
+
+    def load(self) -> None:
+        from importlib import import_module
+
+        self.make = import_module(self.module).MLPClassifier
+
+    def epoch(self, order: Any) -> None:
+        self.net = self.make(
+            (100,), solver="sgd", alpha=0.0, batch_size=100, learning_rate_init=self.task.lr, momentum=0.0,
+            nesterovs_momentum=False, max_iter=EPOCHS, tol=0.0, n_iter_no_change=EPOCHS + 1, random_state=0,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ConvergenceWarning: so few epochs are what is asked for
+            self.net.fit(self.X, self.task.y)
+
+    def predict(self, X: Any) -> Any:
+        return self.net.predict(X)
+
+
+class SklearnOurs(Sklearn):
+    module = "fastmlp"
+
+
+class Keras(_Program):
+    """The question's program: Keras', or fastmlp's."""
+
+    module = "keras"
+
+    def load(self) -> None:
+        from importlib import import_module
+
+        self.models, self.layers, self.utils, _ = (
+            import_module(f"{self.module}.{name}") for name in ("models", "layers", "utils", "optimizers")
+        )
+        self.Y = self.utils.to_categorical(self.task.y, self.task.classes)
+
+    def epoch(self, order: Any) -> None:
+        Activation, Dense = self.layers.Activation, self.layers.Dense
+        self.net = self.models.Sequential()
+        self.net.add(Dense(100))
+        self.net.add(Activation("relu"))
+        self.net.add(Dense(self.task.classes))
+        self.net.add(Activation("softmax"))
+        self.net.compile(loss="categorical_crossentropy", metrics=["accuracy"], optimizer="sgd")
+        self.net.fit(self.X, self.Y, batch_size=100, epochs=EPOCHS, verbose=0)
+
+    def predict(self, X: Any) -> Any:
+        return np.asarray(self.net.predict(X, verbose=0)).argmax(axis=1)
+
+
+class KerasOurs(Keras):
+    module = "fastmlp.keras"
+
+
+class Torch(_Program):
+    """A Sequential of Linear and ReLU: trained by a loop of PyTorch's, or by fastmlp.torch.fit."""
+
+    def load(self) -> None:
+        import torch
+
+        torch.set_num_threads(self.threads)
+        self.torch = torch
+        self.inputs, self.labels = torch.from_numpy(self.X), torch.from_numpy(self.task.y)
+
+    def epoch(self, order: Any) -> None:
+        torch = self.torch
+        D = self.X.shape[1]
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(D, 100), torch.nn.ReLU(), torch.nn.Linear(100, self.task.classes)
+        )
+        self.fit()
+
+    def fit(self) -> None:
+        optimizer = self.torch.optim.SGD(self.net.parameters(), lr=self.task.lr)
+        score = self.torch.nn.CrossEntropyLoss()
+        for _ in range(EPOCHS):
+            for rows in self.torch.randperm(len(self.X)).split(100):
+                optimizer.zero_grad()
+                score(self.net(self.inputs[rows]), self.labels[rows]).backward()
+                optimizer.step()
+
+    def predict(self, X: Any) -> Any:
+        with self.torch.inference_mode():
+            return self.net(self.torch.from_numpy(X)).argmax(dim=1).numpy()
+
+
+class TorchOurs(Torch):
+    def fit(self) -> None:
+        import fastmlp.torch
+
+        fastmlp.torch.fit(self.net, self.inputs, self.labels, lr=self.task.lr, batch_size=100, epochs=EPOCHS)
+
+
+ENGINE = "fastmlp's engine alone"
+PAIRS = {  # the tool's program and its modules: the same with fastmlp
+    "scikit-learn, MLPClassifier.fit": ("Sklearn", ("sklearn",), "fastmlp.MLPClassifier"),
+    "Keras on TensorFlow, Sequential.fit": ("Keras", ("keras", "tensorflow"), "fastmlp.keras"),
+    "PyTorch, a loop": ("Torch", ("torch",), "fastmlp.torch.fit"),
+}
+
+
+def contenders(threads: int) -> list[Contender]:
+    """The engine, and each pair; rivals at one thread and all, the faster of which takes part."""
+    both = tuple(sorted({1, threads}))
+    found = [Contender("engine", ENGINE, "users:Engine", threads=(threads,))]
+    for label, (program, needs, ours) in PAIRS.items():
+        # fastmlp's facade of Keras needs neither Keras nor TensorFlow
+        own = () if program == "Keras" else needs
+        found.append(Contender(ours, ours, f"users:{program}Ours", own, threads=(threads,)))
+        found.append(Contender(program.lower(), label, f"users:{program}", needs, threads=both))
+    return found
