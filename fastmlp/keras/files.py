@@ -15,17 +15,20 @@ import numpy as np
 
 from fastmlp.config import Architecture
 from fastmlp.errors import ModelError
-from fastmlp.keras import optimizers
 from fastmlp.keras.layers.core import Activation, Dense
 from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from fastmlp.keras.missing import refuse
 from fastmlp.keras.network import Network
+from fastmlp.keras.optimizers import SGD, Adam, Optimizer
 from fastmlp.model import Model
 
 if TYPE_CHECKING:
     from fastmlp.keras.sequential import Sequential
 
 _ENTRY = "keras"
+_OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "Adam": Adam}
+_LAYERS = {"Dense": Dense, "Activation": Activation}
+_WORDS = ("name", "units", "activation")
 
 
 def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -62,15 +65,15 @@ def load_model(
     try:
         model = Sequential(name=entry and entry["name"])
         for layer in entry["layers"] if entry else _layers_of(net.architecture):
-            kind = {"Dense": Dense, "Activation": Activation}[layer.pop("class")]
-            model.add(kind(**layer))
+            model.add(_LAYERS[layer["class"]](**{word: layer[word] for word in _WORDS if word in layer}))
+        _check(model, net.architecture)
         model.build((None, net.architecture.inputs))
         model.set_weights(_folded(net))
         if entry and entry["compiled"] and compile:
             loss, optimizer = entry["compiled"]["loss"], dict(entry["compiled"]["optimizer"])
             loss_class = SparseCategoricalCrossentropy if loss["sparse"] else CategoricalCrossentropy
             model.compile(
-                getattr(optimizers, optimizer.pop("class"))(**optimizer),
+                _OPTIMIZERS[optimizer.pop("class")](**optimizer),
                 loss_class(from_logits=loss["from_logits"]),
                 entry["compiled"]["metrics"],
             )
@@ -82,8 +85,8 @@ def load_model(
 def _described(model: Sequential) -> dict[str, Any]:
     layers = []
     for layer in model.layers:
-        told = {"class": type(layer).__name__, "name": layer.name}
-        told |= {word: getattr(layer, word) for word in ("units", "activation") if hasattr(layer, word)}
+        told = {"class": type(layer).__name__}
+        told |= {word: getattr(layer, word) for word in _WORDS if hasattr(layer, word)}
         layers.append(told)
     compiled = None
     if model.compiled:
@@ -103,6 +106,16 @@ def _entry(path: str | os.PathLike[str]) -> Any:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelError("a model's layers must be JSON", f"{path}: {error}") from None
+
+
+def _check(model: Sequential, architecture: Architecture) -> None:
+    """Before weights are drawn in any size: the layers are those of the file's net. Raises ModelError."""
+    network = Network.of(model.layers)
+    widths = tuple(layer.units for layer in network.dense)
+    if widths != (*architecture.hidden, architecture.classes):
+        raise ModelError(f"layers must have the net's widths, {architecture}", widths)
+    if architecture.hidden and network.act != architecture.act:
+        raise ModelError(f"layers must have the net's activation, {architecture.act}", network.act)
 
 
 def _layers_of(architecture: Architecture) -> list[dict[str, Any]]:

@@ -25,8 +25,9 @@ def refuse(where: str, options: Mapping[str, Any], allowed: Mapping[str, Any]) -
     for name, value in options.items():
         if name not in allowed:
             raise TypeError(f"{where} has no argument {name!r}")
-        if not (value is None or value is allowed[name] or value == allowed[name]):
-            raise missing(f"{name} in {where}", f"leave it out; got {value!r}")
+        same = isinstance(value, bool | int | float | str) and value == allowed[name]
+        if value is not None and not same:
+            raise missing(f"{name} in {where}", "leave it out")
 
 
 def unknown_names(module: str, kind: str, known: tuple[str, ...]) -> Callable[[str], Any]:
