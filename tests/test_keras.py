@@ -236,7 +236,6 @@ def test_arguments_that_are_missing_are_named(data):
         (lambda m, X, y: m.fit(X.astype(object), y), "numbers"),
         (lambda m, X, y: m.fit(X.astype(complex), y), "numbers"),
         (lambda m, X, y: m.fit([[1, 2], [3]], y), "inhomogeneous"),
-        (lambda m, X, y: m.fit(np.where(X > 0.5, np.nan, X), y), "finite"),
         (lambda m, X, y: m.fit(X, y, batch_size=0), "batch_size"),
         (lambda m, X, y: m.fit(X, y, epochs=1.5), "epochs"),
         (lambda m, X, y: m.fit(X, y, initial_epoch=-1), "initial_epoch"),
@@ -285,6 +284,21 @@ def test_what_does_not_fit_is_a_value_error_before_anything_happens(data, call, 
         call(model, *data)
     assert all(map(np.array_equal, before, model.get_weights()))
     assert capsys.readouterr().out == ""
+
+
+def test_values_that_are_not_finite_are_refused(data, monkeypatch):
+    monkeypatch.setattr(Sequential, "backend", "numba")
+    X, y = data
+    wrong, model = np.where(X > 0.5, np.nan, X), net()
+    for call in (
+        lambda: model.fit(wrong, y),
+        lambda: model.fit(X, y, validation_data=(wrong, y)),
+        lambda: model.evaluate(wrong, y),
+        lambda: model.predict(wrong),
+        lambda: model.predict(np.full((1, D), np.inf)),
+    ):
+        with pytest.raises(ValueError, match="finite"):
+            call()
 
 
 def test_a_layer_must_be_a_layer():

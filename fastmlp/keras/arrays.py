@@ -8,27 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.encode import as_rows, is_scipy_sparse
+from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.keras.missing import missing
 
 
 def rows_of(x: Any, inputs: int | None, name: str = "x") -> Any:
-    """x (N, D) as the engine's ``as_rows``. Raises DataError unless D is ``inputs`` (None: any)."""
+    """x as an array of numbers (N, D), whose values the engine's ``encode`` is left to check.
+
+    A scipy.sparse matrix is taken as it is, in rows. Raises DataError unless D is ``inputs`` (None: any).
+    """
     if x is None:
         raise DataError(f"{name} must be given", "None")
-    if is_scipy_sparse(x):
-        rows = x
-    else:
-        rows = np.asarray(x)
-        if rows.ndim != 2 or inputs not in (None, rows.shape[1]):
-            wanted = "D" if inputs is None else inputs
-            raise DataError(
-                f"{name} must have shape (N, {wanted})", rows.shape, f"reshape it to (N, {wanted})"
-            )
-    rows = as_rows(rows)
-    if inputs not in (None, rows.shape[1]):
-        raise DataError(f"{name} must have shape (N, {inputs})", rows.shape)
+    rows = x.tocsr() if is_scipy_sparse(x) else np.asarray(x)
+    if rows.dtype.kind not in "buif":
+        raise DataError(f"{name} must hold numbers", f"dtype {rows.dtype}")
+    if rows.ndim != 2 or inputs not in (None, rows.shape[1]):
+        wanted = f"(N, {'D' if inputs is None else inputs})"
+        raise DataError(f"{name} must have shape {wanted}", rows.shape, f"reshape it to {wanted}")
+    if 0 in rows.shape:
+        raise DataError(f"{name} must hold at least one value", f"shape {rows.shape}")
     return rows
 
 
