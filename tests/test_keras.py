@@ -16,6 +16,7 @@ from nets import learnable
 import fastmlp
 from fastmlp import keras, reference
 from fastmlp.config import Optimizer
+from fastmlp.cores import Pace
 from fastmlp.keras import callbacks, losses, optimizers
 from fastmlp.keras.layers import Activation, Dense, Input
 from fastmlp.keras.models import Sequential, load_model
@@ -520,19 +521,29 @@ def test_every_kind_of_number_is_taken():
     assert all(history == histories[0] for history in histories)
 
 
-def test_the_engine_sees_one_encoded_x_a_fit(data, monkeypatch):
-    seen = []
-    encode = reference.encode
-    monkeypatch.setattr(reference, "encode", lambda X: seen.append(1) or encode(X))
-    epoch = reference.train_epoch
-    monkeypatch.setattr(
-        reference, "train_epoch", lambda *args, **kw: seen.append(kw["threads"]) or epoch(*args, **kw)
-    )
-    net().fit(*data, epochs=3, verbose=0)
-    assert seen.count(1) >= 1
-    paces = [pace for pace in seen if isinstance(pace, fastmlp.cores.Pace)]
-    assert len(paces) == 3
-    assert len(set(map(id, paces))) == 1
+def test_x_is_encoded_once_a_fit_and_threads_keep_their_pace(data, monkeypatch):
+    encode, train_epoch, encoded, seen = reference.encode, reference.train_epoch, [], []
+
+    def watched_encode(X):
+        encoded.append(encode(X).copy())
+        return encoded[-1]
+
+    def watched_epoch(parameters, X, y, order, **options):
+        assert y.dtype == np.int64
+        seen.append((X, y, options["threads"]))
+        with monkeypatch.context() as inner:
+            inner.setattr(reference, "encode", encode)
+            return train_epoch(parameters, X, y, order, **options)
+
+    monkeypatch.setattr(reference, "encode", watched_encode)
+    monkeypatch.setattr(reference, "train_epoch", watched_epoch)
+    net(loss="categorical_crossentropy").fit(data[0], to_categorical(data[1], K), epochs=3, verbose=0)
+    assert len(encoded) == 1
+    assert len(seen) == 4  # one sample first, to compile and to start threads
+    assert {id(X) for X, _, _ in seen} == {id(encoded[0])}
+    assert len({id(y) for _, y, _ in seen}) == 1
+    assert len({id(pace) for _, _, pace in seen[1:]}) == 1
+    assert isinstance(seen[1][2], Pace)
 
 
 # --- callbacks ----------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from compare import check
@@ -11,9 +9,10 @@ from nets import learnable
 
 import fastmlp.keras as ours
 
-os.environ["KERAS_BACKEND"] = "torch"
 pytest.importorskip("torch")
-keras = pytest.importorskip("keras")
+with pytest.MonkeyPatch.context() as patch:  # for the import alone: other tests start processes
+    patch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 

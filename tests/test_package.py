@@ -390,6 +390,19 @@ def test_every_public_name_resolves():
     assert inspect.ismodule(fastmlp.reference)
 
 
+def test_what_needs_pytorch_says_what_to_install():
+    script = """
+import sys
+sys.modules["torch"] = None
+import fastmlp
+try:
+    fastmlp.torch.fit(None, None, None)
+except ImportError as error:
+    print(error)
+"""
+    assert run(script).stdout.startswith("fastmlp.torch needs PyTorch: pip install torch")
+
+
 def test_names_for_the_type_checker_are_those_of_the_import():
     tree = ast.parse((ROOT / "fastmlp" / "__init__.py").read_text())
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
