@@ -521,6 +521,20 @@ def test_every_kind_of_number_is_taken():
     assert all(history == histories[0] for history in histories)
 
 
+def test_sparse_matrices_are_taken(data, monkeypatch):
+    sparse = pytest.importorskip("scipy.sparse")
+    monkeypatch.setattr(Sequential, "backend", "numba")
+    X, y = data
+    ended = []
+    for x in (X, sparse.csr_matrix(X)):
+        set_random_seed(2)
+        model = net()
+        history = model.fit(x, y, epochs=2, verbose=0, validation_split=0.2)
+        ended.append((history.history["val_loss"], model.predict(x, verbose=0)))
+    check("loss", ended[1][0], ended[0][0])
+    check("probabilities", ended[1][1], ended[0][1])
+
+
 def test_x_is_encoded_once_a_fit_and_threads_keep_their_pace(data, monkeypatch):
     encode, train_epoch, encoded, seen = reference.encode, reference.train_epoch, [], []
 
