@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fastmlp import data, kernels, reference
-    from fastmlp.config import Architecture, Training
+    from fastmlp import data, keras, kernels, reference, torch
+    from fastmlp.config import Architecture, Optimizer, Training
     from fastmlp.engine import EpochResult, History
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
     from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
     from fastmlp.fitting import fit
     from fastmlp.many import Fitted, fit_many
     from fastmlp.model import Model
+    from fastmlp.optimizers import OptimizerState
     from fastmlp.parameters import Parameters, initialise
     from fastmlp.results import Evaluation
 
@@ -35,6 +36,8 @@ _HOMES = {
     "History": "engine",
     "Model": "model",
     "ModelError": "errors",
+    "Optimizer": "config",
+    "OptimizerState": "optimizers",
     "Parameters": "parameters",
     "RunFolderError": "errors",
     "Training": "config",
@@ -42,11 +45,8 @@ _HOMES = {
     "fit_many": "many",
     "initialise": "parameters",
 }
-_EXTRAS = {
-    "MLPClassifier": "estimators",
-    "MLPRegressor": "estimators",
-}  # need scikit-learn: no ``import *`` of them
-_MODULES = ("data", "diagnose", "kernels", "reference")
+_EXTRAS = {"MLPClassifier": "estimators", "MLPRegressor": "estimators"}  # not in __all__: need scikit-learn
+_MODULES = ("data", "diagnose", "keras", "kernels", "reference", "torch")
 
 __all__ = [
     "Architecture",
@@ -60,6 +60,8 @@ __all__ = [
     "History",
     "Model",
     "ModelError",
+    "Optimizer",
+    "OptimizerState",
     "Parameters",
     "RunFolderError",
     "Training",
@@ -69,8 +71,10 @@ __all__ = [
     "fit",
     "fit_many",
     "initialise",
+    "keras",
     "kernels",
     "reference",
+    "torch",
 ]
 
 

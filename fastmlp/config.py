@@ -205,8 +205,10 @@ class Optimizer:
                   w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). Kingma and Ba 2015.
     weight_decay: weight_decay w is added to every g, biases too, as PyTorch does.
     alpha:        alpha w / B is added to the weights' g alone, B samples in the batch, as scikit-learn does.
+    epsilon_hat:  of adam: epsilon is added to sqrt(v) before its correction, as Keras and scikit-learn do:
+                  w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon).
 
-    These are the steps of torch.optim.SGD (without dampening) and torch.optim.Adam. Raises ConfigError.
+    Else these are the steps of torch.optim.SGD (without dampening) and torch.optim.Adam. Raises ConfigError.
     """
 
     name: str = "sgd"
@@ -217,12 +219,14 @@ class Optimizer:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     alpha: float = 0.0
+    epsilon_hat: bool = False
 
     def __post_init__(self) -> None:
         _normalise(
             self,
             name=lambda v: one_of("optimizer", v, OPTIMIZERS),
             alpha=lambda v: not_negative("alpha", v, "0.0001"),
+            epsilon_hat=bool,
             **_STEP_CHECKS,
         )
         _check_optimizer(self.name, self.momentum, self.nesterov)

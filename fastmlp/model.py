@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,14 +82,18 @@ class Model:
         )
         return result
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file, whole or not at all. Raises RunFolderError, and ModelError if not finite."""
+    def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
+        """Write the file, whole or not at all. ``extra``: further entries of its metadata.
+
+        Raises RunFolderError, and ModelError if not finite.
+        """
         from safetensors.numpy import save
 
         if not self.parameters.finite:
             raise ModelError("a model must be finite to be saved", "nan or infinity in its weights")
         state = self.parameters.astype(np.float32).to_torch()
-        write_whole(Path(path), save(state, {"format": "pt", "fastmlp": json.dumps(self._description())}))
+        metadata = {**(extra or {}), "format": "pt", "fastmlp": json.dumps(self._description())}
+        write_whole(Path(path), save(state, metadata))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:

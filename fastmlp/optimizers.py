@@ -48,9 +48,13 @@ class OptimizerState:
 def rates(optimizer: Optimizer, lr: float, steps: int, more: int) -> NDArray[Any]:
     """(more, 2) float64 for steps + 1, steps + 2, ...: what a step is multiplied by, and sqrt(v) divided by.
 
-    lr and 1 for sgd; lr / (1 - beta1^t) and sqrt(1 - beta2^t) for adam.
+    lr and 1 for sgd; lr / (1 - beta1^t) and sqrt(1 - beta2^t) for adam, lr times their quotient and 1 where
+    its epsilon is a hat.
     """
     if optimizer.name == "sgd":
         return np.tile([lr, 1.0], (more, 1))
     t = np.arange(steps + 1, steps + 1 + more, dtype=np.float64)
-    return np.stack([lr / (1 - optimizer.beta1**t), np.sqrt(1 - optimizer.beta2**t)], axis=1)
+    rate, root = lr / (1 - optimizer.beta1**t), np.sqrt(1 - optimizer.beta2**t)
+    if optimizer.epsilon_hat:
+        rate, root = rate * root, np.ones(more)
+    return np.stack([rate, root], axis=1)

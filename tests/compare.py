@@ -48,6 +48,10 @@ TOLERANCES = {
     "torch loss": 5e-6,
     "torch gradient": 1e-5,
     "torch float64": 1e-12,
+    # against Keras, up to 60 steps; Adam's first ones have the size of lr however small the gradient is
+    "keras history": 1e-5,
+    "keras outputs": 2e-5,
+    "keras weights": 2e-5,
     # the scale law with s = 255 in float64, a hundred steps
     "scale law": 1e-9,
     # permuting the samples of a batch

@@ -38,7 +38,7 @@ LINES = [
     {"fastmlp.engine"},
     {"fastmlp.model"},
     {"fastmlp.fitting"},
-    {"fastmlp.many", "fastmlp.estimators"},
+    {"fastmlp.many", "fastmlp.estimators", "fastmlp.keras", "fastmlp.torch"},
     {"fastmlp.diagnose"},
     {"fastmlp.environment"},
     {"fastmlp.runs", "fastmlp.compare"},
@@ -388,6 +388,19 @@ def test_every_public_name_resolves():
         fastmlp.nothing  # noqa: B018
     assert inspect.ismodule(fastmlp.kernels)
     assert inspect.ismodule(fastmlp.reference)
+
+
+def test_what_needs_pytorch_says_what_to_install():
+    script = """
+import sys
+sys.modules["torch"] = None
+import fastmlp
+try:
+    fastmlp.torch.fit(None, None, None)
+except ImportError as error:
+    print(error)
+"""
+    assert run(script).stdout.startswith("fastmlp.torch needs PyTorch: pip install torch")
 
 
 def test_names_for_the_type_checker_are_those_of_the_import():

@@ -167,17 +167,20 @@ def _on_a_grid(X: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.fl
     step = np.diff(known).min()
     if not 0 <= X.min() <= X.max() <= 255.5 * step:
         return None
-    codes, table = np.empty(X.shape, np.uint8), np.zeros(256, np.float32)
-    for start in range(0, len(X), rows := _rows(X)):
-        part, coded = X[start : start + rows], codes[start : start + rows]
+    table = np.full(256, np.nan, np.float32)  # of codes that were not met yet
+    table[np.rint(known / step).astype(np.uint8)] = known
+    codes, again = np.empty(X.shape, np.uint8), np.empty((_rows(X), X.shape[1]), np.float32)
+    for start in range(0, len(X), len(again)):
+        part, coded = X[start : start + len(again)], codes[start : start + len(again)]
         np.rint(part / step, out=coded, casting="unsafe")
-        table[coded] = part
-    if table[0] != 0:
-        return None
-    for start in range(0, len(X), rows):
-        if not np.array_equal(table[codes[start : start + rows]], X[start : start + rows]):
+        meant = np.take(table, coded, out=again[: len(part)], mode="clip")  # "raise" would copy
+        if (meant == part).all():
+            continue
+        new = np.isnan(meant)
+        table[coded[new]] = part[new]
+        if not np.array_equal(table[coded], part):
             return None
-    return codes.reshape(-1), table
+    return codes.reshape(-1), np.nan_to_num(table, copy=False, nan=0.0)
 
 
 def _compressed(X: NDArray[np.float32]) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""Saving and loading: fastmlp's own safetensors file, with layers and training as one more entry of metadata.
+
+The entry ``keras`` holds the layers' classes, names and activations, the loss, the metric and the optimizer's
+options, as JSON. Not what the optimizer remembers: that begins anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.config import Architecture
+from fastmlp.errors import ModelError
+from fastmlp.keras.layers.core import Activation, Dense
+from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
+from fastmlp.keras.missing import refuse
+from fastmlp.keras.network import Network
+from fastmlp.keras.optimizers import SGD, Adam, Optimizer
+from fastmlp.model import Model
+
+if TYPE_CHECKING:
+    from fastmlp.keras.sequential import Sequential
+
+_ENTRY = "keras"
+_OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "Adam": Adam}
+_LAYERS = {"Dense": Dense, "Activation": Activation}
+_WORDS = ("name", "units", "activation")
+
+
+def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write the file. Raises ValueError for a model that is not built, OSError."""
+    if not overwrite and Path(path).exists():
+        raise FileExistsError(f"{path} is there already, and overwrite is False")
+    if not model.built:
+        raise ModelError("a model must be built to be saved", "no inputs", "give input_dim, or fit it")
+    network = Network.of(model.layers)
+    parameters = network.parameters
+    inputs, classes = parameters.shapes[0][0], parameters.shapes[-1][1]
+    hidden = tuple(fan_out for _, fan_out in parameters.shapes[:-1])
+    net = Model(Architecture(inputs, hidden, classes, network.act), parameters, tuple(range(classes)))
+    net.save(path, {_ENTRY: json.dumps(_described(model))})
+
+
+def load_model(
+    filepath: str | os.PathLike[str], custom_objects: Any = None, compile: bool = True, **others: Any
+) -> Sequential:
+    """The model of a file that ``save`` wrote, compiled as it was; or of any file of fastmlp's Model.
+
+    Of the latter, scale and mean become part of the first layer, so that it takes the same raw inputs, and
+    class k is output number k of the model's classes. Raises ValueError.
+    """
+    from fastmlp.keras.sequential import Sequential
+
+    refuse(
+        "load_model",
+        {"custom_objects": custom_objects, **others},
+        {"custom_objects": None, "safe_mode": True},
+    )
+    net = Model.load(filepath)
+    entry = _entry(filepath)
+    try:
+        model = Sequential(name=entry and entry["name"])
+        for layer in entry["layers"] if entry else _layers_of(net.architecture):
+            model.add(_LAYERS[layer["class"]](**{word: layer[word] for word in _WORDS if word in layer}))
+        _check(model, net.architecture)
+        model.build((None, net.architecture.inputs))
+        model.set_weights(_folded(net))
+        if entry and entry["compiled"] and compile:
+            loss, optimizer = entry["compiled"]["loss"], dict(entry["compiled"]["optimizer"])
+            loss_class = SparseCategoricalCrossentropy if loss["sparse"] else CategoricalCrossentropy
+            model.compile(
+                _OPTIMIZERS[optimizer.pop("class")](**optimizer),
+                loss_class(from_logits=loss["from_logits"]),
+                entry["compiled"]["metrics"],
+            )
+    except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise ModelError("a model's layers must be those that save() wrote", f"{filepath}: {error}") from None
+    return model
+
+
+def _described(model: Sequential) -> dict[str, Any]:
+    layers = []
+    for layer in model.layers:
+        told = {"class": type(layer).__name__}
+        told |= {word: getattr(layer, word) for word in _WORDS if hasattr(layer, word)}
+        layers.append(told)
+    compiled = None
+    if model.compiled:
+        loss = {"sparse": model.loss.sparse, "from_logits": model.loss.from_logits}
+        compiled = {
+            "loss": loss, "optimizer": model.optimizer.describe(), "metrics": model.metrics_names[1:],
+        }  # fmt: skip
+    return {"name": model.name, "layers": layers, "compiled": compiled}
+
+
+def _entry(path: str | os.PathLike[str]) -> Any:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        text = (file.metadata() or {}).get(_ENTRY)
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError("a model's layers must be JSON", f"{path}: {error}") from None
+
+
+def _check(model: Sequential, architecture: Architecture) -> None:
+    """Before weights are drawn in any size: the layers are those of the file's net. Raises ModelError."""
+    network = Network.of(model.layers)
+    widths = tuple(layer.units for layer in network.dense)
+    if widths != (*architecture.hidden, architecture.classes):
+        raise ModelError(f"layers must have the net's widths, {architecture}", widths)
+    if architecture.hidden and network.act != architecture.act:
+        raise ModelError(f"layers must have the net's activation, {architecture.act}", network.act)
+
+
+def _layers_of(architecture: Architecture) -> list[dict[str, Any]]:
+    act = "linear" if architecture.act == "identity" else architecture.act
+    hidden = [{"class": "Dense", "units": units, "activation": act} for units in architecture.hidden]
+    return [*hidden, {"class": "Dense", "units": architecture.classes, "activation": "softmax"}]
+
+
+def _folded(net: Model) -> list[Any]:
+    """The weights, the first layer's for inputs as they are: W / scale, and b - mean W / scale."""
+    first, bias, *others = net.parameters.to_keras()
+    if net.scale == 1 and net.mean is None:
+        return [first, bias, *others]
+    W = first.astype(np.float64) / net.scale
+    b = bias if net.mean is None else bias - net.mean.astype(np.float64) @ W
+    return [W, b, *others]

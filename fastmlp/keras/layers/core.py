@@ -1,0 +1,164 @@
+"""The layers: Dense, Activation and the input, with their weights as NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.config import MOST_UNITS, Architecture, whole_number
+from fastmlp.keras.missing import missing, refuse, unknown_names
+from fastmlp.keras.names import activation_named, named
+from fastmlp.keras.seeds import next_seed
+from fastmlp.parameters import initialise
+
+__all__ = ["Activation", "Dense", "Input", "InputLayer", "Layer"]
+
+INITIALIZERS = ("glorot_uniform", "he_uniform", "lecun_uniform")
+
+_COMMON = {"dtype": "float32", "trainable": True, "batch_input_shape": None}
+_DENSE = {
+    **_COMMON, "bias_initializer": "zeros", "kernel_regularizer": None, "bias_regularizer": None,
+    "activity_regularizer": None, "kernel_constraint": None, "bias_constraint": None, "lora_rank": None,
+}  # fmt: skip
+
+
+class Layer:
+    """A layer with a name. ``inputs``: numbers a row that it was told to take, None where it was not."""
+
+    def __init__(self, *, name: str | None = None, inputs: int | None = None) -> None:
+        self.name = named(type(self).__name__, name)
+        self.inputs = inputs
+
+    @property
+    def built(self) -> bool:
+        """Whether it has its weights."""
+        return True
+
+    def get_weights(self) -> list[NDArray[np.float32]]:
+        """Copies of its arrays; none where it has no weights."""
+        return []
+
+    def count_params(self) -> int:
+        """Weights and biases."""
+        return sum(array.size for array in self.get_weights())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise missing("functional API", "add layers to a Sequential")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+class Dense(Layer):
+    """act(x kernel + bias), kernel (fan_in, units) and bias (units,).
+
+    activation: relu, sigmoid, tanh, linear, or softmax in the last layer. kernel_initializer: one of
+    INITIALIZERS; biases begin at 0. input_dim, input_shape: of a first layer. Raises ValueError, and
+    MissingError for Keras' other options.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str = "glorot_uniform",
+        *,
+        input_dim: int | None = None,
+        input_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+        **others: Any,
+    ) -> None:
+        refuse("Dense", others, _DENSE)
+        super().__init__(name=name, inputs=_width("Dense", input_dim, input_shape))
+        self.units = whole_number("units", units, 1, MOST_UNITS)
+        self.activation = activation_named(activation)
+        if not use_bias:
+            raise missing("Dense without a bias", "leave use_bias as it is")
+        if kernel_initializer not in INITIALIZERS:
+            raise missing(
+                f"initializer {kernel_initializer!r}", f"it has {', '.join(INITIALIZERS)}, by their names"
+            )
+        self.kernel_initializer = kernel_initializer
+        self.kernel: NDArray[np.float32] | None = None
+        self.bias: NDArray[np.float32] | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether it has its weights."""
+        return self.kernel is not None
+
+    def build(self, fan_in: int) -> None:
+        """First weights, for that many inputs. Raises ValueError."""
+        if self.inputs not in (None, fan_in):
+            raise ValueError(f"layer {self.name} must take {self.inputs} inputs; got {fan_in}")
+        drawn = initialise(Architecture(fan_in, (self.units,), 2), self.kernel_initializer, next_seed())
+        self.kernel, self.bias = drawn.weights[0], drawn.biases[0]
+
+    def get_weights(self) -> list[NDArray[np.float32]]:
+        """[kernel, bias], copied; [] before it is built."""
+        return [] if self.kernel is None or self.bias is None else [self.kernel.copy(), self.bias.copy()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Take kernel and bias, in the shapes of its own. Raises ValueError."""
+        own = [] if self.kernel is None or self.bias is None else [self.kernel, self.bias]
+        copy_weights(own, weights, f"layer {self.name}")
+
+
+class Activation(Layer):
+    """The activation of the Dense before it: relu, sigmoid, tanh, linear or softmax. Raises MissingError."""
+
+    def __init__(self, activation: str, *, name: str | None = None, **others: Any) -> None:
+        refuse("Activation", others, _COMMON)
+        super().__init__(name=name)
+        self.activation = activation_named(activation)
+
+
+class InputLayer(Layer):
+    """How many numbers a row of X has: shape (D,). Raises ValueError."""
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | int | None = None,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+        **others: Any,
+    ) -> None:
+        refuse("Input", others, {**_COMMON, "batch_size": None, "sparse": False, "batch_shape": None})
+        given = (shape,) if isinstance(shape, int) else shape
+        width = _width("Input", None, input_shape if given is None else given)
+        if width is None:
+            raise ValueError("Input must have a shape, for example shape=(784,)")
+        super().__init__(name=name, inputs=width)
+
+
+def Input(shape: Sequence[int | None] | int | None = None, **options: Any) -> InputLayer:
+    """The first entry of a Sequential: see InputLayer."""
+    return InputLayer(shape, **options)
+
+
+def copy_weights(own: Sequence[NDArray[Any]], weights: Sequence[Any], where: str) -> None:
+    """Into each of its own arrays, in place. Raises ValueError unless all have the same shapes."""
+    arrays = [np.asarray(array) for array in weights]
+    shapes, wanted = [array.shape for array in arrays], [array.shape for array in own]
+    if shapes != wanted:
+        raise ValueError(f"weights of {where} must have shapes {wanted}; got {shapes}")
+    for mine, array in zip(own, arrays, strict=True):
+        mine[...] = array
+
+
+def _width(where: str, input_dim: Any, input_shape: Any) -> int | None:
+    """D of ``input_dim=D`` or ``input_shape=(D,)``; None for neither."""
+    if input_shape is not None:
+        shape = tuple(input_shape)
+        if len(shape) != 1:
+            raise missing(f"{where} of shape {shape}", "rows are (D,): reshape x to (N, D)")
+        input_dim = shape[0]
+    return None if input_dim is None else whole_number("input_dim", input_dim, 1, 2**31 - 1)
+
+
+__getattr__ = unknown_names(__name__, "layer", tuple(__all__))

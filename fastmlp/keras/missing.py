@@ -1,0 +1,41 @@
+"""What this facade does not have: said by name, with the way to Keras itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastmlp.errors import FastMLPError
+
+
+class MissingError(FastMLPError, NotImplementedError):
+    """A word of Keras' that this facade does not have."""
+
+
+def missing(what: str, instead: str) -> MissingError:
+    """The error that says so. ``instead``: what there is ("it has ...")."""
+    return MissingError(f"fastmlp.keras has no {what}: {instead}", do="use Keras itself for more")
+
+
+def refuse(where: str, options: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
+    """Refuse options that are given. ``allowed``: those that Keras has, with the values that change nothing.
+
+    Raises MissingError, and TypeError for a word that Keras does not have either.
+    """
+    for name, value in options.items():
+        if name not in allowed:
+            raise TypeError(f"{where} has no argument {name!r}")
+        same = isinstance(value, bool | int | float | str) and value == allowed[name]
+        if value is not None and not same:
+            raise missing(f"{name} in {where}", "leave it out")
+
+
+def unknown_names(module: str, kind: str, known: tuple[str, ...]) -> Callable[[str], Any]:
+    """A ``__getattr__`` for that module: names it lacks are missing, each as one more ``kind``."""
+
+    def attribute(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        raise missing(f"{kind} {name}", f"{module} has {', '.join(known)}")
+
+    return attribute

@@ -1,0 +1,137 @@
+"""SGD and Adam: what they were told, and the averages that they keep from fit to fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastmlp import config
+from fastmlp.config import positive_number
+from fastmlp.errors import ConfigError
+from fastmlp.keras.missing import missing, refuse, unknown_names
+from fastmlp.optimizers import OptimizerState
+from fastmlp.parameters import Parameters
+
+__all__ = ["SGD", "Adam"]
+
+_OTHERS = {
+    "weight_decay": None, "clipnorm": None, "clipvalue": None, "global_clipnorm": None, "use_ema": False,
+    "loss_scale_factor": None, "gradient_accumulation_steps": None, "decay": 0.0,
+}  # fmt: skip
+
+
+class Optimizer:
+    """What SGD and Adam share. ``learning_rate`` may be set at any time, between epochs too."""
+
+    def __init__(
+        self, learning_rate: Any, rule: config.Optimizer, name: str | None, others: dict[str, Any]
+    ) -> None:
+        lr = others.pop("lr", None)  # its name in old programs
+        refuse(type(self).__name__, others, _OTHERS)
+        self.rule, self.name = rule, name or type(self).__name__
+        self.learning_rate = learning_rate if lr is None else lr
+        self._state: OptimizerState | None = None
+        self._trained: tuple[Any, ...] = ()
+        self._rate = self.learning_rate  # of the steps that the state comes from
+
+    @property
+    def learning_rate(self) -> float:
+        """Over 0. Raises ValueError."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if callable(value):
+            raise missing("schedule as a learning rate", "use callbacks.LearningRateScheduler")
+        self._learning_rate = positive_number("learning_rate", value, "0.01")
+
+    lr = learning_rate
+
+    @property
+    def iterations(self) -> int:
+        """Steps taken."""
+        return 0 if self._state is None else self._state.steps
+
+    def state_for(self, parameters: Parameters) -> OptimizerState:
+        """What it remembers of these parameters, for steps at the present rate. Raises ValueError.
+
+        Keras' momentum is one of steps, and the engine's one of gradients: where the rate has changed since,
+        the gradients' average is scaled so that the steps' one stays.
+        """
+        arrays = tuple(parameters)
+        if self._state is None:
+            self._state, self._trained = OptimizerState.start(parameters, self.rule), arrays
+        elif len(arrays) != len(self._trained) or any(
+            a is not b for a, b in zip(arrays, self._trained, strict=True)
+        ):
+            raise ConfigError(
+                "an optimizer must train one model", "another one", "compile with a new optimizer"
+            )
+        if self._rate != self.learning_rate and self.rule.name == "sgd":
+            for array in (array for moment in self._state.moments for array in moment):
+                array *= self._rate / self.learning_rate
+        self._rate = self.learning_rate
+        return self._state
+
+    def steps_for(self, parameters: Parameters) -> dict[str, Any]:
+        """What ``train_epoch`` is to be told beside the rate. Raises ValueError."""
+        return {"optimizer": self.rule, "state": self.state_for(parameters)}
+
+    def describe(self) -> dict[str, Any]:
+        """Its class and what makes another one, for a file."""
+        return {"class": type(self).__name__, "learning_rate": self.learning_rate}
+
+
+class SGD(Optimizer):
+    """Plain steps, or with momentum, or Nesterov's. Raises ValueError, and MissingError for other options."""
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        name: str | None = None,
+        **others: Any,
+    ) -> None:
+        self.momentum, self.nesterov = momentum, bool(nesterov)
+        rule = config.Optimizer("sgd", momentum=momentum, nesterov=bool(nesterov and momentum))
+        super().__init__(learning_rate, rule, name, others)
+
+    def describe(self) -> dict[str, Any]:
+        """Its class and what makes another one, for a file."""
+        return super().describe() | {"momentum": self.momentum, "nesterov": self.nesterov}
+
+
+class Adam(Optimizer):
+    """Adam with Keras' place for epsilon. Raises ValueError, and MissingError for other options."""
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float | None = 1e-7,
+        amsgrad: bool = False,
+        name: str | None = None,
+        **others: Any,
+    ) -> None:
+        if amsgrad:
+            raise missing("amsgrad in Adam", "leave it out")
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
+        rule = config.Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=self.epsilon, epsilon_hat=True)
+        super().__init__(learning_rate, rule, name, others)
+
+    def describe(self) -> dict[str, Any]:
+        """Its class and what makes another one, for a file."""
+        return super().describe() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+
+def get(optimizer: Any) -> Optimizer:
+    """A new one by its name, or the object as it is. Raises MissingError."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(optimizer, str) and optimizer.lower() in ("sgd", "adam"):
+        return SGD() if optimizer.lower() == "sgd" else Adam()
+    raise missing(f"optimizer {optimizer!r}", "it has 'sgd', 'adam', SGD(...) and Adam(...)")
+
+
+__getattr__ = unknown_names(__name__, "optimizer", tuple(__all__))

@@ -1,0 +1,98 @@
+"""Progress lines: a bar that grows on a terminal, one line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastmlp.errors import ConfigError
+
+_WIDTH = 20
+_INTERVAL = 0.05  # seconds between two states of a bar
+
+
+class Progress:
+    """Prints what an epoch of ``steps`` batches of ``batch_size`` samples does.
+
+    verbose: 0 for silence, 1 or "auto" for a bar, 2 for a line without one. Raises ValueError.
+    """
+
+    def __init__(self, verbose: Any, samples: int, batch_size: int) -> None:
+        if verbose not in ("auto", 0, 1, 2):  # True is 1
+            raise ConfigError("verbose must be 'auto', 0, 1 or 2", repr(verbose))
+        self.verbose = 1 if verbose == "auto" else int(verbose)
+        self.batch_size = batch_size
+        self.steps = -(-samples // batch_size)
+        self._started = self._shown = 0.0
+        self._live = self.verbose == 1 and bool(getattr(sys.stdout, "isatty", bool)())
+        self._wide = 0
+
+    def begin(self, title: str = "") -> None:
+        """Start the clock, after a line with the title."""
+        if self.verbose and title:
+            say(title)
+        self._started, self._shown, self._wide = time.perf_counter(), 0.0, 0
+
+    @property
+    def watch(self) -> Callable[[int], None] | None:
+        """What is to be told the samples done, where somebody looks on."""
+        return self._grow if self._live else None
+
+    def end(self, logs: dict[str, Any]) -> None:
+        """The finished line, with the logs."""
+        if not self.verbose:
+            return
+        seconds = time.perf_counter() - self._started
+        told = "".join(f" - {name}: {_number(value)}" for name, value in logs.items())
+        took = f"{seconds:.0f}s"
+        each = _duration(seconds / self.steps)
+        if self.verbose == 1:
+            line = f"{self._bar(self.steps)} {took} {each}/step{told}"
+        else:
+            line = f"{self.steps}/{self.steps} - {took} - {each}/step{told}"
+        if self._live:
+            line = f"\r{line:{self._wide}}"
+        say(line)
+
+    def _grow(self, samples: int) -> None:
+        now = time.perf_counter()
+        if now - self._shown < _INTERVAL:
+            return
+        self._shown, done = now, min(self.steps, samples // self.batch_size)
+        left = (now - self._started) * (self.steps - done) / max(done, 1)
+        line = f"{self._bar(done)} {left:.0f}s"
+        self._wide = max(self._wide, len(line))
+        sys.stdout.write(f"\r{line:{self._wide}}")
+        sys.stdout.flush()
+
+    def _bar(self, done: int) -> str:
+        full, empty = ("━", "─") if _can_print("━─") else ("=", ".")
+        filled = _WIDTH * done // self.steps
+        return f"{done:>{len(str(self.steps))}}/{self.steps} {full * filled}{empty * (_WIDTH - filled)}"
+
+
+def say(line: str) -> None:
+    """One line on standard output, at once; nothing where there is none."""
+    if sys.stdout is not None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.0f}s"
+    return f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if abs(value) > 1e-3 else f"{value:.4e}"

@@ -1,0 +1,173 @@
+"""``fit``: trains a ``torch.nn.Sequential`` of Linear layers in place, by fastmlp's engine. Needs PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastmlp.arguments import checked_classes
+from fastmlp.config import Training
+from fastmlp.cores import resolve
+from fastmlp.data.encode import as_rows
+from fastmlp.engine import EpochResult, History, train
+from fastmlp.errors import DataError, ModelError
+from fastmlp.parameters import Parameters
+
+if TYPE_CHECKING:
+    import torch
+
+_ACTS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Identity": "identity"}
+
+
+def fit(
+    module: torch.nn.Sequential,
+    X: Any,
+    y: Any,
+    *,
+    lr: float = 0.01,
+    batch_size: int = 100,
+    epochs: int = 15,
+    seed: int = 0,
+    loss: str = "logits",
+    optimizer: str = "sgd",
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    validation: float = 0.0,
+    patience: int = 0,
+    class_weight: str | Sequence[float] | None = None,
+    threads: int | str = "auto",
+    backend: str = "numba",
+    test_data: tuple[Any, Any] | None = None,
+    sample_weight: ArrayLike | None = None,
+    callbacks: Sequence[Callable[[EpochResult, torch.nn.Sequential], object]] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> History:
+    """Train ``module`` on X (N, D) and class indices y (N,), arrays or CPU tensors; returns the history.
+
+    module: Linear, ReLU, Linear, ... in float32 on the CPU, the last layer being Linear; or with Sigmoid,
+    Tanh or Identity, the same after every hidden layer. Weights keep their storage, and begin as they are.
+    X is taken as the module takes it, not scaled. Everything else is as in ``fastmlp.fit``; the loss
+    ``logits`` is CrossEntropyLoss, the optimizers are torch.optim.SGD and Adam. Callbacks are called
+    ``callback(result, module)``.
+
+    Raises TypeError for what is no such module, ValueError for what does not fit, ImportError without
+    PyTorch, and DivergedError; the weights are then those after the last good epoch.
+    """
+    linear, act = _taken_apart(module)
+    parameters = Parameters(
+        tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),
+        tuple(_array(layer.bias, "a bias").copy() for layer in linear),
+    )
+    widths = tuple(layer.out_features for layer in linear)
+    training = Training(
+        hidden=widths[:-1], act=act, scale=1.0, lr=lr, batch_size=batch_size, epochs=epochs, seed=seed,
+        loss=loss, optimizer=optimizer, momentum=momentum, nesterov=nesterov, beta1=beta1, beta2=beta2,
+        epsilon=epsilon, weight_decay=weight_decay, schedule=schedule, validation=validation,
+        patience=patience, class_weight=class_weight,  # type: ignore[arg-type]  # it makes a tuple
+    )  # fmt: skip
+    training.architecture(linear[0].in_features, widths[-1])
+    resolve(threads)
+
+    def on_epoch(result: EpochResult) -> bool:
+        if callbacks:
+            _store(linear, parameters)
+        stops = [callback(result, module) is True for callback in callbacks]  # all of them are called
+        return any(stops)
+
+    try:
+        return train(
+            parameters, *_data(parameters, X, y, "X"), training, backend=backend, threads=threads,
+            test_data=None if test_data is None else _data(parameters, *test_data, "the test data's X"),
+            sample_weight=None if sample_weight is None else _array(sample_weight, "sample_weight"),
+            on_epoch=on_epoch, on_progress=progress,
+        )  # fmt: skip
+    finally:  # an interrupted training too leaves what it has learnt
+        _store(linear, parameters)
+
+
+def _taken_apart(module: Any) -> tuple[list[Any], str]:
+    """Its Linear layers, and the activation of the hidden ones. Raises TypeError, ValueError."""
+    nn = _torch().nn
+    if not isinstance(module, nn.Sequential):
+        raise TypeError(f"module must be a torch.nn.Sequential; got {type(module).__name__}")
+    linear: list[Any] = []
+    acts: list[str] = []
+    for number, layer in enumerate(module):
+        told = f"layer {number}, {layer}"
+        if type(layer) is nn.Linear:
+            _check_linear(layer, told)
+            if any(layer is other or layer.weight is other.weight for other in linear):
+                raise ModelError("layers must not share weights", told)
+            acts += ["identity"] * (len(linear) - len(acts))  # none between two Linear layers
+            linear.append(layer)
+            continue
+        act = next((word for kind, word in _ACTS.items() if type(layer) is getattr(nn, kind)), None)
+        if act is None:
+            known = ", ".join(_ACTS)
+            raise TypeError(f"layers must be Linear, with {known} between them; got {told}")
+        if len(acts) >= len(linear):
+            raise ModelError("an activation must follow a Linear layer, one each", told)
+        acts.append(act)
+    if not linear:
+        raise ModelError("module must have a Linear layer", "none")
+    if len(acts) == len(linear) and acts.pop() != "identity":
+        raise ModelError("the last layer must be Linear", f"{module[-1]} after it", "the loss takes logits")
+    if len(set(acts)) > 1:
+        raise ModelError("hidden layers must all have the same activation", ", ".join(acts))
+    return linear, acts[0] if acts else "relu"
+
+
+def _check_linear(layer: Any, told: str) -> None:
+    torch = _torch()
+    if layer.bias is None:
+        raise ModelError("Linear layers must have a bias", told)
+    for tensor in (layer.weight, layer.bias):
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ModelError(
+                "module must be in float32 on the CPU", f"{tensor.dtype} on {tensor.device} in {told}",
+                "use module.float().cpu()",
+            )  # fmt: skip
+        if not tensor.requires_grad:
+            raise ModelError("all weights must be trained", f"one without requires_grad in {told}")
+
+
+def _data(parameters: Parameters, X: Any, y: Any, name: str) -> tuple[Any, Any]:
+    """X and y as arrays that fit the net. Raises TypeError, DataError."""
+    rows, D = as_rows(_array(X, name)), parameters.shapes[0][0]
+    if rows.shape[1] != D:
+        raise DataError(f"{name} must have shape (N, {D}) for this module", rows.shape)
+    return rows, checked_classes(parameters, _array(y, "y"), rows.shape[0])
+
+
+def _array(values: Any, name: str) -> Any:
+    """A tensor's array, without a copy; anything else as it is. Raises TypeError."""
+    if not isinstance(values, _torch().Tensor):
+        return values
+    if values.device.type != "cpu" or values.layout != _torch().strided:
+        raise TypeError(f"{name} must be dense on the CPU; got {values.layout} on {values.device}")
+    return values.detach().numpy()
+
+
+def _store(linear: list[Any], parameters: Parameters) -> None:
+    torch = _torch()
+    with torch.no_grad():
+        for layer, W, b in zip(linear, parameters.weights, parameters.biases, strict=True):
+            layer.weight.copy_(torch.from_numpy(W).T)
+            layer.bias.copy_(torch.from_numpy(b))
+
+
+def _torch() -> Any:
+    """PyTorch. Raises ImportError, which says how to get it."""
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(f"fastmlp.torch needs PyTorch: pip install torch ({error})") from error
+    return torch
