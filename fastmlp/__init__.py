@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastmlp.config import Architecture, Optimizer, Training
     from fastmlp.engine import EpochResult, History
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
+    from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
     from fastmlp.fitting import fit
     from fastmlp.many import Fitted, fit_many
     from fastmlp.model import Model
@@ -44,6 +45,7 @@ _HOMES = {
     "fit_many": "many",
     "initialise": "parameters",
 }
+_EXTRAS = {"MLPClassifier": "estimators", "MLPRegressor": "estimators"}  # not in __all__: need scikit-learn
 _MODULES = ("data", "diagnose", "keras", "kernels", "reference", "torch")
 
 __all__ = [
@@ -77,8 +79,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(f"fastmlp.{_HOMES[name]}"), name)
+    if home := _HOMES.get(name) or _EXTRAS.get(name):
+        value = getattr(importlib.import_module(f"fastmlp.{home}"), name)
     elif name in _MODULES:
         value = importlib.import_module(f"fastmlp.{name}")
     else:
@@ -88,4 +90,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_EXTRAS})

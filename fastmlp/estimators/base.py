@@ -1,0 +1,311 @@
+"""What MLPClassifier and MLPRegressor share: their parameters, the net and its first weights, its answers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from numbers import Integral, Real
+from types import ModuleType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastmlp.config import LARGEST, MOST_UNITS, SMALLEST, Optimizer
+from fastmlp.cores import MOST_THREADS, Pace
+from fastmlp.data.encode import is_scipy_sparse
+from fastmlp.engine import load_backend
+from fastmlp.estimators.loop import Loop
+from fastmlp.estimators.rows import Rows
+from fastmlp.estimators.steps import Steps
+from fastmlp.estimators.threads import threads_here
+from fastmlp.parameters import Parameters
+
+Array = NDArray[Any]
+
+MOST_FLOAT64 = 10**6  # values of X: up to so many, float64 is computed as float64
+ACTS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+
+_CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
+
+
+class BaseMLP(BaseEstimator):
+    """Subclasses say what y is, what the net's outputs mean, and how good they are."""
+
+    loss: str
+    hidden_layer_sizes: Any
+    activation: str
+    solver: str
+    alpha: float
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    scale: float
+    callbacks: Any
+    progress: bool
+    threads: int | str
+
+    _optimizer: Steps
+    _pace: tuple[int | str, Pace]
+    _seed: int
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTS))],
+        "solver": [StrOptions({"sgd", "adam"})],
+        "alpha": [Interval(Real, 0, LARGEST, closed="both")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, SMALLEST, LARGEST, closed="both")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, SMALLEST, LARGEST, closed="both")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "scale": [Interval(Real, SMALLEST, LARGEST, closed="both")],
+        "callbacks": [list, tuple, None],
+        "progress": ["boolean"],
+        "threads": [StrOptions({"auto"}), Interval(Integral, 1, MOST_THREADS, closed="both")],
+    }
+
+    def _keep(self, given: dict[str, Any]) -> None:
+        """The arguments of ``__init__`` as they are: scikit-learn has them looked at in fit alone."""
+        for name, value in given.items():
+            if name != "self":
+                setattr(self, name, value)
+
+    def _validate_params(self) -> None:
+        if isinstance(self.solver, str) and self.solver == "lbfgs":
+            raise ValueError(
+                f"The 'solver' parameter of {type(self).__name__} must be 'adam' or 'sgd'. Got 'lbfgs' "
+                f"instead, which sklearn.neural_network.{type(self).__name__} has, and fastmlp has not."
+            )
+        super()._validate_params()
+        if not all(callable(callback) for callback in self.callbacks or ()):
+            raise ValueError(
+                f"The 'callbacks' parameter of {type(self).__name__} must be a list of callables. "
+                f"Got {self.callbacks!r} instead."
+            )
+
+    def _stochastic(self) -> bool:
+        """Whether there is a partial_fit: not for the solver that there is not."""
+        return not isinstance(self.solver, str) or self.solver != "lbfgs"
+
+    # --- what a subclass says -------------------------------------------------------------------
+
+    def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
+        """X (N, D) and y as train_epoch takes it; a first pass learns the classes."""
+        raise NotImplementedError
+
+    def _outputs(self, y: Array) -> int:
+        raise NotImplementedError
+
+    def _loss(self) -> str:
+        """As train_epoch names it."""
+        raise NotImplementedError
+
+    def _loss_parts(self) -> int:
+        """Outputs of which train_epoch sums a row's loss, where scikit-learn says their mean."""
+        return 1
+
+    def _out_activation(self) -> str:
+        raise NotImplementedError
+
+    def _strata(self, y: Array) -> Array | None:
+        """Of which each has its share in the rows held out, or None."""
+        raise NotImplementedError
+
+    def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
+        """Of the last layer's outputs z (N, K)."""
+        raise NotImplementedError
+
+    def _weighed(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
+        """The rows' weights, where y has a say in them too."""
+        return weights
+
+    # --- fit ------------------------------------------------------------------------------------
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True: it holds no rows out.")
+        hidden = self._widths()
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        new = first or not hasattr(self, "_seed")  # or the weights were set by hand, before any fit
+        X, y = self._checked_data(X, y, new, incremental)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights = self._weighed(sample_weight, y, incremental)
+        widths = [X.shape[1], *hidden, self._outputs(y)]
+        if new:
+            parameters, seed = self._drawn(widths, _dtype_for(X))
+        if not first:
+            parameters = self._parameters().copy()  # they may be read-only, or the caller's
+            self._check_widths(parameters, widths)
+            seed = seed if new else self._seed
+        nn = _backend(parameters.dtype)
+        rows = Rows.of(nn, X, y, weights, self._split(y, seed) if self.early_stopping else None)
+        if new:
+            self._begin(widths, seed)
+        if incremental and not first and hasattr(self, "_optimizer"):
+            self._optimizer = self._optimizer.copy()
+        else:
+            self._optimizer = self._steps(parameters)
+            self._no_improvement_count = 0
+        epochs, net = 1 if incremental else self.max_iter, {**self._net(), "threads": self._paced()}
+        Loop(self, nn, parameters, rows, epochs, net, goes_on=incremental).run()
+        return self
+
+    def _paced(self) -> Pace:
+        """How many threads pay: found out once for many calls of partial_fit."""
+        threads = threads_here(self.threads)
+        if getattr(self, "_pace", (None, None))[0] != threads:
+            self._pace = threads, Pace(threads)
+        return self._pace[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What was found out about this machine stays here."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_pace"}
+
+    def _widths(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        if not np.iterable(sizes):
+            sizes = [sizes]
+        try:
+            widths = [operator.index(width) for width in sizes]
+        except TypeError:
+            widths = [0]
+        if not all(1 <= width <= MOST_UNITS for width in widths):
+            raise ValueError(
+                f"hidden_layer_sizes must be whole numbers from 1 to {MOST_UNITS:,}, "
+                f"got {self.hidden_layer_sizes!r}."
+            )
+        return widths
+
+    def _check_widths(self, parameters: Parameters, widths: list[int]) -> None:
+        there = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
+        if there != widths:
+            raise ValueError(
+                f"warm_start and partial_fit go on with the net that there is, of layers {there}; "
+                f"hidden_layer_sizes and the data ask for {widths}. Set warm_start=False to begin anew."
+            )
+
+    def _drawn(self, widths: list[int], dtype: type) -> tuple[Parameters, int]:
+        """First weights, as scikit-learn draws them, and the seed of all else."""
+        random = check_random_state(self.random_state)
+        weights, biases = [], []
+        for fan_in, fan_out in itertools.pairwise(widths):
+            limit = math.sqrt((2 if self.activation == "logistic" else 6) / (fan_in + fan_out))
+            weights.append(random.uniform(-limit, limit, (fan_in, fan_out)).astype(dtype))
+            biases.append(random.uniform(-limit, limit, fan_out).astype(dtype))
+        return Parameters(tuple(weights), tuple(biases)), int(random.randint(2**31 - 1))
+
+    def _begin(self, widths: list[int], seed: int) -> None:
+        """A new net: empty curves."""
+        self._seed = seed
+        self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
+        self.out_activation_ = self._out_activation()
+        self.t_ = 0
+        self.loss_curve_: list[float] = []
+        self.best_loss_: float | None = None
+        self.validation_scores_: list[float] | None = None
+        self.validation_loss_curve_: list[float] | None = None
+        self.best_validation_score_: float | None = None
+
+    def _split(self, y: Array, seed: int) -> dict[str, Any]:
+        """The same for the same rows, so that a warm start is judged by rows that it was never trained on."""
+        share = self.validation_fraction
+        return {"test_size": share, "random_state": seed, "stratify": self._strata(y)}
+
+    def _steps(self, parameters: Parameters) -> Steps:
+        if self.solver == "adam":
+            optimizer = Optimizer("adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon)
+            schedule = "constant"
+        else:
+            nesterov = bool(self.nesterovs_momentum and self.momentum)
+            optimizer = Optimizer(self.solver, momentum=self.momentum, nesterov=nesterov)
+            schedule = self.learning_rate
+        return Steps.start(parameters, optimizer, float(self.learning_rate_init), schedule, self.power_t)
+
+    # --- the net --------------------------------------------------------------------------------
+
+    def _net(self) -> dict[str, Any]:
+        """What a backend asks about the net, beside its parameters."""
+        return {"act": ACTS[self.activation], "scale": float(self.scale)}
+
+    def _show(self, parameters: Parameters) -> None:
+        """As attributes: the same arrays."""
+        self.coefs_, self.intercepts_ = list(parameters.weights), list(parameters.biases)
+
+    def _parameters(self) -> Parameters:
+        """From the attributes, which may have been set by hand."""
+        dtype = np.float32 if self.coefs_[0].dtype == np.float32 else np.float64
+        return Parameters(
+            tuple(np.ascontiguousarray(W, dtype) for W in self.coefs_),
+            tuple(np.ascontiguousarray(b, dtype) for b in self.intercepts_),
+        )
+
+    def _answer(self, X: Any, what: str) -> Array:
+        """``predict_proba`` or ``logits`` (N, K) of the backend."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
+        parameters = self._parameters()
+        nn = _backend(parameters.dtype)
+        options = {**self._net(), "threads": threads_here(self.threads)}
+        rows = X.shape[0]
+        if is_scipy_sparse(X) and parameters.dtype == np.float64:
+            rows = max(1, _CHUNK // X.shape[1])
+        parts = [
+            getattr(nn, what)(parameters, X[start : start + rows], **options)
+            for start in range(0, X.shape[0], rows)
+        ]
+        answer: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return answer
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "coefs_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _dtype_for(X: Any) -> type:
+    """float64 for float64 of few values, else float32."""
+    few = X.shape[0] * X.shape[1] <= MOST_FLOAT64
+    return np.float64 if X.dtype.kind == "f" and X.dtype.itemsize >= 8 and few else np.float32
+
+
+def _backend(dtype: np.dtype[Any]) -> ModuleType:
+    """The kernels know float32 alone."""
+    return load_backend("numba" if dtype == np.float32 else "numpy")

@@ -1,0 +1,205 @@
+"""The epochs of one call of fit or partial_fit: what each leaves in the estimator, and when they end."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastmlp.errors import DivergedError
+from fastmlp.estimators.progress import progress_bar
+from fastmlp.estimators.rows import Held, Rows
+from fastmlp.parameters import Parameters
+from fastmlp.randomness import permutation
+from fastmlp.reference import loss_and_delta
+
+_OUT = 5  # calls from a warning here to the caller of fit
+
+
+@dataclass(eq=False)
+class Loop:
+    """Trains ``parameters`` in place, on rows, as the estimator's parameters say; fills its curves.
+
+    epochs:  the most of them.
+    net:     what the backend ``nn`` asks about the net beside its parameters, and threads.
+    goes_on: for partial_fit: it is no fault not to converge.
+    """
+
+    estimator: Any
+    nn: ModuleType
+    parameters: Parameters
+    rows: Rows
+    epochs: int
+    net: dict[str, Any]
+    goes_on: bool
+
+    def __post_init__(self) -> None:
+        est, n = self.estimator, len(self.rows.train)
+        self.optimizer = est._optimizer.penalised(est.alpha * n / self.rows.total)
+        self.squares = self._squares()
+        self.batch_size = min(200, n) if est.batch_size == "auto" else min(int(est.batch_size), n)
+        if est.batch_size != "auto" and est.batch_size > n:
+            warnings.warn(
+                f"batch_size={est.batch_size} is more than the {n} rows to train on: they are one batch.",
+                stacklevel=_OUT + 1,
+            )
+
+    def run(self) -> None:
+        """Up to ``epochs``, or a reason to stop before. Raises ValueError where training diverges."""
+        est = self.estimator
+        est.n_iter_ = 0
+        est._show(self.parameters)
+        self.best = self._best_so_far()
+        try:
+            stopped = self._epochs()
+        except KeyboardInterrupt:
+            if not est.n_iter_:
+                raise
+            stopped = True
+            warnings.warn(f"Training was interrupted after {est.n_iter_} epochs.", stacklevel=_OUT)
+        except DivergedError as error:
+            why = (
+                f"Training diverged in epoch {est.n_iter_ + 1}: {error.must}; got {error.got}. Use a smaller "
+                f"learning_rate_init than {est.learning_rate_init:g}, or inputs that are scaled."
+            )
+            if self.best is None or not est.n_iter_:
+                raise ValueError(why) from error
+            stopped = True
+            est.loss_curve_.append(math.nan)
+            self._note_validation(math.nan, math.nan)
+            est.n_iter_ += 1
+            warnings.warn(f"{why} The best weights before are kept.", ConvergenceWarning, stacklevel=_OUT)
+        if self.best is not None:
+            est._show(self.best)
+        if not (stopped or self.goes_on):
+            warnings.warn(
+                f"Training ended at max_iter={self.epochs} epochs and had not converged: increase max_iter.",
+                ConvergenceWarning, stacklevel=_OUT,
+            )  # fmt: skip
+
+    def _epochs(self) -> bool:
+        """Whether they were stopped before the last."""
+        est = self.estimator
+        with progress_bar(est.progress, self.epochs) as shown:
+            while est.n_iter_ < self.epochs:
+                self._epoch(shown)
+                if self.rows.held is None:
+                    self._compare_loss()
+                elif self._judge(self.rows.held):
+                    self.best = self.parameters.copy()
+                est._optimizer.epoch_ended(est.t_)
+                told = [callback(est) is True for callback in est.callbacks or ()]  # all of them are called
+                if any(told) or self._stands_still():
+                    return True
+        return False
+
+    def _epoch(self, shown: Callable[[float, float | None], None] | None) -> None:
+        est, rows, n = self.estimator, self.rows, len(self.rows.train)
+        order = rows.train
+        if est.shuffle:
+            order = order[permutation(n, est._seed, "order", len(est.loss_curve_) + 1)]
+        last, done = est.loss_curve_[-1] if est.loss_curve_ else None, est.n_iter_
+
+        def report(samples: int) -> None:
+            assert shown is not None
+            shown(done + samples / n, last)
+
+        totals = self.nn.train_epoch(
+            self.parameters, rows.X, rows.y, order, loss=est._loss(), lr=est._optimizer.learning_rate,
+            batch_size=self.batch_size, optimizer=self.optimizer, state=est._optimizer.state,
+            sample_weight=rows.weights, progress=None if shown is None else report, **self.net,
+        )  # fmt: skip
+        est.loss_ = totals.loss / est._loss_parts() + self._penalty()
+        est.loss_curve_.append(est.loss_)
+        est.n_iter_ += 1
+        est.t_ += n
+        if shown is not None:
+            shown(est.n_iter_, est.loss_)
+        self._say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
+
+    def _penalty(self) -> float:
+        """Mean over the epoch's batches, each with the weights before its step, as if they went in a line."""
+        batches = -(-len(self.rows.train) // self.batch_size)
+        before, self.squares = self.squares, self._squares()
+        mean = before + (self.squares - before) * (batches - 1) / (2 * batches)
+        return float(0.5 * self.estimator.alpha * mean * batches / self.rows.total)
+
+    def _squares(self) -> float:
+        """Of all weights, summed; biases are not penalised."""
+        if not self.estimator.alpha:
+            return 0.0
+        return float(sum(np.square(W, dtype=np.float64).sum() for W in self.parameters.weights))
+
+    # --- when to stop ---------------------------------------------------------------------------
+
+    def _best_so_far(self) -> Parameters | None:
+        """Where rows are held out: those of a warm start, judged by the same rows as all that follow."""
+        est = self.estimator
+        if self.rows.held is None:
+            est.best_loss_ = math.inf if est.best_loss_ is None else est.best_loss_
+            est.validation_scores_ = est.validation_loss_curve_ = est.best_validation_score_ = None
+            return None
+        est.best_loss_, est.best_validation_score_ = None, -math.inf
+        est.validation_scores_ = est.validation_scores_ or []
+        est.validation_loss_curve_ = est.validation_loss_curve_ or []
+        if est.loss_curve_:
+            est.best_validation_score_ = self._validation(self.rows.held)[0]
+        return self.parameters.copy()
+
+    def _judge(self, held: Held) -> bool:
+        """Whether these weights are the best so far, by the rows held out."""
+        est = self.estimator
+        score, loss = self._validation(held)
+        self._note_validation(score, loss)
+        self._say(f"Validation score: {score:.6f}")
+        best = est.best_validation_score_
+        est._no_improvement_count = est._no_improvement_count + 1 if score < best + est.tol else 0
+        if not score > best:
+            return False
+        est.best_validation_score_ = score
+        return True
+
+    @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
+    def _validation(self, held: Held) -> tuple[float, float]:
+        """Score and mean loss on the rows held out; nan where an output is not finite."""
+        est = self.estimator
+        z = self.nn.logits(self.parameters, held.X, **self.net)
+        if not np.isfinite(z).all():
+            return math.nan, math.nan
+        losses = loss_and_delta(np.empty_like(z), z, held.y, est._loss())[0]
+        mean = float(np.average(losses, weights=held.weights)) / est._loss_parts()
+        return est._score_of(z, held.y, held.weights), mean
+
+    def _note_validation(self, score: float, loss: float) -> None:
+        self.estimator.validation_scores_.append(score)
+        self.estimator.validation_loss_curve_.append(loss)
+
+    def _compare_loss(self) -> None:
+        est = self.estimator
+        worse = est.loss_ > est.best_loss_ - est.tol
+        est._no_improvement_count = est._no_improvement_count + 1 if worse else 0
+        est.best_loss_ = min(est.best_loss_, est.loss_)
+
+    def _stands_still(self) -> bool:
+        """Whether training ends because it gets no better, or goes on more slowly."""
+        est = self.estimator
+        if est._no_improvement_count <= est.n_iter_no_change:
+            return False
+        what = "Training loss" if self.rows.held is None else "Validation score"
+        text = f"{what} has not improved by tol={est.tol:g} for {est.n_iter_no_change} epochs."
+        if est._optimizer.slow_down():
+            est._no_improvement_count = 0
+            self._say(f"{text} The learning rate is now {est._optimizer.learning_rate:g}.")
+            return False
+        self._say(f"{text} Stopping.")
+        return True
+
+    def _say(self, line: str) -> None:
+        if self.estimator.verbose:
+            print(line)  # noqa: T201  # scikit-learn's custom

@@ -1,0 +1,120 @@
+"""MLPRegressor: in the place of scikit-learn's."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
+
+from fastmlp.estimators.base import BaseMLP
+
+Array = NDArray[Any]
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A multilayer perceptron that tells numbers, for ``sklearn.neural_network.MLPRegressor``'s place.
+
+    A row's loss is the mean of (output - y)^2 / 2 over its K numbers; steps are taken on K times that, as in
+    scikit-learn. There is no ``poisson``. All else is said under ``MLPClassifier``, which has the same
+    parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
+
+    >>> from fastmlp import MLPRegressor
+    >>> net = MLPRegressor(hidden_layer_sizes=(), learning_rate_init=0.1, max_iter=900, n_iter_no_change=100)
+    >>> net.fit([[0.0], [1.0]], [1.0, 3.0]).predict([[2.0]]).round(1)
+    array([5.])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"squared_error"})],
+    }
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        scale: float = 1.0,
+        callbacks: Any = None,
+        progress: bool = False,
+        threads: int | str = "auto",
+    ) -> None:
+        self._keep(locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on X (N, D), an array, a DataFrame or a sparse matrix, and numbers y (N,) or (N, K).
+
+        sample_weight (N,): how much each row counts; 2 is as if it were there twice. Returns self.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    @available_if(lambda self: self._stochastic())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """One epoch on these rows, from where the last call ended. Returns self."""
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> Array:
+        """Numbers (N,), or (N, K) where there are K of them, for each row of X (N, D)."""
+        z = self._answer(X, "logits")
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", order="C", multi_output=True, y_numeric=True, reset=first
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y.reshape(len(y), -1)
+
+    def _outputs(self, y: Array) -> int:
+        return int(y.shape[1])
+
+    def _loss(self) -> str:
+        return "squared"
+
+    def _loss_parts(self) -> int:
+        return int(self.n_outputs_)
+
+    def _out_activation(self) -> str:
+        return "identity"
+
+    def _strata(self, y: Array) -> Array | None:
+        return None
+
+    def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
+        return float(r2_score(y, z.astype(np.float64), sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
