@@ -248,7 +248,9 @@ class BaseMLP(BaseEstimator):
 
     def _steps(self, parameters: Parameters) -> Steps:
         if self.solver == "adam":
-            optimizer = Optimizer("adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon)
+            optimizer = Optimizer(
+                "adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, epsilon_hat=True
+            )
             schedule = "constant"
         else:
             nesterov = bool(self.nesterovs_momentum and self.momentum)

@@ -57,7 +57,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch;
         also where training diverges after that, with a ConvergenceWarning.
     validation_fraction: share of the rows that is held out: of each class, where each has enough rows.
-    beta_1, beta_2, epsilon: of adam. epsilon is added to the root of the corrected average, as in the paper.
+    beta_1, beta_2, epsilon: of adam. epsilon is added to the root before its correction, as in scikit-learn.
     loss: logits; or keras2 or clip:LO,HI, which clip p of the true class as old frameworks did.
     class_weight: {label: weight}, 1 for those left out; "balanced": all classes count the same (not in
         partial_fit). It is multiplied with sample_weight.
