@@ -240,7 +240,7 @@ def imports(run: Run) -> str:
     """What a user of another tool gains by changing an import, and what the wrapper costs."""
     folder = str(Path(__file__).parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
-    rounds = 3 if run.quick else 9
+    rounds = 3 if run.quick else 6
     entries = {
         entry.contender.label: entry
         for entry in compare(Task.of(run.data), users.contenders(run.cores), rounds=rounds, notify=run.note)

@@ -104,7 +104,7 @@ def test_one_value_that_is_seen_late_is_kept():
 
 def test_codes_that_are_met_late_have_one_value_each():
     step = np.float32(1 / 255)
-    X = np.zeros((9000, 800), np.float32)  # in chunks of 5,242 rows, of which every third is looked at
+    X = np.zeros((9000, 800), np.float32)  # in chunks of 163 rows; every third row is looked at
     X[::3, 1], X[::3, 2] = step, 2 * step
     late = X.copy()
     late[4001, 3] = late[7001, 3] = 100 * step
@@ -112,7 +112,7 @@ def test_codes_that_are_met_late_have_one_value_each():
     assert encoded.form == "bytes"
     assert (dense_of(encoded) == late).all()
     other = np.nextafter(late[4001, 3], np.float32(1))
-    for row in (4000, 4001, 7001):  # in the same chunk, the first or the second
+    for row in (4000, 4001, 7001):  # in the first chunk that has it, or the last
         changed = late.copy()
         changed[row, 5] = other
         encoded = encode(changed)

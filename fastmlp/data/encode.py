@@ -23,7 +23,7 @@ from fastmlp.errors import DataError
 
 SPARSE_BELOW = 0.5  # share of non-zero values under which the non-zero ones alone are walked
 
-_CHUNK = 1 << 22  # values looked at together while encoding
+_CHUNK = 1 << 17  # values looked at together while encoding: they stay in a cache
 _SAMPLE = 4096  # rows, evenly spread, that density is measured on
 _BYTES = np.arange(256, dtype=np.float32)
 
