@@ -13,6 +13,7 @@ import numpy as np
 
 from fastmlp.compare.contenders import Contender
 from fastmlp.compare.task import Task
+from fastmlp.cores import Pace
 from fastmlp.randomness import permutation
 
 EPOCHS = 15
@@ -37,7 +38,7 @@ class _Program:
 
 
 class Engine(_Program):
-    """fastmlp without any wrapper: encode once, then one call an epoch."""
+    """fastmlp without any wrapper: encode once, then one call an epoch, with threads as all of them have."""
 
     def load(self) -> None:
         from fastmlp import kernels as nn
@@ -45,11 +46,11 @@ class Engine(_Program):
         self.nn = nn
 
     def epoch(self, order: Any) -> None:
-        self.parameters, X = self.task.first_weights(), self.nn.encode(self.X)
+        self.parameters, X, pace = self.task.first_weights(), self.nn.encode(self.X), Pace()
         for number in range(1, EPOCHS + 1):
             self.nn.train_epoch(
                 self.parameters, X, self.task.y, permutation(len(self.X), 0, "order", number),
-                lr=self.task.lr, batch_size=self.task.batch_size, threads=self.threads,
+                lr=self.task.lr, batch_size=self.task.batch_size, threads=pace,
             )  # fmt: skip
 
     def predict(self, X: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The README's examples of the functional backend, PyTorch and Keras' words do what they say, on MNIST."""
+"""What the README shows users of scikit-learn, Keras, PyTorch, and of a loop of their own, is true."""
 
 from __future__ import annotations
 
@@ -73,6 +73,17 @@ def test_a_sequential_of_pytorch(own_loop):
     assert names["history"].epochs[-1].test_accuracy > 0.96
     answers = names["net"](names["torch"].from_numpy(names["test_pixels"])).argmax(dim=1).numpy()
     assert (answers == names["digits"].y_test).mean() == names["history"].epochs[-1].test_accuracy
+
+
+def test_scikit_learn():
+    pytest.importorskip("sklearn")
+    (text,) = blocks("In scikit-learn")
+    alone, changed = re.subn("n_jobs=2", "n_jobs=1", text)  # workers would outlive the test
+    assert changed == 1
+    names: dict = {}
+    exec(alone, names)
+    assert names["search"].best_score_ > 0.9
+    assert len(names["search"].best_estimator_[-1].validation_loss_curve_) > 5
 
 
 def test_keras_words(capsys):
