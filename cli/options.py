@@ -132,6 +132,15 @@ ClassWeight = Annotated[
         rich_help_panel=STEPS,
     ),
 ]
+SampleWeight = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.npy",
+        help="How much each training row counts: that many numbers.",
+        show_default=False,
+        rich_help_panel=STEPS,
+    ),
+]
 Data = Annotated[
     str,
     typer.Option(

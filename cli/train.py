@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,6 +39,7 @@ from .options import (
     Nesterov,
     Optimizer,
     Patience,
+    SampleWeight,
     Scale,
     Schedule,
     Seed,
@@ -81,6 +83,7 @@ def train(
     validation: Validation = DEFAULT.validation,
     patience: Patience = DEFAULT.patience,
     class_weight: ClassWeight = None,
+    sample_weight: SampleWeight = None,
     data: Data = "auto",
     test_data: TestData = None,
     label: Label = None,
@@ -130,8 +133,12 @@ def train(
             dataset = load(
                 data, test_data=test_data, label=label, seed=seed, notify=screen.notice, progress=on_bytes
             )
+        weights = _weights(sample_weight, len(dataset.y))
         arguments = data_arguments(data, test_data, label, dataset)
-        facts, failure = _train_into(run, dataset, arguments, training, backend, driver, threads, screen)
+        arguments["sample_weight"] = sample_weight and str(Path(sample_weight).expanduser().absolute())
+        facts, failure = _train_into(
+            run, dataset, weights, arguments, training, backend, driver, threads, screen
+        )
         report = {**run.report(failure), **facts, "seconds_total": time.perf_counter() - started}
         run.finish(report)
         screen.say("kept", f"in {run.path}")
@@ -144,9 +151,20 @@ def train(
     demand(report["test_accuracy"], min_accuracy)
 
 
+def _weights(path: str | None, n: int) -> Any:
+    """Of the n training rows, from a file; None without one. Raises DataError."""
+    if path is None:
+        return None
+    from fastmlp.arguments import checked_weights
+    from fastmlp.data import npy
+
+    return checked_weights(npy.read(Path(path).expanduser()), n)
+
+
 def _train_into(
     run: RunFolder,
     dataset: Dataset,
+    weights: Any,
     arguments: dict[str, str | None],
     training: Training,
     backend: str,
@@ -194,7 +212,7 @@ def _train_into(
         with screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress):
             model, history = fit(
                 dataset.X, classes[dataset.y], **asdict(training), backend=backend, threads=threads,
-                driver=driver, test_data=(dataset.X_test, classes[dataset.y_test]),
+                driver=driver, test_data=(dataset.X_test, classes[dataset.y_test]), sample_weight=weights,
                 callbacks=(run.record, on_epoch), progress=on_progress,
             )  # fmt: skip
         if history.best_epoch is not None:

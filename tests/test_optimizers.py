@@ -448,6 +448,22 @@ def test_command_line(tmp_path, monkeypatch):
     assert "held out" in result.stderr
     evaluated = run("evaluate", "adam", "--json")
     assert json.loads(evaluated.stdout)["test_accuracy"] == pytest.approx(report["test_accuracy"])
+    np.save("none.npy", np.repeat([1.0, 0.0], 150))
+    np.save("short.npy", np.ones(299))
+    weighted = run(*common, "weighted", "--sample-weight", "none.npy", "--json")
+    config = json.loads((tmp_path / "weighted" / "config.json").read_text())
+    assert config["arguments"]["sample_weight"] == str(tmp_path / "none.npy")
+    X, y = (np.load(data)[name] for name in ("x_train", "y_train"))
+    model, _ = fastmlp.fit(X, y, hidden=8, epochs=30, sample_weight=np.load("none.npy"))
+    assert json.loads(weighted.stdout)["weights_sha256"] == model.parameters.sha256()
+    for wrong, what in (
+        ("short.npy", "sample_weight must be 300 numbers, one for each row of X"),
+        ("missing.npy", "missing.npy"),
+    ):
+        result = run(*common, "wrong", "--sample-weight", wrong)
+        assert result.exit_code == 4
+        assert what in " ".join(result.stderr.split())
+        assert not (tmp_path / "wrong").exists()
     for wrong, what in (
         (("--momentum", "2"), "momentum must be"),
         (("--patience", "2"), "patience must come with"),
