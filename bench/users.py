@@ -6,6 +6,7 @@ of the question for EPOCHS epochs of plain SGD on float32 pixels / 255, whatever
 
 from __future__ import annotations
 
+import time
 import warnings
 from typing import Any
 
@@ -175,4 +176,52 @@ def contenders(threads: int) -> list[Contender]:
         found.append(Contender(ours, ours, f"users:{program}Ours", own, threads=(threads,)))
         tried = (threads,) if program == "Keras" else both
         found.append(Contender(program.lower(), label, f"users:{program}", needs, threads=tried))
+    return found
+
+
+def over_engine(kind: type[_Program], task: Task, threads: int, rounds: int) -> list[float]:
+    """A call's time over that of the engine's calls in it (encode, permutation, train_epoch), by round.
+
+    Both are of the same moment: what other programs do to one, they do to the other.
+    """
+    from fastmlp import kernels, randomness
+
+    homes: list[tuple[Any, str]] = [
+        (kernels, "encode"),
+        (kernels, "train_epoch"),
+        (randomness, "permutation"),
+    ]
+    if kind is SklearnOurs:
+        from fastmlp.estimators import loop
+
+        homes.append((loop, "permutation"))
+    spent, depth = 0.0, 0
+
+    def timed(call: Any) -> Any:
+        def run(*args: Any, **options: Any) -> Any:
+            nonlocal spent, depth
+            depth += 1
+            started = time.perf_counter()
+            try:
+                return call(*args, **options)
+            finally:
+                depth -= 1
+                if not depth:
+                    spent += time.perf_counter() - started
+
+        return run
+
+    program, found = kind(task, threads), []
+    program.epoch(None)  # compiled, and every import done
+    before = [getattr(module, name) for module, name in homes]
+    try:
+        for (module, name), call in zip(homes, before, strict=True):
+            setattr(module, name, timed(call))
+        for _ in range(rounds):
+            spent, started = 0.0, time.perf_counter()
+            program.epoch(None)
+            found.append((time.perf_counter() - started) / spent)
+    finally:
+        for (module, name), call in zip(homes, before, strict=True):
+            setattr(module, name, call)
     return found
