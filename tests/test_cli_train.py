@@ -121,7 +121,8 @@ def test_the_run_folder(blobs):
     assert model.classes == (3, 5, 8)
     config = json.loads((folder / "config.json").read_text())
     assert config["config"] == report["config"]
-    assert config["arguments"] == {"data": str(blobs), "test_data": None, "label": None}
+    expected = {"data": str(blobs), "test_data": None, "label": None, "sample_weight": None}
+    assert config["arguments"] == expected
     assert json.loads((folder / "environment.json").read_text())["fastmlp"] == fastmlp.__version__
 
 

@@ -160,7 +160,8 @@ def test_fits_in_two_threads():
 
 
 ENDLESS = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & turns it off
 sys.path.append({tests!r})
 import numpy as np
 from nets import learnable
