@@ -53,7 +53,7 @@ def seconds_of_processor(script: str, *args: str) -> float:
 
 def test_help_costs_little_more_than_a_bare_typer_app():
     bare, ours = [], []
-    for _ in range(7):
+    for _ in range(15):  # a busy neighbour on the same core slows either: the best of many
         bare.append(seconds_of_processor(BARE, "--help"))
         ours.append(seconds_of_processor(OURS, "--help"))
     assert min(ours) <= 1.3 * min(bare)
