@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import ACTIVATIONS, one_of, positive_number
+from fastmlp.config import ACTIVATIONS, LARGEST, one_of, positive_number
 from fastmlp.errors import DataError, ModelError
 from fastmlp.parameters import Parameters
 
@@ -55,7 +55,10 @@ def checked_targets(parameters: Parameters, y: ArrayLike, n: int, loss: str) -> 
 
 
 def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float32] | None:
-    """sample_weight (n,) as float32, or None; raises DataError unless all are finite and not below 0."""
+    """sample_weight (n,) as float32, or None; raises DataError unless all are from 0 to LARGEST.
+
+    Larger ones would have no finite sum in float32, and a batch would move nothing without a word.
+    """
     if sample_weight is None:
         return None
     weights = np.asarray(sample_weight)
@@ -64,10 +67,10 @@ def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float
             f"sample_weight must be {n:,} numbers, one for each row of X",
             f"shape {weights.shape}, dtype {weights.dtype}",
         )
-    weights = np.ascontiguousarray(weights, np.float32)
-    if not (np.isfinite(weights) & (weights >= 0)).all():
-        raise DataError("sample_weight must be finite and not below 0", f"{weights.min()}")
-    return weights
+    wrong = ~((weights >= 0) & (weights <= LARGEST))  # so for nan
+    if wrong.any():
+        raise DataError(f"sample_weight must be numbers from 0 to {LARGEST:g}", f"{weights[wrong][0]}")
+    return np.ascontiguousarray(weights, np.float32)
 
 
 def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:

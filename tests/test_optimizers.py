@@ -249,7 +249,10 @@ def test_logits_give_the_probabilities(nn):
 def test_bad_arguments_are_named(nn):
     p, X, y, _ = problem()
     order = np.arange(90)
-    for bad in (np.ones(89), -np.ones(90), np.full(90, np.nan), np.array(["a"] * 90), np.ones((90, 1))):
+    too_large = np.where(order == 7, 1e31, 1.0)  # with some more of it, a batch's sum would be infinite
+    for bad in (
+        np.ones(89), -np.ones(90), np.full(90, np.nan), too_large, np.array(["a"] * 90), np.ones((90, 1)),
+    ):  # fmt: skip
         with pytest.raises(DataError, match="sample_weight must be"):
             nn.train_epoch(p, X, y, order, sample_weight=bad)
     with pytest.raises(ModelError, match="state must hold 2 moments"):
