@@ -17,7 +17,7 @@ from fastmlp import kernels
 from fastmlp.compare.peak import Peak, measure
 from fastmlp.config import Architecture
 from fastmlp.data import Dataset
-from fastmlp.kernels import loops, losses, net, passes
+from fastmlp.kernels import loops, losses, net, passes, products
 from fastmlp.parameters import initialise
 from fastmlp.randomness import permutation
 
@@ -44,12 +44,17 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                 else:
                     stride, K = work.stride[last], work.fan_out[last]
                     at = work.a_at[last] + lo * stride
-                    losses.exponentials(work.deltas, at, work.acts, at, hi - lo, stride, K)
-                    for b in range(lo, hi):
+                    p, step = work.columns, np.int64(products.WORD)
+                    losses.softmax(p, 0, step, work.acts, at, stride, hi - lo, K)
+                    for b in range(hi - lo):
+                        label = y[order[begin + lo + b]]
                         losses.cross_entropy(
-                            work.deltas, work.acts, work.a_at[last] + b * stride, stride, K,
-                            y[order[begin + b]], False, np.float32(0), np.float32(1), np.float32(0.01),
+                            p, b, step, K, work.acts[at + b * stride + label], label,
+                            False, np.float32(0), np.float32(1),
                         )  # fmt: skip
+                        p[b + label * step] -= np.float32(1)
+                        p[b + K * step] = np.float32(0.01)
+                    losses.scaled_rows(work.deltas, at, stride, p, 0, step, hi - lo, K, K * step)
                     loops.backward(work, lo, hi, 0)
         elif stage == 3:
             loops.update_first_layer(work.theta, alpha, work, rows, order, begin, B, B, 0, D + 1, 0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp.config import LARGEST, SMALLEST
 from fastmlp.kernels.jit import kernel
-from fastmlp.kernels.losses import exponentials, total_of
+from fastmlp.kernels.losses import softmax
 from fastmlp.kernels.maths import ACTS, activate
 from fastmlp.kernels.net import plain
 from fastmlp.kernels.products import WORD
@@ -68,7 +68,7 @@ def _layout(parameters: Parameters) -> tuple[Any, ...] | None:
         return None
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     places = np.array([a.ctypes.data for a in arrays], np.int64)
-    return np.array(sizes, np.int64), places, sizes[0], sizes[-1], 3 * max(sizes)
+    return np.array(sizes, np.int64), places, sizes[0], sizes[-1], 3 * (max(sizes) + 3)
 
 
 @kernel
@@ -102,8 +102,7 @@ def answer(p, codes, values, n, sizes, places, factor, mean, act, scratch):
                 activate(inputs, outputs, fan_out, act)
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
-        exponentials(inputs, sums, inputs, outputs, 1, K, K)
-        total = total_of(inputs, sums, K)
+        softmax(inputs, sums, 1, inputs, outputs, K, 1, K)
         for k in range(K):
-            p[i * K + k] = inputs[sums + k] / total
+            p[i * K + k] = inputs[sums + k]
     return True

@@ -27,9 +27,9 @@ from fastmlp.kernels.losses import (
     Loss,
     addresses_of_loss,
     cross_entropy,
-    exponentials,
+    scaled_rows,
+    softmax,
     squared_error,
-    total_of,
     weight_of_batch,
 )
 from fastmlp.kernels.maths import activate, multiply_by_derivative
@@ -70,7 +70,7 @@ def addresses_of_net(net):
         address(net.w_at), address(net.a_at), address(net.m_at),
         address(net.theta), address(net.mirror), address(net.acts), address(net.deltas), address(net.zeros),
         address(net.inputs), net.input_stride, address(net.codes), address(net.bits), net.words,
-        address(net.masks), address(net.shift), address(net.one),
+        address(net.masks), address(net.shift), address(net.columns), address(net.one),
     )  # fmt: skip
 
 
@@ -353,6 +353,7 @@ def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts,
     """
     last = net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
+    p, p_at = net.columns, member * (K + 3) * _WORD
     inverse = _ONE / weight if weight > _ZERO else _ZERO
     good, correct, alive = True, 0, 0
     lo, hi = n * member // members, n * (member + 1) // members
@@ -362,24 +363,29 @@ def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts,
         for b in range(start, end):  # their classes are wanted after all their outputs are known
             prefetch(loss.y, order[begin + b])
         forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at)
-        at = net.a_at[last] + start * width
         if not loss.squared:
-            exponentials(net.deltas, at, net.acts, at, end - start, width, K)
+            softmax(p, p_at, _WORD, net.acts, net.a_at[last] + start * width, width, end - start, K)
         for b in range(start, end):
-            i, at = order[begin + b], net.a_at[last] + b * width
+            i, at, column = order[begin + b], net.a_at[last] + b * width, p_at + b - start
             own = loss.weights[i] if loss.weighted else _ONE
+            share = own * inverse
             if loss.squared:
-                error = squared_error(net.deltas, net.acts, at, width, K, loss.targets, i * K, own * inverse)
+                error = squared_error(net.deltas, net.acts, at, width, K, loss.targets, i * K, share)
                 alive += 1
             else:
+                label = loss.y[i]
                 error, live, hit = cross_entropy(
-                    net.deltas, net.acts, at, width, K, loss.y[i], loss.clipped, loss.low, loss.high,
-                    own * inverse,
-                )  # fmt: skip
+                    p, column, _WORD, K, net.acts[at + label], label, loss.clipped, loss.low, loss.high
+                )
+                p[column + label * _WORD] -= _ONE
+                p[column + K * _WORD] = share if live else _ZERO
                 correct += hit
                 alive += live
             losses[b] = own * error
             good &= (float_bits(error) & _MAGNITUDE) < _INFINITY
+        if not loss.squared:
+            at = net.a_at[last] + start * width
+            scaled_rows(net.deltas, at, width, p, p_at, _WORD, end - start, K, p_at + K * _WORD)
         backward(net, start, end, act)
     counts[8 * member] += correct
     counts[8 * member + 1] += alive
@@ -488,6 +494,7 @@ def answer(state, member, members, net, rows, job):
     """The net's answers: members take WORD rows at a time, so that a slow one holds up nobody."""
     N, order, last = len(job.order), address(job.order), net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
+    p, p_at = net.columns, member * (K + 3) * _WORD
     missing, looking = job.active.shape[1], job.active.shape[1] > 0
     room = N if job.keep else members * WORD  # rows of the workspace
     loss = addresses_of_loss(job.loss)
@@ -503,13 +510,12 @@ def answer(state, member, members, net, rows, job):
             missing -= mark_active(job.active, member, net, lo, n)
         at = net.a_at[last] + lo * width
         if not (job.raw or loss.squared) and (len(job.p) > 0 or len(job.hits) > 0):
-            exponentials(net.deltas, at, net.acts, at, n, width, K)
+            softmax(p, p_at, _WORD, net.acts, at, width, n, K)
         for b in range(n):
             i, at = begin + b, net.a_at[last] + (lo + b) * width
             if len(job.p) > 0:
-                total = _ONE if job.raw else total_of(net.deltas, at, K)
                 for k in range(K):
-                    job.p[i * K + k] = net.acts[at + k] if job.raw else net.deltas[at + k] / total
+                    job.p[i * K + k] = net.acts[at + k] if job.raw else p[p_at + k * _WORD + b]
             if len(job.losses) > 0:
                 row = order[i]
                 if loss.squared:
@@ -518,17 +524,9 @@ def answer(state, member, members, net, rows, job):
                     )
                 else:
                     job.losses[i], _, job.hits[i] = cross_entropy(
-                        net.deltas,
-                        net.acts,
-                        at,
-                        width,
-                        K,
-                        loss.y[row],
-                        loss.clipped,
-                        loss.low,
-                        loss.high,
-                        _ONE,
-                    )
+                        p, p_at + b, _WORD, K, net.acts[at + loss.y[row]], loss.y[row],
+                        loss.clipped, loss.low, loss.high,
+                    )  # fmt: skip
 
 
 @device

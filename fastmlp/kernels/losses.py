@@ -56,57 +56,59 @@ def weight_of_batch(loss, order, begin, n):
 
 
 @device
-def exponentials(p, p_at, logits, at, n, stride, K):
-    """n rows of p = exp(logit - largest logit of the row): softmax, were it divided by its sum."""
-    for b in range(n):
-        row = at + b * stride
-        largest = logits[row]
-        for k in range(1, K):
-            largest = max(largest, logits[row + k])
-        for k in range(stride):
-            p[p_at + b * stride + k] = logits[row + k] - largest
-    for j in range(n * stride):  # in one loop, so that it fills vectors
-        p[p_at + j] = exp(p[p_at + j])
+def softmax(p, at, step, logits, logits_at, stride, n, K):
+    """Probabilities of n rows of K logits, column by column, so that all loops fill vectors.
 
-
-@device
-def total_of(p, at, K):
-    """The sum of K numbers, in their order."""
-    total = _ZERO
-    for k in range(K):
-        total += p[at + k]
-    return total
-
-
-@device
-def cross_entropy(delta, logits, at, stride, K, label, clipped, low, high, share):
-    """From exponentials to delta = share * (p - t), or 0 where the clip cuts the sample off.
-
-    Returns loss, whether the sample is live, and whether the largest logit is its label's.
+    p (K + 3, step), the first n of each row: K probabilities of a sample; what they were divided by;
+    the largest logit; its class, the first of equals.
     """
-    total = total_of(delta, at, K)
-    best, largest = 0, logits[at]
-    for k in range(1, K):  # the first of equals
-        if logits[at + k] > largest:
-            best, largest = k, logits[at + k]
+    sums, largest, best = at + K * step, at + (K + 1) * step, at + (K + 2) * step
+    for b in range(n):
+        for k in range(K):
+            p[at + k * step + b] = logits[logits_at + b * stride + k]
+        p[sums + b], p[largest + b], p[best + b] = _ZERO, p[at + b], _ZERO
+    for k in range(1, K):
+        column, number = at + k * step, np.float32(k)
+        for b in range(n):
+            is_larger = p[column + b] > p[largest + b]
+            p[best + b] = number if is_larger else p[best + b]
+            p[largest + b] = p[column + b] if is_larger else p[largest + b]
+    for column in range(at, at + K * step, step):
+        for b in range(n):
+            p[column + b] = exp(p[column + b] - p[largest + b])
+        for b in range(n):
+            p[sums + b] += p[column + b]
+    for column in range(at, at + K * step, step):
+        for b in range(n):
+            p[column + b] /= p[sums + b]
+
+
+@device
+def cross_entropy(p, at, step, K, logit, label, clipped, low, high):
+    """Loss of the sample whose column of ``softmax`` begins at p[at], whether the clip lets it through,
+    and whether its label, of that logit, is its most probable class.
+    """
+    total, largest, best = p[at + K * step], p[at + (K + 1) * step], p[at + (K + 2) * step]
     live = True
     if clipped:
-        p_true = delta[at + label] / total
+        p_true = p[at + label * step]
         live = low <= p_true <= high
         q = low if p_true < low else (high if p_true > high else p_true)  # nan stays nan
         loss = -np.float32(math.log(np.float64(q)))  # a system's logf is not everywhere the same
     else:
-        loss = np.float32(math.log(np.float64(total))) + largest - logits[at + label]
-    if not live:
-        share = _ZERO
-    for k in range(K):
-        delta[at + k] /= total
-    delta[at + label] -= _ONE
-    for k in range(K):
-        delta[at + k] *= share
-    for k in range(K, stride):
-        delta[at + k] = _ZERO
-    return loss, live, best == label
+        loss = np.float32(math.log(np.float64(total))) + largest - logit
+    return loss, live, best == np.float32(label)
+
+
+@device
+def scaled_rows(delta, delta_at, stride, p, at, step, n, K, shares):
+    """Rows of delta = the first K rows of p, turned, each sample's times its number from p[shares] on."""
+    for b in range(n):
+        row, share = delta_at + b * stride, p[shares + b]
+        for k in range(K):
+            delta[row + k] = p[at + k * step + b] * share
+        for k in range(K, stride):
+            delta[row + k] = _ZERO
 
 
 @device

@@ -37,6 +37,7 @@ class Net(NamedTuple):
     codes:  (B, code_stride) gathered codes; bits (B, words) which of them are not 0.
     masks:  WORD masks a member, in which bits of samples become bits of inputs.
     shift:  two rows a member, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
+    columns: (K + 3, WORD) a member, probabilities of WORD samples side by side (losses.softmax).
     one:    a single 1, the input whose weight a bias is.
     """
 
@@ -59,6 +60,7 @@ class Net(NamedTuple):
     words: int
     masks: NDArray[np.uint64]
     shift: Float32  # (members, 2 strides)
+    columns: Float32
     one: Float32
 
 
@@ -129,6 +131,7 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
         words=words,
         masks=_aligned(members * WORD, np.uint64),
         shift=_aligned(members * 2 * stride[0]),
+        columns=_aligned(members * (fan_out[-1] + 3) * WORD),
         one=np.ones(1, np.float32),
     )
     net.inputs.reshape(-1, input_stride)[:, D] = 1
