@@ -37,10 +37,24 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                 hi = lo + 50
                 if stage == 0:
                     loops.gather_codes(
-                        work.codes, work.bits, rows.codes, order, N, begin, B, lo, hi, D, work.words
+                        work.codes,
+                        work.bits,
+                        rows.codes,
+                        order,
+                        N,
+                        begin,
+                        B,
+                        lo,
+                        hi,
+                        D,
+                        work.words,
+                        0,
+                        work.words,
                     )
                 elif stage == 1:
-                    loops.first_layer(work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0])
+                    loops.first_layer(
+                        work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0], 0
+                    )
                 else:
                     stride, K = work.stride[last], work.fan_out[last]
                     at = work.a_at[last] + lo * stride
@@ -59,7 +73,7 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
         elif stage == 3:
             loops.update_first_layer(work.theta, alpha, work, rows, order, begin, B, B, 0, D + 1, 0)
         else:
-            loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0, 1)
+            loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,18 @@ from fastmlp.config import Optimizer
 
 sys.path.append(str(Path(__file__).parent))
 
-FORMS = ("bytes", "csr", "dense", "dense bytes", "bytes centred", "csr centred", "dense centred")
+FORMS = (
+    "bytes",
+    "bytes wide",
+    "csr",
+    "dense",
+    "dense bytes",
+    "bytes centred",
+    "csr centred",
+    "dense centred",
+)
 N, D, K = 11, 70, 3
+WIDE = 520  # inputs, that are summed in two halves
 SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}
 LOSSES = ("logits", "clip:0.05,0.9")
 OPTIMIZERS = (
@@ -28,9 +38,15 @@ OPTIMIZERS = (
 )  # all of them where rows are centred: there every loop of the others runs too
 
 
+def columns(form):
+    """How many inputs X of that form has."""
+    return WIDE if form.endswith("wide") else D
+
+
 def data(form):
-    """X (N, D), y, scale and mean; X is drawn so that ``encode`` gives that form."""
+    """X (N, D or WIDE), y, scale and mean; X is drawn so that ``encode`` gives that form."""
     rng = np.random.default_rng(len(form))
+    D = columns(form)
     present = rng.random((N, D)) < (0.9 if form.startswith("dense") else 0.15)
     if "bytes" in form:
         X, scale = (rng.integers(1, 256, (N, D)) * present).astype(np.uint8), 255.0
@@ -51,7 +67,7 @@ def trained(form, threads, driver="team"):
     encoded, found = kernels.encode(X), []
     assert encoded.form == form.split()[0]
     for loss, act in zip(LOSSES, ("relu", "tanh"), strict=True):
-        p = initialise(Architecture(D, SHAPES[encoded.form], K, act), seed=3)
+        p = initialise(Architecture(columns(form), SHAPES[encoded.form], K, act), seed=3)
         options = {"act": act, "scale": scale, "mean": mean}
         order = np.random.default_rng(1).permutation(N)
         steps = {"lr": 0.3, "batch_size": 4, "loss": loss, "threads": threads, "driver": driver}
@@ -64,7 +80,7 @@ def trained(form, threads, driver="team"):
         assert all(np.isfinite(np.asarray(part)).all() for part in found)
     options = {"scale": scale, "mean": mean, "batch_size": 4, "threads": threads, "driver": driver}
     for optimizer in OPTIMIZERS[: 1 if mean is None else 3]:
-        p = initialise(Architecture(D, SHAPES[encoded.form], K, "relu"), seed=4)
+        p = initialise(Architecture(columns(form), SHAPES[encoded.form], K, "relu"), seed=4)
         state, weights = OptimizerState.start(p, optimizer), np.random.default_rng(2).random(N)
         options |= {"optimizer": optimizer, "state": state, "sample_weight": weights}
         for _ in range(2):

@@ -52,11 +52,16 @@ def seconds_of_processor(script: str, *args: str) -> float:
 
 
 def test_help_costs_little_more_than_a_bare_typer_app():
-    bare, ours = [], []
-    for _ in range(15):  # a busy neighbour on the same core slows either: the best of many
-        bare.append(seconds_of_processor(BARE, "--help"))
-        ours.append(seconds_of_processor(OURS, "--help"))
-    assert min(ours) <= 1.3 * min(bare)
+    ratios = []
+    for _ in range(4):  # a busy neighbour on the same core slows either: the best of many, at a quiet time
+        bare, ours = [], []
+        for _ in range(10):
+            bare.append(seconds_of_processor(BARE, "--help"))
+            ours.append(seconds_of_processor(OURS, "--help"))
+        ratios.append(min(ours) / min(bare))
+        if ratios[-1] <= 1.3:
+            break
+    assert min(ratios) <= 1.3, ratios
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

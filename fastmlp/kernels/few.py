@@ -16,7 +16,7 @@ from fastmlp.config import LARGEST, SMALLEST
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.losses import softmax
 from fastmlp.kernels.maths import ACTS, activate
-from fastmlp.kernels.net import plain
+from fastmlp.kernels.net import middle_of, plain
 from fastmlp.kernels.products import WORD
 from fastmlp.kernels.simd import address, fma, pointer_at
 from fastmlp.parameters import Parameters
@@ -41,7 +41,7 @@ def predict_proba(
     coded = X.dtype == np.uint8
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
-    sizes, places, D, K, scratch = layout
+    sizes, places, D, K, middle, scratch = layout
     if X.shape[1] != D or type(scale) is not float or not SMALLEST <= scale <= LARGEST:
         return None
     if mean is not None and not (
@@ -54,28 +54,31 @@ def predict_proba(
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
     finite = answer(
-        p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat, len(X), sizes, places,
-        np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), ACTS[act],
+        p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat, len(X),
+        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), ACTS[act],
         np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None
 
 
 def _layout(parameters: Parameters) -> tuple[Any, ...] | None:
-    """Widths, addresses of W1, b1, W2, ..., D, K and the size of the scratch; None if they do not lie so."""
+    """Widths, addresses of W1, b1, W2, ..., D, K, the middle of the inputs and the size of the scratch.
+
+    None if the arrays do not lie so.
+    """
     arrays = list(parameters)
     if not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
         return None
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     places = np.array([a.ctypes.data for a in arrays], np.int64)
-    return np.array(sizes, np.int64), places, sizes[0], sizes[-1], 3 * (max(sizes) + 3)
+    return np.array(sizes, np.int64), places, sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
 
 
 @kernel
-def answer(p, codes, values, n, sizes, places, factor, mean, act, scratch):
+def answer(p, codes, values, n, sizes, places, middle, factor, mean, act, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
-    depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 3
-    inputs, outputs, sums = address(scratch), 1 * room, 2 * room
+    depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
+    inputs, outputs, sums, first_half = address(scratch), 1 * room, 2 * room, 3 * room
     for i in range(n):
         for j in range(D):
             x = np.float32(codes[i * D + j]) if len(codes) > 0 else values[i * D + j]
@@ -86,9 +89,13 @@ def answer(p, codes, values, n, sizes, places, factor, mean, act, scratch):
         for layer in range(depth):
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             W, b = pointer_at(places[2 * layer]), pointer_at(places[2 * layer + 1])
+            halved = layer == 0 and middle < fan_in  # as in loops.first_layer
             for k in range(fan_out):
-                inputs[outputs + k] = b[k]
+                inputs[outputs + k] = _ZERO if halved else b[k]
             for start in range(0, fan_in, WORD):
+                if halved and start == middle:
+                    for k in range(fan_out):
+                        inputs[first_half + k], inputs[outputs + k] = inputs[outputs + k], b[k]
                 for k in range(fan_out):
                     inputs[sums + k] = _ZERO
                 for j in range(start, min(start + WORD, fan_in)):
@@ -98,6 +105,9 @@ def answer(p, codes, values, n, sizes, places, factor, mean, act, scratch):
                             inputs[sums + k] = fma(x, W[j * fan_out + k], inputs[sums + k])
                 for k in range(fan_out):
                     inputs[outputs + k] += inputs[sums + k]
+            if halved:
+                for k in range(fan_out):
+                    inputs[outputs + k] += inputs[first_half + k]
             if layer < depth - 1:
                 activate(inputs, outputs, fan_out, act)
                 for k in range(fan_out):

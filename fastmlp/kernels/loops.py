@@ -1,12 +1,16 @@
 """The compiled loops: forward, loss, backward, gradient + update.
 
-A step on a batch has two halves with a barrier after each:
+A step on a batch has two parts with a barrier after each:
 
 1. ``samples``: a member takes its share of the batch's samples through all layers and back;
 2. ``weights``: a member takes its share of the weights' rows and adds up their gradients over all
    samples, in the order of the batch, and updates them at once: by plain SGD they are added to the
    weights themselves (``target`` is theta), for other optimizers they are gathered first (``target``
    is an array of gradients), and steps.py takes the step.
+
+Two members may instead sum the first layer's forward pass each over its own half of the inputs
+(``own_half``), before 1 and in one go with 2 of the step before: the weights that a member reads are
+then those that it wrote, and stay in its core's cache.
 
 So no cell is written by two members, and every sum has one order whatever their number. All
 multiplications are in products.py, losses in losses.py; arrays and offsets are those of net.py.
@@ -70,7 +74,8 @@ def addresses_of_net(net):
         address(net.w_at), address(net.a_at), address(net.m_at),
         address(net.theta), address(net.mirror), address(net.acts), address(net.deltas), address(net.zeros),
         address(net.inputs), net.input_stride, address(net.codes), address(net.bits), net.words,
-        address(net.masks), address(net.shift), address(net.columns), address(net.one),
+        address(net.masks), address(net.shift), address(net.columns), address(net.one), net.middle,
+        address(net.parts),
     )  # fmt: skip
 
 
@@ -84,16 +89,20 @@ def addresses_of_rows(rows):
 
 
 @device
-def gather_codes(codes, bits, source, order, N, begin, B, lo, hi, D, words):
-    """Samples lo..hi - 1 of the batch: their codes side by side, and a bit for each that is not 0."""
+def gather_codes(codes, bits, source, order, N, begin, B, lo, hi, D, words, first, last):
+    """Samples lo..hi - 1 of the batch: their codes side by side, and a bit for each that is not 0.
+
+    Only the codes of words first..last - 1.
+    """
+    left, right = first * WORD, min(last * WORD, D)
     for b in range(lo, hi):
         start, to = order[begin + b] * D, b * words * WORD
         if begin + b + _AHEAD < N:  # a shuffled row is a miss to far memory
-            for j in range(0, D, _LINE):
+            for j in range(left, right, _LINE):
                 prefetch(source, order[begin + b + _AHEAD] * D + j)
-        for j in range(D):
+        for j in range(left, right):
             codes[to + j] = source[start + j]
-        for w in range(words):
+        for w in range(first, last):
             bits[w * B + b] = nonzero_bits(codes, to + w * WORD)
 
 
@@ -129,33 +138,54 @@ def bias_of(net, rows, member):
 
 
 @device
-def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at):
-    """z1 of samples lo..hi - 1 into acts."""
-    D, stride = net.fan_in[0], net.stride[0]
-    vectors = stride // LANES
-    acts, theta = net.acts, net.theta
-    if rows.form != BYTES and rows.form != CSR:
-        gather_inputs(net.inputs, net.input_stride, rows, order, begin, lo, hi, D)
-        product(
-            acts, lo * stride, stride, theta, D * stride, _0, _ONE,
-            net.inputs, lo * net.input_stride, net.input_stride, _1, hi - lo,
-            theta, _0, stride, D, _WORD, vectors,
-        )  # fmt: skip
-        return
-    for b in range(lo, hi):
+def fill(out, at, n, row, row_at, stride):
+    """n rows of out = that row."""
+    for b in range(n):
         for j in range(stride):
-            acts[b * stride + j] = bias[bias_at + j]
-    if rows.form == BYTES:
-        words = net.words
-        gather_codes(net.codes, net.bits, rows.codes, order, N, begin, B, lo, hi, D, words)
-        for w in range(words):
-            walk(
-                vectors, acts, lo * stride, stride, _ONE, net.bits, w * B + lo, hi - lo,
-                rows.table, net.codes, (lo * words + w) * WORD, words * WORD, _1,
-                theta, w * WORD * stride, stride,
-            )  # fmt: skip
-    else:
+            out[at + b * stride + j] = row[row_at + j]
+
+
+@device
+def add_words(out, at, net, rows, B, lo, hi, first, last):
+    """n rows of out += gathered codes times the first layer's weights, over words first..last - 1."""
+    stride, words = net.stride[0], net.words
+    for w in range(first, last):
+        walk(
+            stride // LANES, out, at, stride, _ONE, net.bits, w * B + lo, hi - lo,
+            rows.table, net.codes, (lo * words + w) * WORD, words * WORD, _1,
+            net.theta, w * WORD * stride, stride,
+        )  # fmt: skip
+
+
+@device
+def own_half(net, rows, order, N, begin, B, n, member):
+    """Member 0 or 1 sums over its half of the inputs, for all n samples of a batch, into parts."""
+    D, stride, words, half = net.fan_in[0], net.stride[0], net.words, net.middle // WORD
+    first, last = (half, words) if member else (0, half)
+    chunk = depth_of(n)
+    for lo in range(0, n, chunk):
+        hi = min(lo + chunk, n)
+        gather_codes(net.codes, net.bits, rows.codes, order, N, begin, B, lo, hi, D, words, first, last)
+        at = (member * B + lo) * stride
+        if member:
+            fill(net.parts, at, hi - lo, net.theta, D * stride, stride)
+        else:
+            fill(net.parts, at, hi - lo, net.zeros, _0, stride)
+        add_words(net.parts, at, net, rows, B, lo, hi, first, last)
+
+
+@device
+def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
+    """z1 of samples lo..hi - 1 into acts.
+
+    That is a sum over the first half of the inputs, plus one over the second half and the bias; of
+    compressed rows one sum. ``bias`` is that of ``bias_of``.
+    """
+    D, stride, middle, n = net.fan_in[0], net.stride[0], net.middle, hi - lo
+    vectors, at, acts, theta = stride // LANES, lo * stride, net.acts, net.theta
+    if rows.form == CSR:
         starts, columns, values, factor = rows.starts, rows.columns, rows.values, rows.factor
+        fill(acts, at, n, bias, bias_at, stride)
         for b in range(lo, hi):
             i = order[begin + b]
             for t in range(starts[i], starts[i + 1]):
@@ -163,13 +193,46 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at):
                     acts, b * stride, values[t] * factor,
                     theta, np.int64(columns[t]) * stride, vectors,
                 )  # fmt: skip
+        return
+    last, last_at = acts, at
+    if middle < D:
+        last, last_at = net.parts, member * WORD * stride
+    if rows.form == BYTES:
+        words, half = net.words, (middle + WORD - 1) // WORD
+        gather_codes(net.codes, net.bits, rows.codes, order, N, begin, B, lo, hi, D, words, _0, words)
+        fill(last, last_at, n, bias, bias_at, stride)
+        if middle < D:
+            fill(acts, at, n, net.zeros, _0, stride)
+            add_words(last, last_at, net, rows, B, lo, hi, half, words)
+        add_words(acts, at, net, rows, B, lo, hi, _0, half)
+    else:
+        gather_inputs(net.inputs, net.input_stride, rows, order, begin, lo, hi, D)
+        inputs, rest = lo * net.input_stride, np.int64(0)
+        if middle < D:
+            product(
+                acts, at, stride, net.zeros, _0, _0, _ONE, net.inputs, inputs, net.input_stride, _1, n,
+                theta, _0, stride, middle, _WORD, vectors,
+            )  # fmt: skip
+            inputs, rest = inputs + middle, middle
+        product(
+            last, last_at, stride, theta, D * stride, _0, _ONE, net.inputs, inputs, net.input_stride, _1, n,
+            theta, rest * stride, stride, D - rest, _WORD, vectors,
+        )  # fmt: skip
+    if middle < D:
+        for j in range(n * stride):
+            acts[at + j] += last[last_at + j]
 
 
 @device
-def forward(net, rows, order, N, begin, B, lo, hi, act, bias, bias_at):
+def forward(net, rows, order, N, begin, B, lo, hi, act, bias, bias_at, member, halved):
     """All outputs of samples lo..hi - 1 of the batch into acts; the logits last."""
     acts = net.acts
-    first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at)
+    if halved:
+        stride = net.stride[0]
+        for j in range(lo * stride, hi * stride):
+            acts[j] = net.parts[j] + net.parts[B * stride + j]
+    else:
+        first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member)
     for layer in range(1, net.depth):
         fan_in, before = net.fan_in[layer], net.stride[layer - 1]
         inputs = net.a_at[layer - 1] + lo * before
@@ -310,8 +373,9 @@ def reflect(mirror, mirror_at, mirror_step, W, at, step, lo, hi, width):
 
 
 @device
-def update_deeper_layers(target, alpha, net, rule, batch, n, member, members):
-    """target row += alpha * gradient for this member's rows, or a step of the rule, and mirrored.
+def update_deeper_layers(target, alpha, net, rule, batch, n, share, end):
+    """target row += alpha * gradient, or a step of the rule, and mirrored: of each layer's rows those
+    from the fraction ``share`` to the fraction ``end``.
 
     Returns whether all is finite.
     """
@@ -319,7 +383,7 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, member, members):
     for layer in range(1, net.depth):
         fan_in, fan_out = net.fan_in[layer], net.fan_out[layer]
         stride, before = net.stride[layer], net.stride[layer - 1]
-        lo, hi = (fan_in + 1) * member // members, (fan_in + 1) * (member + 1) // members
+        lo, hi = np.int64((fan_in + 1) * share), np.int64((fan_in + 1) * end)
         row = net.w_at[layer] + lo * stride
         product(
             target, row, stride, target, row, stride, alpha,
@@ -346,10 +410,10 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, member, members):
 
 
 @device
-def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, member, members):
-    """The first half of a step for a member's share of a batch; returns whether its losses are finite.
+def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, member, members, halved):
+    """The first part of a step for a member's share of a batch; returns whether its losses are finite.
 
-    weight: ``weight_of_batch``. losses[b] is times the sample's own weight.
+    weight: ``weight_of_batch``. losses[b] is times the sample's own weight. halved: ``own_half`` has run.
     """
     last = net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
@@ -362,7 +426,7 @@ def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts,
         end = min(start + WORD, hi)
         for b in range(start, end):  # their classes are wanted after all their outputs are known
             prefetch(loss.y, order[begin + b])
-        forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at)
+        forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at, member, halved)
         if not loss.squared:
             softmax(p, p_at, _WORD, net.acts, net.a_at[last] + start * width, width, end - start, K)
         for b in range(start, end):
@@ -393,15 +457,15 @@ def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts,
 
 
 @device
-def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, member, members):
-    """The second half of a step for a member's share of the weights; returns whether all is finite."""
+def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, shares, member):
+    """The second part of a step for a member's share of the weights; returns whether all is finite."""
     lo, hi = splits[member], splits[member + 1]
     good = update_first_layer(target, alpha, net, rows, order, begin, B, n, lo, hi, member)
     if not rule.plain:
         stride = net.stride[0]
         step_rows(rule, net.theta, target, _0, stride, net.fan_in[0], lo, hi, begin // B, n)
         good &= finite(net.theta, lo * stride, (hi - lo) * stride)
-    good &= update_deeper_layers(target, alpha, net, rule, begin // B, n, member, members)
+    good &= update_deeper_layers(target, alpha, net, rule, begin // B, n, shares[member], shares[member + 1])
     return good
 
 
@@ -413,7 +477,10 @@ class Job(NamedTuple):
         or, with a rule that is not plain and alpha 1, an array of zeros of that layout.
         totals (1,): sum of the samples' weighted losses. counts (members, 8): correct, live.
         bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
-        splits (members + 1,): where each member's rows of the first layer begin.
+        splits (members + 1,): where each member's rows of the first layer begin; shares (members + 1,):
+        at which fraction of the deeper layers' rows.
+        halved: two members each keep to their half of the inputs, forward too, so that no weight of the
+        first layer travels between their caches.
     else: the net's answers. p (M K) probabilities (``raw``: logits), losses (M,), hits (M,): each is
         filled where it is not empty, the last two by the loss. active (members, hidden units): marks
         units that are not 0 for some row, where it is not empty; a member that has marked all of them
@@ -433,6 +500,8 @@ class Job(NamedTuple):
     counts: NDArray[np.int64]
     bad: NDArray[np.int64]
     splits: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    halved: bool
     p: NDArray[np.float32]
     losses: NDArray[np.float32]
     hits: NDArray[np.bool_]
@@ -457,13 +526,23 @@ def train(state, member, members, net, rows, job):
     """A pass of training."""
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
-    loss, rule, splits = addresses_of_loss(job.loss), addresses_of_rule(job.rule), address(job.splits)
+    loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
+    splits, shares = address(job.splits), address(job.shares)
     for begin in range(job.first, N, B):
         n = min(B, N - begin)
+        if job.halved:  # reads, and writes, what is this member's own until the barrier
+            own_half(net, rows, order, N, begin, B, n, member)
+        if not barrier(state, members):
+            return
+        if member == 0:
+            atomic_store(state, DONE, begin)
+        if atomic_load(state, LEAVE) != 0:
+            return
         weight = weight_of_batch(loss, order, begin, n)
         if not samples(
-            net, rows, loss, order, N, begin, B, n, weight, job.act, losses, counts, member, members
-        ):
+            net, rows, loss, order, N, begin, B, n, weight, job.act, losses, counts, member, members,
+            job.halved,
+        ):  # fmt: skip
             job.bad[member, 0], job.bad[member, 1] = begin // B + 1, LOSS_BAD
             atomic_store(state, ABORT, 1)
         if not barrier(state, members):
@@ -472,7 +551,7 @@ def train(state, member, members, net, rows, job):
             for b in range(n):
                 totals[0] += losses[b]
         if weight > _ZERO and not weights(
-            target, job.alpha, net, rows, rule, order, begin, B, n, splits, member, members
+            target, job.alpha, net, rows, rule, order, begin, B, n, splits, shares, member
         ):
             job.bad[member, 0], job.bad[member, 1] = begin // B + 1, WEIGHTS_BAD
             atomic_store(state, ABORT, 1)
@@ -481,12 +560,8 @@ def train(state, member, members, net, rows, job):
             if -MOST_LATE < late < 0:  # now and then it happens on every machine
                 atomic_add(state, LATE, -1)
             atomic_store(state, LEAVE, 1 if late >= 0 else atomic_load(state, STOP))
-        if not barrier(state, members):
-            return
-        if member == 0:
-            atomic_store(state, DONE, begin + n)
-        if atomic_load(state, LEAVE) != 0:
-            return
+    if barrier(state, members) and member == 0:
+        atomic_store(state, DONE, N)
 
 
 @device
@@ -505,7 +580,7 @@ def answer(state, member, members, net, rows, job):
             return
         n = min(WORD, N - begin)
         lo = begin if job.keep else member * WORD
-        forward(net, rows, order, N, begin - lo, room, lo, lo + n, job.act, bias, bias_at)
+        forward(net, rows, order, N, begin - lo, room, lo, lo + n, job.act, bias, bias_at, member, False)
         if looking:
             missing -= mark_active(job.active, member, net, lo, n)
         at = net.a_at[last] + lo * width

@@ -39,6 +39,8 @@ class Net(NamedTuple):
     shift:  two rows a member, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     columns: (K + 3, WORD) a member, probabilities of WORD samples side by side (losses.softmax).
     one:    a single 1, the input whose weight a bias is.
+    middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
+    parts:  (2, B, stride) sums of both halves, or (WORD, stride) a member, of the second one.
     """
 
     depth: int
@@ -62,6 +64,8 @@ class Net(NamedTuple):
     shift: Float32  # (members, 2 strides)
     columns: Float32
     one: Float32
+    middle: int
+    parts: Float32
 
 
 class Rows(NamedTuple):
@@ -133,6 +137,8 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
         shift=_aligned(members * 2 * stride[0]),
         columns=_aligned(members * (fan_out[-1] + 3) * WORD),
         one=np.ones(1, np.float32),
+        middle=middle_of(D),
+        parts=_aligned(max(2 * B, members * WORD) * stride[0]),
     )
     net.inputs.reshape(-1, input_stride)[:, D] = 1
     for (layer, W_padded, b_padded), W_in, b_in in zip(
@@ -146,6 +152,12 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
             mirror = net.mirror[m_at[layer] : m_at[layer + 1]].reshape(fan_out[layer], before[layer])
             mirror[:, : fan_in[layer]] = W_in.T
     return net
+
+
+def middle_of(D: int) -> int:
+    """Where the second half of D inputs begins: at a whole word, and only where there are some words."""
+    words = -(-D // WORD)
+    return words // 2 * WORD if words >= 8 else D
 
 
 def views(net: Net, flat: Float32) -> list[tuple[int, Float32, Float32]]:

@@ -1,4 +1,4 @@
-"""The other driver: the two halves of a step as two of Numba's parallel loops, in place of a team.
+"""The other driver: the two parts of a step as two of Numba's parallel loops, in place of a team.
 
 Loaded, and compiled, only where it is asked for. Numba's threading layers bear neither two
 launches at once nor a fork, so ``launching`` lets one in at a time and refuses a forked child.
@@ -60,13 +60,16 @@ def train(state, members, net, rows, job):
     net, rows = addresses_of_net(net), addresses_of_rows(rows)
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
-    splits, bad, act, alpha = address(job.splits), address(job.bad), job.act, job.alpha
+    splits, shares, bad = address(job.splits), address(job.shares), address(job.bad)
+    act, alpha = job.act, job.alpha
     loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
     for begin in range(job.first, N, B):
         n = min(B, N - begin)
         weight = weight_of_batch(loss, order, begin, n)
         for m in prange(members):
-            if not samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, m, members):
+            if not samples(
+                net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, m, members, False
+            ):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, LOSS_BAD
                 atomic_store(state, ABORT, np.int64(1))
         if atomic_load(state, ABORT) != 0:
@@ -75,7 +78,7 @@ def train(state, members, net, rows, job):
             totals[0] += losses[b]
         for m in prange(members):
             if weight > _ZERO and not weights(
-                target, alpha, net, rows, rule, order, begin, B, n, splits, m, members
+                target, alpha, net, rows, rule, order, begin, B, n, splits, shares, m
             ):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, WEIGHTS_BAD
                 atomic_store(state, ABORT, np.int64(1))

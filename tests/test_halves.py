@@ -1,0 +1,122 @@
+"""Inputs are summed in two halves, which two threads keep to: the same bytes, whoever sums what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compare import digest
+from nets import learnable
+
+from fastmlp import Architecture, cores, initialise, kernels
+from fastmlp.config import Optimizer
+from fastmlp.errors import DivergedError
+from fastmlp.kernels import passes
+from fastmlp.kernels.net import middle_of
+from fastmlp.optimizers import OptimizerState
+
+D, K = 600, 4
+
+
+@pytest.fixture
+def halved(monkeypatch):
+    """Whether each slice of a training was by halves, in the order of the slices."""
+    seen, train = [], passes.loops.run
+
+    def spy(state, member, members, work, rows, job):
+        if job.train and member == 0:
+            seen.append(job.halved)
+        train(state, member, members, work, rows, job)
+
+    monkeypatch.setattr(passes.loops, "run", spy)
+    return seen
+
+
+def trained(X, y, threads, order=None, hidden=(30, 9), batch_size=64, optimizer=None, **options):
+    """Digest of what a pass of training leaves."""
+    p = initialise(Architecture(X.shape[1], hidden, K), seed=5)
+    if optimizer is not None:
+        options |= {"optimizer": optimizer, "state": OptimizerState.start(p, optimizer)}
+    order = np.random.default_rng(0).permutation(len(y)) if order is None else order
+    totals = kernels.train_epoch(
+        p, X, y, order, lr=0.02, scale=255, batch_size=batch_size, threads=threads, **options
+    )
+    return digest(*p, totals[:4])
+
+
+@pytest.mark.parametrize(
+    ("D", "middle"), [(1, 1), (64, 64), (448, 448), (449, 256), (600, 320), (784, 384), (100_000, 49_984)]
+)
+def test_the_middle(D, middle):
+    assert middle_of(D) == middle
+
+
+@pytest.mark.parametrize("batch_size", [1, 63, 64, 65, 100, 129, 500])
+def test_same_bytes_by_halves(halved, batch_size):
+    X, y = learnable(1, 330, D, K)
+    seen = [trained(X, y, threads, batch_size=batch_size) for threads in (1, 2, 3)]
+    assert len(set(seen)) == 1
+    assert halved == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": Optimizer("adam", alpha=0.1)},
+        {"optimizer": Optimizer(momentum=0.9, weight_decay=0.01)},
+        {"hidden": ()},
+        {"loss": "clip:0.05,0.9", "act": "sigmoid"},
+    ],
+    ids=str,
+)
+def test_same_bytes_by_halves_for_every_training(halved, options):
+    X, y = learnable(2, 300, D, K)
+    assert trained(X, y, 1, **options) == trained(X, y, 2, **options)
+    assert halved == [False, True]
+
+
+def test_same_bytes_in_slices(halved, monkeypatch):
+    """A slice ends after some batch: the half of the next one that is summed by then is not used."""
+    monkeypatch.setattr(cores.Pace, "next", lambda self: (self.most, 0.005))
+    X, y = learnable(3, 300, D, K)
+    order = np.tile(np.arange(300), 300)
+    assert trained(X, y, 1, order, (100,)) == trained(X, y, 2, order, (100,))
+    assert sum(halved) > 3
+
+
+def test_uneven_and_centred_inputs_are_split_by_samples(halved):
+    X, y = learnable(4, 300, D, K)
+    X[:, :280] = 0
+    assert trained(X, y, 1) == trained(X, y, 2)
+    mean = X.mean(axis=0).astype(np.float32)
+    assert trained(X, y, 1, mean=mean) == trained(X, y, 2, mean=mean)
+    assert not any(halved)
+
+
+def test_a_half_without_any_input(halved):
+    X, y = learnable(5, 200, D, K)
+    X[100:] = 0
+    X[:100, :320] = 0
+    assert len({trained(X, y, threads) for threads in (1, 2, 3)}) == 1
+
+
+def test_sparse_dense_and_few_rows_give_the_same_bytes():
+    """0 for most inputs, or for none; all rows together, or one by one."""
+    X, _ = learnable(6, 70, D, K)
+    p, answers = initialise(Architecture(D, (30, 9), K), seed=5), set()
+    whole = kernels.predict_proba(p, X, scale=255)
+    few = np.concatenate([kernels.predict_proba(p, X[i : i + 1], scale=255) for i in range(70)])
+    full = np.concatenate([X, np.full((700, D), 9, np.uint8)])  # dense, as a whole
+    assert (kernels.encode(X).form, kernels.encode(full).form) == ("bytes", "dense")
+    answers = {digest(p) for p in (whole, few, kernels.predict_proba(p, full, scale=255)[:70])}
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("scale", "what", "batch"), [(255, "loss", 2), (1e-9, "weights", 1)])
+def test_what_becomes_infinite_is_named(halved, threads, scale, what, batch):
+    X, y = learnable(7, 300, D, K)
+    p = initialise(Architecture(D, (30,), K), seed=5)
+    with pytest.raises(DivergedError, match=what) as caught:
+        kernels.train_epoch(p, X, y, np.arange(300), lr=1e30, scale=scale, batch_size=50, threads=threads)
+    assert caught.value.batch == batch
+    assert halved == [threads == 2]
