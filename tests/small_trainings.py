@@ -28,7 +28,7 @@ FORMS = (
     "dense centred",
 )
 N, D, K = 11, 70, 3
-WIDE = 520  # inputs, that are summed in two halves
+WIDE = 512  # inputs, that are summed in two halves
 SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}
 LOSSES = ("logits", "clip:0.05,0.9")
 OPTIMIZERS = (
@@ -47,7 +47,8 @@ def data(form):
     """X (N, D or WIDE), y, scale and mean; X is drawn so that ``encode`` gives that form."""
     rng = np.random.default_rng(len(form))
     D = columns(form)
-    present = rng.random((N, D)) < (0.9 if form.startswith("dense") else 0.15)
+    density = 0.9 if form.startswith("dense") else 0.15 if D < WIDE else 0.03
+    present = rng.random((N, D)) < density
     if "bytes" in form:
         X, scale = (rng.integers(1, 256, (N, D)) * present).astype(np.uint8), 255.0
     else:
