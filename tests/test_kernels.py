@@ -599,7 +599,7 @@ class PoisonedNumPy:
 
 def poison_workspace(work, pattern):
     """Fill all of a Net's workspace, but its padding, and the 1 after each row of inputs (net.py)."""
-    for array in (work.acts, work.bits, work.masks, work.shift):
+    for array in (work.acts, work.bits, work.masks, work.shift, work.columns, work.parts):
         array.view(np.uint8)[...] = pattern
     inputs = work.inputs.reshape(-1, work.input_stride)[:, : work.fan_in[0]]
     codes = work.codes.reshape(-1, work.words * 64)[:, : work.fan_in[0]]
@@ -613,7 +613,7 @@ def poison_workspace(work, pattern):
     return work
 
 
-@pytest.mark.parametrize("hidden", [(), (13,), (100,), (17, 9, 4)])
+@pytest.mark.parametrize("hidden", [(), (13,), (100,), (17, 9, 4), (16, 8)])
 @pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred"])
 def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind):
     rng = np.random.default_rng(20)

@@ -17,7 +17,7 @@ from fastmlp import Architecture, Parameters, initialise, kernels, randomness
 from fastmlp.kernels import team
 
 THREADS = (1, 2, 3, 5, 8)
-ARCHITECTURES = [((), "relu"), ((100,), "relu"), ((33, 17), "tanh"), ((9,), "sigmoid")]
+ARCHITECTURES = [((), "relu"), ((100,), "relu"), ((33, 17), "tanh"), ((9,), "sigmoid"), ((64, 32), "relu")]
 
 
 def trained(hidden, act, X, y, *, threads, batch_size, epochs=3, mean=None, scale=255.0, loss="logits"):

@@ -39,7 +39,7 @@ from fastmlp.kernels.losses import (
 from fastmlp.kernels.maths import activate, multiply_by_derivative
 from fastmlp.kernels.net import BYTES, CSR, DENSE, Net, Rows
 from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose, walk
-from fastmlp.kernels.simd import LANES, address, float_bits, nonzero_bits, prefetch
+from fastmlp.kernels.simd import address, float_bits, nonzero_bits, prefetch
 from fastmlp.kernels.steps import Rule, addresses_of_rule, step_rows
 from fastmlp.kernels.team import (
     ABORT,
@@ -70,7 +70,7 @@ _NO_BITS = np.uint64(0)
 def addresses_of_net(net):
     """The same net, with addresses for arrays."""
     return Net(
-        net.depth, address(net.fan_in), address(net.fan_out), address(net.stride),
+        net.depth, address(net.fan_in), address(net.fan_out), address(net.stride), address(net.vectors),
         address(net.w_at), address(net.a_at), address(net.m_at),
         address(net.theta), address(net.mirror), address(net.acts), address(net.deltas), address(net.zeros),
         address(net.inputs), net.input_stride, address(net.codes), address(net.bits), net.words,
@@ -126,7 +126,7 @@ def bias_of(net, rows, member):
 
     Centring is a rank-one correction: (x - mean) W + b = x W + (b - mean W). Returns array and offset.
     """
-    D, stride, vectors = net.fan_in[0], net.stride[0], net.stride[0] // LANES
+    D, stride, vectors = net.fan_in[0], net.stride[0], net.vectors[0]
     if not rows.centred:
         return net.theta, D * stride
     at = 2 * member * stride
@@ -151,7 +151,7 @@ def add_words(out, at, net, rows, B, lo, hi, first, last):
     stride, words = net.stride[0], net.words
     for w in range(first, last):
         walk(
-            stride // LANES, out, at, stride, _ONE, net.bits, w * B + lo, hi - lo,
+            net.vectors[0], out, at, stride, _ONE, net.bits, w * B + lo, hi - lo,
             rows.table, net.codes, (lo * words + w) * WORD, words * WORD, _1,
             net.theta, w * WORD * stride, stride,
         )  # fmt: skip
@@ -182,7 +182,7 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
     compressed rows one sum. ``bias`` is that of ``bias_of``.
     """
     D, stride, middle, n = net.fan_in[0], net.stride[0], net.middle, hi - lo
-    vectors, at, acts, theta = stride // LANES, lo * stride, net.acts, net.theta
+    vectors, at, acts, theta = net.vectors[0], lo * stride, net.acts, net.theta
     if rows.form == CSR:
         starts, columns, values, factor = rows.starts, rows.columns, rows.values, rows.factor
         fill(acts, at, n, bias, bias_at, stride)
@@ -245,7 +245,8 @@ def forward(net, rows, order, N, begin, B, lo, hi, act, bias, bias_at, member, h
         weights, stride = net.w_at[layer], net.stride[layer]
         product(
             acts, net.a_at[layer] + lo * stride, stride, net.theta, weights + fan_in * stride, _0, _ONE,
-            acts, inputs, before, _1, hi - lo, net.theta, weights, stride, fan_in, _WORD, stride // LANES,
+            acts, inputs, before, _1, hi - lo, net.theta, weights, stride, fan_in, _WORD,
+            net.vectors[layer],
         )  # fmt: skip
 
 
@@ -259,7 +260,7 @@ def backward(net, lo, hi, act):
         product(
             deltas, inputs, before, net.zeros, _0, _0, _ONE,
             deltas, net.a_at[layer] + lo * stride, stride, _1, hi - lo,
-            net.mirror, net.m_at[layer], before, fan_out, _WORD, before // LANES,
+            net.mirror, net.m_at[layer], before, fan_out, _WORD, net.vectors[layer - 1],
         )  # fmt: skip
         multiply_by_derivative(deltas, inputs, net.acts, inputs, (hi - lo) * before, act)
 
@@ -289,7 +290,7 @@ def update_by_codes(target, alpha, net, rows, B, n, lo, hi, member):
                 masks[mine + s] = _NO_BITS
             transpose(masks, mine)
             walk(
-                stride // LANES, target, begin * stride, stride, alpha,
+                net.vectors[0], target, begin * stride, stride, alpha,
                 masks, mine + begin - w * WORD, end - begin,
                 rows.table, net.codes, first * words * WORD + begin, _1, words * WORD,
                 net.deltas, first * stride, stride,
@@ -317,7 +318,7 @@ def update_by_rows(target, alpha, net, rows, order, start, n, lo, hi):
         while t < end and columns[t] < hi:
             at = np.int64(columns[t]) * stride
             add_row(
-                target, at, alpha * (rows.values[t] * rows.factor), net.deltas, b * stride, stride // LANES
+                target, at, alpha * (rows.values[t] * rows.factor), net.deltas, b * stride, net.vectors[0]
             )
             good &= finite(target, at, stride)
             t += 1
@@ -328,7 +329,7 @@ def update_by_rows(target, alpha, net, rows, order, start, n, lo, hi):
 def update_first_layer(target, alpha, net, rows, order, start, B, n, lo, hi, member):
     """target row += alpha * gradient for rows lo..hi - 1; returns whether all is finite."""
     D, stride = net.fan_in[0], net.stride[0]
-    vectors, deltas = stride // LANES, net.deltas
+    vectors, deltas = net.vectors[0], net.deltas
     if rows.form != BYTES and rows.form != CSR:
         good = True
         for begin in range(lo, hi, WORD):
@@ -388,7 +389,7 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, share, end):
         product(
             target, row, stride, target, row, stride, alpha,
             net.acts, net.a_at[layer - 1] + lo, _1, before, hi - lo,
-            net.deltas, net.a_at[layer], stride, n, depth_of(n), stride // LANES,
+            net.deltas, net.a_at[layer], stride, n, depth_of(n), net.vectors[layer],
         )  # fmt: skip
         changed = target
         if not rule.plain:

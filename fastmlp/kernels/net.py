@@ -30,7 +30,7 @@ BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
 class Net(NamedTuple):
     """Parameters and workspace of a pass over at most B samples at a time.
 
-    Of each of ``depth`` layers: fan_in, fan_out, stride; where its weights begin in theta (w_at),
+    Of each of ``depth`` layers: fan_in, fan_out, stride, vectors; where its weights begin in theta (w_at),
     its outputs in acts and their deltas in deltas (a_at), its transpose in mirror (m_at).
     acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
@@ -47,6 +47,7 @@ class Net(NamedTuple):
     fan_in: Int64
     fan_out: Int64
     stride: Int64  # elements from row to row, of its weights and of its outputs
+    vectors: Int64  # of a row, that are computed: what follows them holds a 1, or nothing
     w_at: Int64
     a_at: Int64
     m_at: Int64
@@ -107,19 +108,22 @@ def rows_of(X: Encoded, scale: float, mean: NDArray[np.floating] | None) -> Rows
 def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
     """The net of these parameters with a workspace for B samples of X and a team of that size."""
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
-    stride = -(-(fan_out + 1) // LANES) * LANES  # room for the 1
-    stride[0] = padded_vectors(stride[0] // LANES) * LANES
+    coded, dense = X.form == "bytes", X.form == "dense"
+    vectors = -(-fan_out // LANES)
+    if coded:
+        vectors[0] = padded_vectors(vectors[0])
+    stride = np.maximum(vectors, -(-(fan_out + 1) // LANES)) * LANES  # room for the 1
     before = np.concatenate([[0], stride[:-1]])
     w_at, a_at, m_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
     D = X.shape[1]
     words = -(-D // WORD)
-    coded, dense = X.form == "bytes", X.form == "dense"
     input_stride = _padded(D + 1, LANES)
     net = Net(
         len(fan_in),
         fan_in,
         fan_out,
         stride,
+        vectors,
         w_at[:-1],
         a_at[:-1],
         m_at[:-1],

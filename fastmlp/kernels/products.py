@@ -13,10 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastmlp.kernels.jit import device, inlined
-from fastmlp.kernels.simd import LANES, add_coded_rows, fma_row, product_tile, store_scaled, zeros
+from fastmlp.kernels.simd import LANES, SIZES, add_coded_rows, fma_row, product_tile, store_scaled, zeros
 
 WORD = 64  # bits of a mask: samples, or inputs, that are walked together
-MOST_VECTORS = 13  # accumulators of a sparse row: with one more, and a coefficient, 16 registers spill
+MOST_VECTORS = max(
+    SIZES
+)  # accumulators of a sparse row: with one more, and a coefficient, 16 registers spill
 
 _NONE = np.uint64(0)
 _u = np.uint64
@@ -30,10 +32,9 @@ def depth_of(K):
 
 
 def padded_vectors(vectors):
-    """The next width that ``walk`` has loops for: equal passes, each of 1, 2 or an odd number of vectors."""
+    """The next width that ``walk`` has loops for: equal passes, each of one of SIZES."""
     passes = -(-vectors // MOST_VECTORS)
-    size = -(-vectors // passes)
-    return passes * (size + (size > 2 and size % 2 == 0))
+    return passes * min(size for size in SIZES if size * passes >= vectors)
 
 
 @device

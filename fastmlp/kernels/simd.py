@@ -30,7 +30,7 @@ LANES = 8
 _FLOAT, _BYTE, _I1, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _WORD = 64  # bits of a mask
-SIZES = (1, 2, 3, 5, 7, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
+SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
 TALL = {3: 4, 2: 6, 1: 8}  # by its width in vectors, the rows of a tile that 16 registers hold
 _SHAPE = 8  # a tile's shape as one number: rows * _SHAPE + vectors
 
