@@ -127,7 +127,7 @@ def bias_of(net, rows, member):
     Centring is a rank-one correction: (x - mean) W + b = x W + (b - mean W). Returns array and offset.
     """
     D, stride, vectors = net.fan_in[0], net.stride[0], net.vectors[0]
-    if not rows.centred:
+    if not rows.centred or (rows.form != BYTES and rows.form != CSR):
         return net.theta, D * stride
     at = 2 * member * stride
     product(
