@@ -37,20 +37,9 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                 hi = lo + 50
                 if stage == 0:
                     loops.gather_codes(
-                        work.codes,
-                        work.bits,
-                        rows.codes,
-                        order,
-                        N,
-                        begin,
-                        B,
-                        lo,
-                        hi,
-                        D,
-                        work.words,
-                        0,
-                        work.words,
-                    )
+                        work.codes, work.bits, rows.codes, order, N, begin, B, lo, hi, D,
+                        work.words, 0, work.words,
+                    )  # fmt: skip
                 elif stage == 1:
                     loops.first_layer(
                         work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0], 0

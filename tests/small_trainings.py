@@ -18,15 +18,8 @@ from fastmlp.config import Optimizer
 sys.path.append(str(Path(__file__).parent))
 
 FORMS = (
-    "bytes",
-    "bytes wide",
-    "csr",
-    "dense",
-    "dense bytes",
-    "bytes centred",
-    "csr centred",
-    "dense centred",
-)
+    "bytes", "bytes wide", "csr", "dense", "dense bytes", "bytes centred", "csr centred", "dense centred",
+)  # fmt: skip
 N, D, K = 11, 70, 3
 WIDE = 512  # inputs, that are summed in two halves
 SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}

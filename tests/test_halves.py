@@ -19,7 +19,7 @@ D, K = 600, 4
 
 @pytest.fixture
 def halved(monkeypatch):
-    """Whether each slice of a training was by halves, in the order of the slices."""
+    """The list of whether each slice of a training was by halves, in the order of the slices."""
     seen, train = [], passes.loops.run
 
     def spy(state, member, members, work, rows, job):
@@ -92,23 +92,39 @@ def test_uneven_and_centred_inputs_are_split_by_samples(halved):
     assert not any(halved)
 
 
-def test_a_half_without_any_input(halved):
-    X, y = learnable(5, 200, D, K)
-    X[100:] = 0
-    X[:100, :320] = 0
-    assert len({trained(X, y, threads) for threads in (1, 2, 3)}) == 1
+def test_batches_without_any_input_in_a_half(halved):
+    X, y = learnable(5, 300, D, K)
+    X[:100, :320], X[100:200, 320:], X[200:] = 0, 0, 0
+    seen = {trained(X, y, threads, np.arange(300), batch_size=50) for threads in (1, 2, 3)}
+    assert len(seen) == 1
+    assert halved == [False, True, False]
+
+
+@pytest.mark.parametrize(("density", "least", "most"), [((0.18, 0.2), 0.6, 1.0), ((0.2, 0.18), 0.0, 0.4)])
+def test_who_has_the_lighter_half_gets_more_of_the_deeper_layers(halved, density, least, most):
+    rng = np.random.default_rng(1)
+    X = (rng.integers(1, 256, (330, 640)) * (rng.random((330, 640)) < np.repeat(density, 320))).astype(
+        np.uint8
+    )
+    y, encoded = rng.integers(0, K, 330), kernels.encode(X)
+    work = passes.net.build(initialise(Architecture(640, (30, 9), K)), encoded, 64, 2)
+    splits, shares = passes._halves(encoded, passes.net.rows_of(encoded, 255.0, None), work)
+    assert splits.tolist() == [0, 320, 641]
+    assert least <= shares[1] <= most
+    assert trained(X, y, 1) == trained(X, y, 2)
+    assert halved == [False, True]
 
 
 def test_sparse_dense_and_few_rows_give_the_same_bytes():
     """0 for most inputs, or for none; all rows together, or one by one."""
     X, _ = learnable(6, 70, D, K)
-    p, answers = initialise(Architecture(D, (30, 9), K), seed=5), set()
+    p = initialise(Architecture(D, (30, 9), K), seed=5)
     whole = kernels.predict_proba(p, X, scale=255)
     few = np.concatenate([kernels.predict_proba(p, X[i : i + 1], scale=255) for i in range(70)])
     full = np.concatenate([X, np.full((700, D), 9, np.uint8)])  # dense, as a whole
     assert (kernels.encode(X).form, kernels.encode(full).form) == ("bytes", "dense")
-    answers = {digest(p) for p in (whole, few, kernels.predict_proba(p, full, scale=255)[:70])}
-    assert len(answers) == 1
+    together = kernels.predict_proba(p, full, scale=255)[:70]
+    assert digest(whole) == digest(few) == digest(together)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -16,9 +16,7 @@ from fastmlp.kernels.jit import device, inlined
 from fastmlp.kernels.simd import LANES, SIZES, add_coded_rows, fma_row, product_tile, store_scaled, zeros
 
 WORD = 64  # bits of a mask: samples, or inputs, that are walked together
-MOST_VECTORS = max(
-    SIZES
-)  # accumulators of a sparse row: with one more, and a coefficient, 16 registers spill
+MOST_VECTORS = max(SIZES)  # accumulators of a sparse row: one more, and a coefficient, would spill
 
 _NONE = np.uint64(0)
 _u = np.uint64
