@@ -17,7 +17,7 @@ from fastmlp import kernels
 from fastmlp.compare.peak import Peak, measure
 from fastmlp.config import Architecture
 from fastmlp.data import Dataset
-from fastmlp.kernels import loops, losses, net, passes, products
+from fastmlp.kernels import inputs, loops, losses, net, passes, products
 from fastmlp.parameters import initialise
 from fastmlp.randomness import permutation
 
@@ -36,12 +36,12 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
             for lo in range(0, B, 50):
                 hi = lo + 50
                 if stage == 0:
-                    loops.gather_codes(
+                    inputs.gather_codes(
                         work.codes, work.bits, rows.codes, order, N, begin, B, lo, hi, D,
                         work.words, 0, work.words,
                     )  # fmt: skip
                 elif stage == 1:
-                    loops.first_layer(
+                    inputs.first_layer(
                         work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0], 0
                     )
                 else:
@@ -60,7 +60,7 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                     losses.scaled_rows(work.deltas, at, stride, p, 0, step, hi - lo, K, K * step)
                     loops.backward(work, lo, hi, 0)
         elif stage == 3:
-            loops.update_first_layer(work.theta, alpha, work, rows, order, begin, B, B, 0, D + 1, 0)
+            inputs.update_first_layer(work.theta, alpha, work, rows, order, begin, B, B, 0, D + 1, 0)
         else:
             loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0.0, 1.0)
 
