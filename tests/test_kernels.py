@@ -558,6 +558,27 @@ def test_weights_that_overflow_are_seen_in_their_batch_by_both_backends():
         assert found == {("the weights must stay finite; got nan or infinity in batch 3.", 3)}
 
 
+@pytest.mark.parametrize("D", [40, 600])  # whole, and in halves
+@pytest.mark.parametrize("largest", [1, 2])
+def test_large_weights_are_not_taken_for_infinite_ones(D, largest):
+    """Each batch makes weights of 2e38, of another input, from 0; in the last one, of twice that."""
+    y = np.arange(50) % 2  # the biases' gradients cancel exactly
+    X = np.zeros((50, D), np.float32)
+    X[[5, 15, 25, 35, 45], [5, D - 1, 3, D - 5, 7]] = 1e10 * np.array([1, 1, 1, 1, largest])
+    p = Parameters((np.zeros((D, 2), np.float32),), (np.zeros(2, np.float32),))
+    if largest == 2:
+        assert diverge(reference, X, y, p, lr=4e29).batch == 5
+        assert {diverge(kernels, X, y, p, threads, lr=4e29).batch for threads in (1, 2, 3)} == {5}
+        return
+    found = []
+    for nn, threads in ((reference, 1), (kernels, 1), (kernels, 2), (kernels, 3)):
+        q = p.copy()
+        nn.train_epoch(q, X, y, np.arange(50), batch_size=10, threads=threads, lr=4e29)
+        assert np.isclose(abs(q.weights[0]).max(), 2e38)
+        found.append(digest(*q))
+    assert len(set(found[1:])) == 1
+
+
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("loss", ["logits", "keras2"])
 def test_nan_in_a_weight_reaches_the_loss(act, loss):

@@ -458,12 +458,13 @@ def test_add_row_adds_at_every_width():
 
 def test_transpose_turns_a_square_of_bits():
     rng = np.random.default_rng(6)
-    for masks in (rng.integers(0, 2**64, 66, dtype=np.uint64), np.arange(66, dtype=np.uint64)):
-        bits = np.unpackbits(masks.view(np.uint8), bitorder="little").reshape(66, 64)
-        want = masks.copy()
-        want[1:65] = np.packbits(bits[1:65].T, bitorder="little").view(np.uint64)
+    for masks in (rng.integers(0, 2**64, 130, dtype=np.uint64), np.arange(130, dtype=np.uint64)):
+        bits = np.unpackbits(masks.view(np.uint8), bitorder="little").reshape(130, 64)
+        want = np.packbits(bits[1:65].T, bitorder="little").view(np.uint64)
+        ends = masks[[0, -1]].copy()
         run_transpose(masks, 1)
-        assert (masks == want).all()
+        assert (masks[1:65] == want).all()
+        assert (masks[[0, -1]] == ends).all()
 
 
 def inner_loops(assembly):

@@ -11,7 +11,7 @@ import numpy as np
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.net import BYTES, CSR, DENSE
 from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose, walk
-from fastmlp.kernels.simd import float_bits, nonzero_bits, prefetch
+from fastmlp.kernels.simd import bits_float, float_bits, nonzero_bits, prefetch
 
 _AHEAD = 8  # samples whose rows are asked for before they are read
 
@@ -20,6 +20,7 @@ _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _LINE = 64  # bytes of a cache line
 _ONE = np.float32(1)
 MAGNITUDE, INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # of a float32's bits
+_FAR = 1e38  # a third of float32's largest
 _NO_BITS = np.uint64(0)
 
 
@@ -159,20 +160,40 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
 
 
 @device
+def largest(array, at, width):
+    """The largest magnitude in array[at : at + width]; nan is larger than infinity."""
+    bits = np.int32(0)
+    for j in range(width):
+        bits = max(bits, np.int32(float_bits(array[at + j]) & MAGNITUDE))  # else 64 bits wide
+    return bits_float(bits)
+
+
+@device
 def finite(theta, at, width):
     """Whether theta[at : at + width] holds neither nan nor infinity."""
-    largest = np.int32(0)
-    for j in range(width):
-        largest = max(largest, np.int32(float_bits(theta[at + j]) & MAGNITUDE))  # else 64 bits wide
-    return largest < INFINITY
+    return largest(theta, at, width) < np.inf
+
+
+@device
+def still_finite(target, at, width, alpha, net, rows, n, member):
+    """``finite`` of a member's rows after a step on n samples: by how large they can have become at most.
+
+    They are read only where that is near the end of float32: there are fewer deltas than weights.
+    """
+    step = np.float64(abs(alpha)) * rows.largest * n * largest(net.deltas, _0, n * net.stride[0])
+    bound = net.bounds[member * WORD] + step
+    if not bound < _FAR:  # or nan
+        bound = np.float64(largest(target, at, width))
+    net.bounds[member * WORD] = bound
+    return bound < np.inf
 
 
 @device
 def update_by_codes(target, alpha, net, rows, B, n, lo, hi, member):
-    """``update_first_layer`` from gathered codes: the bits of samples, turned into bits of inputs."""
+    """``update_first_layer`` from gathered codes, but for the bias and the mean: the bits of samples
+    are turned into bits of inputs."""
     D, stride, words = net.fan_in[0], net.stride[0], net.words
-    masks, mine, depth = net.masks, member * WORD, depth_of(n)
-    good = True
+    masks, mine, depth = net.masks, 2 * member * WORD, depth_of(n)
     for first in range(0, n, depth):
         together = min(depth, n - first)
         for w in range(lo // WORD, (min(hi, D) + WORD - 1) // WORD):
@@ -188,9 +209,6 @@ def update_by_codes(target, alpha, net, rows, B, n, lo, hi, member):
                 rows.table, net.codes, first * words * WORD + begin, _1, words * WORD,
                 net.deltas, first * stride, stride,
             )  # fmt: skip
-            if first + depth >= n:
-                good &= finite(target, begin * stride, (end - begin) * stride)
-    return good
 
 
 @device
@@ -233,8 +251,9 @@ def update_first_layer(target, alpha, net, rows, order, start, B, n, lo, hi, mem
             )  # fmt: skip
             good &= finite(target, at, M * stride)
         return good
+    good = True
     if rows.form == BYTES:
-        good = update_by_codes(target, alpha, net, rows, B, n, lo, hi, member)
+        update_by_codes(target, alpha, net, rows, B, n, lo, hi, member)
     else:
         good = update_by_rows(target, alpha, net, rows, order, start, n, lo, hi)
     if rows.centred:  # (x - mean)^T delta = x^T delta - mean (sum of delta)
@@ -248,11 +267,13 @@ def update_first_layer(target, alpha, net, rows, order, start, B, n, lo, hi, mem
             target, lo * stride, stride, target, lo * stride, stride, -alpha,
             rows.mean, lo, _1, _0, own, net.shift, at, _0, _1, _1, vectors,
         )  # fmt: skip
-        good &= finite(target, lo * stride, own * stride)
+        good &= rows.form == BYTES or finite(target, lo * stride, own * stride)
     if hi > D:  # the bias is the weight of a 1 in every sample
         product(
             target, D * stride, stride, target, D * stride, stride, alpha,
             net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,
         )  # fmt: skip
         good &= finite(target, D * stride, stride)
+    if rows.form == BYTES:
+        good &= still_finite(target, lo * stride, (hi - lo) * stride, alpha, net, rows, n, member)
     return good

@@ -80,7 +80,7 @@ def addresses_of_net(net):
         address(net.theta), address(net.mirror), address(net.acts), address(net.deltas), address(net.zeros),
         address(net.inputs), net.input_stride, address(net.codes), address(net.bits), net.words,
         address(net.masks), address(net.shift), address(net.columns), address(net.one), net.middle,
-        address(net.parts),
+        address(net.parts), address(net.bounds),
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def addresses_of_rows(rows):
     """The same rows, with addresses for arrays."""
     return Rows(
         rows.form, address(rows.codes), address(rows.table), address(rows.values), address(rows.starts),
-        address(rows.columns), rows.factor, rows.centred, address(rows.mean),
+        address(rows.columns), rows.factor, rows.centred, address(rows.mean), rows.largest,
     )  # fmt: skip
 
 

@@ -35,12 +35,13 @@ class Net(NamedTuple):
     acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
     codes:  (B, code_stride) gathered codes; bits (B, words) which of them are not 0.
-    masks:  WORD masks a member, in which bits of samples become bits of inputs.
+    masks:  twice WORD words a member, in which bits of samples become bits of inputs.
     shift:  two rows a member, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     columns: (K + 3, WORD) a member, probabilities of WORD samples side by side (losses.softmax).
     one:    a single 1, the input whose weight a bias is.
     middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
     parts:  (2, B, stride) sums of both halves, or (WORD, stride) a member, of the second one.
+    bounds: (members, WORD) the first of each row: none of that member's weights of the first layer is larger.
     """
 
     depth: int
@@ -67,12 +68,14 @@ class Net(NamedTuple):
     one: Float32
     middle: int
     parts: Float32
+    bounds: NDArray[np.float64]
 
 
 class Rows(NamedTuple):
     """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean.
 
     codes, values, starts and columns are the Encoded's own memory. table and mean are times factor.
+    largest: no coded input, less its mean, nor the 1 of a bias is larger.
     """
 
     form: int
@@ -84,6 +87,7 @@ class Rows(NamedTuple):
     factor: np.float32
     centred: bool
     mean: Float32
+    largest: np.float32
 
 
 def rows_of(X: Encoded, scale: float, mean: NDArray[np.floating] | None) -> Rows:
@@ -92,16 +96,18 @@ def rows_of(X: Encoded, scale: float, mean: NDArray[np.floating] | None) -> Rows
     means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
     dense = DENSE_BYTES if len(X.codes) else DENSE
     form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
+    table = X.table * factor
     return Rows(
         form,
         plain(X.codes),
-        X.table * factor,
+        table,
         plain(X.values),
         plain(X.starts),
         plain(X.columns),
         factor,
         mean is not None,
         means * factor,
+        np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
     )
 
 
@@ -137,12 +143,13 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
         codes=_aligned(B * words * WORD if coded else 0, np.uint8),
         bits=_aligned(B * words if coded else 0, np.uint64),
         words=words,
-        masks=_aligned(members * WORD, np.uint64),
+        masks=_aligned(members * 2 * WORD, np.uint64),
         shift=_aligned(members * 2 * stride[0]),
         columns=_aligned(members * (fan_out[-1] + 3) * WORD),
         one=np.ones(1, np.float32),
         middle=middle_of(D),
         parts=_aligned(max(2 * B, members * WORD) * stride[0]),
+        bounds=_aligned(members * WORD, np.float64),
     )
     net.inputs.reshape(-1, input_stride)[:, D] = 1
     for (layer, W_padded, b_padded), W_in, b_in in zip(

@@ -103,6 +103,7 @@ def train(
         halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
         splits, shares = halves or (_split(X, threads), np.linspace(0, 1, threads + 1))
         job = job._replace(splits=splits, shares=shares, halved=halves is not None)
+        work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(threads, work, rows, job, progress, seconds)
         pace.note(threads, done - job.first, time.perf_counter() - started, late)

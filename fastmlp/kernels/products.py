@@ -94,13 +94,18 @@ def walk(
 
 @device
 def transpose(masks, at):
-    """Bit j of word i becomes bit i of word j, in the WORD words from masks[at] (Hacker's Delight, 7-3)."""
-    half, low = 32, _u(0x00000000FFFFFFFF)
+    """Bit j of word i becomes bit i of word j, in the WORD words from masks[at]; as many more are scratch.
+
+    Each of six rounds swaps the highest bit of a row's number with one bit of a column's, and moves
+    it to the low end: so all rounds are the same loop, which fills vectors.
+    """
+    source, out, half, low = at, at + WORD, 32, _u(0x00000000FFFFFFFF)
     while half > 0:
-        for block in range(at, at + WORD, 2 * half):
-            for i in range(block, block + half):
-                swapped = ((masks[i] >> _u(half)) ^ masks[i + half]) & low
-                masks[i + half] ^= swapped
-                masks[i] ^= swapped << _u(half)
+        shift = _u(half)
+        for i in range(WORD // 2):
+            a, b = masks[source + i], masks[source + WORD // 2 + i]
+            masks[out + 2 * i] = (a & low) | ((b & low) << shift)
+            masks[out + 2 * i + 1] = ((a >> shift) & low) | (b & ~low)
+        source, out = out, source
         half //= 2
         low ^= low << _u(half)
