@@ -75,7 +75,7 @@ def test_same_bytes_by_halves_for_every_training(halved, options):
 
 
 def test_same_bytes_in_slices(halved, monkeypatch):
-    """A slice ends after some batch: the half of the next one that is summed by then is not used."""
+    """A slice ends after some batch, the next one begins there."""
     monkeypatch.setattr(cores.Pace, "next", lambda self: (self.most, 0.005))
     X, y = learnable(3, 300, D, K)
     order = np.tile(np.arange(300), 300)
@@ -100,19 +100,27 @@ def test_batches_without_any_input_in_a_half(halved):
     assert halved == [False, True, False]
 
 
-@pytest.mark.parametrize(("density", "least", "most"), [((0.18, 0.2), 0.6, 1.0), ((0.2, 0.18), 0.0, 0.4)])
-def test_who_has_the_lighter_half_gets_more_of_the_deeper_layers(halved, density, least, most):
-    rng = np.random.default_rng(1)
-    X = (rng.integers(1, 256, (330, 640)) * (rng.random((330, 640)) < np.repeat(density, 320))).astype(
-        np.uint8
-    )
-    y, encoded = rng.integers(0, K, 330), kernels.encode(X)
-    work = passes.net.build(initialise(Architecture(640, (30, 9), K)), encoded, 64, 2)
-    splits, shares = passes._halves(encoded, passes.net.rows_of(encoded, 255.0, None), work)
-    assert splits.tolist() == [0, 320, 641]
-    assert least <= shares[1] <= most
-    assert trained(X, y, 1) == trained(X, y, 2)
-    assert halved == [False, True]
+@pytest.mark.parametrize("busy", [0, 1])
+def test_who_has_more_to_do_gets_fewer_samples(monkeypatch, busy):
+    """One half holds all inputs that are not 0: so the other member takes more of the samples."""
+    seen, train = [], passes.loops.run
+
+    def spy(state, member, members, work, rows, job):
+        train(state, member, members, work, rows, job)
+        if member == 0 and members == 2:
+            seen.append(job.counts[:, 1])  # all live: how many samples each has met
+
+    monkeypatch.setattr(passes, "_UNEVEN", 0.5)
+    monkeypatch.setattr(passes.loops, "run", spy)
+    X, y = learnable(8, 300, D, K)
+    X[:, 320:] = 0
+    if busy:
+        X = np.roll(X, 280, axis=1)
+    order = np.tile(np.arange(300), 200)
+    assert trained(X, y, 1, order, (100,), 128) == trained(X, y, 2, order, (100,), 128)
+    samples = np.sum(seen, axis=0)
+    assert samples.sum() >= len(order)
+    assert samples[1 - busy] > 1.5 * samples[busy]
 
 
 def test_sparse_dense_and_few_rows_give_the_same_bytes():

@@ -12,6 +12,7 @@ from fastmlp.kernels.jit import device
 from fastmlp.kernels.net import BYTES, CSR, DENSE
 from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose, walk
 from fastmlp.kernels.simd import bits_float, float_bits, nonzero_bits, prefetch
+from fastmlp.kernels.team import READY, atomic_store
 
 _AHEAD = 8  # samples whose rows are asked for before they are read
 
@@ -94,8 +95,11 @@ def add_words(out, at, net, rows, B, lo, hi, first, last):
 
 
 @device
-def own_half(net, rows, order, N, begin, B, n, member):
-    """Member 0 or 1 sums over its half of the inputs, for all n samples of a batch, into parts."""
+def own_half(state, net, rows, order, N, begin, B, n, member):
+    """Member 0 or 1 sums over its half of the inputs, for all n samples of a batch, into parts.
+
+    After each ``depth_of(n)`` samples it says how far it is.
+    """
     D, stride, words, half = net.fan_in[0], net.stride[0], net.words, net.middle // WORD
     first, last = (half, words) if member else (0, half)
     chunk = depth_of(n)
@@ -108,6 +112,7 @@ def own_half(net, rows, order, N, begin, B, n, member):
         else:
             fill(net.parts, at, hi - lo, net.zeros, _0, stride)
         add_words(net.parts, at, net, rows, B, lo, hi, first, last)
+        atomic_store(state, READY + 8 * member, begin + hi)
 
 
 @device

@@ -2,7 +2,8 @@
 
 A step on a batch has two parts with a barrier after each:
 
-1. ``samples``: a member takes its share of the batch's samples through all layers and back;
+1. ``samples``: a member takes its share of the batch's samples through all layers and back; of two
+   members, who comes last to the barrier has a smaller share of the next batch;
 2. ``weights``: a member takes its share of the weights' rows and adds up their gradients over all
    samples, in the order of the batch, and updates them at once: by plain SGD they are added to the
    weights themselves (``target`` is theta), for other optimizers they are gathered first (``target``
@@ -10,7 +11,8 @@ A step on a batch has two parts with a barrier after each:
 
 Two members may instead sum the first layer's forward pass each over its own half of the inputs
 (``own_half``), before 1 and in one go with 2 of the step before: the weights that a member reads are
-then those that it wrote, and stay in its core's cache.
+then those that it wrote, and stay in its core's cache. Between 2 and 1 they need no barrier: a sample's
+sums are waited for by who goes on with it, so that one who is early has work.
 
 So no cell is written by two members, and every sum has one order whatever their number. The first
 layer is in inputs.py, all multiplications are in products.py, losses in losses.py; arrays and offsets
@@ -53,18 +55,22 @@ from fastmlp.kernels.steps import Rule, addresses_of_rule, step_rows
 from fastmlp.kernels.team import (
     ABORT,
     DONE,
+    LAST,
     LATE,
     LEAVE,
     MOST_LATE,
     NEXT,
+    READY,
     STOP,
     atomic_add,
     atomic_load,
     atomic_store,
     barrier,
+    wait_for,
 )
 
 LOSS_BAD, WEIGHTS_BAD = 1, 2
+_SHARES = 128  # parts of a batch that two members share
 
 # Numba compiles a function anew for a literal argument, such as 0: these are not literal.
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
@@ -144,17 +150,15 @@ def reflect(mirror, mirror_at, mirror_step, W, at, step, lo, hi, width):
 
 
 @device
-def update_deeper_layers(target, alpha, net, rule, batch, n, share, end):
-    """target row += alpha * gradient, or a step of the rule, and mirrored: of each layer's rows those
-    from the fraction ``share`` to the fraction ``end``.
-
-    Returns whether all is finite.
+def update_deeper_layers(target, alpha, net, rule, batch, n, member, members):
+    """A member's share of each layer's rows: target row += alpha * gradient, or a step of the rule, and
+    mirrored; returns whether all is finite.
     """
     good = True
     for layer in range(1, net.depth):
         fan_in, fan_out = net.fan_in[layer], net.fan_out[layer]
         stride, before = net.stride[layer], net.stride[layer - 1]
-        lo, hi = np.int64((fan_in + 1) * share), np.int64((fan_in + 1) * end)
+        lo, hi = (fan_in + 1) * member // members, (fan_in + 1) * (member + 1) // members
         row = net.w_at[layer] + lo * stride
         product(
             target, row, stride, target, row, stride, alpha,
@@ -181,20 +185,27 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, share, end):
 
 
 @device
-def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, member, members, halved):
-    """The first part of a step for a member's share of a batch; returns whether its losses are finite.
+def samples(
+    state, net, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts, member, halved
+):
+    """The first part of a step for samples lo..hi - 1 of a batch; returns whether their losses are finite.
 
-    weight: ``weight_of_batch``. losses[b] is times the sample's own weight. halved: ``own_half`` has run.
+    weight: ``weight_of_batch``. losses[b] is times the sample's own weight. halved: this member's
+    ``own_half`` has run, that of the other is waited for.
     """
     last = net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
     p, p_at = net.columns, member * (K + 3) * _WORD
     inverse = _ONE / weight if weight > _ZERO else _ZERO
     good, correct, alive = True, 0, 0
-    lo, hi = n * member // members, n * (member + 1) // members
     bias, bias_at = bias_of(net, rows, member)
-    for start in range(lo, hi, WORD):
+    start, depth = lo, depth_of(n)
+    while start < hi:
         end = min(start + WORD, hi)
+        if halved:
+            end = min(end, start - start % depth + depth)
+            if not wait_for(state, READY + 8 * (1 - member), begin + end):
+                return good
         for b in range(start, end):  # their classes are wanted after all their outputs are known
             prefetch(loss.y, order[begin + b])
         forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at, member, halved)
@@ -222,13 +233,14 @@ def samples(net, rows, loss, order, N, begin, B, n, weight, act, losses, counts,
             at = net.a_at[last] + start * width
             scaled_rows(net.deltas, at, width, p, p_at, _WORD, end - start, K, p_at + K * _WORD)
         backward(net, start, end, act)
+        start = end
     counts[8 * member] += correct
     counts[8 * member + 1] += alive
     return good
 
 
 @device
-def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, shares, member):
+def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, member, members):
     """The second part of a step for a member's share of the weights; returns whether all is finite."""
     lo, hi = splits[member], splits[member + 1]
     good = update_first_layer(target, alpha, net, rows, order, begin, B, n, lo, hi, member)
@@ -236,7 +248,7 @@ def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, shares, 
         stride = net.stride[0]
         step_rows(rule, net.theta, target, _0, stride, net.fan_in[0], lo, hi, begin // B, n)
         good &= finite(net.theta, lo * stride, (hi - lo) * stride)
-    good &= update_deeper_layers(target, alpha, net, rule, begin // B, n, shares[member], shares[member + 1])
+    good &= update_deeper_layers(target, alpha, net, rule, begin // B, n, member, members)
     return good
 
 
@@ -248,8 +260,7 @@ class Job(NamedTuple):
         or, with a rule that is not plain and alpha 1, an array of zeros of that layout.
         totals (1,): sum of the samples' weighted losses. counts (members, 8): correct, live.
         bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
-        splits (members + 1,): where each member's rows of the first layer begin; shares (members + 1,):
-        at which fraction of the deeper layers' rows.
+        splits (members + 1,): where each member's rows of the first layer begin.
         halved: two members each keep to their half of the inputs, forward too, so that no weight of the
         first layer travels between their caches.
     else: the net's answers. p (M K) probabilities (``raw``: logits), losses (M,), hits (M,): each is
@@ -271,7 +282,6 @@ class Job(NamedTuple):
     counts: NDArray[np.int64]
     bad: NDArray[np.int64]
     splits: NDArray[np.int64]
-    shares: NDArray[np.float64]
     halved: bool
     p: NDArray[np.float32]
     losses: NDArray[np.float32]
@@ -298,41 +308,48 @@ def train(state, member, members, net, rows, job):
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
     loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
-    splits, shares = address(job.splits), address(job.shares)
+    splits, share = address(job.splits), _SHARES // 2
     for begin in range(job.first, N, B):
-        n = min(B, N - begin)
+        n, front = min(B, N - begin), member == 0
         if job.halved:  # reads, and writes, what is this member's own until the barrier
-            own_half(net, rows, order, N, begin, B, n, member)
-        if not barrier(state, members):
-            return
-        if member == 0:
-            atomic_store(state, DONE, begin)
-        if atomic_load(state, LEAVE) != 0:
+            own_half(state, net, rows, order, N, begin, B, n, member)
+            front = atomic_add(state, NEXT, 1) % 2 == 0  # who comes first has the samples that are ready
+        elif not barrier(state, member, members):
             return
         weight = weight_of_batch(loss, order, begin, n)
+        lo, hi = n * member // members, n * (member + 1) // members
+        if members == 2:
+            cut = n * share // _SHARES
+            lo, hi = (0, cut) if front else (cut, n)
         if not samples(
-            net, rows, loss, order, N, begin, B, n, weight, job.act, losses, counts, member, members,
+            state, net, rows, loss, order, N, begin, B, n, lo, hi, weight, job.act, losses, counts, member,
             job.halved,
         ):  # fmt: skip
             job.bad[member, 0], job.bad[member, 1] = begin // B + 1, LOSS_BAD
-            atomic_store(state, ABORT, 1)
-        if not barrier(state, members):
-            return
-        if member == 0:
-            for b in range(n):
-                totals[0] += losses[b]
-        if weight > _ZERO and not weights(
-            target, job.alpha, net, rows, rule, order, begin, B, n, splits, shares, member
-        ):
-            job.bad[member, 0], job.bad[member, 1] = begin // B + 1, WEIGHTS_BAD
             atomic_store(state, ABORT, 1)
         if member == 0:
             late = atomic_load(state, LATE)
             if -MOST_LATE < late < 0:  # now and then it happens on every machine
                 atomic_add(state, LATE, -1)
             atomic_store(state, LEAVE, 1 if late >= 0 else atomic_load(state, STOP))
-    if barrier(state, members) and member == 0:
-        atomic_store(state, DONE, N)
+        if not barrier(state, member, members):
+            return
+        leaving = atomic_load(state, LEAVE) != 0
+        was_last = atomic_load(state, LAST) == member
+        share = max(share - 1, 0) if was_last == front else min(share + 1, _SHARES)
+        if member == 0:
+            for b in range(n):
+                totals[0] += losses[b]
+        if weight > _ZERO and not weights(
+            target, job.alpha, net, rows, rule, order, begin, B, n, splits, member, members
+        ):
+            job.bad[member, 0], job.bad[member, 1] = begin // B + 1, WEIGHTS_BAD
+            atomic_store(state, ABORT, 1)
+            return
+        if member == 0:
+            atomic_store(state, DONE, begin + n)
+        if leaving:
+            return
 
 
 @device

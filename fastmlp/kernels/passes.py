@@ -22,9 +22,7 @@ from fastmlp.results import EpochTotals
 Array = NDArray[Any]
 
 _FEW = 64  # rows that are answered before a second thread would have started
-_UNEVEN = (
-    0.06  # of the inputs' work: if one half has so much more than its 0.5, waiting costs what caches win
-)
+_UNEVEN = 0.06  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
 _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
@@ -43,9 +41,8 @@ _JOB = loops.Job(
     train=False, loss=_LOSS, rule=PLAIN_RULE, order=np.empty(0, np.int64), first=0, B=0,
     target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
     counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64), splits=np.zeros(2, np.int64),
-    shares=np.zeros(2), halved=False,
-    p=np.empty(0, np.float32),
-    losses=np.empty(0, np.float32), hits=np.empty(0, np.bool_), active=np.empty((1, 0), np.bool_),
+    halved=False, p=np.empty(0, np.float32), losses=np.empty(0, np.float32),
+    hits=np.empty(0, np.bool_), active=np.empty((1, 0), np.bool_),
     keep=False, raw=False, act=0,
 )  # fmt: skip
 
@@ -100,9 +97,8 @@ def train(
     most = 0
     while job.first < len(order) and not bad[:, 0].any():
         threads, seconds = pace.next()
-        halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
-        splits, shares = halves or (_split(X, threads), np.linspace(0, 1, threads + 1))
-        job = job._replace(splits=splits, shares=shares, halved=halves is not None)
+        halves = _halves(X, rows, work.middle) if driver == "team" and threads == 2 else None
+        job = job._replace(splits=_split(X, threads) if halves is None else halves, halved=halves is not None)
         work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(threads, work, rows, job, progress, seconds)
@@ -188,18 +184,13 @@ def _split(X: Encoded, threads: int) -> NDArray[np.int64]:
     return np.concatenate([[0], ends, [len(work)]]).astype(np.int64)
 
 
-def _halves(X: Encoded, rows: net.Rows, work: net.Net) -> tuple[Array, Array] | None:
-    """Splits and shares for two members that keep to their halves of the inputs; None if that does not pay.
-
-    Who has less work in the first layer gets more of the deeper layers, if that can make them equal.
-    """
-    D, middle = X.shape[1], work.middle
-    less = 0.5 - float(X.counts[:middle].sum() / max(1, X.counts.sum()))  # the first half's part
-    if rows.form != net.BYTES or rows.centred or middle == D or abs(less) > _UNEVEN:
+def _halves(X: Encoded, rows: net.Rows, middle: int) -> NDArray[np.int64] | None:
+    """``_split`` for two members that keep to their halves of the inputs; None if that does not pay."""
+    D = X.shape[1]
+    first = float(X.counts[:middle].sum() / max(1, X.counts.sum()))
+    if rows.form != net.BYTES or rows.centred or middle == D or abs(first - 0.5) > _UNEVEN:
         return None
-    whole = 2 * X.density * D * work.stride[0]  # multiplications a sample, forward and back
-    deeper = max(1, (work.fan_in[1:] * work.stride[1:]).sum())
-    return np.array([0, middle, D + 1]), np.array([0.0, min(max(0.5 + less * whole / deeper, 0.0), 1.0), 1.0])
+    return np.array([0, middle, D + 1])
 
 
 def _note(kernel: str) -> None:

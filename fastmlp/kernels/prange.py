@@ -60,15 +60,16 @@ def train(state, members, net, rows, job):
     net, rows = addresses_of_net(net), addresses_of_rows(rows)
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
-    splits, shares, bad = address(job.splits), address(job.shares), address(job.bad)
+    splits, bad = address(job.splits), address(job.bad)
     act, alpha = job.act, job.alpha
     loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
     for begin in range(job.first, N, B):
         n = min(B, N - begin)
         weight = weight_of_batch(loss, order, begin, n)
         for m in prange(members):
+            lo, hi = n * m // members, n * (m + 1) // members
             if not samples(
-                net, rows, loss, order, N, begin, B, n, weight, act, losses, counts, m, members, False
+                state, net, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts, m, False
             ):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, LOSS_BAD
                 atomic_store(state, ABORT, np.int64(1))
@@ -78,7 +79,7 @@ def train(state, members, net, rows, job):
             totals[0] += losses[b]
         for m in prange(members):
             if weight > _ZERO and not weights(
-                target, alpha, net, rows, rule, order, begin, B, n, splits, shares, m
+                target, alpha, net, rows, rule, order, begin, B, n, splits, m, members
             ):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, WEIGHTS_BAD
                 atomic_store(state, ABORT, np.int64(1))

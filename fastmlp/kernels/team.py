@@ -26,12 +26,13 @@ from fastmlp.kernels.simd import with_twin
 # Words of a team's state, a cache line (8 words) apart.
 # STOP asks for an end when the batch is done, LEAVE is the team's agreement to it; ABORT ends it at once.
 # LATE counts up to 0 the waits so long that a member was not running: then the team leaves too.
-ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE, LATE = (8 * i for i in range(9))
-_WORDS = 72
+# LAST is who came last to a barrier; READY, one word for each of two members, how far they are.
+ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE, LATE, LAST, READY = (8 * i for i in range(11))
+_WORDS = READY + 16
 
 _POLL = 0.05  # seconds between two looks at the team's progress
 _PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
-_SPINS = 2000  # looks at a barrier before the processor is yielded: about 50 us
+_SPINS = 2000  # looks before the processor is yielded: about 50 us
 MOST_LATE = 6  # waits longer than that, less one a step: a slice of limited time ends, others have the cores
 
 
@@ -127,25 +128,33 @@ def yield_core(typingctx):
 
 
 @device
-def barrier(state, members):
+def wait_for(state, word, value):
+    """Wait until state[word] is at least value; False if the team was told to stop meanwhile."""
+    looks = 0
+    while atomic_load(state, word) < value:
+        if atomic_load(state, ABORT) != 0:
+            return False
+        looks += 1
+        if looks > state[SPINS]:
+            if looks == state[SPINS] + 1:
+                atomic_add(state, LATE, 1)
+            yield_core()
+        else:
+            pause()
+    return True
+
+
+@device
+def barrier(state, member, members):
     """Wait until all members have come; False if the team was told to stop meanwhile."""
     if members > 1:
         generation = atomic_load(state, GENERATION)
         if atomic_add(state, ARRIVED, 1) == members - 1:
             atomic_store(state, ARRIVED, 0)
+            atomic_store(state, LAST, member)
             atomic_store(state, GENERATION, generation + 1)
-        else:
-            looks = 0
-            while atomic_load(state, GENERATION) == generation:
-                if atomic_load(state, ABORT) != 0:
-                    return False
-                looks += 1
-                if looks > state[SPINS]:
-                    if looks == state[SPINS] + 1:
-                        atomic_add(state, LATE, 1)
-                    yield_core()
-                else:
-                    pause()
+        elif not wait_for(state, GENERATION, generation + 1):
+            return False
     return atomic_load(state, ABORT) == 0
 
 
