@@ -22,7 +22,7 @@ from fastmlp.results import EpochTotals
 Array = NDArray[Any]
 
 _FEW = 64  # rows that are answered before a second thread would have started
-_UNEVEN = 0.06  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
+_UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
 _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
