@@ -36,10 +36,8 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
             for lo in range(0, B, 50):
                 hi = lo + 50
                 if stage == 0:
-                    inputs.gather_codes(
-                        work.codes, work.bits, rows.codes, order, N, begin, B, lo, hi, D,
-                        work.words, 0, work.words,
-                    )  # fmt: skip
+                    for w in range((D + products.WORD - 1) // products.WORD):
+                        inputs.gather_word(work, rows, order, N, begin + lo, hi - lo, B, w, 0)
                 elif stage == 1:
                     inputs.first_layer(
                         work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0], 0
@@ -60,7 +58,7 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                     losses.scaled_rows(work.deltas, at, stride, p, 0, step, hi - lo, K, K * step)
                     loops.backward(work, lo, hi, 0)
         elif stage == 3:
-            inputs.update_first_layer(work.theta, alpha, work, rows, order, begin, B, B, 0, D + 1, 0)
+            inputs.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1, 0)  # rows at hand
         else:
             loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0, 1)
 

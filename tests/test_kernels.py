@@ -620,12 +620,10 @@ class PoisonedNumPy:
 
 def poison_workspace(work, pattern):
     """Fill all of a Net's workspace, but its padding, and the 1 after each row of inputs (net.py)."""
-    for array in (work.acts, work.bits, work.masks, work.shift, work.columns, work.parts):
+    for array in (work.acts, work.codes, work.masks, work.shift, work.columns, work.parts):
         array.view(np.uint8)[...] = pattern
     inputs = work.inputs.reshape(-1, work.input_stride)[:, : work.fan_in[0]]
-    codes = work.codes.reshape(-1, work.words * 64)[:, : work.fan_in[0]]
     inputs[...] = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
-    codes[...] = pattern
     ends = [*work.a_at[1:], len(work.deltas)]
     for layer, (at, end, stride) in enumerate(zip(work.a_at, ends, work.stride, strict=True)):
         block = work.deltas[at:end].reshape(-1, stride)

@@ -1,6 +1,6 @@
 """The first layer: from rows of X to its outputs, and from deltas to its weights.
 
-Rows come as gathered codes, compressed, or dense. The sums are those of two halves of the inputs
+Rows come as codes, compressed, or dense. The sums are those of two halves of the inputs
 (net.middle_of), which two members may share between them: ``own_half``.
 """
 
@@ -11,36 +11,39 @@ import numpy as np
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.net import BYTES, CSR, DENSE
 from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose, walk
-from fastmlp.kernels.simd import bits_float, float_bits, nonzero_bits, prefetch
+from fastmlp.kernels.simd import bits_float, copy_word, float_bits, prefetch
 from fastmlp.kernels.team import READY, atomic_store
 
-_AHEAD = 8  # samples whose rows are asked for before they are read
+_AHEAD = 100  # samples between one that is read and one that is asked for, in larger batches
 
 # Numba compiles a function anew for a literal argument, such as 0: these are not literal.
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
-_LINE = 64  # bytes of a cache line
 _ONE = np.float32(1)
 MAGNITUDE, INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # of a float32's bits
 _FAR = 1e38  # a third of float32's largest
-_NO_BITS = np.uint64(0)
+_NO_BITS, _ALL = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @device
-def gather_codes(codes, bits, source, order, N, begin, B, lo, hi, D, words, first, last):
-    """Samples lo..hi - 1 of the batch: their codes side by side, and a bit for each that is not 0.
+def gather_word(net, rows, order, N, begin, n, ahead, w, member):
+    """Word w of n samples: their codes side by side, and in masks a bit for each that is not 0.
 
-    Only the codes of words first..last - 1.
+    The sample that is ``ahead`` of each is brought near: a shuffled row is a miss to far memory.
     """
-    left, right = first * WORD, min(last * WORD, D)
-    for b in range(lo, hi):
-        start, to = order[begin + b] * D, b * words * WORD
-        if begin + b + _AHEAD < N:  # a shuffled row is a miss to far memory
-            for j in range(left, right, _LINE):
-                prefetch(source, order[begin + b + _AHEAD] * D + j)
-        for j in range(left, right):
-            codes[to + j] = source[start + j]
-        for w in range(first, last):
-            bits[w * B + b] = nonzero_bits(codes, to + w * WORD)
+    codes, masks, to, at = net.codes, net.masks, member * WORD * WORD, 2 * member * WORD
+    D, first = net.fan_in[0], w * WORD
+    width = min(WORD, D - first)
+    for b in range(n):
+        start = order[begin + b] * D + first
+        if begin + b + ahead < N:
+            prefetch(rows.codes, order[begin + b + ahead] * D + first)
+        if width == WORD:
+            masks[at + b] = copy_word(codes, to, rows.codes, start)
+        else:
+            for j in range(width):
+                codes[to + j] = rows.codes[start + j]
+            masks[at + b] = copy_word(codes, to, codes, to) & ~(_ALL << np.uint64(width))
+        to += WORD
 
 
 @device
@@ -83,13 +86,14 @@ def fill(out, at, n, row, row_at, stride):
 
 
 @device
-def add_words(out, at, net, rows, B, lo, hi, first, last):
-    """n rows of out += gathered codes times the first layer's weights, over words first..last - 1."""
-    stride, words = net.stride[0], net.words
+def add_words(out, at, net, rows, order, N, begin, n, B, first, last, member):
+    """n rows of out += codes times the first layer's weights, over words first..last - 1."""
+    stride, ahead = net.stride[0], min(B, _AHEAD)
     for w in range(first, last):
+        gather_word(net, rows, order, N, begin, n, ahead, w, member)
         walk(
-            net.vectors[0], out, at, stride, _ONE, net.bits, w * B + lo, hi - lo,
-            rows.table, net.codes, (lo * words + w) * WORD, words * WORD, _1,
+            net.vectors[0], out, at, stride, _ONE, net.masks, 2 * member * WORD, n,
+            rows.table, net.codes, member * WORD * WORD, _WORD, _1,
             net.theta, w * WORD * stride, stride,
         )  # fmt: skip
 
@@ -100,18 +104,17 @@ def own_half(state, net, rows, order, N, begin, B, n, member):
 
     After each ``depth_of(n)`` samples it says how far it is.
     """
-    D, stride, words, half = net.fan_in[0], net.stride[0], net.words, net.middle // WORD
-    first, last = (half, words) if member else (0, half)
+    D, stride, half = net.fan_in[0], net.stride[0], net.middle // WORD
+    first, last = (half, (D + WORD - 1) // WORD) if member else (0, half)
     chunk = depth_of(n)
     for lo in range(0, n, chunk):
         hi = min(lo + chunk, n)
-        gather_codes(net.codes, net.bits, rows.codes, order, N, begin, B, lo, hi, D, words, first, last)
         at = (member * B + lo) * stride
         if member:
             fill(net.parts, at, hi - lo, net.theta, D * stride, stride)
         else:
             fill(net.parts, at, hi - lo, net.zeros, _0, stride)
-        add_words(net.parts, at, net, rows, B, lo, hi, first, last)
+        add_words(net.parts, at, net, rows, order, N, begin + lo, hi - lo, B, first, last, member)
         atomic_store(state, READY + 8 * member, begin + hi)
 
 
@@ -139,13 +142,12 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
     if middle < D:
         last, last_at = net.parts, member * WORD * stride
     if rows.form == BYTES:
-        words, half = net.words, (middle + WORD - 1) // WORD
-        gather_codes(net.codes, net.bits, rows.codes, order, N, begin, B, lo, hi, D, words, _0, words)
+        words, half = (D + WORD - 1) // WORD, (middle + WORD - 1) // WORD
         fill(last, last_at, n, bias, bias_at, stride)
         if middle < D:
             fill(acts, at, n, net.zeros, _0, stride)
-            add_words(last, last_at, net, rows, B, lo, hi, half, words)
-        add_words(acts, at, net, rows, B, lo, hi, _0, half)
+            add_words(last, last_at, net, rows, order, N, begin + lo, n, B, half, words, member)
+        add_words(acts, at, net, rows, order, N, begin + lo, n, B, _0, half, member)
     else:
         gather_inputs(net.inputs, net.input_stride, rows, order, begin, lo, hi, D)
         inputs, rest = lo * net.input_stride, np.int64(0)
@@ -194,24 +196,23 @@ def still_finite(target, at, width, alpha, net, rows, n, member):
 
 
 @device
-def update_by_codes(target, alpha, net, rows, B, n, lo, hi, member):
-    """``update_first_layer`` from gathered codes, but for the bias and the mean: the bits of samples
-    are turned into bits of inputs."""
-    D, stride, words = net.fan_in[0], net.stride[0], net.words
-    masks, mine, depth = net.masks, 2 * member * WORD, depth_of(n)
+def update_by_codes(target, alpha, net, rows, order, start, n, lo, hi, member):
+    """``update_first_layer`` from codes, but for the bias and the mean: the bits of samples are turned
+    into bits of inputs."""
+    D, stride, N, depth = net.fan_in[0], net.stride[0], start + n, depth_of(n)
+    masks, mine, codes = net.masks, 2 * member * WORD, member * WORD * WORD
     for first in range(0, n, depth):
         together = min(depth, n - first)
         for w in range(lo // WORD, (min(hi, D) + WORD - 1) // WORD):
             begin, end = max(lo, w * WORD), min(hi, D, (w + 1) * WORD)
-            for s in range(together):
-                masks[mine + s] = net.bits[w * B + first + s]
+            gather_word(net, rows, order, N, start + first, together, N, w, member)
             for s in range(together, WORD):
                 masks[mine + s] = _NO_BITS
             transpose(masks, mine)
             walk(
                 net.vectors[0], target, begin * stride, stride, alpha,
                 masks, mine + begin - w * WORD, end - begin,
-                rows.table, net.codes, first * words * WORD + begin, _1, words * WORD,
+                rows.table, net.codes, codes + begin - w * WORD, _1, _WORD,
                 net.deltas, first * stride, stride,
             )  # fmt: skip
 
@@ -242,7 +243,7 @@ def update_by_rows(target, alpha, net, rows, order, start, n, lo, hi):
 
 
 @device
-def update_first_layer(target, alpha, net, rows, order, start, B, n, lo, hi, member):
+def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi, member):
     """target row += alpha * gradient for rows lo..hi - 1; returns whether all is finite."""
     D, stride = net.fan_in[0], net.stride[0]
     vectors, deltas = net.vectors[0], net.deltas
@@ -258,7 +259,7 @@ def update_first_layer(target, alpha, net, rows, order, start, B, n, lo, hi, mem
         return good
     good = True
     if rows.form == BYTES:
-        update_by_codes(target, alpha, net, rows, B, n, lo, hi, member)
+        update_by_codes(target, alpha, net, rows, order, start, n, lo, hi, member)
     else:
         good = update_by_rows(target, alpha, net, rows, order, start, n, lo, hi)
     if rows.centred:  # (x - mean)^T delta = x^T delta - mean (sum of delta)

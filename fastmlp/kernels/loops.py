@@ -84,8 +84,8 @@ def addresses_of_net(net):
         net.depth, address(net.fan_in), address(net.fan_out), address(net.stride), address(net.vectors),
         address(net.w_at), address(net.a_at), address(net.m_at),
         address(net.theta), address(net.mirror), address(net.acts), address(net.deltas), address(net.zeros),
-        address(net.inputs), net.input_stride, address(net.codes), address(net.bits), net.words,
-        address(net.masks), address(net.shift), address(net.columns), address(net.one), net.middle,
+        address(net.inputs), net.input_stride, address(net.codes), address(net.masks),
+        address(net.shift), address(net.columns), address(net.one), net.middle,
         address(net.parts), address(net.bounds),
     )  # fmt: skip
 
@@ -243,7 +243,7 @@ def samples(
 def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, member, members):
     """The second part of a step for a member's share of the weights; returns whether all is finite."""
     lo, hi = splits[member], splits[member + 1]
-    good = update_first_layer(target, alpha, net, rows, order, begin, B, n, lo, hi, member)
+    good = update_first_layer(target, alpha, net, rows, order, begin, n, lo, hi, member)
     if not rule.plain:
         stride = net.stride[0]
         step_rows(rule, net.theta, target, _0, stride, net.fan_in[0], lo, hi, begin // B, n)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels.products import WORD, padded_vectors
-from fastmlp.kernels.simd import LANES
+from fastmlp.kernels.simd import LANES, WIDEST
 from fastmlp.parameters import Parameters
 
 Float32 = NDArray[np.float32]
@@ -34,8 +34,8 @@ class Net(NamedTuple):
     its outputs in acts and their deltas in deltas (a_at), its transpose in mirror (m_at).
     acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
-    codes:  (B, code_stride) gathered codes; bits (B, words) which of them are not 0.
-    masks:  twice WORD words a member, in which bits of samples become bits of inputs.
+    codes:  (WORD, WORD) a member, codes of so many samples and inputs side by side.
+    masks:  twice WORD words a member, which of them are not 0; there, bits of samples become bits of inputs.
     shift:  two rows a member, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     columns: (K + 3, WORD) a member, probabilities of WORD samples side by side (losses.softmax).
     one:    a single 1, the input whose weight a bias is.
@@ -60,8 +60,6 @@ class Net(NamedTuple):
     inputs: Float32
     input_stride: int
     codes: NDArray[np.uint8]
-    bits: NDArray[np.uint64]
-    words: int
     masks: NDArray[np.uint64]
     shift: Float32  # (members, 2 strides)
     columns: Float32
@@ -119,10 +117,10 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
     if coded:
         vectors[0] = padded_vectors(vectors[0])
     stride = np.maximum(vectors, -(-(fan_out + 1) // LANES)) * LANES  # room for the 1
+    stride[0] = _padded(stride[0], WIDEST)
     before = np.concatenate([[0], stride[:-1]])
     w_at, a_at, m_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
     D = X.shape[1]
-    words = -(-D // WORD)
     input_stride = _padded(D + 1, LANES)
     net = Net(
         len(fan_in),
@@ -140,9 +138,7 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
         zeros=_aligned(stride.max()),
         inputs=_aligned(B * input_stride if dense else 0),
         input_stride=input_stride,
-        codes=_aligned(B * words * WORD if coded else 0, np.uint8),
-        bits=_aligned(B * words if coded else 0, np.uint64),
-        words=words,
+        codes=_aligned(members * WORD * WORD if coded else 0, np.uint8),
         masks=_aligned(members * 2 * WORD, np.uint64),
         shift=_aligned(members * 2 * stride[0]),
         columns=_aligned(members * (fan_out[-1] + 3) * WORD),

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.extending import intrinsic
@@ -26,9 +26,11 @@ from numba.extending import register_model
 from fastmlp.kernels.jit import COMPILED
 
 LANES = 8
+WIDEST = 16 if binding.get_host_cpu_features().get("avx512f") else LANES
+"""Lanes of this machine's longest vectors: rows that begin at a multiple of them are read sooner."""
 
 _FLOAT, _BYTE, _I1, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(1), ir.IntType(32), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
+_VECTOR, _PAIR = ir.VectorType(_FLOAT, LANES), ir.VectorType(_FLOAT, 2 * LANES)
 _WORD = 64  # bits of a mask
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
 TALL = {3: 4, 2: 6, 1: 8}  # by its width in vectors, the rows of a tile that 16 registers hold
@@ -62,23 +64,23 @@ def with_twin(twin: Builder, **options: Any) -> Callable[[Builder], Any]:
     return choose
 
 
-def _vector_at(builder, pointer, i):
-    place = builder.gep(pointer, [ir.Constant(_I64, i * LANES)], source_etype=_FLOAT)
-    return builder.bitcast(place, _VECTOR.as_pointer())
+def _vector_at(builder, pointer, i, kind=_VECTOR):
+    place = builder.gep(pointer, [ir.Constant(_I64, i * kind.count)], source_etype=_FLOAT)
+    return builder.bitcast(place, kind.as_pointer())
 
 
 def _fma(builder, a, b, c):
-    kind = "v8f32" if a.type == _VECTOR else "f32"
+    kind = f"v{a.type.count}f32" if isinstance(a.type, ir.VectorType) else "f32"
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fma.{kind}"
     )
     return builder.call(function, [a, b, c])
 
 
-def _splat(builder, x):
-    lane0 = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), x, ir.Constant(_I32, 0))
-    zeros = ir.Constant(ir.VectorType(_I32, LANES), None)
-    return builder.shuffle_vector(lane0, ir.Constant(_VECTOR, ir.Undefined), zeros)
+def _splat(builder, x, kind=_VECTOR):
+    lane0 = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(_I32, 0))
+    zeros = ir.Constant(ir.VectorType(_I32, kind.count), None)
+    return builder.shuffle_vector(lane0, ir.Constant(kind, ir.Undefined), zeros)
 
 
 def _is_memory(pointer, *offsets, of=types.float32):
@@ -227,26 +229,27 @@ def _coded_rows_loop(builder, count, done, args):
 
     builder.position_at_end(loop)
     left = builder.phi(_I64)
-    sums = [builder.phi(_VECTOR) for _ in range(count)]
+    pairs = [(i, _PAIR) for i in range(count // 2)]  # what has 16 lanes takes half the instructions
+    places = pairs + [(i, _VECTOR) for i in range(2 * len(pairs), count)]
+    sums = [builder.phi(kind) for _, kind in places]
     t = builder.cttz(left, ir.Constant(_I1, 1))
     others = builder.and_(left, builder.sub(left, ir.Constant(_I64, 1)))
     code = builder.load(builder.gep(codes, [builder.add(code_at, builder.mul(t, code_step))]))
-    value = _splat(builder, builder.load(builder.gep(table, [builder.zext(code, _I64)])))
+    value = builder.load(builder.gep(table, [builder.zext(code, _I64)]))
     row = builder.gep(rows, [builder.add(rows_at, builder.mul(t, rows_step))])
-    new = [
-        _fma(builder, value, builder.load(_vector_at(builder, row, i), align=4), before)
-        for i, before in enumerate(sums)
-    ]
+    loaded = [builder.load(_vector_at(builder, row, i, kind), align=4) for i, kind in places]
+    new = [_fma(builder, _splat(builder, value, x.type), x, y) for x, y in zip(loaded, sums, strict=True)]
     _enter(left, entry, mask, loop, others)
     for before, after in zip(sums, new, strict=True):
-        _enter(before, entry, ir.Constant(_VECTOR, None), loop, after)
+        _enter(before, entry, ir.Constant(before.type, None), loop, after)
     builder.cbranch(builder.icmp_unsigned("!=", others, ir.Constant(_I64, 0)), loop, end)
 
     builder.position_at_end(end)
-    target, scalar = builder.gep(out, [out_at]), _splat(builder, alpha)
-    for i, total in enumerate(new):
-        place = _vector_at(builder, target, i)
-        builder.store(_fma(builder, scalar, total, builder.load(place, align=4)), place, align=4)
+    target = builder.gep(out, [out_at])
+    for total, (i, kind) in zip(new, places, strict=True):
+        place = _vector_at(builder, target, i, kind)
+        after = _fma(builder, _splat(builder, alpha, kind), total, builder.load(place, align=4))
+        builder.store(after, place, align=4)
     builder.branch(done)
     return entry
 
@@ -347,24 +350,26 @@ def _enter(phi, entry, first, loop, following):
     phi.add_incoming(following, loop)
 
 
-def _nonzero_bits(codes, offset):
-    present = np.asarray(codes[int(offset) :][:_WORD]) != 0
-    return np.packbits(present, bitorder="little").view("<u8").astype(np.uint64)[0]
+def _copy_word(out, at, source, start):
+    word = np.array(source[int(start) :][:_WORD])
+    out[int(at) :][:_WORD] = word
+    return np.packbits(word != 0, bitorder="little").view("<u8").astype(np.uint64)[0]
 
 
-@with_twin(_nonzero_bits)
-def nonzero_bits(typingctx, codes, offset):
-    """A uint64 whose bit i tells whether codes[offset + i] is not 0, for 64 bytes."""
-    if not _is_memory(codes, offset, of=types.uint8):
+@with_twin(_copy_word)
+def copy_word(typingctx, out, at, source, start):
+    """Copy 64 bytes; returns a uint64 whose bit i tells whether byte i is not 0."""
+    if not (_is_memory(out, at, of=types.uint8) and _is_memory(source, start, of=types.uint8)):
         return None
 
     def codegen(context, builder, signature, args):
         kind = ir.VectorType(_BYTE, _WORD)
-        pointer = builder.bitcast(builder.gep(args[0], [args[1]]), kind.as_pointer())
-        present = builder.icmp_unsigned("!=", builder.load(pointer, align=1), ir.Constant(kind, None))
-        return builder.bitcast(present, _I64)
+        to, origin = (builder.bitcast(builder.gep(args[i], [args[i + 1]]), kind.as_pointer()) for i in (0, 2))
+        word = builder.load(origin, align=1)
+        builder.store(word, to, align=1)
+        return builder.bitcast(builder.icmp_unsigned("!=", word, ir.Constant(kind, None)), _I64)
 
-    return types.uint64(codes, offset), codegen
+    return types.uint64(out, at, source, start), codegen
 
 
 @with_twin(_rounded_once)
