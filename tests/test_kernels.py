@@ -624,11 +624,12 @@ def poison_workspace(work, pattern):
         array.view(np.uint8)[...] = pattern
     inputs = work.inputs.reshape(-1, work.input_stride)[:, : work.fan_in[0]]
     inputs[...] = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
-    ends = [*work.a_at[1:], len(work.deltas)]
-    for layer, (at, end, stride) in enumerate(zip(work.a_at, ends, work.stride, strict=True)):
-        block = work.deltas[at:end].reshape(-1, stride)
-        block = block[:, : work.fan_out[layer]] if layer == work.depth - 1 else block
-        block[...] = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
+    for deltas in work.deltas.reshape(work.slots, -1):
+        ends = [*work.a_at[1:], len(deltas)]
+        for layer, (at, end, stride) in enumerate(zip(work.a_at, ends, work.stride, strict=True)):
+            block = deltas[at:end].reshape(-1, stride)
+            block = block[:, : work.fan_out[layer]] if layer == work.depth - 1 else block
+            block[...] = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
     return work
 
 

@@ -25,6 +25,7 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
+_FORGOTTEN = 3 * 2**18  # floats that are more than a core's own cache holds: 3 MiB
 
 
 class Net(NamedTuple):
@@ -42,6 +43,7 @@ class Net(NamedTuple):
     middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
     parts:  (2, B, stride) sums of both halves, or (WORD, stride) a member, of the second one.
     bounds: (members, WORD) the first of each row: none of that member's weights of the first layer is larger.
+    slots:  acts, deltas and parts are there so many times, for one batch after another (loops.in_slot).
     """
 
     depth: int
@@ -67,6 +69,7 @@ class Net(NamedTuple):
     middle: int
     parts: Float32
     bounds: NDArray[np.float64]
+    slots: int
 
 
 class Rows(NamedTuple):
@@ -122,6 +125,8 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
     w_at, a_at, m_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
     D = X.shape[1]
     input_stride = _padded(D + 1, LANES)
+    parts = max(2 * B, members * WORD) * stride[0]
+    slots = 1 if members == 1 else max(1, round(_FORGOTTEN / (2 * a_at[-1] + parts)))
     net = Net(
         len(fan_in),
         fan_in,
@@ -133,8 +138,8 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
         m_at[:-1],
         theta=_aligned(w_at[-1]),
         mirror=_aligned(m_at[-1]),
-        acts=_aligned(a_at[-1]),
-        deltas=_aligned(a_at[-1]),
+        acts=_aligned(slots * a_at[-1]),
+        deltas=_aligned(slots * a_at[-1]),
         zeros=_aligned(stride.max()),
         inputs=_aligned(B * input_stride if dense else 0),
         input_stride=input_stride,
@@ -144,8 +149,9 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
         columns=_aligned(members * (fan_out[-1] + 3) * WORD),
         one=np.ones(1, np.float32),
         middle=middle_of(D),
-        parts=_aligned(max(2 * B, members * WORD) * stride[0]),
+        parts=_aligned(slots * parts),
         bounds=_aligned(members * WORD, np.float64),
+        slots=slots,
     )
     net.inputs.reshape(-1, input_stride)[:, D] = 1
     for (layer, W_padded, b_padded), W_in, b_in in zip(

@@ -445,6 +445,18 @@ def address(typingctx, array):
     return types.CPointer(array.dtype)(array), codegen
 
 
+@with_twin(lambda pointer, elements: pointer[int(elements) :])
+def shifted(typingctx, pointer, elements):
+    """A pointer to what lies so many elements further on."""
+    if not (isinstance(pointer, types.CPointer) and isinstance(elements, types.Integer)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, elements), codegen
+
+
 def _floats_at(place):
     return np.ctypeslib.as_array(ctypes.cast(int(place), ctypes.POINTER(ctypes.c_float)), (2**31,))
 
