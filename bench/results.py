@@ -83,13 +83,11 @@ def rivals(run: Run) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return text(
         f"784-{HIDDEN}-10, ReLU, batch 100, plain SGD at 0.01, {run.data.name}. Every contender runs in a "
-        f"process "
-        f"of its own, from the same first weights: {rounds} rounds of one epoch each, in a random order, "
-        f"after "
-        "three that do not count. BLAS and each rival have the better of one thread and all. The clock holds "
-        "training alone. The ratio is the median over rounds with its 95 % interval; the accuracy is that of "
-        "the "
-        "timed nets.",
+        f"process of its own, from the same first weights: {rounds} rounds in a random order, after three "
+        "epochs that do not count. A turn is an epoch that wakes threads and caches and one that counts, as "
+        "in a training, where an epoch follows another. BLAS and each rival have the better of one thread "
+        "and all. The clock holds training alone. The ratio is the median over rounds with its 95 % "
+        "interval; the accuracy is that of the timed nets.",
         table(
             ["", "threads", "epoch", "fastest", "images/s", "accuracy", "times fastmlp", "of peak"], lines
         ),

@@ -24,6 +24,16 @@ class Good:
         return self.epochs / 100
 
 
+class WakesSlowly(Good):
+    """Sleeps in the first epoch of a turn only: the fourth, sixth, eighth, ..."""
+
+    def epoch(self, order):
+        if self.epochs < 3 or self.epochs % 2 == 0:
+            self.epochs += 1
+        else:
+            super().epoch(order)
+
+
 class FastOnOne(Good):
     """Takes longer with more threads."""
 
@@ -43,11 +53,11 @@ class Noisy(Good):
 
 
 class Dies(Good):
-    """Ends its process in its fifth epoch."""
+    """Ends its process in its seventh epoch."""
 
     def epoch(self, order):
         super().epoch(order)
-        if self.epochs == 5:
+        if self.epochs == 7:
             sys.stderr.write("the last words\n")
             sys.stderr.flush()
             os._exit(7)

@@ -51,13 +51,15 @@ def run(*contenders, n_rounds=3, **options):
 def test_everybody_takes_as_many_turns():
     entries = run(fake("Good"), fake("Noisy"), n_rounds=4)
     assert [len(entry.seconds) for entry in entries] == [4, 4]
-    assert [entry.accuracy for entry in entries] == [0.07, 0.07]  # a warm-up, two trials, four rounds
+    assert [entry.accuracy for entry in entries] == [0.11, 0.11]  # a warm-up, two trials, four rounds of two
     assert all(0 <= seconds < 1 for entry in entries for seconds in entry.seconds)
 
 
-def test_the_clock_holds_the_epoch():
+def test_the_clock_holds_the_second_epoch_of_a_turn():
     (entry,) = run(fake("Good", nap=0.05))
     assert all(0.05 <= seconds < 0.5 for seconds in entry.seconds)
+    (entry,) = run(fake("WakesSlowly", nap=0.5))
+    assert all(seconds < 0.4 for seconds in entry.seconds)
 
 
 def test_the_order_of_turns_is_drawn_by_the_seed():

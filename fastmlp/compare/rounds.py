@@ -61,10 +61,12 @@ def compare(
     patience: float = PATIENCE,
     notify: Notify = lambda text: None,
 ) -> list[Entry]:
-    """Every contender trains ``rounds`` epochs of the task, one at a time, in a new random order a round.
+    """Every contender trains the task for ``rounds`` turns, one at a time, in a new random order a round.
 
-    Each lives in a process of its own, and does three epochs that do not count before the first
-    round. One that fails is an entry that says why. Whatever ends this call ends the processes.
+    A turn is two epochs of which the second counts, as in a training, where an epoch follows another: the
+    first wakes threads and caches after a pause. Each contender lives in a process of its own, and does
+    three epochs before the first round. One that fails is an entry that says why. Whatever ends this call
+    ends the processes.
     """
     whole_number("rounds", rounds, 1, 10_000)
     if not contenders:
@@ -85,7 +87,8 @@ def compare(
                     continue
                 with _failures(entry, notify):
                     time.sleep(pause)
-                    entry.seconds.append(processes[i].epoch(TRIALS.stop + turn))
+                    processes[i].epoch(TRIALS.stop + 2 * turn)
+                    entry.seconds.append(processes[i].epoch(TRIALS.stop + 2 * turn + 1))
                     notify(f"round {turn + 1}/{rounds}: {entry.contender.label} {entry.seconds[-1]:.3f} s")
         for i, entry in enumerate(entries):
             with _failures(entry, notify):
