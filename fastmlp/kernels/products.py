@@ -47,7 +47,10 @@ def product(
         a_here, b_here, c = a_at + k * a_k, b_at + k * b_k, 0
         while c < vectors:
             left, x, m = vectors - c, LANES * c, 0
-            width, tall = (3, 4) if left >= 3 else ((2, 6) if left == 2 else (1, 8))  # as simd.TALL
+            if left == 3 or left > 4:  # 4 are 2 and 2, sooner than 3 and 1; shapes as in simd.TALL
+                width, tall = 3, 4
+            else:
+                width, tall = (2, 6) if left > 1 else (1, 8)
             while m < M:  # whole tiles of rows first, then row by row
                 rows = tall if m + tall <= M else 1
                 product_tile(
