@@ -27,6 +27,10 @@ def uniform(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.float
 def permutation(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.int64]:
     """A permutation of range(n), shape (n,): the stable order that sorts ``n`` random integers."""
     integers = raw_integers(n, seed, purpose, index)
-    order = np.argsort(integers)  # takes half of a stable sort's time, and is the same where none are equal
+    order = np.arange(n)
+    for shift in (16, 32, 48):  # NumPy sorts 16 bits by counting: two thirds of the time for all 64
+        digits = (integers >> np.uint64(shift)).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
     ranked = integers[order]
-    return np.argsort(integers, kind="stable") if (ranked[1:] == ranked[:-1]).any() else order
+    rises = (ranked[1:] > ranked[:-1]).all()  # or else the lowest bits, or their places, decide
+    return order if rises else np.argsort(integers, kind="stable")

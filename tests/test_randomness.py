@@ -109,9 +109,10 @@ def test_uniform_is_uniform():
     assert (u * 2**53 == np.floor(u * 2**53)).all()
 
 
-def test_equal_integers_keep_their_order(monkeypatch):
-    """They are too rare to be met by chance: a permutation must be the stable one all the same."""
+@pytest.mark.parametrize("shift", [0, 10, 40, 50])
+def test_equal_integers_keep_their_order(monkeypatch, shift):
+    """They, or those equal but for a few bits, are too rare to be met by chance; the order is stable."""
     for n in (2, 17, 300, 5000):
-        drawn = np.random.default_rng(n).integers(0, n // 2 + 1, n).astype(np.uint64)
+        drawn = np.random.default_rng(n).integers(0, n // 2 + 1, n).astype(np.uint64) << np.uint64(shift)
         monkeypatch.setattr(randomness, "raw_integers", lambda *_, drawn=drawn: drawn)
         assert (randomness.permutation(n, 0, "order") == np.argsort(drawn, kind="stable")).all()
