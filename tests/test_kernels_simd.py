@@ -166,13 +166,13 @@ def one_row_twin(out, x, matrix, at, alpha, base):
 @njit
 def one_tile(out, rows, vectors, step, a, b, K, alpha, base):
     simd.product_tile(
-        rows, vectors, simd.address(out), 3, step, simd.address(base), 1, 24, alpha,
-        simd.address(a), 2, 9, 1, simd.address(b), 1, 24, K,
+        rows, vectors, simd.address(out), 3, step, simd.address(base), 1, step - 1, alpha,
+        simd.address(a), 2, 9, 1, simd.address(b), 1, step - 1, K,
     )  # fmt: skip
 
 
 def one_tile_twin(out, rows, vectors, step, a, b, K, alpha, base):
-    simd._product_tile(rows, vectors, out, 3, step, base, 1, 24, alpha, a, 2, 9, 1, b, 1, 24, K)
+    simd._product_tile(rows, vectors, out, 3, step, base, 1, step - 1, alpha, a, 2, 9, 1, b, 1, step - 1, K)
 
 
 @njit
@@ -249,7 +249,7 @@ def test_tiles_give_the_bits_of_their_twins(kind):
             assert np.allclose(got[5:29], exact, rtol=0, atol=1e-5)
 
 
-SHAPES = [(1, 1), (1, 2), (1, 3), *((rows, vectors) for vectors, rows in simd.TALL.items())]
+SHAPES = [(rows, vectors) for vectors, tall in simd.TALL.items() for rows in (1, tall)]
 
 
 @pytest.mark.parametrize("kind", ["ordinary", "odd"])
@@ -258,18 +258,19 @@ def test_a_product_of_each_shape_gives_the_bits_of_its_twin(rows, vectors, kind)
     rng = np.random.default_rng(rows)
     make = (lambda n: rng.normal(size=n).astype(f)) if kind == "ordinary" else lambda n: odd_floats(rng, n)
     for K in (0, 1, 7):
-        a, b, base, alpha, step = make(80), make(200), make(220), make(1)[0], 25
-        got, want = np.full(230, 9, f), np.full(230, 9, f)
+        step = 8 * vectors + 1
+        a, b, base, alpha = make(80), make(9 * step), make(9 * step), make(1)[0]
+        got, want = np.full(9 * step, 9, f), np.full(9 * step, 9, f)
         with np.errstate(all="ignore"):
             one_tile(got, rows, vectors, step, a, b, K, alpha, base)
             one_tile_twin(want, rows, vectors, step, a, b, K, alpha, base)
         same_bits(got, want)
         assert (got[:3] == 9).all()
-        assert (got[3 + step * (rows - 1) + 8 * vectors :] == 9).all()
+        assert (got[3 + step * rows - 1 :] == 9).all()
         if kind == "ordinary" and K:
             A = np.stack([a[2 + 9 * r :][:K] for r in range(rows)]).astype(np.float64)
-            B = np.stack([b[1 + 24 * k :][: 8 * vectors] for k in range(K)])
-            start = np.stack([base[1 + 24 * r :][: 8 * vectors] for r in range(rows)])
+            B = np.stack([b[1 + (step - 1) * k :][: 8 * vectors] for k in range(K)])
+            start = np.stack([base[1 + (step - 1) * r :][: 8 * vectors] for r in range(rows)])
             found = np.stack([got[3 + step * r :][: 8 * vectors] for r in range(rows)])
             assert np.allclose(found, start + alpha * (A @ B), rtol=0, atol=1e-5)
 

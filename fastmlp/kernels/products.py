@@ -13,7 +13,16 @@ from __future__ import annotations
 import numpy as np
 
 from fastmlp.kernels.jit import device, inlined
-from fastmlp.kernels.simd import LANES, SIZES, add_coded_rows, fma_row, product_tile, store_scaled, zeros
+from fastmlp.kernels.simd import (
+    LANES,
+    SIZES,
+    WIDEST,
+    add_coded_rows,
+    fma_row,
+    product_tile,
+    store_scaled,
+    zeros,
+)
 
 WORD = 64  # bits of a mask: samples, or inputs, that are walked together
 MOST_VECTORS = max(SIZES)  # accumulators of a sparse row: one more, and a coefficient, would spill
@@ -35,6 +44,20 @@ def padded_vectors(vectors):
     return passes * min(size for size in SIZES if size * passes >= vectors)
 
 
+@inlined
+def tile_of(left):
+    """Vectors and rows of the tile to take where so many vectors are left: a shape of simd.TALL."""
+    if WIDEST > LANES:
+        if left >= 6:
+            return 6, 4
+        if left >= 4:
+            return 4, 4
+        return (2, 8) if left >= 2 else (1, 8)
+    if left == 3 or left > 4:  # 4 are 2 and 2, sooner than 3 and 1
+        return 3, 4
+    return (2, 6) if left >= 2 else (1, 8)
+
+
 @device
 def product(
     out, at, step, base, base_at, base_step, alpha, a, a_at, a_m, a_k, M, b, b_at, b_k, K, depth, vectors
@@ -47,10 +70,7 @@ def product(
         a_here, b_here, c = a_at + k * a_k, b_at + k * b_k, 0
         while c < vectors:
             left, x, m = vectors - c, LANES * c, 0
-            if left == 3 or left > 4:  # 4 are 2 and 2, sooner than 3 and 1; shapes as in simd.TALL
-                width, tall = 3, 4
-            else:
-                width, tall = (2, 6) if left > 1 else (1, 8)
+            width, tall = tile_of(left)
             while m < M:  # whole tiles of rows first, then row by row
                 rows = tall if m + tall <= M else 1
                 product_tile(

@@ -16,6 +16,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba.core import cgutils, types
@@ -26,14 +27,16 @@ from numba.extending import register_model
 from fastmlp.kernels.jit import COMPILED
 
 LANES = 8
-WIDEST = 16 if binding.get_host_cpu_features().get("avx512f") else LANES
+_is_host = not (numba.config.CPU_NAME or numba.config.CPU_FEATURES)  # what is compiled for
+WIDEST = 16 if _is_host and binding.get_host_cpu_features().get("avx512f") else LANES
 """Lanes of this machine's longest vectors: rows that begin at a multiple of them are read sooner."""
 
 _FLOAT, _BYTE, _I1, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _VECTOR, _PAIR = ir.VectorType(_FLOAT, LANES), ir.VectorType(_FLOAT, 2 * LANES)
 _WORD = 64  # bits of a mask
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
-TALL = {3: 4, 2: 6, 1: 8}  # by its width in vectors, the rows of a tile that 16 registers hold
+TALL = {3: 4, 2: 6, 1: 8} if WIDEST == LANES else {6: 4, 4: 4, 2: 8, 1: 8}
+"""By its width in vectors, the rows of a tile that 16 registers hold, or 32 of 16 lanes."""
 _SHAPE = 8  # a tile's shape as one number: rows * _SHAPE + vectors
 
 Builder = Callable[..., Any]
@@ -67,6 +70,12 @@ def with_twin(twin: Builder, **options: Any) -> Callable[[Builder], Any]:
 def _vector_at(builder, pointer, i, kind=_VECTOR):
     place = builder.gep(pointer, [ir.Constant(_I64, i * kind.count)], source_etype=_FLOAT)
     return builder.bitcast(place, kind.as_pointer())
+
+
+def _row(vectors):
+    """Places and kinds of a row of so many vectors, in pairs: 16 lanes take half the instructions."""
+    pairs = [(i, _PAIR) for i in range(vectors // 2)]
+    return pairs + [(i, _VECTOR) for i in range(2 * len(pairs), vectors)]
 
 
 def _fma(builder, a, b, c):
@@ -229,8 +238,7 @@ def _coded_rows_loop(builder, count, done, args):
 
     builder.position_at_end(loop)
     left = builder.phi(_I64)
-    pairs = [(i, _PAIR) for i in range(count // 2)]  # what has 16 lanes takes half the instructions
-    places = pairs + [(i, _VECTOR) for i in range(2 * len(pairs), count)]
+    places = _row(count)
     sums = [builder.phi(kind) for _, kind in places]
     t = builder.cttz(left, ir.Constant(_I1, 1))
     others = builder.and_(left, builder.sub(left, ir.Constant(_I64, 1)))
@@ -273,7 +281,7 @@ def product_tile(
     """A tile (rows, vectors) at out[out_at] = the one at base[base_at] + alpha * A B.
 
     A (rows, K) is a[a_at + r a_step + k a_next], row k of B is at b[b_at + k b_next]. The shape is
-    (1, vectors) or (TALL[vectors], vectors), vectors 1, 2 or 3; a loop for each is written here.
+    (1, vectors) or (TALL[vectors], vectors); a loop for each is written here.
     """
     memories = (
         (out, out_at, out_step),
@@ -314,31 +322,34 @@ def _product_loop(builder, count, width, done, args):
 
     builder.position_at_end(test)
     k, a_here, b_here = (builder.phi(_I64) for _ in range(3))
-    tile = [[builder.phi(_VECTOR) for _ in range(width)] for _ in range(count)]
+    row = _row(width)
+    tile = [[builder.phi(kind) for _, kind in row] for _ in range(count)]
     builder.cbranch(builder.icmp_signed("<", k, K), loop, end)
 
     builder.position_at_end(loop)
     pointer = builder.gep(b, [b_here])
-    shared = [builder.load(_vector_at(builder, pointer, i), align=4) for i in range(width)]
+    shared = [builder.load(_vector_at(builder, pointer, i, kind), align=4) for i, kind in row]
     following, place = [], a_here
     for sums in tile:
-        scalar = _splat(builder, builder.load(builder.gep(a, [place]), align=4))
-        following += [_fma(builder, scalar, x, c) for x, c in zip(shared, sums, strict=True)]
+        scalar = builder.load(builder.gep(a, [place]), align=4)
+        following += [
+            _fma(builder, _splat(builder, scalar, x.type), x, c) for x, c in zip(shared, sums, strict=True)
+        ]
         place = builder.add(place, a_step)
     _enter(k, entry, ir.Constant(_I64, 0), loop, builder.add(k, ir.Constant(_I64, 1)))
     _enter(a_here, entry, a_at, loop, builder.add(a_here, a_next))
     _enter(b_here, entry, b_at, loop, builder.add(b_here, b_next))
     for before, after in zip((x for sums in tile for x in sums), following, strict=True):
-        _enter(before, entry, ir.Constant(_VECTOR, None), loop, after)
+        _enter(before, entry, ir.Constant(before.type, None), loop, after)
     builder.branch(test)
 
     builder.position_at_end(end)
-    scalar = _splat(builder, alpha)
     for sums in tile:
         source, target = builder.gep(base, [base_at]), builder.gep(out, [out_at])
-        for i, total in enumerate(sums):
-            before = builder.load(_vector_at(builder, source, i), align=4)
-            builder.store(_fma(builder, scalar, total, before), _vector_at(builder, target, i), align=4)
+        for total, (i, kind) in zip(sums, row, strict=True):
+            before = builder.load(_vector_at(builder, source, i, kind), align=4)
+            after = _fma(builder, _splat(builder, alpha, kind), total, before)
+            builder.store(after, _vector_at(builder, target, i, kind), align=4)
         out_at, base_at = builder.add(out_at, out_step), builder.add(base_at, base_step)
     builder.branch(done)
     return entry
