@@ -45,15 +45,15 @@ def padded_vectors(vectors):
 
 
 @inlined
-def tile_of(left):
-    """Vectors and rows of the tile to take where so many vectors are left: a shape of simd.TALL."""
+def tile_of(left, vectors):
+    """Vectors and rows of the next tile where so many of a row's vectors are left: a shape of simd.TALL."""
     if WIDEST > LANES:
         if left >= 6:
             return 6, 4
         if left >= 4:
             return 4, 4
         return (2, 8) if left >= 2 else (1, 8)
-    if left == 3 or left > 4:  # 4 are 2 and 2, sooner than 3 and 1
+    if left >= 3 and not left == vectors == 4:  # 2 and 2 take less time than 3 and 1
         return 3, 4
     return (2, 6) if left >= 2 else (1, 8)
 
@@ -70,7 +70,7 @@ def product(
         a_here, b_here, c = a_at + k * a_k, b_at + k * b_k, 0
         while c < vectors:
             left, x, m = vectors - c, LANES * c, 0
-            width, tall = tile_of(left)
+            width, tall = tile_of(left, vectors)
             while m < M:  # whole tiles of rows first, then row by row
                 rows = tall if m + tall <= M else 1
                 product_tile(
