@@ -28,7 +28,10 @@ STAGES = ("gather", "first layer", "loss and backward", "first layer's update", 
 
 @njit(nogil=True, error_model="numpy")
 def one_stage(stage, work, rows, rule, y, order, B, alpha):
-    """That stage alone, for every batch of order; the others' results are those of the last whole step."""
+    """That stage alone, once for every batch of order; the others' results are those of the last whole step.
+
+    The first layer's update reads the rows of the first batch each time: in a step, they are near.
+    """
     work, rows, N = loops.addresses_of_net(work), loops.addresses_of_rows(rows), len(order)
     order, D, last = loops.address(order), work.fan_in[0], work.depth - 1
     for begin in range(0, N - B + 1, B):
@@ -58,7 +61,7 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                     losses.scaled_rows(work.deltas, at, stride, p, 0, step, hi - lo, K, K * step)
                     loops.backward(work, lo, hi, 0)
         elif stage == 3:
-            inputs.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1, 0)  # rows at hand
+            inputs.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1, 0)
         else:
             loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0, 1)
 

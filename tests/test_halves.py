@@ -10,7 +10,7 @@ from nets import learnable
 from fastmlp import Architecture, cores, initialise, kernels
 from fastmlp.config import Optimizer
 from fastmlp.errors import DivergedError
-from fastmlp.kernels import passes
+from fastmlp.kernels import net, passes
 from fastmlp.kernels.net import middle_of
 from fastmlp.optimizers import OptimizerState
 
@@ -121,6 +121,18 @@ def test_who_has_more_to_do_gets_fewer_samples(monkeypatch, busy):
     samples = np.sum(seen, axis=0)
     assert samples.sum() >= len(order)
     assert samples[1 - busy] > 1.5 * samples[busy]
+
+
+@pytest.mark.parametrize(("batch_size", "members", "one"), [(100, 2, False), (100, 1, True), (5000, 2, True)])
+def test_a_team_writes_to_more_than_a_core_remembers(batch_size, members, one):
+    """Unless a single batch is that much, or nobody else reads it."""
+    X = kernels.encode(learnable(9, 100, D, K)[0])
+    work = net.build(initialise(Architecture(D, (100,), K), seed=0), X, batch_size, members)
+    assert (work.slots == 1) == one
+    arrays = work.acts, work.deltas, work.parts
+    assert all(len(array) % work.slots == 0 for array in arrays)
+    if not one:
+        assert 2.5 < sum(array.nbytes for array in arrays) / 2**20 < 3.5
 
 
 def test_sparse_dense_and_few_rows_give_the_same_bytes():

@@ -14,7 +14,7 @@ from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose
 from fastmlp.kernels.simd import bits_float, copy_word, float_bits, prefetch
 from fastmlp.kernels.team import READY, atomic_store
 
-_AHEAD = 100  # samples between one that is read and one that is asked for, in larger batches
+_AHEAD = 100  # so many samples later is the one asked for; in smaller batches, a batch later
 
 # Numba compiles a function anew for a literal argument, such as 0: these are not literal.
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
