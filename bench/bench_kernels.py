@@ -63,7 +63,7 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
         elif stage == 3:
             inputs.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1, 0)
         else:
-            loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0, 1)
+            loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0.0, 1.0)
 
 
 @dataclass(frozen=True)

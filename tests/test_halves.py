@@ -123,6 +123,21 @@ def test_who_has_more_to_do_gets_fewer_samples(monkeypatch, busy):
     assert samples[1 - busy] > 1.5 * samples[busy]
 
 
+@pytest.mark.parametrize(
+    ("first", "hidden", "low", "high"),
+    [(0.5, (100,), 0.4, 0.6), (0.45, (100,), 1, 1), (0.55, (100,), 0, 0), (0.45, (100, 100), 0.54, 0.57)],
+)
+def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, low, high):
+    shares = np.repeat((60 * first / 320, 60 * (1 - first) / 280), (320, 280))  # 60 of 600 are not 0
+    X = kernels.encode((np.random.default_rng(1).random((2000, D)) < shares).astype(np.uint8))
+    work = net.build(initialise(Architecture(D, hidden, K), seed=0), X, 100, 2)
+    splits, shares = passes._halves(X, net.rows_of(X, 255, None), work)
+    assert splits.tolist() == [0, 320, D + 1]
+    assert shares[0] == 0
+    assert low <= shares[1] <= high
+    assert shares[2] == 1
+
+
 @pytest.mark.parametrize(("batch_size", "members", "one"), [(100, 2, False), (100, 1, True), (5000, 2, True)])
 def test_a_team_writes_to_more_than_a_core_remembers(batch_size, members, one):
     """Unless a single batch is that much, or nobody else reads it."""

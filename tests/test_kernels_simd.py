@@ -176,15 +176,15 @@ def one_tile_twin(out, rows, vectors, step, a, b, K, alpha, base):
 
 
 @njit
-def coded_rows(out, size, alpha, mask, table, codes, rows, step):
+def coded_rows(out, size, base, alpha, mask, table, codes, rows, step):
     simd.add_coded_rows(
-        size, simd.address(out), 2, alpha, mask, simd.address(table), simd.address(codes), 1, 3,
-        simd.address(rows), 4, step,
+        size, simd.address(out), 2, simd.address(base), 3, alpha, mask, simd.address(table),
+        simd.address(codes), 1, 3, simd.address(rows), 4, step,
     )  # fmt: skip
 
 
-def coded_rows_twin(out, size, alpha, mask, table, codes, rows, step):
-    simd._add_coded_rows(size, out, 2, alpha, mask, table, codes, 1, 3, rows, 4, step)
+def coded_rows_twin(out, size, base, alpha, mask, table, codes, rows, step):
+    simd._add_coded_rows(size, out, 2, base, 3, alpha, mask, table, codes, 1, 3, rows, 4, step)
 
 
 @njit
@@ -281,11 +281,12 @@ def test_coded_rows_give_the_bits_of_their_twin(size):
     rows, step = rng.normal(size=4 + 64 * 110).astype(f), 110
     table, codes = rng.normal(size=256).astype(f), rng.integers(0, 256, 1 + 3 * 64).astype(np.uint8)
     for mask in (1, 1 << 63, 0b1011 << 20, 2**64 - 1):
-        got = rng.normal(size=120).astype(f)
+        got, base = rng.normal(size=120).astype(f), rng.normal(size=120).astype(f)
         want, before = got.copy(), got.astype(np.float64)
-        coded_rows(got, size, f(0.3), np.uint64(mask), table, codes, rows, step)
-        coded_rows_twin(want, size, f(0.3), np.uint64(mask), table, codes, rows, step)
+        coded_rows(got, size, base, f(0.3), np.uint64(mask), table, codes, rows, step)
+        coded_rows_twin(want, size, base, f(0.3), np.uint64(mask), table, codes, rows, step)
         same_bits(got, want)
+        before[2 : 2 + 8 * size] = base[3 : 3 + 8 * size]
         for t in range(64):
             if mask >> t & 1:
                 row = rows[4 + t * step :][: 8 * size].astype(np.float64)
@@ -379,10 +380,12 @@ def run_product(
 
 @njit
 def run_walk(
-    vectors, out, at, step, alpha, masks, first, n, table, codes, code_at, code_step, rows, rows_at, rows_step
-):
+    vectors, out, at, step, begun, base, base_at, alpha, masks, first, n,
+    table, codes, code_at, code_step, rows, rows_at, rows_step,
+):  # fmt: skip
     products.walk(
-        vectors, simd.address(out), at, step, alpha, simd.address(masks), first, n, simd.address(table),
+        vectors, simd.address(out), at, step, begun, simd.address(base), base_at, alpha,
+        simd.address(masks), first, n, simd.address(table),
         simd.address(codes), code_at, code_step, 1, simd.address(rows), rows_at, rows_step,
     )  # fmt: skip
 
@@ -436,13 +439,15 @@ def test_walk_adds_the_rows_of_the_bits_at_every_width():
         masks = np.array([9, *(sum(1 << t for t in range(64) if row[t]) for row in present)], np.uint64)
         codes = rng.integers(0, 256, (n, 70)).astype(np.uint8)
         rows, out = rng.normal(size=(64, width + 8)).astype(f), rng.normal(size=(n + 1, width + 8)).astype(f)
+        base, begun = rng.normal(size=width + 5).astype(f), rng.random(n) < 0.5
         before = out.copy()
         run_walk(
-            vectors, out.reshape(-1), 8, width + 8, f(-0.5), masks, 1, n, table, codes.reshape(-1), 3, 70,
-            rows.reshape(-1), 8, width + 8,
+            vectors, out.reshape(-1), 8, width + 8, np.uint64(sum(1 << i for i in range(n) if begun[i])),
+            base, 5, f(-0.5), masks, 1, n, table, codes.reshape(-1), 3, 70, rows.reshape(-1), 8, width + 8,
         )  # fmt: skip
         values = np.where(present, table[codes[:, 3:67]], 0).astype(np.float64)
-        exact = before[:n, 8:] - 0.5 * (values @ rows[:, 8:])
+        kept = begun | ~present.any(axis=1)
+        exact = np.where(kept[:, None], before[:n, 8:], base[5:]) - 0.5 * (values @ rows[:, 8:])
         assert np.allclose(out[:n, 8:], exact, rtol=0, atol=2e-5), vectors
         out[:n, 8:] = before[:n, 8:]
         assert (out == before).all()

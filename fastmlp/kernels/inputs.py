@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.net import BYTES, CSR, DENSE
-from fastmlp.kernels.products import WORD, add_row, depth_of, product, transpose, walk
+from fastmlp.kernels.products import WORD, add_row, depth_of, is_set, product, transpose, walk
 from fastmlp.kernels.simd import bits_float, copy_word, float_bits, prefetch
 from fastmlp.kernels.team import READY, atomic_store
 
@@ -21,7 +21,7 @@ _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ONE = np.float32(1)
 MAGNITUDE, INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # of a float32's bits
 _FAR = 1e38  # a third of float32's largest
-_NO_BITS, _ALL = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
+_NO_BITS, _BIT, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @device
@@ -86,16 +86,27 @@ def fill(out, at, n, row, row_at, stride):
 
 
 @device
-def add_words(out, at, net, rows, order, N, begin, n, B, first, last, member):
-    """n rows of out += codes times the first layer's weights, over words first..last - 1."""
-    stride, ahead = net.stride[0], min(B, _AHEAD)
+def sum_words(out, at, base, base_at, net, rows, order, N, begin, n, B, first, last, member):
+    """n rows of out = that of base + codes times the first layer's weights, over words first..last - 1.
+
+    n is at most WORD.
+    """
+    stride, ahead, masks = net.stride[0], min(B, _AHEAD), 2 * member * WORD
+    begun, all_begun = _NO_BITS, _ALL >> np.uint64(WORD - n)
     for w in range(first, last):
         gather_word(net, rows, order, N, begin, n, ahead, w, member)
         walk(
-            net.vectors[0], out, at, stride, _ONE, net.masks, 2 * member * WORD, n,
+            net.vectors[0], out, at, stride, begun, base, base_at, _ONE, net.masks, masks, n,
             rows.table, net.codes, member * WORD * WORD, _WORD, _1,
             net.theta, w * WORD * stride, stride,
         )  # fmt: skip
+        if begun != all_begun:
+            for b in range(n):
+                if net.masks[masks + b] != _NO_BITS:
+                    begun |= _BIT << np.uint64(b)
+    for b in range(n):
+        if not is_set(begun, b):
+            fill(out, at + b * stride, 1, base, base_at, stride)
 
 
 @device
@@ -106,15 +117,16 @@ def own_half(state, net, rows, order, N, begin, B, n, member):
     """
     D, stride, half = net.fan_in[0], net.stride[0], net.middle // WORD
     first, last = (half, (D + WORD - 1) // WORD) if member else (0, half)
+    base, base_at = net.zeros, _0
+    if member:
+        base, base_at = net.theta, D * stride
     chunk = depth_of(n)
     for lo in range(0, n, chunk):
         hi = min(lo + chunk, n)
         at = (member * B + lo) * stride
-        if member:
-            fill(net.parts, at, hi - lo, net.theta, D * stride, stride)
-        else:
-            fill(net.parts, at, hi - lo, net.zeros, _0, stride)
-        add_words(net.parts, at, net, rows, order, N, begin + lo, hi - lo, B, first, last, member)
+        sum_words(
+            net.parts, at, base, base_at, net, rows, order, N, begin + lo, hi - lo, B, first, last, member
+        )
         atomic_store(state, READY + 8 * member, begin + hi)
 
 
@@ -143,11 +155,13 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
         last, last_at = net.parts, member * WORD * stride
     if rows.form == BYTES:
         words, half = (D + WORD - 1) // WORD, (middle + WORD - 1) // WORD
-        fill(last, last_at, n, bias, bias_at, stride)
+        base, base_at = bias, bias_at
         if middle < D:
-            fill(acts, at, n, net.zeros, _0, stride)
-            add_words(last, last_at, net, rows, order, N, begin + lo, n, B, half, words, member)
-        add_words(acts, at, net, rows, order, N, begin + lo, n, B, _0, half, member)
+            sum_words(
+                last, last_at, bias, bias_at, net, rows, order, N, begin + lo, n, B, half, words, member
+            )
+            base, base_at = net.zeros, _0
+        sum_words(acts, at, base, base_at, net, rows, order, N, begin + lo, n, B, _0, half, member)
     else:
         gather_inputs(net.inputs, net.input_stride, rows, order, begin, lo, hi, D)
         inputs, rest = lo * net.input_stride, np.int64(0)
@@ -210,7 +224,7 @@ def update_by_codes(target, alpha, net, rows, order, start, n, lo, hi, member):
                 masks[mine + s] = _NO_BITS
             transpose(masks, mine)
             walk(
-                net.vectors[0], target, begin * stride, stride, alpha,
+                net.vectors[0], target, begin * stride, stride, _ALL, target, _0, alpha,
                 masks, mine + begin - w * WORD, end - begin,
                 rows.table, net.codes, codes + begin - w * WORD, _1, _WORD,
                 net.deltas, first * stride, stride,

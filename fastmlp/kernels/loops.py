@@ -165,15 +165,15 @@ def reflect(mirror, mirror_at, mirror_step, W, at, step, lo, hi, width):
 
 
 @device
-def update_deeper_layers(target, alpha, net, rule, batch, n, member, members):
-    """A member's share of each layer's rows: target row += alpha * gradient, or a step of the rule, and
-    mirrored; returns whether all is finite.
+def update_deeper_layers(target, alpha, net, rule, batch, n, begin, end):
+    """A share of each layer's rows, from ``begin`` to ``end`` in parts of 1: target row += alpha * gradient,
+    or a step of the rule, and mirrored; returns whether all is finite.
     """
     good = True
     for layer in range(1, net.depth):
         fan_in, fan_out = net.fan_in[layer], net.fan_out[layer]
         stride, before = net.stride[layer], net.stride[layer - 1]
-        lo, hi = (fan_in + 1) * member // members, (fan_in + 1) * (member + 1) // members
+        lo, hi = np.int64((fan_in + 1) * begin), np.int64((fan_in + 1) * end)
         row = net.w_at[layer] + lo * stride
         product(
             target, row, stride, target, row, stride, alpha,
@@ -255,7 +255,7 @@ def samples(
 
 
 @device
-def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, member, members):
+def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, shares, member):
     """The second part of a step for a member's share of the weights; returns whether all is finite."""
     lo, hi = splits[member], splits[member + 1]
     good = update_first_layer(target, alpha, net, rows, order, begin, n, lo, hi, member)
@@ -263,7 +263,9 @@ def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, member, 
         stride = net.stride[0]
         step_rows(rule, net.theta, target, _0, stride, net.fan_in[0], lo, hi, begin // B, n)
         good &= finite(net.theta, lo * stride, (hi - lo) * stride)
-    good &= update_deeper_layers(target, alpha, net, rule, begin // B, n, member, members)
+    good &= update_deeper_layers(
+        target, alpha, net, rule, begin // B, n, shares[member], shares[member + 1]
+    )
     return good
 
 
@@ -275,7 +277,8 @@ class Job(NamedTuple):
         or, with a rule that is not plain and alpha 1, an array of zeros of that layout.
         totals (1,): sum of the samples' weighted losses. counts (members, 8): correct, live.
         bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
-        splits (members + 1,): where each member's rows of the first layer begin.
+        splits (members + 1,): where each member's rows of the first layer begin; shares (members + 1,):
+        those of each deeper layer, in parts of 1.
         halved: two members each keep to their half of the inputs, forward too, so that no weight of the
         first layer travels between their caches.
     else: the net's answers. p (M K) probabilities (``raw``: logits), losses (M,), hits (M,): each is
@@ -297,6 +300,7 @@ class Job(NamedTuple):
     counts: NDArray[np.int64]
     bad: NDArray[np.int64]
     splits: NDArray[np.int64]
+    shares: NDArray[np.float64]
     halved: bool
     p: NDArray[np.float32]
     losses: NDArray[np.float32]
@@ -324,7 +328,7 @@ def train(state, member, members, whole, sizes, rows, job):
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
     loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
-    splits, share = address(job.splits), _SHARES // 2
+    splits, shares, share = address(job.splits), address(job.shares), _SHARES // 2
     for begin in range(job.first, N, B):
         n, front = min(B, N - begin), member == 0
         net = in_slot(whole, begin // B % whole.slots if members > 1 else 0, sizes)
@@ -358,7 +362,7 @@ def train(state, member, members, whole, sizes, rows, job):
             for b in range(n):
                 totals[0] += losses[b]
         if weight > _ZERO and not weights(
-            target, job.alpha, net, rows, rule, order, begin, B, n, splits, member, members
+            target, job.alpha, net, rows, rule, order, begin, B, n, splits, shares, member
         ):
             job.bad[member, 0], job.bad[member, 1] = begin // B + 1, WEIGHTS_BAD
             atomic_store(state, ABORT, 1)

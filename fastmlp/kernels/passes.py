@@ -40,7 +40,7 @@ PLAIN_RULE = steps.Rule(
 _JOB = loops.Job(
     train=False, loss=_LOSS, rule=PLAIN_RULE, order=np.empty(0, np.int64), first=0, B=0,
     target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
-    counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64), splits=np.zeros(2, np.int64),
+    counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64), splits=np.zeros(2, np.int64), shares=np.zeros(2),
     halved=False, p=np.empty(0, np.float32), losses=np.empty(0, np.float32),
     hits=np.empty(0, np.bool_), active=np.empty((1, 0), np.bool_),
     keep=False, raw=False, act=0,
@@ -97,8 +97,9 @@ def train(
     most = 0
     while job.first < len(order) and not bad[:, 0].any():
         threads, seconds = pace.next()
-        halves = _halves(X, rows, work.middle) if driver == "team" and threads == 2 else None
-        job = job._replace(splits=_split(X, threads) if halves is None else halves, halved=halves is not None)
+        halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
+        splits, shares = _split(X, threads) if halves is None else halves
+        job = job._replace(splits=splits, shares=shares, halved=halves is not None)
         work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(threads, work, rows, job, progress, seconds)
@@ -176,21 +177,29 @@ def rule_of(
     )
 
 
-def _split(X: Encoded, threads: int) -> NDArray[np.int64]:
-    """First-layer rows (the bias last) in shares of equal work: member m has splits[m]..splits[m + 1] - 1."""
+def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Job.splits and Job.shares that give members equal work, in each layer."""
     share = X.counts / max(1, X.counts.max(initial=0)) if X.sparse else np.ones(X.shape[1])
     work = np.append(share, 1) + 0.01  # a row costs a little even without samples
     ends = np.searchsorted(np.cumsum(work), work.sum() * np.arange(1, threads) / threads)
-    return np.concatenate([[0], ends, [len(work)]]).astype(np.int64)
+    splits = np.concatenate([[0], ends, [len(work)]]).astype(np.int64)
+    return splits, np.arange(threads + 1) / threads
 
 
-def _halves(X: Encoded, rows: net.Rows, middle: int) -> NDArray[np.int64] | None:
-    """``_split`` for two members that keep to their halves of the inputs; None if that does not pay."""
-    D = X.shape[1]
+def _halves(
+    X: Encoded, rows: net.Rows, work: net.Net
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """``_split`` for two members that keep to their halves of the inputs; None if that does not pay.
+
+    Whose half has less work has more of the deeper layers.
+    """
+    D, middle = X.shape[1], work.middle
     first = float(X.counts[:middle].sum() / max(1, X.counts.sum()))
     if rows.form != net.BYTES or rows.centred or middle == D or abs(first - 0.5) > _UNEVEN:
         return None
-    return np.array([0, middle, D + 1])
+    more = 2 * (1 - 2 * first) * X.density * D * work.stride[0]  # multiplications of the second, a sample
+    deeper = max(1.0, float((work.fan_in * work.stride)[1:].sum()))
+    return np.array([0, middle, D + 1]), np.array([0, np.clip(0.5 + more / (2 * deeper), 0, 1), 1])
 
 
 def _note(kernel: str) -> None:

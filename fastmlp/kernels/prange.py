@@ -60,7 +60,7 @@ def train(state, members, net, rows, job):
     net, rows = addresses_of_net(net), addresses_of_rows(rows)
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
-    splits, bad = address(job.splits), address(job.bad)
+    splits, shares, bad = address(job.splits), address(job.shares), address(job.bad)
     act, alpha = job.act, job.alpha
     loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
     for begin in range(job.first, N, B):
@@ -79,7 +79,7 @@ def train(state, members, net, rows, job):
             totals[0] += losses[b]
         for m in prange(members):
             if weight > _ZERO and not weights(
-                target, alpha, net, rows, rule, order, begin, B, n, splits, m, members
+                target, alpha, net, rows, rule, order, begin, B, n, splits, shares, m
             ):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, WEIGHTS_BAD
                 atomic_store(state, ABORT, np.int64(1))

@@ -27,7 +27,7 @@ from fastmlp.kernels.simd import (
 WORD = 64  # bits of a mask: samples, or inputs, that are walked together
 MOST_VECTORS = max(SIZES)  # accumulators of a sparse row: one more, and a coefficient, would spill
 
-_NONE = np.uint64(0)
+_NONE, _ONE = np.uint64(0), np.uint64(1)
 _u = np.uint64
 
 
@@ -82,6 +82,12 @@ def product(
             c += width
 
 
+@inlined
+def is_set(mask, i):
+    """Whether bit i of a mask is 1."""
+    return (mask >> _u(i)) & _ONE != _NONE
+
+
 @device
 def add_row(out, at, x, row, row_at, vectors):
     """out row += x * row."""
@@ -91,13 +97,14 @@ def add_row(out, at, x, row, row_at, vectors):
 
 @device
 def walk(
-    vectors, out, at, step, alpha, masks, first, n,
+    vectors, out, at, step, begun, base, base_at, alpha, masks, first, n,
     table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
 ):  # fmt: skip
     """Row i < n of out += alpha * a sum over the bits t of masks[first + i]: a value times row t of rows.
 
     The value is table[codes[code_at + i code_step + t code_next]]. Forward, i is a sample and t an
-    input; in the gradient it is the other way round.
+    input; in the gradient it is the other way round. A row whose bit of ``begun`` is 0 begins as the one
+    at base[base_at]: so nobody writes that first. Where its mask is 0, it is left alone.
     """
     passes = (vectors + MOST_VECTORS - 1) // MOST_VECTORS
     while passes > 0:
@@ -105,11 +112,15 @@ def walk(
         for i in range(n):
             mask = masks[first + i]
             if mask != _NONE:
+                source, source_at = out, at + i * step
+                if not is_set(begun, i):
+                    source, source_at = base, base_at
                 add_coded_rows(
-                    size, out, at + i * step, alpha, mask, table, codes, code_at + i * code_step, code_next,
-                    rows, rows_at, rows_step,
+                    size, out, at + i * step, source, source_at, alpha, mask,
+                    table, codes, code_at + i * code_step, code_next, rows, rows_at, rows_step,
                 )  # fmt: skip
         at += LANES * size
+        base_at += LANES * size
         rows_at += LANES * size
         vectors -= size
         passes -= 1

@@ -187,27 +187,30 @@ def store_scaled(typingctx, out, out_at, out_step, base, base_at, base_step, alp
 
 
 def _add_coded_rows(
-    size, out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
+    size, out, out_at, base, base_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
 ):  # fmt: skip
     tile = _zeros(1, int(size))
     for t in range(_WORD):
         if int(mask) >> t & 1:
             value = table[codes[int(code_at) + t * int(code_step)]]
             tile = _fma_row(tile, value, rows, int(rows_at) + t * int(rows_step))
-    _store_scaled(out, out_at, 0, out, out_at, 0, alpha, tile)
+    _store_scaled(out, out_at, 0, base, base_at, 0, alpha, tile)
 
 
 @with_twin(_add_coded_rows)
 def add_coded_rows(
-    typingctx, size, out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
+    typingctx, size, out, out_at, base, base_at, alpha, mask,
+    table, codes, code_at, code_step, rows, rows_at, rows_step,
 ):  # fmt: skip
-    """Row of ``size`` vectors at out[out_at] += alpha * a sum over the bits t of mask: a value times a row.
+    """Row of ``size`` vectors at out[out_at] = the one at base[base_at] + alpha * a sum over mask's bits t.
+
+    Of each bit that is a value times a row.
 
     The value is table[codes[code_at + t code_step]], the row is at rows[rows_at + t rows_step]. The mask
     is not 0, the size one of SIZES: a loop for each is written here, as tiles of so many types in Python
     would take 1 s to compile.
     """
-    fits = _is_memory(out, out_at) and _is_memory(rows, rows_at, rows_step)
+    fits = _is_memory(out, out_at) and _is_memory(base, base_at) and _is_memory(rows, rows_at, rows_step)
     if not (fits and _is_memory(codes, code_at, code_step, of=types.uint8) and _is_memory(table)):
         return None
     if not (size == types.int64 and alpha == types.float32 and mask == types.uint64):
@@ -225,13 +228,14 @@ def add_coded_rows(
         return context.get_dummy_value()
 
     return types.none(
-        size, out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
-    ), codegen
+        size, out, out_at, base, base_at, alpha, mask,
+        table, codes, code_at, code_step, rows, rows_at, rows_step,
+    ), codegen  # fmt: skip
 
 
 def _coded_rows_loop(builder, count, done, args):
     """The block in which ``add_coded_rows`` for a row of count vectors begins."""
-    out, out_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step = args
+    out, out_at, base, base_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step = args
     entry, loop, end = (builder.append_basic_block(f"{name}{count}") for name in ("rows", "loop", "end"))
     builder.position_at_end(entry)
     builder.branch(loop)
@@ -253,11 +257,11 @@ def _coded_rows_loop(builder, count, done, args):
     builder.cbranch(builder.icmp_unsigned("!=", others, ir.Constant(_I64, 0)), loop, end)
 
     builder.position_at_end(end)
-    target = builder.gep(out, [out_at])
+    source, target = builder.gep(base, [base_at]), builder.gep(out, [out_at])
     for total, (i, kind) in zip(new, places, strict=True):
-        place = _vector_at(builder, target, i, kind)
-        after = _fma(builder, _splat(builder, alpha, kind), total, builder.load(place, align=4))
-        builder.store(after, place, align=4)
+        before = builder.load(_vector_at(builder, source, i, kind), align=4)
+        after = _fma(builder, _splat(builder, alpha, kind), total, before)
+        builder.store(after, _vector_at(builder, target, i, kind), align=4)
     builder.branch(done)
     return entry
 
