@@ -147,7 +147,7 @@ def test_a_team_writes_to_more_than_a_core_remembers(batch_size, members, one):
     arrays = work.acts, work.deltas, work.parts
     assert all(len(array) % work.slots == 0 for array in arrays)
     if not one:
-        assert 2.5 < sum(array.nbytes for array in arrays) / 2**20 < 3.5
+        assert 1.5 < sum(array.nbytes for array in arrays) / 2**20 < 2.5
 
 
 def test_sparse_dense_and_few_rows_give_the_same_bytes():

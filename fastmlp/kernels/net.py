@@ -25,7 +25,7 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
-_FORGOTTEN = 3 * 2**18  # floats that are more than a core's own cache holds: 3 MiB
+_FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
 
 class Net(NamedTuple):
