@@ -123,6 +123,7 @@ def test_integers_with_equal_upper_halves_are_sorted(monkeypatch, together):
     rng = np.random.default_rng(together)
     drawn = rng.integers(0, 2**64, 3000, dtype=np.uint64)
     halves = drawn[: 3000 // together] >> np.uint64(32) << np.uint64(32)
-    drawn = rng.permutation(np.tile(halves, together)) + rng.integers(0, 2**32, len(halves) * together, np.uint64)
+    drawn = rng.permutation(np.tile(halves, together))
+    drawn += rng.integers(0, 2**32, len(drawn), np.uint64)
     monkeypatch.setattr(randomness, "raw_integers", lambda *_: drawn)
     assert (randomness.permutation(len(drawn), 0, "order") == np.argsort(drawn, kind="stable")).all()

@@ -263,9 +263,7 @@ def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, shares, 
         stride = net.stride[0]
         step_rows(rule, net.theta, target, _0, stride, net.fan_in[0], lo, hi, begin // B, n)
         good &= finite(net.theta, lo * stride, (hi - lo) * stride)
-    good &= update_deeper_layers(
-        target, alpha, net, rule, begin // B, n, shares[member], shares[member + 1]
-    )
+    good &= update_deeper_layers(target, alpha, net, rule, begin // B, n, shares[member], shares[member + 1])
     return good
 
 
