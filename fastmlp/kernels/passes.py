@@ -41,9 +41,9 @@ _JOB = loops.Job(
     train=False, loss=_LOSS, rule=PLAIN_RULE, order=np.empty(0, np.int64), first=0, B=0,
     target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
     counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64),
-    splits=np.zeros(2, np.int64), shares=np.zeros(2), halved=False, p=np.empty(0, np.float32), losses=np.empty(0, np.float32),
-    hits=np.empty(0, np.bool_), active=np.empty((1, 0), np.bool_),
-    keep=False, raw=False, act=0,
+    splits=np.zeros(2, np.int64), shares=np.zeros(2), halved=False,
+    p=np.empty(0, np.float32), losses=np.empty(0, np.float32), hits=np.empty(0, np.bool_),
+    active=np.empty((1, 0), np.bool_), keep=False, raw=False, act=0,
 )  # fmt: skip
 
 
