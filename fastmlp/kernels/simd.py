@@ -202,12 +202,10 @@ def add_coded_rows(
     typingctx, size, out, out_at, base, base_at, alpha, mask,
     table, codes, code_at, code_step, rows, rows_at, rows_step,
 ):  # fmt: skip
-    """Row of ``size`` vectors at out[out_at] = the one at base[base_at] + alpha * a sum over mask's bits t.
+    """Row of ``size`` vectors at out[out_at] = that at base[base_at] + alpha * a sum over the bits t of mask.
 
-    Of each bit that is a value times a row.
-
-    The value is table[codes[code_at + t code_step]], the row is at rows[rows_at + t rows_step]. The mask
-    is not 0, the size one of SIZES: a loop for each is written here, as tiles of so many types in Python
+    A term is the value table[codes[code_at + t code_step]] times the row at rows[rows_at + t rows_step]. The
+    mask is not 0, the size one of SIZES: a loop for each is written here, as tiles of so many types in Python
     would take 1 s to compile.
     """
     fits = _is_memory(out, out_at) and _is_memory(base, base_at) and _is_memory(rows, rows_at, rows_step)
