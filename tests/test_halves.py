@@ -74,6 +74,18 @@ def test_same_bytes_by_halves_for_every_training(halved, options):
     assert halved == [False, True]
 
 
+@pytest.mark.parametrize("batch_size", [1, 65, 100])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("centred", [False, True])
+def test_same_bytes_by_halves_of_dense_inputs(halved, batch_size, kind, centred):
+    X, y = learnable(10, 330, D, K)
+    X = (X // 2 + 1).astype(kind) + kind(3)
+    assert kernels.encode(X).form == "dense"
+    options = {"batch_size": batch_size, "mean": X.mean(axis=0).astype(np.float32) if centred else None}
+    assert len({trained(X, y, threads, **options) for threads in (1, 2, 3)}) == 1
+    assert halved == [False, True, False]
+
+
 def test_same_bytes_in_slices(halved, monkeypatch):
     """A slice ends after some batch, the next one begins there."""
     monkeypatch.setattr(cores.Pace, "next", lambda self: (self.most, 0.005))

@@ -47,16 +47,16 @@ def gather_word(net, rows, order, N, begin, n, ahead, w, member):
 
 
 @device
-def gather_inputs(inputs, stride, rows, order, begin, lo, hi, D):
-    """Samples lo..hi - 1 of the batch as dense rows: value * factor - mean."""
+def gather_inputs(inputs, stride, rows, order, begin, lo, hi, D, left, right):
+    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: value * factor - mean."""
     codes, table, values, mean, factor = rows.codes, rows.table, rows.values, rows.mean, rows.factor
     for b in range(lo, hi):
         start, to = order[begin + b] * D, b * stride
         if rows.form == DENSE:
-            for j in range(D):
+            for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         else:
-            for j in range(D):
+            for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
 
 
@@ -110,23 +110,39 @@ def sum_words(out, at, base, base_at, net, rows, order, N, begin, n, B, first, l
 
 
 @device
+def sum_inputs(out, at, base, base_at, net, rows, order, N, begin, B, lo, n, left, right, member):
+    """n rows of out = that of base + inputs left..right - 1 of samples lo.. of the batch times their weights.
+
+    The rows of X are not compressed; left is a multiple of WORD, right another or their end.
+    """
+    if rows.form == BYTES:
+        first, last = left // WORD, (right + WORD - 1) // WORD
+        sum_words(out, at, base, base_at, net, rows, order, N, begin + lo, n, B, first, last, member)
+        return
+    stride, step = net.stride[0], net.input_stride
+    gather_inputs(net.inputs, step, rows, order, begin, lo, lo + n, net.fan_in[0], left, right)
+    product(
+        out, at, stride, base, base_at, _0, _ONE, net.inputs, lo * step + left, step, _1, n,
+        net.theta, left * stride, stride, right - left, _WORD, net.vectors[0],
+    )  # fmt: skip
+
+
+@device
 def own_half(state, net, rows, order, N, begin, B, n, member):
     """Member 0 or 1 sums over its half of the inputs, for all n samples of a batch, into parts.
 
     After each ``depth_of(n)`` samples it says how far it is.
     """
-    D, stride, half = net.fan_in[0], net.stride[0], net.middle // WORD
-    first, last = (half, (D + WORD - 1) // WORD) if member else (0, half)
-    base, base_at = net.zeros, _0
+    D, stride, chunk = net.fan_in[0], net.stride[0], depth_of(n)
+    base, base_at, left, right = net.zeros, _0, _0, net.middle
     if member:
-        base, base_at = net.theta, D * stride
-    chunk = depth_of(n)
+        base, base_at, left, right = net.theta, D * stride, net.middle, D
     for lo in range(0, n, chunk):
         hi = min(lo + chunk, n)
-        at = (member * B + lo) * stride
-        sum_words(
-            net.parts, at, base, base_at, net, rows, order, N, begin + lo, hi - lo, B, first, last, member
-        )
+        sum_inputs(
+            net.parts, (member * B + lo) * stride, base, base_at,
+            net, rows, order, N, begin, B, lo, hi - lo, left, right, member,
+        )  # fmt: skip
         atomic_store(state, READY + 8 * member, begin + hi)
 
 
@@ -138,7 +154,7 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
     compressed rows one sum. ``bias`` is that of ``bias_of``.
     """
     D, stride, middle, n = net.fan_in[0], net.stride[0], net.middle, hi - lo
-    vectors, at, acts, theta = net.vectors[0], lo * stride, net.acts, net.theta
+    acts, at = net.acts, lo * stride
     if rows.form == CSR:
         starts, columns, values, factor = rows.starts, rows.columns, rows.values, rows.factor
         fill(acts, at, n, bias, bias_at, stride)
@@ -147,37 +163,17 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
             for t in range(starts[i], starts[i + 1]):
                 add_row(
                     acts, b * stride, values[t] * factor,
-                    theta, np.int64(columns[t]) * stride, vectors,
+                    net.theta, np.int64(columns[t]) * stride, net.vectors[0],
                 )  # fmt: skip
         return
-    last, last_at = acts, at
-    if middle < D:
-        last, last_at = net.parts, member * WORD * stride
-    if rows.form == BYTES:
-        words, half = (D + WORD - 1) // WORD, (middle + WORD - 1) // WORD
-        base, base_at = bias, bias_at
-        if middle < D:
-            sum_words(
-                last, last_at, bias, bias_at, net, rows, order, N, begin + lo, n, B, half, words, member
-            )
-            base, base_at = net.zeros, _0
-        sum_words(acts, at, base, base_at, net, rows, order, N, begin + lo, n, B, _0, half, member)
-    else:
-        gather_inputs(net.inputs, net.input_stride, rows, order, begin, lo, hi, D)
-        inputs, rest = lo * net.input_stride, np.int64(0)
-        if middle < D:
-            product(
-                acts, at, stride, net.zeros, _0, _0, _ONE, net.inputs, inputs, net.input_stride, _1, n,
-                theta, _0, stride, middle, _WORD, vectors,
-            )  # fmt: skip
-            inputs, rest = inputs + middle, middle
-        product(
-            last, last_at, stride, theta, D * stride, _0, _ONE, net.inputs, inputs, net.input_stride, _1, n,
-            theta, rest * stride, stride, D - rest, _WORD, vectors,
-        )  # fmt: skip
-    if middle < D:
-        for j in range(n * stride):
-            acts[at + j] += last[last_at + j]
+    if middle == D:
+        sum_inputs(acts, at, bias, bias_at, net, rows, order, N, begin, B, lo, n, _0, D, member)
+        return
+    parts, parts_at = net.parts, member * WORD * stride
+    sum_inputs(acts, at, net.zeros, _0, net, rows, order, N, begin, B, lo, n, _0, middle, member)
+    sum_inputs(parts, parts_at, bias, bias_at, net, rows, order, N, begin, B, lo, n, middle, D, member)
+    for j in range(n * stride):
+        acts[at + j] += parts[parts_at + j]
 
 
 @device

@@ -194,10 +194,12 @@ def _halves(
     Whose half has less work has more of the deeper layers.
     """
     D, middle = X.shape[1], work.middle
-    first = float(X.counts[:middle].sum() / max(1, X.counts.sum()))
-    if rows.form != net.BYTES or rows.centred or middle == D or abs(first - 0.5) > _UNEVEN:
+    counts = X.counts if X.sparse else np.ones(D)
+    first = float(counts[:middle].sum() / max(1, counts.sum()))
+    if rows.form == net.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > _UNEVEN:
         return None
-    more = 2 * (1 - 2 * first) * X.density * D * work.stride[0]  # multiplications of the second, a sample
+    inputs = X.density * D if X.sparse else D
+    more = 2 * (1 - 2 * first) * inputs * work.stride[0]  # multiplications of the second half, a sample
     deeper = max(1.0, float((work.fan_in * work.stride)[1:].sum()))
     return np.array([0, middle, D + 1]), np.array([0, np.clip(0.5 + more / (2 * deeper), 0, 1), 1])
 
