@@ -17,7 +17,7 @@ from fastmlp import kernels
 from fastmlp.compare.peak import Peak, measure
 from fastmlp.config import Architecture
 from fastmlp.data import Dataset
-from fastmlp.kernels import inputs, loops, losses, net, passes, products
+from fastmlp.kernels import inputs, loops, losses, net, passes, products, views
 from fastmlp.parameters import initialise
 from fastmlp.randomness import permutation
 
@@ -32,7 +32,7 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
 
     The first layer's update reads the rows of the first batch each time: in a step, they are near.
     """
-    work, rows, N = loops.addresses_of_net(work), loops.addresses_of_rows(rows), len(order)
+    work, rows, N = views.addresses_of_net(work), views.addresses_of_rows(rows), len(order)
     order, D, last = loops.address(order), work.fan_in[0], work.depth - 1
     for begin in range(0, N - B + 1, B):
         if stage < 3:
@@ -40,11 +40,9 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                 hi = lo + 50
                 if stage == 0:
                     for w in range((D + products.WORD - 1) // products.WORD):
-                        inputs.gather_word(work, rows, order, N, begin + lo, hi - lo, B, w, 0)
+                        inputs.gather_word(work, rows, order, N, begin + lo, hi - lo, B, w)
                 elif stage == 1:
-                    inputs.first_layer(
-                        work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0], 0
-                    )
+                    inputs.first_layer(work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0])
                 else:
                     stride, K = work.stride[last], work.fan_out[last]
                     at = work.a_at[last] + lo * stride
@@ -61,7 +59,7 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                     losses.scaled_rows(work.deltas, at, stride, p, 0, step, hi - lo, K, K * step)
                     loops.backward(work, lo, hi, 0)
         elif stage == 3:
-            inputs.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1, 0)
+            inputs.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1)
         else:
             loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0.0, 1.0)
 

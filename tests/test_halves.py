@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from compare import digest
 from nets import learnable
+from numba import njit
 
 from fastmlp import Architecture, cores, initialise, kernels
 from fastmlp.config import Optimizer
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import net, passes
-from fastmlp.kernels.net import middle_of
+from fastmlp.kernels.loops import ALWAYS, NEVER, TRIED
+from fastmlp.kernels.mail import HERE, THERE, TURN, USUAL, WAY, is_apart, is_next_apart
+from fastmlp.kernels.net import GAP, middle_of
+from fastmlp.kernels.team import clock
 from fastmlp.optimizers import OptimizerState
 
 D, K = 600, 4
 
 
+@pytest.fixture(params=[NEVER, TRIED, ALWAYS], ids=["together", "tried", "apart"])
+def apart(request, monkeypatch):
+    """Whether two members work apart: each test is made in every way."""
+    monkeypatch.setattr(passes, "_APART", request.param)
+    monkeypatch.setattr(passes, "_JOB", passes._JOB._replace(way=np.zeros(len(WAY), np.int64)))
+    return request.param
+
+
 @pytest.fixture
-def halved(monkeypatch):
+def halved(apart, monkeypatch):
     """The list of whether each slice of a training was by halves, in the order of the slices."""
     seen, train = [], passes.loops.run
 
     def spy(state, member, members, work, rows, job):
+        train(state, member, members, work, rows, job)
         if job.train and member == 0:
             seen.append(job.halved)
-        train(state, member, members, work, rows, job)
+            if apart != TRIED:
+                assert work.thetas.any() == (job.halved and apart == ALWAYS)
 
     monkeypatch.setattr(passes.loops, "run", spy)
     return seen
@@ -113,7 +129,7 @@ def test_batches_without_any_input_in_a_half(halved):
 
 
 @pytest.mark.parametrize("busy", [0, 1])
-def test_who_has_more_to_do_gets_fewer_samples(monkeypatch, busy):
+def test_who_has_more_to_do_gets_fewer_samples(apart, monkeypatch, busy):
     """One half holds all inputs that are not 0: so the other member takes more of the samples."""
     seen, train = [], passes.loops.run
 
@@ -148,6 +164,64 @@ def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, l
     assert shares[0] == 0
     assert low <= shares[1] <= high
     assert shares[2] == 1
+
+
+@njit
+def busy_batches(way, n, together, apart):
+    """How many of n batches were apart, where they take that long in each way."""
+    found, now_apart = 0, is_apart(way)
+    for _ in range(n):
+        found += now_apart
+        end = clock() + (apart if now_apart else together)
+        while clock() < end:
+            pass
+        now_apart = is_next_apart(way)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its clock has other units")
+def test_the_faster_way_becomes_the_usual_one():
+    way = np.zeros(len(WAY), np.int64)
+    assert busy_batches(way, 2048, 20_000, 20_000) == 16  # a trial
+    assert (way[USUAL], way[TURN]) == (0, 0)
+    assert 20_000 <= way[HERE] < 40_000
+    assert 20_000 <= way[THERE] < 40_000
+    assert busy_batches(way, 2048, 40_000, 20_000) == 2048 - 16
+    assert way[USUAL] == 1
+    assert busy_batches(way, 2048, 40_000, 20_000) == 2048 - 16
+    assert busy_batches(way, 100, 10_000, 20_000) == 16
+    assert way[USUAL] == 0
+
+
+def test_a_trial_goes_on_where_a_slice_has_cut_it():
+    way = np.zeros(len(WAY), np.int64)
+    assert sum(busy_batches(way, 7, 40_000, 20_000) for _ in range(10)) == 70 - 16
+    assert way[USUAL] == 1
+
+
+@pytest.mark.parametrize(
+    ("D", "hidden", "members", "fits"),
+    [(600, (100,), 2, True), (600, (100,), 3, False), (600, (9000,), 2, False)],
+)
+def test_members_work_apart_where_memory_allows(D, hidden, members, fits):
+    X, parameters = kernels.encode(learnable(9, 100, D, K)[0]), initialise(Architecture(D, hidden, K), seed=0)
+    assert len(net.build(parameters, X, 100, members).thetas) == 0
+    work = net.build(parameters, X, 100, members, apart=True)
+    assert (len(work.thetas) >= 3 * len(work.theta)) == fits
+    assert work.slots >= 3 or not fits
+
+
+def test_what_members_write_lies_pages_apart():
+    X = kernels.encode(learnable(9, 100, D, K)[0])
+    work = net.build(initialise(Architecture(D, (100,), K), seed=0), X, 100, 2, apart=True)
+    for array, used in [
+        (work.codes, 64 * 64),
+        (work.masks, 128),
+        (work.columns, (K + 3) * 64),
+        (work.bounds, 1),
+    ]:
+        assert (len(array) // work.members - used) * array.itemsize >= GAP
+        assert len(array) // work.members * array.itemsize % 64 == 0
 
 
 @pytest.mark.parametrize(("batch_size", "members", "one"), [(100, 2, False), (100, 1, True), (5000, 2, True)])

@@ -620,29 +620,36 @@ class PoisonedNumPy:
 
 def poison_workspace(work, pattern):
     """Fill all of a Net's workspace, but its padding, and the 1 after each row of inputs (net.py)."""
-    for array in (work.acts, work.codes, work.masks, work.shift, work.columns, work.parts):
+    for array in (work.acts, work.codes, work.masks, work.shift, work.columns, work.parts, work.thetas):
         array.view(np.uint8)[...] = pattern
+    word = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
     inputs = work.inputs.reshape(-1, work.input_stride)[:, : work.fan_in[0]]
-    inputs[...] = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
+    inputs[...] = word
+    for mirror in work.mirrors.reshape(3, -1) if len(work.mirrors) else ():
+        for layer in range(1, work.depth):
+            rows, stride, at = work.fan_out[layer], work.stride[layer - 1], work.m_at[layer]
+            mirror[at : at + rows * stride].reshape(rows, stride)[:, : work.fan_in[layer]] = word
     for deltas in work.deltas.reshape(work.slots, -1):
         ends = [*work.a_at[1:], len(deltas)]
         for layer, (at, end, stride) in enumerate(zip(work.a_at, ends, work.stride, strict=True)):
-            block = deltas[at:end].reshape(-1, stride)
+            block = deltas[at : end - (end - at) % stride].reshape(-1, stride)
             block = block[:, : work.fan_out[layer]] if layer == work.depth - 1 else block
-            block[...] = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
+            block[...] = word
     return work
 
 
 @pytest.mark.parametrize("hidden", [(), (13,), (100,), (17, 9, 4), (16, 8)])
 @pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred"])
-def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind):
+@pytest.mark.parametrize(("D", "threads"), [(45, 3), (520, 2)], ids=["by samples", "apart"])
+def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind, D, threads):
+    monkeypatch.setattr(kernels.passes, "_APART", kernels.passes.loops.ALWAYS)
     rng = np.random.default_rng(20)
-    X, y = values(rng, kind, 150, 45), rng.integers(0, 11, 150)
+    X, y = values(rng, kind, 150, D), rng.integers(0, 11, 150)
     mean = X.mean(axis=0).astype(np.float32) if kind.endswith("centred") else None
-    options = {"scale": 255.0 if X.dtype == np.uint8 else 1.0, "mean": mean, "threads": 3}
+    options = {"scale": 255.0 if X.dtype == np.uint8 else 1.0, "mean": mean, "threads": threads}
 
     def everything():
-        p = initialise(Architecture(45, hidden, 11))
+        p = initialise(Architecture(D, hidden, 11))
         order = np.random.default_rng(1).permutation(150)
         totals = kernels.train_epoch(p, X, y, order, batch_size=67, **options)
         step = kernels.loss_and_gradients(p, X, y, **options)
@@ -657,7 +664,9 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind):
         shim = PoisonedNumPy(pattern)
         monkeypatch.setattr(kernels, "np", shim)
         monkeypatch.setattr(kernels.passes, "np", shim)
-        monkeypatch.setattr(kernels.net, "build", lambda *a, _p=pattern: poison_workspace(build(*a), _p))
+        monkeypatch.setattr(
+            kernels.net, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
+        )
         assert everything() == clean, f"{pattern:#x}"
         assert shim.poisoned >= 3
 

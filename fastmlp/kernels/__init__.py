@@ -215,7 +215,8 @@ def train_epoch(
     lr = positive_number("lr", lr, "0.01")
     state = OptimizerState.start(parameters, optimizer) if state is None else state
     state.check(parameters, optimizer)
-    work, batches = net.build(parameters, X, batch_size, pace.most), -(-len(order) // batch_size)
+    batches = -(-len(order) // batch_size)
+    work = net.build(parameters, X, batch_size, pace.most, apart=driver == "team")
     rule = passes.rule_of(optimizer, lr, work, state, batches)
     target, alpha = (work.theta, -lr) if rule.plain else (net.aligned_like(work.theta), 1.0)
     totals, bad = passes.train(

@@ -11,7 +11,7 @@ import numpy as np
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.net import BYTES, CSR, DENSE
 from fastmlp.kernels.products import WORD, add_row, depth_of, is_set, product, transpose, walk
-from fastmlp.kernels.simd import bits_float, copy_word, float_bits, prefetch
+from fastmlp.kernels.simd import bits_float, copy_past, copy_word, fence, float_bits, prefetch
 from fastmlp.kernels.team import READY, atomic_store
 
 _AHEAD = 100  # so many samples later is the one asked for; in smaller batches, a batch later
@@ -25,12 +25,12 @@ _NO_BITS, _BIT, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @device
-def gather_word(net, rows, order, N, begin, n, ahead, w, member):
+def gather_word(net, rows, order, N, begin, n, ahead, w):
     """Word w of n samples: their codes side by side, and in masks a bit for each that is not 0.
 
     The sample that is ``ahead`` of each is brought near: a shuffled row is a miss to far memory.
     """
-    codes, masks, to, at = net.codes, net.masks, member * WORD * WORD, 2 * member * WORD
+    codes, masks, to = net.codes, net.masks, _0
     D, first = net.fan_in[0], w * WORD
     width = min(WORD, D - first)
     for b in range(n):
@@ -38,11 +38,11 @@ def gather_word(net, rows, order, N, begin, n, ahead, w, member):
         if begin + b + ahead < N:
             prefetch(rows.codes, order[begin + b + ahead] * D + first)
         if width == WORD:
-            masks[at + b] = copy_word(codes, to, rows.codes, start)
+            masks[b] = copy_word(codes, to, rows.codes, start)
         else:
             for j in range(width):
                 codes[to + j] = rows.codes[start + j]
-            masks[at + b] = copy_word(codes, to, codes, to) & ~(_ALL << np.uint64(width))
+            masks[b] = copy_word(codes, to, codes, to) & ~(_ALL << np.uint64(width))
         to += WORD
 
 
@@ -61,7 +61,7 @@ def gather_inputs(inputs, stride, rows, order, begin, lo, hi, D, left, right):
 
 
 @device
-def bias_of(net, rows, member):
+def bias_of(net, rows):
     """Where the first layer's bias row is, less mean W1 where the rows are sparse and centred.
 
     Centring is a rank-one correction: (x - mean) W + b = x W + (b - mean W). Returns array and offset.
@@ -69,12 +69,11 @@ def bias_of(net, rows, member):
     D, stride, vectors = net.fan_in[0], net.stride[0], net.vectors[0]
     if not rows.centred or (rows.form != BYTES and rows.form != CSR):
         return net.theta, D * stride
-    at = 2 * member * stride
     product(
-        net.shift, at, stride, net.theta, D * stride, stride, -_ONE,
+        net.shift, _0, stride, net.theta, D * stride, stride, -_ONE,
         rows.mean, _0, _0, _1, _1, net.theta, _0, stride, D, _WORD, vectors,
     )  # fmt: skip
-    return net.shift, at
+    return net.shift, _0
 
 
 @device
@@ -86,23 +85,23 @@ def fill(out, at, n, row, row_at, stride):
 
 
 @device
-def sum_words(out, at, base, base_at, net, rows, order, N, begin, n, B, first, last, member):
+def sum_words(out, at, base, base_at, net, rows, order, N, begin, n, B, first, last):
     """n rows of out = that of base + codes times the first layer's weights, over words first..last - 1.
 
     n is at most WORD.
     """
-    stride, ahead, masks = net.stride[0], min(B, _AHEAD), 2 * member * WORD
+    stride, ahead = net.stride[0], min(B, _AHEAD)
     begun, all_begun = _NO_BITS, _ALL >> np.uint64(WORD - n)
     for w in range(first, last):
-        gather_word(net, rows, order, N, begin, n, ahead, w, member)
+        gather_word(net, rows, order, N, begin, n, ahead, w)
         walk(
-            net.vectors[0], out, at, stride, begun, base, base_at, _ONE, net.masks, masks, n,
-            rows.table, net.codes, member * WORD * WORD, _WORD, _1,
+            net.vectors[0], out, at, stride, begun, base, base_at, _ONE, net.masks, _0, n,
+            rows.table, net.codes, _0, _WORD, _1,
             net.theta, w * WORD * stride, stride,
         )  # fmt: skip
         if begun != all_begun:
             for b in range(n):
-                if net.masks[masks + b] != _NO_BITS:
+                if net.masks[b] != _NO_BITS:
                     begun |= _BIT << np.uint64(b)
     for b in range(n):
         if not is_set(begun, b):
@@ -110,14 +109,14 @@ def sum_words(out, at, base, base_at, net, rows, order, N, begin, n, B, first, l
 
 
 @device
-def sum_inputs(out, at, base, base_at, net, rows, order, N, begin, B, lo, n, left, right, member):
+def sum_inputs(out, at, base, base_at, net, rows, order, N, begin, B, lo, n, left, right):
     """n rows of out = that of base + inputs left..right - 1 of samples lo.. of the batch times their weights.
 
     The rows of X are not compressed; left is a multiple of WORD, right another or their end.
     """
     if rows.form == BYTES:
         first, last = left // WORD, (right + WORD - 1) // WORD
-        sum_words(out, at, base, base_at, net, rows, order, N, begin + lo, n, B, first, last, member)
+        sum_words(out, at, base, base_at, net, rows, order, N, begin + lo, n, B, first, last)
         return
     stride, step = net.stride[0], net.input_stride
     gather_inputs(net.inputs, step, rows, order, begin, lo, lo + n, net.fan_in[0], left, right)
@@ -128,10 +127,10 @@ def sum_inputs(out, at, base, base_at, net, rows, order, N, begin, B, lo, n, lef
 
 
 @device
-def own_half(state, net, rows, order, N, begin, B, n, member):
+def own_half(state, net, mail, rows, order, N, begin, B, n, member, post_lo, post_hi):
     """Member 0 or 1 sums over its half of the inputs, for all n samples of a batch, into parts.
 
-    After each ``depth_of(n)`` samples it says how far it is.
+    Those of samples post_lo..post_hi - 1 it posts. After each ``depth_of(n)`` samples it says how far it is.
     """
     D, stride, chunk = net.fan_in[0], net.stride[0], depth_of(n)
     base, base_at, left, right = net.zeros, _0, _0, net.middle
@@ -140,14 +139,17 @@ def own_half(state, net, rows, order, N, begin, B, n, member):
     for lo in range(0, n, chunk):
         hi = min(lo + chunk, n)
         sum_inputs(
-            net.parts, (member * B + lo) * stride, base, base_at,
-            net, rows, order, N, begin, B, lo, hi - lo, left, right, member,
+            net.parts, lo * stride, base, base_at,
+            net, rows, order, N, begin, B, lo, hi - lo, left, right,
         )  # fmt: skip
+        if max(lo, post_lo) < min(hi, post_hi):
+            copy_past(mail.parts, net.parts, max(lo, post_lo) * stride, min(hi, post_hi) * stride)
+            fence()
         atomic_store(state, READY + 8 * member, begin + hi)
 
 
 @device
-def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
+def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at):
     """z1 of samples lo..hi - 1 into acts.
 
     That is a sum over the first half of the inputs, plus one over the second half and the bias; of
@@ -167,13 +169,12 @@ def first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member):
                 )  # fmt: skip
         return
     if middle == D:
-        sum_inputs(acts, at, bias, bias_at, net, rows, order, N, begin, B, lo, n, _0, D, member)
+        sum_inputs(acts, at, bias, bias_at, net, rows, order, N, begin, B, lo, n, _0, D)
         return
-    parts, parts_at = net.parts, member * WORD * stride
-    sum_inputs(acts, at, net.zeros, _0, net, rows, order, N, begin, B, lo, n, _0, middle, member)
-    sum_inputs(parts, parts_at, bias, bias_at, net, rows, order, N, begin, B, lo, n, middle, D, member)
+    sum_inputs(acts, at, net.zeros, _0, net, rows, order, N, begin, B, lo, n, _0, middle)
+    sum_inputs(net.parts, _0, bias, bias_at, net, rows, order, N, begin, B, lo, n, middle, D)
     for j in range(n * stride):
-        acts[at + j] += parts[parts_at + j]
+        acts[at + j] += net.parts[j]
 
 
 @device
@@ -192,37 +193,36 @@ def finite(theta, at, width):
 
 
 @device
-def still_finite(target, at, width, alpha, net, rows, n, member):
+def still_finite(target, at, width, alpha, net, rows, n):
     """``finite`` of a member's rows after a step on n samples: by how large they can have become at most.
 
     They are read only where that is near the end of float32: there are fewer deltas than weights.
     """
     step = np.float64(abs(alpha)) * rows.largest * n * largest(net.deltas, _0, n * net.stride[0])
-    bound = net.bounds[member * WORD] + step
+    bound = net.bounds[0] + step
     if not bound < _FAR:  # or nan
         bound = np.float64(largest(target, at, width))
-    net.bounds[member * WORD] = bound
+    net.bounds[0] = bound
     return bound < np.inf
 
 
 @device
-def update_by_codes(target, alpha, net, rows, order, start, n, lo, hi, member):
+def update_by_codes(target, alpha, net, rows, order, start, n, lo, hi):
     """``update_first_layer`` from codes, but for the bias and the mean: the bits of samples are turned
     into bits of inputs."""
     D, stride, N, depth = net.fan_in[0], net.stride[0], start + n, depth_of(n)
-    masks, mine, codes = net.masks, 2 * member * WORD, member * WORD * WORD
     for first in range(0, n, depth):
         together = min(depth, n - first)
         for w in range(lo // WORD, (min(hi, D) + WORD - 1) // WORD):
             begin, end = max(lo, w * WORD), min(hi, D, (w + 1) * WORD)
-            gather_word(net, rows, order, N, start + first, together, N, w, member)
+            gather_word(net, rows, order, N, start + first, together, N, w)
             for s in range(together, WORD):
-                masks[mine + s] = _NO_BITS
-            transpose(masks, mine)
+                net.masks[s] = _NO_BITS
+            transpose(net.masks, _0)
             walk(
                 net.vectors[0], target, begin * stride, stride, _ALL, target, _0, alpha,
-                masks, mine + begin - w * WORD, end - begin,
-                rows.table, net.codes, codes + begin - w * WORD, _1, _WORD,
+                net.masks, begin - w * WORD, end - begin,
+                rows.table, net.codes, begin - w * WORD, _1, _WORD,
                 net.deltas, first * stride, stride,
             )  # fmt: skip
 
@@ -253,7 +253,7 @@ def update_by_rows(target, alpha, net, rows, order, start, n, lo, hi):
 
 
 @device
-def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi, member):
+def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi):
     """target row += alpha * gradient for rows lo..hi - 1; returns whether all is finite."""
     D, stride = net.fan_in[0], net.stride[0]
     vectors, deltas = net.vectors[0], net.deltas
@@ -269,11 +269,11 @@ def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi, member
         return good
     good = True
     if rows.form == BYTES:
-        update_by_codes(target, alpha, net, rows, order, start, n, lo, hi, member)
+        update_by_codes(target, alpha, net, rows, order, start, n, lo, hi)
     else:
         good = update_by_rows(target, alpha, net, rows, order, start, n, lo, hi)
     if rows.centred:  # (x - mean)^T delta = x^T delta - mean (sum of delta)
-        at = (2 * member + 1) * stride
+        at = stride
         product(
             net.shift, at, stride, net.zeros, _0, _0, _ONE,
             net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,
@@ -291,5 +291,5 @@ def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi, member
         )  # fmt: skip
         good &= finite(target, D * stride, stride)
     if rows.form == BYTES:
-        good &= still_finite(target, lo * stride, (hi - lo) * stride, alpha, net, rows, n, member)
+        good &= still_finite(target, lo * stride, (hi - lo) * stride, alpha, net, rows, n)
     return good

@@ -12,11 +12,12 @@ A step on a batch has two parts with a barrier after each:
 Two members may instead sum the first layer's forward pass each over its own half of the inputs
 (``own_half``), before 1 and in one go with 2 of the step before: the weights that a member reads are
 then those that it wrote, and stay in its core's cache. Between 2 and 1 they need no barrier: a sample's
-sums are waited for by who goes on with it, so that one who is early has work.
+sums are waited for by who goes on with it, so that one who is early has work. Where that is found to be
+faster, they do so *apart*: each writes to memory of its own, and mails what the other needs (mail.py).
 
 So no cell is written by two members, and every sum has one order whatever their number. The first
 layer is in inputs.py, all multiplications are in products.py, losses in losses.py; arrays and offsets
-are those of net.py. Functions write into ``net`` or their first arguments.
+are those of net.py, seen as views.py says. Functions write into ``net`` or their first arguments.
 
 An entry point takes the ``address`` of each array first: all loops below it index pointers.
 """
@@ -37,7 +38,7 @@ from fastmlp.kernels.inputs import (
     own_half,
     update_first_layer,
 )
-from fastmlp.kernels.jit import device, inlined, kernel
+from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.losses import (
     Loss,
     addresses_of_loss,
@@ -47,10 +48,10 @@ from fastmlp.kernels.losses import (
     squared_error,
     weight_of_batch,
 )
+from fastmlp.kernels.mail import is_apart, is_next_apart, pass_samples, pass_weights, reflect, share_of
 from fastmlp.kernels.maths import activate, multiply_by_derivative
-from fastmlp.kernels.net import Net, Rows
 from fastmlp.kernels.products import WORD, depth_of, product
-from fastmlp.kernels.simd import address, float_bits, prefetch, shifted
+from fastmlp.kernels.simd import address, copy, fence, float_bits, prefetch
 from fastmlp.kernels.steps import Rule, addresses_of_rule, step_rows
 from fastmlp.kernels.team import (
     ABORT,
@@ -60,6 +61,7 @@ from fastmlp.kernels.team import (
     LEAVE,
     MOST_LATE,
     NEXT,
+    PLAN,
     READY,
     STOP,
     atomic_add,
@@ -68,62 +70,41 @@ from fastmlp.kernels.team import (
     barrier,
     wait_for,
 )
+from fastmlp.kernels.views import (
+    MAIL,
+    addresses_of_net,
+    addresses_of_rows,
+    in_memory,
+    memory_of,
+    of_member,
+    own_memory,
+    shared_memory,
+    sizes_of,
+)
 
 LOSS_BAD, WEIGHTS_BAD = 1, 2
+NEVER, TRIED, ALWAYS = range(3)
 _SHARES = 128  # parts of a batch that two members share
 
-# Numba compiles a function anew for a literal argument, such as 0: these are not literal.
+# Numba compiles a function anew for a literal argument, such as 0 or False: these are not literal.
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ZERO, _ONE = np.float32(0), np.float32(1)
-
-
-@inlined
-def addresses_of_net(net):
-    """The same net, with addresses for arrays."""
-    return Net(
-        net.depth, address(net.fan_in), address(net.fan_out), address(net.stride), address(net.vectors),
-        address(net.w_at), address(net.a_at), address(net.m_at),
-        address(net.theta), address(net.mirror), address(net.acts), address(net.deltas), address(net.zeros),
-        address(net.inputs), net.input_stride, address(net.codes), address(net.masks),
-        address(net.shift), address(net.columns), address(net.one), net.middle,
-        address(net.parts), address(net.bounds), net.slots,
-    )  # fmt: skip
-
-
-@inlined
-def in_slot(net, i, sizes):
-    """The same net of addresses, with acts, deltas and parts, of those sizes, in slot i.
-
-    A cache line that another core has read is asked back from it before it is written again, for 9 to
-    40 ns (Zen 4); not if that core's cache has forgotten it. Hence each batch writes somewhere else.
-    """
-    return Net(
-        net.depth, net.fan_in, net.fan_out, net.stride, net.vectors, net.w_at, net.a_at, net.m_at,
-        net.theta, net.mirror, shifted(net.acts, i * sizes[0]), shifted(net.deltas, i * sizes[1]), net.zeros,
-        net.inputs, net.input_stride, net.codes, net.masks, net.shift, net.columns, net.one, net.middle,
-        shifted(net.parts, i * sizes[2]), net.bounds, net.slots,
-    )  # fmt: skip
-
-
-@inlined
-def addresses_of_rows(rows):
-    """The same rows, with addresses for arrays."""
-    return Rows(
-        rows.form, address(rows.codes), address(rows.table), address(rows.values), address(rows.starts),
-        address(rows.columns), rows.factor, rows.centred, address(rows.mean), rows.largest,
-    )  # fmt: skip
+_NO, _YES = np.bool_(False), np.bool_(True)
 
 
 @device
-def forward(net, rows, order, N, begin, B, lo, hi, act, bias, bias_at, member, halved):
-    """All outputs of samples lo..hi - 1 of the batch into acts; the logits last."""
+def forward(net, other_parts, rows, order, N, begin, B, lo, hi, act, bias, bias_at, halved):
+    """All outputs of samples lo..hi - 1 of the batch into acts; the logits last.
+
+    halved: net.parts and other_parts hold the sums of the inputs' halves.
+    """
     acts = net.acts
     if halved:
         stride = net.stride[0]
         for j in range(lo * stride, hi * stride):
-            acts[j] = net.parts[j] + net.parts[B * stride + j]
+            acts[j] = net.parts[j] + other_parts[j]
     else:
-        first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at, member)
+        first_layer(net, rows, order, N, begin, B, lo, hi, bias, bias_at)
     for layer in range(1, net.depth):
         fan_in, before = net.fan_in[layer], net.stride[layer - 1]
         inputs = net.a_at[layer - 1] + lo * before
@@ -156,14 +137,6 @@ def backward(net, lo, hi, act):
         multiply_by_derivative(deltas, inputs, net.acts, inputs, (hi - lo) * before, act)
 
 
-@device  # copied into a prange, the assignment would be taken for dead code
-def reflect(mirror, mirror_at, mirror_step, W, at, step, lo, hi, width):
-    """Rows lo..hi - 1 of W into its transpose."""
-    for j in range(lo, hi):
-        for k in range(width):
-            mirror[mirror_at + k * mirror_step + j] = W[at + j * step + k]
-
-
 @device
 def update_deeper_layers(target, alpha, net, rule, batch, n, begin, end):
     """A share of each layer's rows, from ``begin`` to ``end`` in parts of 1: target row += alpha * gradient,
@@ -173,7 +146,7 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, begin, end):
     for layer in range(1, net.depth):
         fan_in, fan_out = net.fan_in[layer], net.fan_out[layer]
         stride, before = net.stride[layer], net.stride[layer - 1]
-        lo, hi = np.int64((fan_in + 1) * begin), np.int64((fan_in + 1) * end)
+        lo, hi = share_of(net, layer, begin, end)
         row = net.w_at[layer] + lo * stride
         product(
             target, row, stride, target, row, stride, alpha,
@@ -201,19 +174,21 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, begin, end):
 
 @device
 def samples(
-    state, net, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts, member, halved
-):
+    state, net, mail, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts, member, halved,
+    apart, deeper,
+):  # fmt: skip
     """The first part of a step for samples lo..hi - 1 of a batch; returns whether their losses are finite.
 
     weight: ``weight_of_batch``. losses[b] is times the sample's own weight. halved: this member's
-    ``own_half`` has run, that of the other is waited for.
+    ``own_half`` has run, that of the other is waited for. apart: what the other needs is posted, for its
+    gradients of deeper layers too where it has some (``deeper``).
     """
     last = net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
-    p, p_at = net.columns, member * (K + 3) * _WORD
+    p, p_at = net.columns, _0
     inverse = _ONE / weight if weight > _ZERO else _ZERO
     good, correct, alive = True, 0, 0
-    bias, bias_at = bias_of(net, rows, member)
+    bias, bias_at = bias_of(net, rows)
     start, depth = lo, depth_of(n)
     while start < hi:
         end = min(start + WORD, hi)
@@ -223,7 +198,7 @@ def samples(
                 return good
         for b in range(start, end):  # their classes are wanted after all their outputs are known
             prefetch(loss.y, order[begin + b])
-        forward(net, rows, order, N, begin, B, start, end, act, bias, bias_at, member, halved)
+        forward(net, mail.parts, rows, order, N, begin, B, start, end, act, bias, bias_at, halved)
         if not loss.squared:
             softmax(p, p_at, _WORD, net.acts, net.a_at[last] + start * width, width, end - start, K)
         for b in range(start, end):
@@ -248,6 +223,8 @@ def samples(
             at = net.a_at[last] + start * width
             scaled_rows(net.deltas, at, width, p, p_at, _WORD, end - start, K, p_at + K * _WORD)
         backward(net, start, end, act)
+        if apart:
+            pass_samples(net, mail, memory_of(net), start, end, deeper, _YES)
         start = end
     counts[8 * member] += correct
     counts[8 * member + 1] += alive
@@ -258,7 +235,7 @@ def samples(
 def weights(target, alpha, net, rows, rule, order, begin, B, n, splits, shares, member):
     """The second part of a step for a member's share of the weights; returns whether all is finite."""
     lo, hi = splits[member], splits[member + 1]
-    good = update_first_layer(target, alpha, net, rows, order, begin, n, lo, hi, member)
+    good = update_first_layer(target, alpha, net, rows, order, begin, n, lo, hi)
     if not rule.plain:
         stride = net.stride[0]
         step_rows(rule, net.theta, target, _0, stride, net.fan_in[0], lo, hi, begin // B, n)
@@ -278,7 +255,8 @@ class Job(NamedTuple):
         splits (members + 1,): where each member's rows of the first layer begin; shares (members + 1,):
         those of each deeper layer, in parts of 1.
         halved: two members each keep to their half of the inputs, forward too, so that no weight of the
-        first layer travels between their caches.
+        first layer travels between their caches. apart: whether they do so apart (NEVER; ALWAYS; TRIED:
+        where that is found to be faster). way: what has been found (mail.py).
     else: the net's answers. p (M K) probabilities (``raw``: logits), losses (M,), hits (M,): each is
         filled where it is not empty, the last two by the loss. active (members, hidden units): marks
         units that are not 0 for some row, where it is not empty; a member that has marked all of them
@@ -300,6 +278,8 @@ class Job(NamedTuple):
     splits: NDArray[np.int64]
     shares: NDArray[np.float64]
     halved: bool
+    apart: int
+    way: NDArray[np.int64]
     p: NDArray[np.float32]
     losses: NDArray[np.float32]
     hits: NDArray[np.bool_]
@@ -312,12 +292,26 @@ class Job(NamedTuple):
 @kernel
 def run(state, member, members, net, rows, job):
     """One member's part of a Job. One entry point for all: code is compiled, and loaded, once."""
-    sizes = len(net.acts) // net.slots, len(net.deltas) // net.slots, len(net.parts) // net.slots
-    net, rows = addresses_of_net(net), addresses_of_rows(rows)
+    sizes = sizes_of(net)
+    net, rows = of_member(addresses_of_net(net), member, sizes), addresses_of_rows(rows)
     if job.train:
         train(state, member, members, net, sizes, rows, job)
     else:
-        answer(state, member, members, net, rows, job)
+        answer(state, member, members, net, sizes, rows, job)
+
+
+@device
+def lead(state, done, batch, apart, first):
+    """What member 0 settles for the team before they meet: whether they leave, and what comes next.
+
+    ``apart``: how they do the next batch; ``first``: whether member 0 came first to this one's samples.
+    """
+    late = atomic_load(state, LATE)
+    if -MOST_LATE < late < 0:  # now and then it happens on every machine
+        atomic_add(state, LATE, -1)
+    if late >= 0 or atomic_load(state, STOP) != 0:
+        atomic_store(state, LEAVE, done)
+    atomic_store(state, PLAN + 8 * (batch % 2), (1 if apart else 0) + (2 if first else 0))
 
 
 @device
@@ -325,46 +319,77 @@ def train(state, member, members, whole, sizes, rows, job):
     """A pass of training."""
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
-    loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
+    loss, rule, way = addresses_of_loss(job.loss), addresses_of_rule(job.rule), address(job.way)
     splits, shares, share = address(job.splits), address(job.shares), _SHARES // 2
+    other, part = 1 - member, (B if job.halved else _WORD) * whole.stride[0]
+    shared = shared_memory(whole, _0, _0, sizes)
+    has_deeper = shares[member + 1] > shares[member]
+    first_row, end_row = splits[member] * whole.stride[0], splits[member + 1] * whole.stride[0]
+    was_apart, was_first = _NO, member == 0
+    now_apart = job.apart == ALWAYS or (job.apart == TRIED and is_apart(way))
     for begin in range(job.first, N, B):
-        n, front = min(B, N - begin), member == 0
-        net = in_slot(whole, begin // B % whole.slots if members > 1 else 0, sizes)
+        n, batch, first = min(B, N - begin), begin // B, member == 0
+        cut = n * share // _SHARES
+        if now_apart:
+            mine, mail = own_memory(whole, member, sizes), own_memory(whole, MAIL, sizes)
+            posted, end = (cut, n) if was_first else (_0, cut)
+            if not was_apart:
+                copy(mine.theta, shared.theta, first_row, end_row)
+        else:
+            slot, posted, end = batch % whole.slots if members > 1 else _0, _0, _0
+            mine = shared_memory(whole, slot, member * part, sizes)
+            mail = shared_memory(whole, slot, other * part, sizes)
+        net = in_memory(whole, mine)
         if job.halved:  # reads, and writes, what is this member's own until the barrier
-            own_half(state, net, rows, order, N, begin, B, n, member)
-            front = atomic_add(state, NEXT, 1) % 2 == 0  # who comes first has the samples that are ready
+            own_half(state, net, mail, rows, order, N, begin, B, n, member, posted, end)
+            first = atomic_add(state, NEXT, 1) % 2 == 0
         elif not barrier(state, member, members):
             return
+        if now_apart and wait_for(state, READY + 8 * other, begin + 1):  # then the other's weights are there
+            if was_apart:
+                pass_weights(net, mine, mail, shares[other], shares[other + 1], _NO)
+            else:
+                pass_weights(net, mine, shared, shares[0], shares[2], _NO)
         weight = weight_of_batch(loss, order, begin, n)
         lo, hi = n * member // members, n * (member + 1) // members
+        front = was_first if now_apart else first  # who is early has the samples that are ready
         if members == 2:
-            cut = n * share // _SHARES
-            lo, hi = (0, cut) if front else (cut, n)
+            lo, hi = (_0, cut) if front else (cut, n)
         if not samples(
-            state, net, rows, loss, order, N, begin, B, n, lo, hi, weight, job.act, losses, counts, member,
-            job.halved,
+            state, net, mail, rows, loss, order, N, begin, B, n, lo, hi, weight, job.act, losses, counts,
+            member, job.halved, now_apart, now_apart and shares[other + 1] > shares[other],
         ):  # fmt: skip
-            job.bad[member, 0], job.bad[member, 1] = begin // B + 1, LOSS_BAD
+            job.bad[member, 0], job.bad[member, 1] = batch + 1, LOSS_BAD
             atomic_store(state, ABORT, 1)
         if member == 0:
-            late = atomic_load(state, LATE)
-            if -MOST_LATE < late < 0:  # now and then it happens on every machine
-                atomic_add(state, LATE, -1)
-            atomic_store(state, LEAVE, 1 if late >= 0 else atomic_load(state, STOP))
+            lead(state, begin + n, batch, is_next_apart(way) if job.apart == TRIED else now_apart, first)
+        if now_apart:
+            fence()
         if not barrier(state, member, members):
             return
-        leaving = atomic_load(state, LEAVE) != 0
+        leaving = begin + n == N or atomic_load(state, LEAVE) == begin + n
+        plan = atomic_load(state, PLAN + 8 * (batch % 2))
+        was_apart, now_apart, was_first = now_apart, plan % 2 == 1, (plan >= 2) == (member == 0)
         was_last = atomic_load(state, LAST) == member
         share = max(share - 1, 0) if was_last == front else min(share + 1, _SHARES)
+        if was_apart:
+            pass_samples(net, mine, mail, cut if front else _0, n if front else cut, has_deeper, _NO)
         if member == 0:
             for b in range(n):
                 totals[0] += losses[b]
         if weight > _ZERO and not weights(
-            target, job.alpha, net, rows, rule, order, begin, B, n, splits, shares, member
-        ):
-            job.bad[member, 0], job.bad[member, 1] = begin // B + 1, WEIGHTS_BAD
+            net.theta if was_apart and rule.plain else target, job.alpha, net, rows, rule, order, begin, B, n,
+            splits, shares, member,
+        ):  # fmt: skip
+            job.bad[member, 0], job.bad[member, 1] = batch + 1, WEIGHTS_BAD
             atomic_store(state, ABORT, 1)
             return
+        if was_apart:
+            if now_apart and not leaving:
+                pass_weights(net, mail, mine, shares[member], shares[member + 1], _YES)
+            else:
+                copy(shared.theta, mine.theta, first_row, end_row)
+                pass_weights(net, shared, mine, shares[member], shares[member + 1], _NO)
         if member == 0:
             atomic_store(state, DONE, begin + n)
         if leaving:
@@ -372,22 +397,23 @@ def train(state, member, members, whole, sizes, rows, job):
 
 
 @device
-def answer(state, member, members, net, rows, job):
+def answer(state, member, members, whole, sizes, rows, job):
     """The net's answers: members take WORD rows at a time, so that a slow one holds up nobody."""
+    net = in_memory(whole, shared_memory(whole, _0, member * _WORD * whole.stride[0], sizes))
     N, order, last = len(job.order), address(job.order), net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
-    p, p_at = net.columns, member * (K + 3) * _WORD
+    p, p_at = net.columns, _0
     missing, looking = job.active.shape[1], job.active.shape[1] > 0
     room = N if job.keep else members * WORD  # rows of the workspace
     loss = addresses_of_loss(job.loss)
-    bias, bias_at = bias_of(net, rows, member)
+    bias, bias_at = bias_of(net, rows)
     while True:
         begin = atomic_add(state, NEXT, WORD)
         if begin >= N or atomic_load(state, ABORT) != 0 or (looking and missing == 0):
             return
         n = min(WORD, N - begin)
         lo = begin if job.keep else member * WORD
-        forward(net, rows, order, N, begin - lo, room, lo, lo + n, job.act, bias, bias_at, member, False)
+        forward(net, net.parts, rows, order, N, begin - lo, room, lo, lo + n, job.act, bias, bias_at, _NO)
         if looking:
             missing -= mark_active(job.active, member, net, lo, n)
         at = net.a_at[last] + lo * width

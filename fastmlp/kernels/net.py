@@ -25,6 +25,8 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
+GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
+_ROOM = 2**23  # floats that members apart may take: 32 MiB
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
 
@@ -35,15 +37,17 @@ class Net(NamedTuple):
     its outputs in acts and their deltas in deltas (a_at), its transpose in mirror (m_at).
     acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
-    codes:  (WORD, WORD) a member, codes of so many samples and inputs side by side.
-    masks:  twice WORD words a member, which of them are not 0; there, bits of samples become bits of inputs.
-    shift:  two rows a member, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
-    columns: (K + 3, WORD) a member, probabilities of WORD samples side by side (losses.softmax).
+    codes:  (WORD, WORD) codes of so many samples and inputs side by side.
+    masks:  twice WORD words, which of them are not 0; there, bits of samples become bits of inputs.
+    shift:  two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
+    columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
     one:    a single 1, the input whose weight a bias is.
     middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
     parts:  (2, B, stride) sums of both halves, or (WORD, stride) a member, of the second one.
-    bounds: (members, WORD) the first of each row: none of that member's weights of the first layer is larger.
-    slots:  acts, deltas and parts are there so many times, for one batch after another (loops.in_slot).
+    bounds: one: none of that member's weights of the first layer is larger.
+    members: codes, masks, shift, columns and bounds are there for each (views.of_member).
+    slots:  acts, deltas and parts are there so many times, for one batch after another.
+    thetas, mirrors: theta and mirror for each of two members, and to exchange; or nothing.
     """
 
     depth: int
@@ -69,7 +73,10 @@ class Net(NamedTuple):
     middle: int
     parts: Float32
     bounds: NDArray[np.float64]
+    members: int
     slots: int
+    thetas: Float32
+    mirrors: Float32
 
 
 class Rows(NamedTuple):
@@ -112,8 +119,11 @@ def rows_of(X: Encoded, scale: float, mean: NDArray[np.floating] | None) -> Rows
     )
 
 
-def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
-    """The net of these parameters with a workspace for B samples of X and a team of that size."""
+def build(parameters: Parameters, X: Encoded, B: int, members: int, *, apart: bool = False) -> Net:
+    """The net of these parameters with a workspace for B samples of X and a team of that size.
+
+    ``apart``: such that two members may work apart, if that does not take too much memory.
+    """
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
     coded, dense = X.form == "bytes", X.form == "dense"
     vectors = -(-fan_out // LANES)
@@ -126,7 +136,10 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
     D = X.shape[1]
     input_stride = _padded(D + 1, LANES)
     parts = max(2 * B, members * WORD) * stride[0]
-    slots = 1 if members == 1 else max(1, round(_FORGOTTEN / (2 * a_at[-1] + parts)))
+    batch = 2 * a_at[-1] + parts
+    slots = 1 if members == 1 else max(1, round(_FORGOTTEN / batch))
+    copies = 3 if apart and members == 2 and 3 * (batch + w_at[-1] + m_at[-1]) <= _ROOM else 0
+    slots = max(slots, copies)
     net = Net(
         len(fan_in),
         fan_in,
@@ -138,20 +151,23 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
         m_at[:-1],
         theta=_aligned(w_at[-1]),
         mirror=_aligned(m_at[-1]),
-        acts=_aligned(slots * a_at[-1]),
-        deltas=_aligned(slots * a_at[-1]),
+        acts=_spaced(slots, a_at[-1]),
+        deltas=_spaced(slots, a_at[-1]),
         zeros=_aligned(stride.max()),
         inputs=_aligned(B * input_stride if dense else 0),
         input_stride=input_stride,
-        codes=_aligned(members * WORD * WORD if coded else 0, np.uint8),
-        masks=_aligned(members * 2 * WORD, np.uint64),
-        shift=_aligned(members * 2 * stride[0]),
-        columns=_aligned(members * (fan_out[-1] + 3) * WORD),
+        codes=_spaced(members, WORD * WORD if coded else 0, np.uint8),
+        masks=_spaced(members, 2 * WORD, np.uint64),
+        shift=_spaced(members, 2 * stride[0]),
+        columns=_spaced(members, (fan_out[-1] + 3) * WORD),
         one=np.ones(1, np.float32),
         middle=middle_of(D),
-        parts=_aligned(slots * parts),
-        bounds=_aligned(members * WORD, np.float64),
+        parts=_spaced(slots, parts),
+        bounds=_spaced(members, 1, np.float64),
+        members=members,
         slots=slots,
+        thetas=_spaced(copies, w_at[-1]),
+        mirrors=_spaced(copies, m_at[-1]),
     )
     net.inputs.reshape(-1, input_stride)[:, D] = 1
     for (layer, W_padded, b_padded), W_in, b_in in zip(
@@ -237,6 +253,12 @@ def _aligned(n: Any, kind: Any = np.float32) -> Any:
     raw = np.zeros(n * size + 128, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + n * size].view(kind)
+
+
+def _spaced(count: int, n: Any, kind: Any = np.float32) -> Any:
+    """count times n zeros that begin on a cache line, GAP bytes apart at least."""
+    lanes = 64 // np.dtype(kind).itemsize
+    return _aligned(count * (_padded(n, lanes) + GAP // 64 * lanes), kind)
 
 
 def _starts(sizes):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastmlp.config import Optimizer, clip_bounds
 from fastmlp.cores import Pace, available_cores
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels import jit, loops, losses, maths, net, steps, team
+from fastmlp.kernels import jit, loops, losses, mail, maths, net, steps, team
 from fastmlp.optimizers import OptimizerState, rates
 from fastmlp.results import EpochTotals
 
@@ -23,6 +23,7 @@ Array = NDArray[Any]
 
 _FEW = 64  # rows that are answered before a second thread would have started
 _UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
+_APART = loops.TRIED  # of two members that keep to their halves of the inputs
 _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
@@ -42,6 +43,7 @@ _JOB = loops.Job(
     target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
     counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64),
     splits=np.zeros(2, np.int64), shares=np.zeros(2), halved=False,
+    apart=loops.NEVER, way=np.zeros(len(mail.WAY), np.int64),
     p=np.empty(0, np.float32), losses=np.empty(0, np.float32), hits=np.empty(0, np.bool_),
     active=np.empty((1, 0), np.bool_), keep=False, raw=False, act=0,
 )  # fmt: skip
@@ -99,7 +101,8 @@ def train(
         threads, seconds = pace.next()
         halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
-        job = job._replace(splits=splits, shares=shares, halved=halves is not None)
+        apart = _APART if halves is not None and len(work.thetas) > 0 else loops.NEVER
+        job = job._replace(splits=splits, shares=shares, halved=halves is not None, apart=apart)
         work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(threads, work, rows, job, progress, seconds)

@@ -18,18 +18,20 @@ from numba import prange
 
 from fastmlp.errors import ConfigError
 from fastmlp.kernels.jit import kernel
-from fastmlp.kernels.loops import (
-    LOSS_BAD,
-    WEIGHTS_BAD,
-    addresses_of_net,
-    addresses_of_rows,
-    samples,
-    weights,
-)
+from fastmlp.kernels.loops import LOSS_BAD, WEIGHTS_BAD, samples, weights
 from fastmlp.kernels.losses import addresses_of_loss, weight_of_batch
+from fastmlp.kernels.products import WORD
 from fastmlp.kernels.simd import address
 from fastmlp.kernels.steps import addresses_of_rule
 from fastmlp.kernels.team import ABORT, DONE, STOP, atomic_load, atomic_store
+from fastmlp.kernels.views import (
+    addresses_of_net,
+    addresses_of_rows,
+    in_memory,
+    of_member,
+    shared_memory,
+    sizes_of,
+)
 
 _ZERO = np.float32(0)
 _one_at_a_time = threading.Lock()
@@ -57,7 +59,9 @@ def launching() -> Iterator[None]:
 @kernel(parallel=True)
 def train(state, members, net, rows, job):
     """``loops.train`` for all members: each of them is one turn of a parallel loop."""
+    sizes = sizes_of(net)
     net, rows = addresses_of_net(net), addresses_of_rows(rows)
+    part = np.int64(WORD) * net.stride[0]
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
     splits, shares, bad = address(job.splits), address(job.shares), address(job.bad)
@@ -68,9 +72,11 @@ def train(state, members, net, rows, job):
         weight = weight_of_batch(loss, order, begin, n)
         for m in prange(members):
             lo, hi = n * m // members, n * (m + 1) // members
+            own, memory = of_member(net, m, sizes), shared_memory(net, 0, m * part, sizes)
             if not samples(
-                state, net, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts, m, False
-            ):
+                state, in_memory(own, memory), memory, rows, loss, order, N, begin, B, n, lo, hi, weight, act,
+                losses, counts, m, False, False, False,
+            ):  # fmt: skip
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, LOSS_BAD
                 atomic_store(state, ABORT, np.int64(1))
         if atomic_load(state, ABORT) != 0:
@@ -79,7 +85,7 @@ def train(state, members, net, rows, job):
             totals[0] += losses[b]
         for m in prange(members):
             if weight > _ZERO and not weights(
-                target, alpha, net, rows, rule, order, begin, B, n, splits, shares, m
+                target, alpha, of_member(net, m, sizes), rows, rule, order, begin, B, n, splits, shares, m
             ):
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, WEIGHTS_BAD
                 atomic_store(state, ABORT, np.int64(1))

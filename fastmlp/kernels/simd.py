@@ -385,6 +385,54 @@ def copy_word(typingctx, out, at, source, start):
     return types.uint64(out, at, source, start), codegen
 
 
+def _copy(out, source, lo, hi):
+    out[int(lo) : int(hi)] = source[int(lo) : int(hi)]
+
+
+@with_twin(_copy)
+def copy(typingctx, out, source, lo, hi):
+    """out[lo:hi] = source[lo:hi]."""
+    if not (_is_memory(out, lo) and _is_memory(source, hi)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        to, origin = (builder.gep(args[i], [args[2]]) for i in (0, 1))
+        cgutils.raw_memcpy(builder, to, origin, builder.sub(args[3], args[2]), 4)
+        return context.get_dummy_value()
+
+    return types.none(out, source, lo, hi), codegen
+
+
+@with_twin(_copy)
+def copy_past(typingctx, out, source, lo, hi):
+    """``copy`` past this core's caches. Both ends are whole vectors; so is where out begins in memory."""
+    if not (_is_memory(out, lo) and _is_memory(source, hi)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        start, stop = args[2:]
+        only = builder.module.add_metadata([ir.Constant(_I32, 1)])
+        step = ir.Constant(start.type, LANES)
+        with cgutils.for_range_slice(builder, start, stop, step, intp=start.type) as (i, _):
+            to, origin = (_vector_at(builder, builder.gep(start_of, [i]), 0) for start_of in args[:2])
+            store = builder.store(builder.load(origin, align=4), to, align=4 * LANES)
+            store.set_metadata("nontemporal", only)
+        return context.get_dummy_value()
+
+    return types.none(out, source, lo, hi), codegen
+
+
+@with_twin(lambda: None)
+def fence(typingctx):
+    """What was stored before, past the caches too, is there before what is stored later."""
+
+    def codegen(context, builder, signature, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.none(), codegen
+
+
 @with_twin(_rounded_once)
 def fma(typingctx, a, b, c):
     """a * b + c in float32, rounded once."""

@@ -24,12 +24,17 @@ from fastmlp.kernels.jit import device
 from fastmlp.kernels.simd import with_twin
 
 # Words of a team's state, a cache line (8 words) apart.
-# STOP asks for an end when the batch is done, LEAVE is the team's agreement to it; ABORT ends it at once.
+# STOP asks for an end when the batch is done; LEAVE is after how many samples the team agrees to; ABORT is at
+# once.
 # LATE counts up to 0 the waits so long that a member was not running: then the team leaves too.
-# LAST is who came last to a barrier; READY, one word for each of two members, how far they are.
-ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE, LATE, LAST, READY = (8 * i for i in range(11))
-_WORDS = READY + 16
+# LAST is who came last to a barrier. Two words each: READY, how far each of two members is; PLAN, for batches
+# of even and of odd number.
+ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE, LATE, LAST, READY, _, PLAN, _ = (
+    8 * i for i in range(14)
+)
+_WORDS = PLAN + 16
 
+_GENERATION = np.int64(GENERATION)  # not literal: wait_for would be compiled anew for it
 _POLL = 0.05  # seconds between two looks at the team's progress
 _PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
 _SPINS = 2000  # looks before the processor is yielded: about 50 us
@@ -127,6 +132,33 @@ def yield_core(typingctx):
     return types.none(), codegen
 
 
+def _clock_of_system():
+    """Name of the system's steady clock, and of what it takes first, if anything."""
+    if os.name == "nt":
+        return "QueryPerformanceCounter", None
+    return "clock_gettime", 6 if platform.system() == "Darwin" else 1  # CLOCK_MONOTONIC
+
+
+@with_twin(time.perf_counter_ns)
+def clock(typingctx):
+    """A time in nanoseconds, or in Windows's ticks: to be compared with others of this process alone."""
+
+    def codegen(context, builder, signature, args):
+        name, which = _clock_of_system()
+        i32, i64 = ir.IntType(32), ir.IntType(64)
+        times = cgutils.alloca_once(builder, i64, size=2)
+        leading = [] if which is None else [ir.Constant(i32, which)]
+        kind = ir.FunctionType(i32, [value.type for value in leading] + [times.type])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [*leading, times])
+        first = builder.load(times)
+        if which is None:
+            return first
+        second = builder.load(builder.gep(times, [ir.Constant(i32, 1)]))
+        return builder.add(builder.mul(first, ir.Constant(i64, 10**9)), second)
+
+    return types.int64(), codegen
+
+
 @device
 def wait_for(state, word, value):
     """Wait until state[word] is at least value; False if the team was told to stop meanwhile."""
@@ -153,7 +185,7 @@ def barrier(state, member, members):
             atomic_store(state, ARRIVED, 0)
             atomic_store(state, LAST, member)
             atomic_store(state, GENERATION, generation + 1)
-        elif not wait_for(state, GENERATION, generation + 1):
+        elif not wait_for(state, _GENERATION, generation + 1):
             return False
     return atomic_load(state, ABORT) == 0
 
