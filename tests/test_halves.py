@@ -15,7 +15,7 @@ from fastmlp.config import Optimizer
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import net, passes
 from fastmlp.kernels.loops import ALWAYS, NEVER, TRIED
-from fastmlp.kernels.mail import HERE, THERE, TURN, USUAL, WAY, is_apart, is_next_apart
+from fastmlp.kernels.mail import HERE, THERE, TRIAL, TURN, TURNS, USUAL, WAY, is_apart, is_next_apart
 from fastmlp.kernels.net import GAP, middle_of
 from fastmlp.kernels.team import clock
 from fastmlp.optimizers import OptimizerState
@@ -182,20 +182,20 @@ def busy_batches(way, n, together, apart):
 @pytest.mark.skipif(sys.platform == "win32", reason="its clock has other units")
 def test_the_faster_way_becomes_the_usual_one():
     way = np.zeros(len(WAY), np.int64)
-    assert busy_batches(way, 2048, 20_000, 20_000) == 16  # a trial
+    assert busy_batches(way, TURNS, 20_000, 30_000) == TRIAL
     assert (way[USUAL], way[TURN]) == (0, 0)
     assert 20_000 <= way[HERE] < 40_000
-    assert 20_000 <= way[THERE] < 40_000
-    assert busy_batches(way, 2048, 40_000, 20_000) == 2048 - 16
+    assert 30_000 <= way[THERE] < 60_000
+    assert busy_batches(way, TURNS, 40_000, 20_000) == TURNS - TRIAL
     assert way[USUAL] == 1
-    assert busy_batches(way, 2048, 40_000, 20_000) == 2048 - 16
-    assert busy_batches(way, 100, 10_000, 20_000) == 16
+    assert busy_batches(way, TURNS, 40_000, 20_000) == TURNS - TRIAL
+    assert busy_batches(way, 100, 10_000, 20_000) == TRIAL
     assert way[USUAL] == 0
 
 
 def test_a_trial_goes_on_where_a_slice_has_cut_it():
     way = np.zeros(len(WAY), np.int64)
-    assert sum(busy_batches(way, 7, 40_000, 20_000) for _ in range(10)) == 70 - 16
+    assert sum(busy_batches(way, 7, 40_000, 20_000) for _ in range(10)) == 70 - TRIAL
     assert way[USUAL] == 1
 
 

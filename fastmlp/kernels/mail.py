@@ -18,7 +18,7 @@ from fastmlp.kernels.team import clock
 WAY = USUAL, TURN, BEFORE, HERE, THERE = range(5)
 """Words of what is known of the two ways to work. USUAL: 1 if apart. HERE, THERE: the shortest time of a
 batch in the usual way and in the other."""
-_TURNS, _TRIAL = 2048, 16  # batches from trial to trial of the other way, and of a trial
+TURNS, TRIAL = 512, 12  # batches from trial to trial of the other way, and of a trial
 _GAIN = 0.95  # of the time, at most, is what the other way must take
 
 
@@ -74,22 +74,22 @@ def pass_weights(net, to, source, begin, end, posted):
 @inlined
 def is_apart(way):
     """Whether members work apart now: now and then they try what they usually do not."""
-    return (way[USUAL] != 0) != (_TRIAL <= way[TURN] < 2 * _TRIAL)
+    return (way[USUAL] != 0) != (TRIAL <= way[TURN] < 2 * TRIAL)
 
 
 @device
 def is_next_apart(way):
     """Whether they do so in the next batch: asked after each."""
     turn = way[TURN]
-    if turn < 2 * _TRIAL:
+    if turn < 2 * TRIAL:
         now = clock()
         if turn == 0:
             way[HERE], way[THERE] = now, now
-        elif turn % _TRIAL >= _TRIAL // 4:  # those before find nothing in the caches
-            k = HERE + turn // _TRIAL
+        elif turn % TRIAL >= TRIAL // 4:  # those before find nothing in the caches
+            k = HERE + turn // TRIAL
             way[k] = min(way[k], now - way[BEFORE])
         way[BEFORE] = now
-        if turn == 2 * _TRIAL - 1 and way[THERE] < _GAIN * way[HERE]:
+        if turn == 2 * TRIAL - 1 and way[THERE] < _GAIN * way[HERE]:
             way[USUAL] = 1 - way[USUAL]
-    way[TURN] = (turn + 1) % _TURNS
+    way[TURN] = (turn + 1) % TURNS
     return is_apart(way)
