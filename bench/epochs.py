@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
 from fastmlp.config import PLAIN, Architecture, Optimizer
+from fastmlp.kernels import passes
 from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters, initialise
 from fastmlp.randomness import permutation
@@ -84,6 +85,19 @@ def trainer(
     encoded, state = nn.encode(X), OptimizerState.start(parameters, optimizer)
     options = {"lr": 1e-3, "scale": scale, "mean": mean, "optimizer": optimizer, "state": state} | options
     return lambda: nn.train_epoch(parameters, encoded, y, order, **options)
+
+
+def in_way(turn: Turn, apart: int) -> Turn:
+    """The same with two threads that always work together (loops.NEVER), or apart (loops.ALWAYS)."""
+
+    def work() -> object:
+        usual, passes.APART = passes.APART, apart
+        try:
+            return turn()
+        finally:
+            passes.APART = usual
+
+    return work
 
 
 def seconds(turn: Turn) -> float:

@@ -108,7 +108,7 @@ def main():
     if arguments.apart:
         from fastmlp.kernels import loops, passes
 
-        passes._APART = loops.ALWAYS
+        passes.APART = loops.ALWAYS
     digests = {
         f"{form}, {n} threads": trained(form, n, arguments.driver)
         for form in FORMS

@@ -26,7 +26,7 @@ D, K = 600, 4
 @pytest.fixture(params=[NEVER, TRIED, ALWAYS], ids=["together", "tried", "apart"])
 def apart(request, monkeypatch):
     """Whether two members work apart: each test is made in every way."""
-    monkeypatch.setattr(passes, "_APART", request.param)
+    monkeypatch.setattr(passes, "APART", request.param)
     monkeypatch.setattr(passes, "_JOB", passes._JOB._replace(way=np.zeros(len(WAY), np.int64)))
     return request.param
 

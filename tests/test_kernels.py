@@ -642,7 +642,7 @@ def poison_workspace(work, pattern):
 @pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred"])
 @pytest.mark.parametrize(("D", "threads"), [(45, 3), (520, 2)], ids=["by samples", "apart"])
 def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind, D, threads):
-    monkeypatch.setattr(kernels.passes, "_APART", kernels.passes.loops.ALWAYS)
+    monkeypatch.setattr(kernels.passes, "APART", kernels.passes.loops.ALWAYS)
     rng = np.random.default_rng(20)
     X, y = values(rng, kind, 150, D), rng.integers(0, 11, 150)
     mean = X.mean(axis=0).astype(np.float32) if kind.endswith("centred") else None

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 _FEW = 64  # rows that are answered before a second thread would have started
 _UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
-_APART = loops.TRIED  # of two members that keep to their halves of the inputs
+APART = loops.TRIED  # of two members that keep to their halves of the inputs
 _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
@@ -101,7 +101,7 @@ def train(
         threads, seconds = pace.next()
         halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
-        apart = _APART if halves is not None and len(work.thetas) > 0 else loops.NEVER
+        apart = APART if halves is not None and len(work.thetas) > 0 else loops.NEVER
         job = job._replace(splits=splits, shares=shares, halved=halves is not None, apart=apart)
         work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
