@@ -15,7 +15,7 @@ from fastmlp.config import Optimizer
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import net, passes
 from fastmlp.kernels.loops import ALWAYS, NEVER, TRIED
-from fastmlp.kernels.mail import HERE, THERE, TRIAL, TURN, TURNS, USUAL, WAY, is_apart, is_next_apart
+from fastmlp.kernels.mail import HERE, OFTEN, SELDOM, THERE, TRIAL, TURN, USUAL, WAY, is_apart, is_next_apart
 from fastmlp.kernels.net import GAP, middle_of
 from fastmlp.kernels.team import clock
 from fastmlp.optimizers import OptimizerState
@@ -40,8 +40,8 @@ def halved(apart, monkeypatch):
         train(state, member, members, work, rows, job)
         if job.train and member == 0:
             seen.append(job.halved)
-            if apart != TRIED:
-                assert work.thetas.any() == (job.halved and apart == ALWAYS)
+            if apart != TRIED and work.depth > 1:
+                assert work.mirrors.any() == (job.halved and apart == ALWAYS)
 
     monkeypatch.setattr(passes.loops, "run", spy)
     return seen
@@ -182,15 +182,24 @@ def busy_batches(way, n, together, apart):
 @pytest.mark.skipif(sys.platform == "win32", reason="its clock has other units")
 def test_the_faster_way_becomes_the_usual_one():
     way = np.zeros(len(WAY), np.int64)
-    assert busy_batches(way, TURNS, 20_000, 30_000) == TRIAL
-    assert (way[USUAL], way[TURN]) == (0, 0)
+    assert busy_batches(way, 500, 20_000, 30_000) == TRIAL
+    assert (way[USUAL], way[TURN]) == (0, 500)
     assert 20_000 <= way[HERE] < 40_000
     assert 30_000 <= way[THERE] < 60_000
-    assert busy_batches(way, TURNS, 40_000, 20_000) == TURNS - TRIAL
+    assert busy_batches(way, SELDOM, 20_000, 30_000) in (TRIAL, 2 * TRIAL, 3 * TRIAL)  # more by a disturbance
+    way[:] = 0
+    assert busy_batches(way, 500, 40_000, 20_000) == 500 - TRIAL
     assert way[USUAL] == 1
-    assert busy_batches(way, TURNS, 40_000, 20_000) == TURNS - TRIAL
-    assert busy_batches(way, 100, 10_000, 20_000) == TRIAL
+    assert busy_batches(way, OFTEN + 40, 10_000, 20_000) >= OFTEN - 500  # then a trial
     assert way[USUAL] == 0
+
+
+def test_a_trial_follows_at_once_where_batches_take_longer():
+    """As when the host moves a core elsewhere."""
+    way = np.zeros(len(WAY), np.int64)
+    assert busy_batches(way, 100, 20_000, 30_000) == TRIAL
+    assert busy_batches(way, 100, 60_000, 30_000) > 50
+    assert way[USUAL] == 1
 
 
 def test_a_trial_goes_on_where_a_slice_has_cut_it():

@@ -230,8 +230,7 @@ def train_epoch(
         raise error
     averages = (rule.v,) if optimizer.moments == 1 else (rule.m, rule.v)
     for old, flat in zip((parameters, *state.moments), (work.theta, *averages), strict=False):
-        for array, new in zip(old, net.unpack(work, flat), strict=True):
-            array[...] = new
+        net.take(work, flat, old)
     state.steps += batches
     return totals
 

@@ -127,10 +127,11 @@ def sum_inputs(out, at, base, base_at, net, rows, order, N, begin, B, lo, n, lef
 
 
 @device
-def own_half(state, net, mail, rows, order, N, begin, B, n, member, post_lo, post_hi):
+def own_half(state, net, mail, rows, order, N, begin, B, n, member, apart, post_lo, post_hi):
     """Member 0 or 1 sums over its half of the inputs, for all n samples of a batch, into parts.
 
-    Those of samples post_lo..post_hi - 1 it posts. After each ``depth_of(n)`` samples it says how far it is.
+    ``apart``, it posts those of samples post_lo..post_hi - 1. After each ``depth_of(n)`` samples it says how
+    far it is.
     """
     D, stride, chunk = net.fan_in[0], net.stride[0], depth_of(n)
     base, base_at, left, right = net.zeros, _0, _0, net.middle
@@ -142,9 +143,9 @@ def own_half(state, net, mail, rows, order, N, begin, B, n, member, post_lo, pos
             net.parts, lo * stride, base, base_at,
             net, rows, order, N, begin, B, lo, hi - lo, left, right,
         )  # fmt: skip
-        if max(lo, post_lo) < min(hi, post_hi):
+        if apart:
             copy_past(mail.parts, net.parts, max(lo, post_lo) * stride, min(hi, post_hi) * stride)
-            fence()
+            fence()  # also after weights that were posted
         atomic_store(state, READY + 8 * member, begin + hi)
 
 

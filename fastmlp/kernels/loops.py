@@ -332,16 +332,16 @@ def train(state, member, members, whole, sizes, rows, job):
         cut = n * share // _SHARES
         if now_apart:
             mine, mail = own_memory(whole, member, sizes), own_memory(whole, MAIL, sizes)
-            posted, end = (cut, n) if was_first else (_0, cut)
+            posted, posted_end = (cut, n) if was_first else (_0, cut)  # the other's samples
             if not was_apart:
                 copy(mine.theta, shared.theta, first_row, end_row)
         else:
-            slot, posted, end = batch % whole.slots if members > 1 else _0, _0, _0
+            slot, posted, posted_end = batch % whole.slots if members > 1 else _0, _0, _0
             mine = shared_memory(whole, slot, member * part, sizes)
             mail = shared_memory(whole, slot, other * part, sizes)
         net = in_memory(whole, mine)
         if job.halved:  # reads, and writes, what is this member's own until the barrier
-            own_half(state, net, mail, rows, order, N, begin, B, n, member, posted, end)
+            own_half(state, net, mail, rows, order, N, begin, B, n, member, now_apart, posted, posted_end)
             first = atomic_add(state, NEXT, 1) % 2 == 0
         elif not barrier(state, member, members):
             return

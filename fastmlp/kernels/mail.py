@@ -15,11 +15,14 @@ from fastmlp.kernels.jit import device, inlined
 from fastmlp.kernels.simd import copy, copy_past
 from fastmlp.kernels.team import clock
 
-WAY = USUAL, TURN, BEFORE, HERE, THERE = range(5)
-"""Words of what is known of the two ways to work. USUAL: 1 if apart. HERE, THERE: the shortest time of a
-batch in the usual way and in the other."""
-TURNS, TRIAL = 512, 12  # batches from trial to trial of the other way, and of a trial
+WAY = USUAL, TURN, BEFORE, HERE, THERE, LATELY = range(6)
+"""Words of what is known of the two ways to work. USUAL: 1 if apart. TURN: batches since a trial began.
+HERE, THERE: the shortest time of a batch in the usual way and in the other; LATELY: of the last few."""
+TRIAL = 12  # batches that are looked at together
+OFTEN, SELDOM = 512, 4096  # batches from trial to trial, of those who are apart, and of those who are not
 _GAIN = 0.95  # of the time, at most, is what the other way must take
+_SLOWER = 1.15  # times what it took before is reason enough for a trial
+_LONG = 2**62
 
 
 @device  # copied into a prange, the assignment would be taken for dead code
@@ -80,16 +83,19 @@ def is_apart(way):
 @device
 def is_next_apart(way):
     """Whether they do so in the next batch: asked after each."""
-    turn = way[TURN]
-    if turn < 2 * TRIAL:
-        now = clock()
-        if turn == 0:
-            way[HERE], way[THERE] = now, now
-        elif turn % TRIAL >= TRIAL // 4:  # those before find nothing in the caches
-            k = HERE + turn // TRIAL
-            way[k] = min(way[k], now - way[BEFORE])
-        way[BEFORE] = now
-        if turn == 2 * TRIAL - 1 and way[THERE] < _GAIN * way[HERE]:
-            way[USUAL] = 1 - way[USUAL]
-    way[TURN] = (turn + 1) % TURNS
+    turn, now = way[TURN], clock()
+    k = min(HERE + turn // TRIAL, LATELY)
+    if turn % TRIAL == 0:
+        way[k] = _LONG
+    elif turn % TRIAL >= TRIAL // 4:  # those before find nothing in the caches
+        way[k] = min(way[k], now - way[BEFORE])
+    way[BEFORE] = now
+    turn += 1
+    if turn == 2 * TRIAL and way[THERE] < _GAIN * way[HERE]:
+        way[USUAL], way[HERE] = 1 - way[USUAL], way[THERE]
+    elif turn > 2 * TRIAL and turn % TRIAL == 0:
+        if way[LATELY] > _SLOWER * way[HERE] or turn >= (OFTEN if way[USUAL] != 0 else SELDOM):
+            turn = 0
+        way[HERE] = min(way[HERE], way[LATELY])
+    way[TURN] = turn
     return is_apart(way)

@@ -166,7 +166,7 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int, *, apart: bo
         bounds=_spaced(members, 1, np.float64),
         members=members,
         slots=slots,
-        thetas=_spaced(copies, w_at[-1]),
+        thetas=_spaced(copies, w_at[-1], zeroed=False),
         mirrors=_spaced(copies, m_at[-1]),
     )
     net.inputs.reshape(-1, input_stride)[:, D] = 1
@@ -218,6 +218,13 @@ def unpack(net: Net, flat: Float32) -> Parameters:
     )
 
 
+def take(net: Net, flat: Float32, parameters: Parameters) -> None:
+    """The weights and biases in a flat array laid out as theta, into ``parameters``."""
+    for (_, W, b), W_old, b_old in zip(views(net, flat), parameters.weights, parameters.biases, strict=True):
+        W_old[...] = W
+        b_old[...] = b
+
+
 def outputs(net: Net, B: int) -> list[Float32]:
     """Copies of the outputs (B, fan_out) of each layer, of B samples."""
     out = []
@@ -247,18 +254,18 @@ def aligned_like(array: Float32) -> Float32:
     return zeros
 
 
-def _aligned(n: Any, kind: Any = np.float32) -> Any:
-    """n zeros that begin on a cache line, with a cache line of padding behind them."""
+def _aligned(n: Any, kind: Any = np.float32, *, zeroed: bool = True) -> Any:
+    """n zeros, or anything, that begin on a cache line, with a cache line of padding behind them."""
     size = np.dtype(kind).itemsize
-    raw = np.zeros(n * size + 128, np.uint8)
+    raw = (np.zeros if zeroed else np.empty)(n * size + 128, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + n * size].view(kind)
 
 
-def _spaced(count: int, n: Any, kind: Any = np.float32) -> Any:
-    """count times n zeros that begin on a cache line, GAP bytes apart at least."""
+def _spaced(count: int, n: Any, kind: Any = np.float32, *, zeroed: bool = True) -> Any:
+    """count times n zeros, or anything, that begin on a cache line, GAP bytes apart at least."""
     lanes = 64 // np.dtype(kind).itemsize
-    return _aligned(count * (_padded(n, lanes) + GAP // 64 * lanes), kind)
+    return _aligned(count * (_padded(n, lanes) + GAP // 64 * lanes), kind, zeroed=zeroed)
 
 
 def _starts(sizes):

@@ -405,7 +405,10 @@ def copy(typingctx, out, source, lo, hi):
 
 @with_twin(_copy)
 def copy_past(typingctx, out, source, lo, hi):
-    """``copy`` past this core's caches. Both ends are whole vectors; so is where out begins in memory."""
+    """``copy`` past this core's caches; nothing where hi is less than lo.
+
+    Both ends are whole vectors; so is where out begins in memory.
+    """
     if not (_is_memory(out, lo) and _is_memory(source, hi)):
         return None
 

@@ -132,29 +132,24 @@ def yield_core(typingctx):
     return types.none(), codegen
 
 
-def _clock_of_system():
-    """Name of the system's steady clock, and of what it takes first, if anything."""
-    if os.name == "nt":
-        return "QueryPerformanceCounter", None
-    return "clock_gettime", 6 if platform.system() == "Darwin" else 1  # CLOCK_MONOTONIC
-
-
 @with_twin(time.perf_counter_ns)
 def clock(typingctx):
     """A time in nanoseconds, or in Windows's ticks: to be compared with others of this process alone."""
 
     def codegen(context, builder, signature, args):
-        name, which = _clock_of_system()
-        i32, i64 = ir.IntType(32), ir.IntType(64)
+        i32, i64, windows = ir.IntType(32), ir.IntType(64), os.name == "nt"
         times = cgutils.alloca_once(builder, i64, size=2)
-        leading = [] if which is None else [ir.Constant(i32, which)]
-        kind = ir.FunctionType(i32, [value.type for value in leading] + [times.type])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [*leading, times])
+        name, leading = (
+            ("QueryPerformanceCounter", []) if windows else ("clock_gettime", [time.CLOCK_MONOTONIC])
+        )
+        kind = ir.FunctionType(i32, [i32 for _ in leading] + [times.type])
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(function, [*(ir.Constant(i32, value) for value in leading), times])
         first = builder.load(times)
-        if which is None:
+        if windows:
             return first
-        second = builder.load(builder.gep(times, [ir.Constant(i32, 1)]))
-        return builder.add(builder.mul(first, ir.Constant(i64, 10**9)), second)
+        nanoseconds = builder.load(builder.gep(times, [ir.Constant(i32, 1)]))
+        return builder.add(builder.mul(first, ir.Constant(i64, 10**9)), nanoseconds)
 
     return types.int64(), codegen
 
