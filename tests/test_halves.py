@@ -188,8 +188,10 @@ def test_the_faster_way_becomes_the_usual_one():
     assert 30_000 <= way[THERE] < 60_000
     assert busy_batches(way, SELDOM, 20_000, 30_000) in (TRIAL, 2 * TRIAL, 3 * TRIAL)  # more by a disturbance
     way[:] = 0
-    assert busy_batches(way, 500, 40_000, 20_000) == 500 - TRIAL
+    assert busy_batches(way, 2 * TRIAL, 40_000, 20_000) == TRIAL
     assert way[USUAL] == 1
+    assert way[HERE] < 40_000  # that of the way that is now the usual one
+    assert busy_batches(way, 500 - 2 * TRIAL, 40_000, 20_000) == 500 - 2 * TRIAL
     assert busy_batches(way, OFTEN + 40, 10_000, 20_000) >= OFTEN - 500  # then a trial
     assert way[USUAL] == 0
 
@@ -200,6 +202,13 @@ def test_a_trial_follows_at_once_where_batches_take_longer():
     assert busy_batches(way, 100, 20_000, 30_000) == TRIAL
     assert busy_batches(way, 100, 60_000, 30_000) > 50
     assert way[USUAL] == 1
+
+
+def test_what_is_usual_becomes_less_where_batches_take_less():
+    way = np.zeros(len(WAY), np.int64)
+    assert busy_batches(way, 100, 60_000, 90_000) == TRIAL
+    assert busy_batches(way, 100, 20_000, 90_000) == 0
+    assert way[HERE] < 60_000
 
 
 def test_a_trial_goes_on_where_a_slice_has_cut_it():
