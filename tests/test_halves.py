@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -166,10 +167,13 @@ def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, l
     assert shares[2] == 1
 
 
+starts_apart = njit(is_apart)
+
+
 @njit
 def busy_batches(way, n, together, apart):
     """How many of n batches were apart, where they take that long in each way."""
-    found, now_apart = 0, is_apart(way)
+    found, now_apart = 0, starts_apart(way)
     for _ in range(n):
         found += now_apart
         end = clock() + (apart if now_apart else together)
@@ -202,6 +206,24 @@ def test_a_trial_follows_at_once_where_batches_take_longer():
     assert busy_batches(way, 100, 20_000, 30_000) == TRIAL
     assert busy_batches(way, 100, 60_000, 30_000) > 50
     assert way[USUAL] == 1
+
+
+@pytest.mark.parametrize("apart", [TRIED, ALWAYS], indirect=True, ids=["tried", "apart"])
+def test_trainings_at_once_do_not_disturb_each_other(apart):
+    """They share what is found of the two ways, and change it while others start."""
+    X, y = learnable(3, 300, D, K)
+    order = np.tile(np.arange(300), 4)
+    want, found = trained(X, y, 1, order, (100,), 32), []
+
+    def again():
+        found.extend(trained(X, y, 2, order, (100,), 32) for _ in range(20))
+
+    threads = [threading.Thread(target=again) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [want] * 80
 
 
 def test_what_is_usual_becomes_less_where_batches_take_less():

@@ -48,7 +48,7 @@ from fastmlp.kernels.losses import (
     squared_error,
     weight_of_batch,
 )
-from fastmlp.kernels.mail import is_apart, is_next_apart, pass_samples, pass_weights, reflect, share_of
+from fastmlp.kernels.mail import is_next_apart, pass_samples, pass_weights, reflect, share_of
 from fastmlp.kernels.maths import activate, multiply_by_derivative
 from fastmlp.kernels.products import WORD, depth_of, product
 from fastmlp.kernels.simd import address, copy, fence, float_bits, prefetch
@@ -256,7 +256,8 @@ class Job(NamedTuple):
         those of each deeper layer, in parts of 1.
         halved: two members each keep to their half of the inputs, forward too, so that no weight of the
         first layer travels between their caches. apart: whether they do so apart (NEVER; ALWAYS; TRIED:
-        where that is found to be faster). way: what has been found (mail.py).
+        where that is found to be faster), and in the first batch, where members cannot ask: other trainings
+        may change what is found meanwhile. way: what has been found (mail.py).
     else: the net's answers. p (M K) probabilities (``raw``: logits), losses (M,), hits (M,): each is
         filled where it is not empty, the last two by the loss. active (members, hidden units): marks
         units that are not 0 for some row, where it is not empty; a member that has marked all of them
@@ -279,6 +280,7 @@ class Job(NamedTuple):
     shares: NDArray[np.float64]
     halved: bool
     apart: int
+    starts_apart: bool
     way: NDArray[np.int64]
     p: NDArray[np.float32]
     losses: NDArray[np.float32]
@@ -325,8 +327,7 @@ def train(state, member, members, whole, sizes, rows, job):
     shared = shared_memory(whole, _0, _0, sizes)
     has_deeper = shares[member + 1] > shares[member]
     first_row, end_row = splits[member] * whole.stride[0], splits[member + 1] * whole.stride[0]
-    was_apart, was_first = _NO, member == 0
-    now_apart = job.apart == ALWAYS or (job.apart == TRIED and is_apart(way))
+    was_apart, now_apart, was_first = _NO, job.starts_apart, member == 0
     for begin in range(job.first, N, B):
         n, batch, first = min(B, N - begin), begin // B, member == 0
         cut = n * share // _SHARES

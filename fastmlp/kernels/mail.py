@@ -74,10 +74,12 @@ def pass_weights(net, to, source, begin, end, posted):
             )  # fmt: skip
 
 
-@inlined
 def is_apart(way):
     """Whether members work apart now: now and then they try what they usually do not."""
     return (way[USUAL] != 0) != (TRIAL <= way[TURN] < 2 * TRIAL)
+
+
+_is_apart = inlined(is_apart)
 
 
 @device
@@ -98,4 +100,4 @@ def is_next_apart(way):
             turn = 0
         way[HERE] = min(way[HERE], way[LATELY])
     way[TURN] = turn
-    return is_apart(way)
+    return _is_apart(way)

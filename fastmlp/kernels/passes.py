@@ -43,7 +43,7 @@ _JOB = loops.Job(
     target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
     counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64),
     splits=np.zeros(2, np.int64), shares=np.zeros(2), halved=False,
-    apart=loops.NEVER, way=np.zeros(len(mail.WAY), np.int64),
+    apart=loops.NEVER, starts_apart=False, way=np.zeros(len(mail.WAY), np.int64),
     p=np.empty(0, np.float32), losses=np.empty(0, np.float32), hits=np.empty(0, np.bool_),
     active=np.empty((1, 0), np.bool_), keep=False, raw=False, act=0,
 )  # fmt: skip
@@ -102,7 +102,10 @@ def train(
         halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
         apart = APART if halves is not None and len(work.thetas) > 0 else loops.NEVER
-        job = job._replace(splits=splits, shares=shares, halved=halves is not None, apart=apart)
+        starts_apart = bool(mail.is_apart(job.way)) if apart == loops.TRIED else apart == loops.ALWAYS
+        job = job._replace(
+            splits=splits, shares=shares, halved=halves is not None, apart=apart, starts_apart=starts_apart
+        )
         work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(threads, work, rows, job, progress, seconds)
