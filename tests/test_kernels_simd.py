@@ -177,15 +177,25 @@ def one_tile_twin(out, rows, vectors, step, a, b, K, alpha, base):
 
 
 @njit
-def coded_rows(out, size, base, alpha, mask, table, codes, rows, step):
+def coded_rows(out, size, begun, base, alpha, masks, n, table, codes, rows, step):
     simd.add_coded_rows(
-        size, simd.address(out), 2, simd.address(base), 3, alpha, mask, simd.address(table),
-        simd.address(codes), 1, 3, simd.address(rows), 4, step,
+        1, size, simd.address(out), 2, 107, begun, simd.address(base), 3, alpha, simd.address(masks), 1, n,
+        simd.address(table), simd.address(codes), 1, 200, 3, simd.address(rows), 4, step,
     )  # fmt: skip
 
 
-def coded_rows_twin(out, size, base, alpha, mask, table, codes, rows, step):
-    simd._add_coded_rows(size, out, 2, base, 3, alpha, mask, table, codes, 1, 3, rows, 4, step)
+@njit
+def coded_pairs(out, size, begun, base, alpha, masks, n, table, codes, rows, step):
+    simd.add_coded_rows(
+        2, size, simd.address(out), 2, 107, begun, simd.address(base), 3, alpha, simd.address(masks), 1, n,
+        simd.address(table), simd.address(codes), 1, 200, 3, simd.address(rows), 4, step,
+    )  # fmt: skip
+
+
+def coded_rows_twin(tall, out, size, begun, base, alpha, masks, n, table, codes, rows, step):
+    simd._add_coded_rows(
+        tall, size, out, 2, 107, begun, base, 3, alpha, masks, 1, n, table, codes, 1, 200, 3, rows, 4, step
+    )
 
 
 @njit
@@ -287,23 +297,32 @@ def test_a_product_of_each_shape_gives_the_bits_of_its_twin(rows, vectors, kind)
             assert np.allclose(found, start + alpha * (A @ B), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("tall", [1, 2])
 @pytest.mark.parametrize("size", simd.SIZES)
-def test_coded_rows_give_the_bits_of_their_twin(size):
+def test_coded_rows_give_the_bits_of_their_twin(tall, size):
+    size = size if tall == 1 else min(size, simd.PAIRED)
     rng = np.random.default_rng(size)
     rows, step = rng.normal(size=4 + 64 * 110).astype(f), 110
-    table, codes = rng.normal(size=256).astype(f), rng.integers(0, 256, 1 + 3 * 64).astype(np.uint8)
-    for mask in (1, 1 << 63, 0b1011 << 20, 2**64 - 1):
-        got, base = rng.normal(size=120).astype(f), rng.normal(size=120).astype(f)
-        want, before = got.copy(), got.astype(np.float64)
-        coded_rows(got, size, base, f(0.3), np.uint64(mask), table, codes, rows, step)
-        coded_rows_twin(want, size, base, f(0.3), np.uint64(mask), table, codes, rows, step)
+    table, codes = rng.normal(size=256).astype(f), rng.integers(0, 256, 8 * 200).astype(np.uint8)
+    own = [1, 1 << 63, 0, 0b1011 << 20, 2**64 - 1, 0, 0, 0, 77, 78]  # the last two are beyond n
+    for n in (8, 2 * tall, 0):
+        masks, begun = np.array([99, *own], np.uint64), 0b10110010 if tall == 1 else 2**64 - 1
+        got, base = rng.normal(size=8 * 107).astype(f), rng.normal(size=120).astype(f)
+        want, exact = got.copy(), got.astype(np.float64)
+        common = (size, np.uint64(begun), base, f(0.3), masks, n, table, codes, rows, step)
+        (coded_rows if tall == 1 else coded_pairs)(got, *common)
+        coded_rows_twin(tall, want, *common)
         same_bits(got, want)
-        before[2 : 2 + 8 * size] = base[3 : 3 + 8 * size]
-        for t in range(64):
-            if mask >> t & 1:
-                row = rows[4 + t * step :][: 8 * size].astype(np.float64)
-                before[2 : 2 + 8 * size] += 0.3 * table[codes[1 + 3 * t]] * row
-        assert np.allclose(got, before, rtol=0, atol=2e-5)
+        for i in range(n):
+            mask = own[i] if tall == 1 else own[i - i % 2] | own[i - i % 2 + 1]
+            place = slice(2 + 107 * i, 2 + 107 * i + 8 * size)
+            if mask and not begun >> i & 1:
+                exact[place] = base[3 : 3 + 8 * size]
+            for t in range(64):
+                if mask >> t & 1:
+                    row = rows[4 + t * step :][: 8 * size].astype(np.float64)
+                    exact[place] += 0.3 * table[codes[1 + 200 * i + 3 * t]] * row
+        assert np.allclose(got, exact, rtol=0, atol=2e-5)
 
 
 def nearest(exact):
@@ -409,14 +428,22 @@ def run_product(
 
 
 @njit
-def run_walk(
-    vectors, out, at, step, begun, base, base_at, alpha, masks, first, n,
-    table, codes, code_at, code_step, rows, rows_at, rows_step,
-):  # fmt: skip
-    products.walk(
-        vectors, simd.address(out), at, step, begun, simd.address(base), base_at, alpha,
-        simd.address(masks), first, n, simd.address(table),
-        simd.address(codes), code_at, code_step, 1, simd.address(rows), rows_at, rows_step,
+def run_walk_samples(
+    vectors, out, at, step, begun, base, base_at, masks, n, table, codes, rows, rows_at, rows_step
+):
+    products.walk_samples(
+        vectors, simd.address(out), at, step, begun, simd.address(base), base_at, simd.address(masks), n,
+        simd.address(table), simd.address(codes), simd.address(rows), rows_at, rows_step,
+    )  # fmt: skip
+
+
+@njit
+def run_walk_inputs(
+    vectors, out, at, step, alpha, masks, first, n, table, codes, code_at, rows, rows_at, rows_step
+):
+    products.walk_inputs(
+        vectors, simd.address(out), at, step, alpha, simd.address(masks), first, n,
+        simd.address(table), simd.address(codes), code_at, simd.address(rows), rows_at, rows_step,
     )  # fmt: skip
 
 
@@ -457,29 +484,57 @@ def test_product_is_the_product_at_every_width(transposed):
         assert (out[:, width:] == 9).all()
 
 
-def test_walk_adds_the_rows_of_the_bits_at_every_width():
+def some_bits(rng, n):
+    """(n, 64) of them, few, all or none, and as masks with others behind them."""
+    present = rng.random((n, 64)) < rng.choice([0.0, 0.2, 1.0])
+    masks = [sum(1 << t for t in range(64) if row[t]) for row in present]
+    return present, np.array([*masks, 7, 8, 9], np.uint64)
+
+
+def test_walk_samples_adds_the_rows_of_the_bits_at_every_width():
     rng = np.random.default_rng(4)
     table = rng.normal(size=256).astype(f)
     for wanted in WIDTHS:
         vectors, n = products.padded_vectors(wanted), int(rng.integers(1, 9))
         assert wanted <= vectors <= wanted + 2 * (1 + wanted // 13)
         assert products.padded_vectors(vectors) == vectors
-        width = 8 * vectors
-        present = rng.random((n, 64)) < rng.choice([0.0, 0.2, 1.0])
-        masks = np.array([9, *(sum(1 << t for t in range(64) if row[t]) for row in present)], np.uint64)
-        codes = rng.integers(0, 256, (n, 70)).astype(np.uint8)
+        width, (present, masks) = 8 * vectors, some_bits(rng, n)
+        codes = rng.integers(0, 256, (n, 64)).astype(np.uint8)
         rows, out = rng.normal(size=(64, width + 8)).astype(f), rng.normal(size=(n + 1, width + 8)).astype(f)
         base, begun = rng.normal(size=width + 5).astype(f), rng.random(n) < 0.5
         before = out.copy()
-        run_walk(
+        run_walk_samples(
             vectors, out.reshape(-1), 8, width + 8, np.uint64(sum(1 << i for i in range(n) if begun[i])),
-            base, 5, f(-0.5), masks, 1, n, table, codes.reshape(-1), 3, 70, rows.reshape(-1), 8, width + 8,
+            base, 5, masks, n, table, codes.reshape(-1), rows.reshape(-1), 8, width + 8,
         )  # fmt: skip
-        values = np.where(present, table[codes[:, 3:67]], 0).astype(np.float64)
+        values = np.where(present, table[codes], 0).astype(np.float64)
         kept = begun | ~present.any(axis=1)
-        exact = np.where(kept[:, None], before[:n, 8:], base[5:]) - 0.5 * (values @ rows[:, 8:])
+        exact = np.where(kept[:, None], before[:n, 8:], base[5:]) + values @ rows[:, 8:]
         assert np.allclose(out[:n, 8:], exact, rtol=0, atol=2e-5), vectors
         out[:n, 8:] = before[:n, 8:]
+        assert (out == before).all()
+
+
+def test_walk_inputs_adds_the_rows_of_the_bits_at_every_width():
+    rng = np.random.default_rng(5)
+    table = rng.normal(size=256).astype(f)
+    table[0] = 0
+    for vectors in (products.padded_vectors(wanted) for wanted in WIDTHS):
+        width, n = 8 * vectors, int(rng.integers(1, 9))
+        present, masks = some_bits(rng, n + 1)
+        codes = np.where(present, rng.integers(1, 256, (n + 1, 64)), 0).astype(np.uint8)
+        by_sample = np.zeros((64, 64), np.uint8)
+        by_sample[:, 3 : 4 + n] = codes.T
+        rows, out = rng.normal(size=(64, width + 8)).astype(f), rng.normal(size=(n + 2, width + 8)).astype(f)
+        before = out.copy()
+        run_walk_inputs(
+            vectors, out.reshape(-1), width + 16, width + 8, f(-0.5), masks, 1, n,
+            table, by_sample.reshape(-1), 4, rows.reshape(-1), 8, width + 8,
+        )  # fmt: skip
+        values = table[codes[1:]].astype(np.float64)
+        exact = before[1:-1, 8:] - 0.5 * (values @ rows[:, 8:])
+        assert np.allclose(out[1:-1, 8:], exact, rtol=0, atol=2e-5), vectors
+        out[1:-1, 8:] = before[1:-1, 8:]
         assert (out == before).all()
 
 
@@ -519,14 +574,16 @@ def inner_loops(assembly):
     return pieces
 
 
-@pytest.mark.parametrize("of", ["product", "walk"])
+@pytest.mark.parametrize("of", ["product", "samples", "inputs"])
 def test_tiles_stay_in_registers(of):
     """No accumulator goes to memory within a loop, where there are 16 registers of 8 lanes and a fma."""
     if of == "product":
         test_product_is_the_product_at_every_width(False)
+    elif of == "samples":
+        test_walk_samples_adds_the_rows_of_the_bits_at_every_width()
     else:
-        test_walk_adds_the_rows_of_the_bits_at_every_width()
-    compiled = {"product": run_product, "walk": run_walk}[of]
+        test_walk_inputs_adds_the_rows_of_the_bits_at_every_width()
+    compiled = {"product": run_product, "samples": run_walk_samples, "inputs": run_walk_inputs}[of]
     (assembly,), (llvm,) = compiled.inspect_asm().values(), compiled.inspect_llvm().values()
     assert "<8 x float>" in llvm
     assert not re.search(r"alloca .*<(8|16) x float>", llvm)

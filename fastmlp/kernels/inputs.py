@@ -10,7 +10,16 @@ import numpy as np
 
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.net import BYTES, CSR, DENSE
-from fastmlp.kernels.products import WORD, add_row, depth_of, is_set, product, transpose, walk
+from fastmlp.kernels.products import (
+    WORD,
+    add_row,
+    depth_of,
+    is_set,
+    product,
+    transpose,
+    walk_inputs,
+    walk_samples,
+)
 from fastmlp.kernels.simd import bits_float, copy_past, copy_word, fence, float_bits, prefetch
 from fastmlp.kernels.team import READY, atomic_store
 
@@ -94,9 +103,8 @@ def sum_words(out, at, base, base_at, net, rows, order, N, begin, n, B, first, l
     begun, all_begun = _NO_BITS, _ALL >> np.uint64(WORD - n)
     for w in range(first, last):
         gather_word(net, rows, order, N, begin, n, ahead, w)
-        walk(
-            net.vectors[0], out, at, stride, begun, base, base_at, _ONE, net.masks, _0, n,
-            rows.table, net.codes, _0, _WORD, _1,
+        walk_samples(
+            net.vectors[0], out, at, stride, begun, base, base_at, net.masks, n, rows.table, net.codes,
             net.theta, w * WORD * stride, stride,
         )  # fmt: skip
         if begun != all_begun:
@@ -220,11 +228,10 @@ def update_by_codes(target, alpha, net, rows, order, start, n, lo, hi):
             for s in range(together, WORD):
                 net.masks[s] = _NO_BITS
             transpose(net.masks, _0)
-            walk(
-                net.vectors[0], target, begin * stride, stride, _ALL, target, _0, alpha,
+            walk_inputs(
+                net.vectors[0], target, begin * stride, stride, alpha,
                 net.masks, begin - w * WORD, end - begin,
-                rows.table, net.codes, begin - w * WORD, _1, _WORD,
-                net.deltas, first * stride, stride,
+                rows.table, net.codes, begin - w * WORD, net.deltas, first * stride, stride,
             )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from fastmlp.kernels.jit import device, inlined
 from fastmlp.kernels.simd import (
     LANES,
+    PAIRED,
     SIZES,
     WIDEST,
     add_coded_rows,
@@ -28,6 +29,7 @@ WORD = 64  # bits of a mask: samples, or inputs, that are walked together
 MOST_VECTORS = max(SIZES)  # accumulators of a sparse row: one more, and a coefficient, would spill
 
 _NONE, _ONE = np.uint64(0), np.uint64(1)
+_ALL, _ONCE = np.uint64(0xFFFFFFFFFFFFFFFF), np.float32(1)
 _u = np.uint64
 
 
@@ -38,8 +40,14 @@ def depth_of(K):
     return max(1, (K + parts - 1) // parts)
 
 
+@inlined
+def passes_of(vectors):
+    """Over so many vectors of a sparse row, of nearly equal sizes."""
+    return (vectors + MOST_VECTORS - 1) // MOST_VECTORS
+
+
 def padded_vectors(vectors):
-    """The next width that ``walk`` has loops for: equal passes, each of one of SIZES."""
+    """The next width that there are sparse loops for: equal passes, each of one of SIZES."""
     passes = -(-vectors // MOST_VECTORS)
     return passes * min(size for size in SIZES if size * passes >= vectors)
 
@@ -96,31 +104,51 @@ def add_row(out, at, x, row, row_at, vectors):
 
 
 @device
-def walk(
-    vectors, out, at, step, begun, base, base_at, alpha, masks, first, n,
-    table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
-):  # fmt: skip
-    """Row i < n of out += alpha * a sum over the bits t of masks[first + i]: a value times row t of rows.
+def walk_samples(
+    vectors, out, at, step, begun, base, base_at, masks, n, table, codes, rows, rows_at, rows_step
+):
+    """Row i < n of out += a sum over the bits t of masks[i]: the value of code (i, t) times row t of rows.
 
-    The value is table[codes[code_at + i code_step + t code_next]]. Forward, i is a sample and t an
-    input; in the gradient it is the other way round. A row whose bit of ``begun`` is 0 begins as the one
-    at base[base_at]: so nobody writes that first. Where its mask is 0, it is left alone.
+    Codes are WORD to a row. A row whose bit of ``begun`` is 0 begins as the one at base[base_at]: so nobody
+    writes that first. Where its mask is 0, it is left alone.
     """
-    passes = (vectors + MOST_VECTORS - 1) // MOST_VECTORS
+    passes = passes_of(vectors)
     while passes > 0:
         size = (vectors + passes - 1) // passes
-        for i in range(n):
-            mask = masks[first + i]
-            if mask != _NONE:
-                source, source_at = out, at + i * step
-                if not is_set(begun, i):
-                    source, source_at = base, base_at
-                add_coded_rows(
-                    size, out, at + i * step, source, source_at, alpha, mask,
-                    table, codes, code_at + i * code_step, code_next, rows, rows_at, rows_step,
-                )  # fmt: skip
+        add_coded_rows(
+            1, size, out, at, step, begun, base, base_at, _ONCE, masks, 0, n,
+            table, codes, 0, WORD, 1, rows, rows_at, rows_step,
+        )  # fmt: skip
         at += LANES * size
         base_at += LANES * size
+        rows_at += LANES * size
+        vectors -= size
+        passes -= 1
+
+
+@device
+def walk_inputs(
+    vectors, out, at, step, alpha, masks, first, n, table, codes, code_at, rows, rows_at, rows_step
+):
+    """Row i < n of out += alpha * a sum over the bits t of masks[first + i]: the value of code (t, i) times
+    row t of rows.
+
+    Neighbours have most of their bits in common: where there are registers for it, two rows are summed
+    together, over the bits of either. A value is 0 where its own bit is.
+    """
+    passes = passes_of(vectors)
+    while passes > 0:
+        size = (vectors + passes - 1) // passes
+        paired = n - n % 2 if size <= PAIRED else 0
+        add_coded_rows(
+            2, size, out, at, step, _ALL, out, at, alpha, masks, first, paired,
+            table, codes, code_at, 1, WORD, rows, rows_at, rows_step,
+        )  # fmt: skip
+        add_coded_rows(
+            1, size, out, at + paired * step, step, _ALL, out, at, alpha, masks, first + paired, n - paired,
+            table, codes, code_at + paired, 1, WORD, rows, rows_at, rows_step,
+        )  # fmt: skip
+        at += LANES * size
         rows_at += LANES * size
         vectors -= size
         passes -= 1

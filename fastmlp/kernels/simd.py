@@ -13,6 +13,7 @@ bits, and says in Python what the intrinsic does.
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ _WORD = 64  # bits of a mask
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
 TALL = {3: 4, 2: 6, 1: 8} if WIDEST == LANES else {6: 4, 4: 4, 2: 8, 1: 8}
 """By its width in vectors, the rows of a tile that 16 registers hold, or 32 of 16 lanes."""
+PAIRED = 5 if WIDEST == LANES else SIZES[-1]  # vectors of a row of which two fit into the registers
 _SHAPE = 8  # a tile's shape as one number: rows * _SHAPE + vectors
 
 Builder = Callable[..., Any]
@@ -187,81 +189,150 @@ def store_scaled(typingctx, out, out_at, out_step, base, base_at, base_step, alp
 
 
 def _add_coded_rows(
-    size, out, out_at, base, base_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step
+    tall, size, out, out_at, out_step, begun, base, base_at, alpha, masks, first, n,
+    table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
 ):  # fmt: skip
-    tile = _zeros(1, int(size))
-    for t in range(_WORD):
-        if int(mask) >> t & 1:
-            value = table[codes[int(code_at) + t * int(code_step)]]
-            tile = _fma_row(tile, value, rows, int(rows_at) + t * int(rows_step))
-    _store_scaled(out, out_at, 0, base, base_at, 0, alpha, tile)
+    for i in range(int(n)):
+        together = int(first) + i - i % int(tall)
+        mask = int(np.bitwise_or.reduce(masks[together : together + int(tall)]))
+        if not mask:
+            continue
+        tile, code = _zeros(1, int(size)), int(code_at) + i * int(code_step)
+        for t in range(_WORD):
+            if mask >> t & 1:
+                value = table[codes[code + t * int(code_next)]]
+                tile = _fma_row(tile, value, rows, int(rows_at) + t * int(rows_step))
+        at = int(out_at) + i * int(out_step)
+        source, start = (out, at) if int(begun) >> i & 1 else (base, base_at)
+        _store_scaled(out, at, 0, source, start, 0, alpha, tile)
 
 
-@with_twin(_add_coded_rows)
+@with_twin(_add_coded_rows, prefer_literal=True)
 def add_coded_rows(
-    typingctx, size, out, out_at, base, base_at, alpha, mask,
-    table, codes, code_at, code_step, rows, rows_at, rows_step,
+    typingctx, tall, size, out, out_at, out_step, begun, base, base_at, alpha, masks, first, n,
+    table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
 ):  # fmt: skip
-    """Row of ``size`` vectors at out[out_at] = that at base[base_at] + alpha * a sum over the bits t of mask.
+    """Row i < n of ``size`` vectors at out[out_at + i out_step] += alpha * a sum over the bits t of
+    masks[first + i].
 
-    A term is the value table[codes[code_at + t code_step]] times the row at rows[rows_at + t rows_step]. The
-    mask is not 0, the size one of SIZES: a loop for each is written here, as tiles of so many types in Python
-    would take 1 s to compile.
+    A term is the value table[codes[code_at + i code_step + t code_next]] times the row at
+    rows[rows_at + t rows_step]. A row whose bit of ``begun`` is 0 begins as the one at base[base_at]; where
+    its mask is 0, it is left alone. tall, a literal: 1, or 2 for rows, all begun, that are summed in pairs
+    over the bits of either; n is a multiple of it, and so many masks more can be read.
+
+    size is one of SIZES, and up to PAIRED for pairs. A loop for each is written here, as tiles of so many
+    types in Python would take 1 s to compile.
     """
-    fits = _is_memory(out, out_at) and _is_memory(base, base_at) and _is_memory(rows, rows_at, rows_step)
-    if not (fits and _is_memory(codes, code_at, code_step, of=types.uint8) and _is_memory(table)):
+    fits = _is_memory(out, out_at, out_step) and _is_memory(base, base_at) and _is_memory(table)
+    fits = fits and _is_memory(masks, first, n, of=types.uint64) and _is_memory(rows, rows_at, rows_step)
+    if not (fits and _is_memory(codes, code_at, code_step, code_next, of=types.uint8)):
         return None
-    if not (size == types.int64 and alpha == types.float32 and mask == types.uint64):
+    if not (size == types.int64 and begun == types.uint64 and alpha == types.float32):
         return None
+    count = tall.literal_value
 
     def codegen(context, builder, signature, args):
-        size_value, *rest = args
-        done, start = builder.append_basic_block("done"), builder.block
-        loops = {count: _coded_rows_loop(builder, count, done, rest) for count in SIZES}
-        builder.position_at_end(start)
-        choice = builder.switch(size_value, loops[SIZES[-1]])
-        for count in SIZES[:-1]:
-            choice.add_case(ir.Constant(_I64, count), loops[count])
+        _, size_value, *rest = args
+        n_value = rest[9]
+        some, done = builder.append_basic_block("some"), builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", n_value, ir.Constant(_I64, 0)), some, done)
+        sizes = [width for width in SIZES if count == 1 or width <= PAIRED]
+        loops = {width: _coded_rows_loop(builder, count, width, done, rest) for width in sizes}
+        builder.position_at_end(some)
+        _choose(builder, size_value, loops)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
     return types.none(
-        size, out, out_at, base, base_at, alpha, mask,
-        table, codes, code_at, code_step, rows, rows_at, rows_step,
+        tall, size, out, out_at, out_step, begun, base, base_at, alpha, masks, first, n,
+        table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
     ), codegen  # fmt: skip
 
 
-def _coded_rows_loop(builder, count, done, args):
-    """The block in which ``add_coded_rows`` for a row of count vectors begins."""
-    out, out_at, base, base_at, alpha, mask, table, codes, code_at, code_step, rows, rows_at, rows_step = args
-    entry, loop, end = (builder.append_basic_block(f"{name}{count}") for name in ("rows", "loop", "end"))
+def _choose(builder, number, loops):
+    """Go to the loop of that number: the last one, if there is none."""
+    *cases, (_, last) = loops.items()
+    choice = builder.switch(number, last)
+    for case, loop in cases:
+        choice.add_case(ir.Constant(_I64, case), loop)
+
+
+def _coded_rows_loop(builder, tall, count, done, args):
+    """The block in which ``add_coded_rows`` for rows of count vectors begins; n is not 0.
+
+    The next row's mask is read before a row is summed: it would else wait behind all loads of that row, and
+    hold up those of its own.
+    """
+    (
+        out, out_at, out_step, begun, base, base_at, alpha, masks, first, n,
+        table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
+    ) = args  # fmt: skip
+    zero, turn, places = ir.Constant(_I64, 0), ir.Constant(_I64, tall), _row(count)
+    names = ("rows", "row", "loop", "end", "next")
+    entry, row, loop, end, latch = (builder.append_basic_block(f"{name}{tall}x{count}") for name in names)
+
+    def mask_at(pointer):
+        own = [builder.load(builder.gep(pointer, [ir.Constant(_I64, r)])) for r in range(tall)]
+        return functools.reduce(builder.or_, own)
+
     builder.position_at_end(entry)
-    builder.branch(loop)
+    first_mask_at, first_target = builder.gep(masks, [first]), builder.gep(out, [out_at])
+    first_mask, first_code = mask_at(first_mask_at), builder.gep(codes, [code_at])
+    unbegun, terms = builder.gep(base, [base_at]), builder.gep(rows, [rows_at])
+    last_mask_at = builder.gep(first_mask_at, [n])
+    builder.branch(row)
+
+    builder.position_at_end(row)
+    mask, is_begun = builder.phi(_I64), builder.phi(_I64)
+    here, target, code = (builder.phi(start.type) for start in (first_mask_at, first_target, first_code))
+    following_at = builder.gep(here, [turn])
+    following = mask_at(following_at)
+    builder.cbranch(builder.icmp_unsigned("!=", mask, zero), loop, latch)
 
     builder.position_at_end(loop)
     left = builder.phi(_I64)
-    places = _row(count)
-    sums = [builder.phi(kind) for _, kind in places]
+    tile = [[builder.phi(kind) for _, kind in places] for _ in range(tall)]
     t = builder.cttz(left, ir.Constant(_I1, 1))
     others = builder.and_(left, builder.sub(left, ir.Constant(_I64, 1)))
-    code = builder.load(builder.gep(codes, [builder.add(code_at, builder.mul(t, code_step))]))
-    value = builder.load(builder.gep(table, [builder.zext(code, _I64)]))
-    row = builder.gep(rows, [builder.add(rows_at, builder.mul(t, rows_step))])
-    loaded = [builder.load(_vector_at(builder, row, i, kind), align=4) for i, kind in places]
-    new = [_fma(builder, _splat(builder, value, x.type), x, y) for x, y in zip(loaded, sums, strict=True)]
-    _enter(left, entry, mask, loop, others)
-    for before, after in zip(sums, new, strict=True):
-        _enter(before, entry, ir.Constant(before.type, None), loop, after)
-    builder.cbranch(builder.icmp_unsigned("!=", others, ir.Constant(_I64, 0)), loop, end)
+    term = builder.gep(terms, [builder.mul(t, rows_step)])
+    shared = [builder.load(_vector_at(builder, term, i, kind), align=4) for i, kind in places]
+    new, place = [], builder.gep(code, [builder.mul(t, code_next)])
+    for sums in tile:
+        value = builder.load(builder.gep(table, [builder.zext(builder.load(place), _I64)]))
+        new.append(
+            [_fma(builder, _splat(builder, value, x.type), x, y) for x, y in zip(shared, sums, strict=True)]
+        )
+        place = builder.gep(place, [code_step])
+    _enter(left, row, mask, loop, others)
+    for sums, totals in zip(tile, new, strict=True):
+        for before, after in zip(sums, totals, strict=True):
+            _enter(before, row, ir.Constant(before.type, None), loop, after)
+    builder.cbranch(builder.icmp_unsigned("!=", others, zero), loop, end)
 
     builder.position_at_end(end)
-    source, target = builder.gep(base, [base_at]), builder.gep(out, [out_at])
-    for total, (i, kind) in zip(new, places, strict=True):
-        before = builder.load(_vector_at(builder, source, i, kind), align=4)
-        after = _fma(builder, _splat(builder, alpha, kind), total, before)
-        builder.store(after, _vector_at(builder, target, i, kind), align=4)
-    builder.branch(done)
+    source = builder.select(builder.trunc(is_begun, _I1), target, unbegun)
+    _store_tile(builder, places, new, alpha, target, zero, out_step, source, zero, out_step)
+    builder.branch(latch)
+
+    builder.position_at_end(latch)
+    _enter(mask, entry, first_mask, latch, following)
+    _enter(is_begun, entry, begun, latch, builder.lshr(is_begun, turn))
+    _enter(here, entry, first_mask_at, latch, following_at)
+    _enter(target, entry, first_target, latch, builder.gep(target, [builder.mul(out_step, turn)]))
+    _enter(code, entry, first_code, latch, builder.gep(code, [builder.mul(code_step, turn)]))
+    builder.cbranch(builder.icmp_unsigned("!=", following_at, last_mask_at), row, done)
     return entry
+
+
+def _store_tile(builder, places, tile, alpha, out, out_at, out_step, base, base_at, base_step):
+    """Row r at out[out_at + r out_step] = the one of base + alpha times row r of the tile."""
+    for sums in tile:
+        source, target = builder.gep(base, [base_at]), builder.gep(out, [out_at])
+        for total, (i, kind) in zip(sums, places, strict=True):
+            before = builder.load(_vector_at(builder, source, i, kind), align=4)
+            after = _fma(builder, _splat(builder, alpha, kind), total, before)
+            builder.store(after, _vector_at(builder, target, i, kind), align=4)
+        out_at, base_at = builder.add(out_at, out_step), builder.add(base_at, base_step)
 
 
 def _product_tile(
@@ -298,13 +369,14 @@ def product_tile(
     def codegen(context, builder, signature, args):
         rows_value, vectors_value, *rest = args
         done, start = builder.append_basic_block("done"), builder.block
-        shapes = [(count, width) for width, tall in TALL.items() for count in (1, tall)]
-        loops = {shape: _product_loop(builder, *shape, done, rest) for shape in shapes}
+        loops = {
+            count * _SHAPE + width: _product_loop(builder, count, width, done, rest)
+            for width, tall in TALL.items()
+            for count in (1, tall)
+        }
         builder.position_at_end(start)
         shape = builder.add(builder.mul(rows_value, ir.Constant(_I64, _SHAPE)), vectors_value)
-        choice = builder.switch(shape, loops[shapes[0]])
-        for count, width in shapes[1:]:
-            choice.add_case(ir.Constant(_I64, count * _SHAPE + width), loops[count, width])
+        _choose(builder, shape, loops)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
@@ -346,13 +418,7 @@ def _product_loop(builder, count, width, done, args):
     builder.branch(test)
 
     builder.position_at_end(end)
-    for sums in tile:
-        source, target = builder.gep(base, [base_at]), builder.gep(out, [out_at])
-        for total, (i, kind) in zip(sums, row, strict=True):
-            before = builder.load(_vector_at(builder, source, i, kind), align=4)
-            after = _fma(builder, _splat(builder, alpha, kind), total, before)
-            builder.store(after, _vector_at(builder, target, i, kind), align=4)
-        out_at, base_at = builder.add(out_at, out_step), builder.add(base_at, base_step)
+    _store_tile(builder, row, tile, alpha, out, out_at, out_step, base, base_at, base_step)
     builder.branch(done)
     return entry
 
