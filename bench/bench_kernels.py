@@ -85,11 +85,12 @@ def limits(digits: Dataset, stage: str) -> Limits:
     N, D = digits.X.shape
     nonzeros, vectors, classes = float(np.count_nonzero(digits.X)), (HIDDEN + 7) // 8, 2
     sparse = Limits(nonzeros * vectors, nonzeros * (32 * vectors + 5))
+    paired = Limits(nonzeros * vectors, nonzeros * (16 * vectors + 5))  # a row is read for two inputs
     return {
         "gather": Limits(0, 2.0 * N * D),
         "first layer": sparse,
         "loss and backward": Limits(N * 10 * vectors, 0),
-        "first layer's update": sparse,
+        "first layer's update": paired,
         "deeper updates": Limits(N * (HIDDEN + 1) * classes, 0),
     }[stage]
 

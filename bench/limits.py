@@ -23,6 +23,6 @@ def dense_seconds(X: Any, hidden: int, batch_size: int, peak: Peak) -> float:
 
 
 def sparse_seconds(X: Any, hidden: int, peak: Peak, cores: int) -> float:
-    """An epoch that does no more than read two rows of weights from L1 for each non-zero."""
-    row = 32 * -(-hidden // 8)  # bytes: whole vectors of 8
-    return 2.0 * int(np.count_nonzero(X)) * row / (1e9 * peak.loads["L1"] * cores)
+    """The first layer's multiply-adds of the non-zeros alone, forward and in the gradient, at the peak."""
+    row = 8 * -(-hidden // 8)  # whole vectors of 8
+    return 4.0 * int(np.count_nonzero(X)) * row / (1e9 * peak.core * cores)

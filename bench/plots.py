@@ -64,7 +64,7 @@ def rivals(rows: Sequence[Any], dense: float, sparse: float) -> Figure:
     axes.axvline(sparse, color=LIMIT, linestyle="--", linewidth=1, clip_on=False)
     for limit, text in (
         (dense, "dense limit:\nall multiply-adds at peak"),
-        (sparse, "sparse limit:\nloads from L1"),
+        (sparse, "sparse limit:\nmultiply-adds"),
     ):
         axes.annotate(
             text, (limit, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
@@ -125,7 +125,7 @@ def threads(
     axes = figure.subplots()
     top = max(sparse.values())
     for limits, text in (
-        (sparse, "sparse limit: loads from L1"),
+        (sparse, "sparse limit: multiply-adds"),
         (dense, "dense limit: multiply-adds at peak"),
     ):
         axes.plot(list(limits), list(limits.values()), "--", color=LIMIT, linewidth=1)

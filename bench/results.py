@@ -99,7 +99,7 @@ def rivals(run: Run) -> str:
         f"take less "
         f"than {duration(report.floor)}. fastmlp leaves out the pixels that are zero; its limit, "
         f"{duration(sparse)}, "
-        "is the reading of two rows of weights from L1 for each pixel that is not. "
+        "is the multiply-adds of the pixels that are not. "
         f"Loads, one core: "
         f"{', '.join(f'{level} {rate:.0f} GB/s' for level, rate in report.peak.loads.items())}.",
         f"Versions: {versions}.",

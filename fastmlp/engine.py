@@ -136,14 +136,14 @@ def train(
         test_data = nn.encode(test_data[0]), test_data[1]
     rows, held_out = parted(len(y), training.validation, training.seed)
     N, best = len(rows), _Best(training.patience)
+    steps["lr"] = training.lr_at(1)
+    _once(nn, parameters, X, y, rows, {**options, **steps})
     for epoch in range(1, training.epochs + 1):
         steps["lr"] = training.lr_at(epoch)
         started = time.perf_counter()
-        order = rows[randomness.permutation(N, training.seed, "order", epoch)]
-        if epoch == 1:  # compile, load and start threads outside the clock: one sample, on a copy
-            _once(nn, parameters, X, y, order, {**options, **steps})
-            started = time.perf_counter()
-            order = rows[randomness.permutation(N, training.seed, "order", epoch)]
+        order = randomness.permutation(N, training.seed, "order", epoch)
+        if len(held_out):
+            order = rows[order]
         progress = None if on_progress is None else _progress_of(epoch, on_progress)
         try:
             totals = nn.train_epoch(
@@ -233,10 +233,11 @@ def weights_of(
 
 
 def _once(
-    nn: ModuleType, parameters: Parameters, X: Any, y: Array, order: Array, options: dict[str, Any]
+    nn: ModuleType, parameters: Parameters, X: Any, y: Array, rows: Array, options: dict[str, Any]
 ) -> None:
+    """Compile, load and start threads outside the clock: one sample, on a copy."""
     with suppress(DivergedError):  # the real epoch will meet it too, and say where
-        nn.train_epoch(parameters.copy(), X, y, order[:1], **{**options, "threads": options["threads"].most})
+        nn.train_epoch(parameters.copy(), X, y, rows[:1], **{**options, "threads": options["threads"].most})
 
 
 def _progress_of(epoch: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
