@@ -30,6 +30,7 @@ MOST_VECTORS = max(SIZES)  # accumulators of a sparse row: one more, and a coeff
 
 _NONE, _ONE = np.uint64(0), np.uint64(1)
 _ALL, _ONCE = np.uint64(0xFFFFFFFFFFFFFFFF), np.float32(1)
+_0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)  # not literal: those compile a function anew
 _u = np.uint64
 
 
@@ -104,6 +105,18 @@ def add_row(out, at, x, row, row_at, vectors):
 
 
 @device
+def walk_one_by_one(
+    size, out, at, step, begun, base, base_at, alpha, masks, first, n,
+    table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
+):  # fmt: skip
+    """``add_coded_rows`` row by row: compiled once for both walks."""
+    add_coded_rows(
+        1, size, out, at, step, begun, base, base_at, alpha, masks, first, n,
+        table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
+    )  # fmt: skip
+
+
+@device
 def walk_samples(
     vectors, out, at, step, begun, base, base_at, masks, n, table, codes, rows, rows_at, rows_step
 ):
@@ -115,9 +128,9 @@ def walk_samples(
     passes = passes_of(vectors)
     while passes > 0:
         size = (vectors + passes - 1) // passes
-        add_coded_rows(
-            1, size, out, at, step, begun, base, base_at, _ONCE, masks, 0, n,
-            table, codes, 0, WORD, 1, rows, rows_at, rows_step,
+        walk_one_by_one(
+            size, out, at, step, begun, base, base_at, _ONCE, masks, _0, n,
+            table, codes, _0, _WORD, _1, rows, rows_at, rows_step,
         )  # fmt: skip
         at += LANES * size
         base_at += LANES * size
@@ -144,9 +157,9 @@ def walk_inputs(
             2, size, out, at, step, _ALL, out, at, alpha, masks, first, paired,
             table, codes, code_at, 1, WORD, rows, rows_at, rows_step,
         )  # fmt: skip
-        add_coded_rows(
-            1, size, out, at + paired * step, step, _ALL, out, at, alpha, masks, first + paired, n - paired,
-            table, codes, code_at + paired, 1, WORD, rows, rows_at, rows_step,
+        walk_one_by_one(
+            size, out, at + paired * step, step, _ALL, out, at, alpha, masks, first + paired, n - paired,
+            table, codes, code_at + paired, _1, _WORD, rows, rows_at, rows_step,
         )  # fmt: skip
         at += LANES * size
         rows_at += LANES * size
