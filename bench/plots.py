@@ -58,7 +58,7 @@ def rivals(rows: Sequence[Any], dense: float, sparse: float) -> Figure:
     axes.set_xscale("log")
     axes.set_xlim(low, sparse)
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-    axes.set_xlabel("images a second in training (more is better); the axis ends at the limit of the loads")
+    axes.set_xlabel("images a second in training (more is better); the axis ends at the sparse limit")
     axes.grid(axis="y", visible=False)
     axes.axvline(dense, color=LIMIT, linestyle="--", linewidth=1)
     axes.axvline(sparse, color=LIMIT, linestyle="--", linewidth=1, clip_on=False)
