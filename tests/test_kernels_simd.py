@@ -176,20 +176,21 @@ def one_tile_twin(out, rows, vectors, step, a, b, K, alpha, base):
     simd._product_tile(rows, vectors, out, 3, step, base, 1, step - 1, alpha, a, 2, 9, 1, b, 1, step - 1, K)
 
 
-@njit
-def coded_rows(out, size, begun, base, alpha, masks, n, table, codes, rows, step):
-    simd.add_coded_rows(
-        1, size, simd.address(out), 2, 107, begun, simd.address(base), 3, alpha, simd.address(masks), 1, n,
-        simd.address(table), simd.address(codes), 1, 200, 3, simd.address(rows), 4, step,
-    )  # fmt: skip
+def coded_rows_by(tall):
+    """``add_coded_rows`` compiled for that many rows at a time, a literal."""
+
+    @njit
+    def coded_rows(out, size, begun, base, alpha, masks, n, table, codes, rows, step):
+        simd.add_coded_rows(
+            tall, size, simd.address(out), 2, 107, begun, simd.address(base), 3, alpha,
+            simd.address(masks), 1, n, simd.address(table), simd.address(codes), 1, 200, 3,
+            simd.address(rows), 4, step,
+        )  # fmt: skip
+
+    return coded_rows
 
 
-@njit
-def coded_pairs(out, size, begun, base, alpha, masks, n, table, codes, rows, step):
-    simd.add_coded_rows(
-        2, size, simd.address(out), 2, 107, begun, simd.address(base), 3, alpha, simd.address(masks), 1, n,
-        simd.address(table), simd.address(codes), 1, 200, 3, simd.address(rows), 4, step,
-    )  # fmt: skip
+coded_rows = {tall: coded_rows_by(tall) for tall in (1, 2)}
 
 
 def coded_rows_twin(tall, out, size, begun, base, alpha, masks, n, table, codes, rows, step):
@@ -310,7 +311,7 @@ def test_coded_rows_give_the_bits_of_their_twin(tall, size):
         got, base = rng.normal(size=8 * 107).astype(f), rng.normal(size=120).astype(f)
         want, exact = got.copy(), got.astype(np.float64)
         common = (size, np.uint64(begun), base, f(0.3), masks, n, table, codes, rows, step)
-        (coded_rows if tall == 1 else coded_pairs)(got, *common)
+        coded_rows[tall](got, *common)
         coded_rows_twin(tall, want, *common)
         same_bits(got, want)
         for i in range(n):

@@ -38,7 +38,8 @@ class Net(NamedTuple):
     acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
     codes:  (WORD, WORD) codes of so many samples and inputs side by side.
-    masks:  twice WORD words, which of them are not 0; there, bits of samples become bits of inputs.
+    masks:  twice WORD words, which of them are not 0; there, bits of samples become bits of inputs. Loops
+        read two words ahead.
     shift:  two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
     one:    a single 1, the input whose weight a bias is.
