@@ -67,6 +67,18 @@ def data_refused() -> Callable[[str], AbstractContextManager[None]]:
     return refused
 
 
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """What a test draws without naming a seed is the same in every run: it fails in all, or in none."""
+    from fastmlp.keras.utils import set_random_seed
+
+    set_random_seed(1)  # Python's, NumPy's and the models' of fastmlp.keras
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(1)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(1)
+
+
 sys.path.append(str(Path(__file__).parent))  # for compare.py and nets.py: importlib mode leaves it out
 
 

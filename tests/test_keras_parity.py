@@ -177,12 +177,12 @@ def test_first_weights_have_the_same_spread():
     for init in ("glorot_uniform", "he_uniform", "lecun_uniform"):
         spread = []
         for k in (ours, keras):
-            layer = k.layers.Dense(300, kernel_initializer=init)
-            k.Sequential([k.Input((200,)), layer])
+            layer = k.layers.Dense(1000, kernel_initializer=init)
+            k.Sequential([k.Input((500,)), layer])
             kernel, bias = (np.asarray(w) for w in layer.get_weights())
             assert not bias.any()
             spread.append((abs(kernel).max(), kernel.std()))
-        assert np.allclose(*spread, rtol=0.01)
+        assert np.allclose(*spread, rtol=0.01)  # of 500,000 weights, 0.1 % is what chance does
 
 
 def test_one_hot_rows_are_the_same():
