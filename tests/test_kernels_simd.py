@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from fastmlp.kernels import maths, net, products, simd
+from fastmlp.kernels import intrinsics, maths, net, products, simd
+from fastmlp.kernels.intrinsics import address
 
 LOWEST = -87.3  # below, exp gives 0
 
@@ -153,8 +154,8 @@ f = np.float32
 def one_row(out, x, matrix, at, alpha, base):
     tile = simd.zeros(1, 3)
     for t in range(len(x)):
-        tile = simd.fma_row(tile, x[t], simd.address(matrix), at + 24 * t)
-    simd.store_scaled(simd.address(out), 5, 0, simd.address(base), 3, 0, alpha, tile)
+        tile = simd.fma_row(tile, x[t], address(matrix), at + 24 * t)
+    simd.store_scaled(address(out), 5, 0, address(base), 3, 0, alpha, tile)
 
 
 def one_row_twin(out, x, matrix, at, alpha, base):
@@ -167,8 +168,8 @@ def one_row_twin(out, x, matrix, at, alpha, base):
 @njit
 def one_tile(out, rows, vectors, step, a, b, K, alpha, base):
     simd.product_tile(
-        rows, vectors, simd.address(out), 3, step, simd.address(base), 1, step - 1, alpha,
-        simd.address(a), 2, 9, 1, simd.address(b), 1, step - 1, K,
+        rows, vectors, address(out), 3, step, address(base), 1, step - 1, alpha,
+        address(a), 2, 9, 1, address(b), 1, step - 1, K,
     )  # fmt: skip
 
 
@@ -182,9 +183,9 @@ def coded_rows_by(tall):
     @njit
     def coded_rows(out, size, begun, base, alpha, masks, n, table, codes, rows, step):
         simd.add_coded_rows(
-            tall, size, simd.address(out), 2, 107, begun, simd.address(base), 3, alpha,
-            simd.address(masks), 1, n, simd.address(table), simd.address(codes), 1, 200, 3,
-            simd.address(rows), 4, step,
+            tall, size, address(out), 2, 107, begun, address(base), 3, alpha,
+            address(masks), 1, n, address(table), address(codes), 1, 200, 3,
+            address(rows), 4, step,
         )  # fmt: skip
 
     return coded_rows
@@ -202,38 +203,38 @@ def coded_rows_twin(tall, out, size, begun, base, alpha, masks, n, table, codes,
 @njit
 def all_fma(out, a, b, c):
     for i in range(len(out)):
-        out[i] = simd.fma(a[i], b[i], c[i])
+        out[i] = intrinsics.fma(a[i], b[i], c[i])
 
 
 @njit
 def bits_and_back(x):
-    return simd.bits_float(simd.float_bits(x))
+    return intrinsics.bits_float(intrinsics.float_bits(x))
 
 
 @njit
 def bits_of(x):
-    return simd.float_bits(x)
+    return intrinsics.float_bits(x)
 
 
 @njit
 def copied(out, at, codes, start):
-    return simd.copy_word(simd.address(out), at, simd.address(codes), start)
+    return intrinsics.copy_word(address(out), at, address(codes), start)
 
 
 @njit
 def copied_past(out, source, lo, hi):
-    simd.copy_past(simd.address(out), simd.address(source), lo, hi)
-    simd.fence()
+    simd.copy_past(address(out), address(source), lo, hi)
+    intrinsics.fence()
 
 
 @njit
 def copied_run(out, source, lo, hi):
-    simd.copy(simd.address(out), simd.address(source), lo, hi)
+    intrinsics.copy(address(out), address(source), lo, hi)
 
 
 @njit
 def at_a_place(place, i):
-    return simd.pointer_at(place)[i]
+    return intrinsics.pointer_at(place)[i]
 
 
 def odd_floats(rng, n):
@@ -352,7 +353,7 @@ def test_fma_and_its_twin_round_once():
         ]
     )
     assert (got == want).all()
-    assert (simd._rounded_once(a, b, c) == want).all()
+    assert (intrinsics.rounded_once(a, b, c) == want).all()
     naive = (a.astype(np.float64) * b + c).astype(f)
     assert (naive != want).sum() > 20  # rounded twice, many would be wrong
     same_bits(*(np.asarray(v) for v in _both_fma(*(odd_floats(rng, 20_000) for _ in range(3)))))
@@ -361,7 +362,7 @@ def test_fma_and_its_twin_round_once():
 def _both_fma(a, b, c):
     got = np.empty_like(a)
     all_fma(got, a, b, c)
-    return got, simd._rounded_once(a, b, c)
+    return got, intrinsics.rounded_once(a, b, c)
 
 
 def test_bits_are_those_of_the_number():
@@ -376,7 +377,7 @@ def test_a_copied_word_and_its_bits_are_those_of_the_twin():
     for at in (0, 1, 7, 64, 236):
         got, twin = np.full(70, 9, np.uint8), np.full(70, 9, np.uint8)
         want = sum(1 << i for i in range(64) if codes[at + i])
-        assert int(copied(got, 3, codes, at)) == int(simd._copy_word(twin, 3, codes, at)) == want
+        assert int(copied(got, 3, codes, at)) == int(intrinsics._copy_word(twin, 3, codes, at)) == want
         assert got.tolist() == twin.tolist() == [9, 9, 9, *codes[at : at + 64].tolist(), 9, 9, 9]
     assert int(copied(np.zeros(64, np.uint8), 0, np.full(64, 128, np.uint8), 0)) == 2**64 - 1
 
@@ -387,7 +388,7 @@ def test_a_run_is_copied_and_nothing_else(copying, lo, hi):
     source = np.arange(80, dtype=f)
     got, twin = net._aligned(80), np.zeros(80, f)
     copying(got, source, lo, hi)
-    simd._copy(twin, source, lo, hi)
+    intrinsics._copy(twin, source, lo, hi)
     assert got.tolist() == twin.tolist() == [x if lo <= x < hi else 0 for x in range(80)]
 
 
@@ -402,7 +403,7 @@ def test_a_copy_past_the_caches_is_one():
 def test_a_place_is_read_where_it_lies():
     x = np.arange(10, dtype=f)
     assert [at_a_place(x.ctypes.data, i) for i in (0, 3, 9)] == [0, 3, 9]
-    assert simd._floats_at(x.ctypes.data)[7] == 7
+    assert intrinsics._floats_at(x.ctypes.data)[7] == 7
 
 
 def test_lanes_are_checked_for_their_types():
@@ -423,8 +424,8 @@ def run_product(
     out, at, step, base, base_at, base_step, alpha, a, a_at, a_m, a_k, M, b, b_at, b_k, K, depth, vectors
 ):
     products.product(
-        simd.address(out), at, step, simd.address(base), base_at, base_step, alpha,
-        simd.address(a), a_at, a_m, a_k, M, simd.address(b), b_at, b_k, K, depth, vectors,
+        address(out), at, step, address(base), base_at, base_step, alpha,
+        address(a), a_at, a_m, a_k, M, address(b), b_at, b_k, K, depth, vectors,
     )  # fmt: skip
 
 
@@ -433,8 +434,8 @@ def run_walk_samples(
     vectors, out, at, step, begun, base, base_at, masks, n, table, codes, rows, rows_at, rows_step
 ):
     products.walk_samples(
-        vectors, simd.address(out), at, step, begun, simd.address(base), base_at, simd.address(masks), n,
-        simd.address(table), simd.address(codes), simd.address(rows), rows_at, rows_step,
+        vectors, address(out), at, step, begun, address(base), base_at, address(masks), n,
+        address(table), address(codes), address(rows), rows_at, rows_step,
     )  # fmt: skip
 
 
@@ -443,19 +444,19 @@ def run_walk_inputs(
     vectors, out, at, step, alpha, masks, first, n, table, codes, code_at, rows, rows_at, rows_step
 ):
     products.walk_inputs(
-        vectors, simd.address(out), at, step, alpha, simd.address(masks), first, n,
-        simd.address(table), simd.address(codes), code_at, simd.address(rows), rows_at, rows_step,
+        vectors, address(out), at, step, alpha, address(masks), first, n,
+        address(table), address(codes), code_at, address(rows), rows_at, rows_step,
     )  # fmt: skip
 
 
 @njit
 def run_add_row(out, at, x, row, row_at, vectors):
-    products.add_row(simd.address(out), at, x, simd.address(row), row_at, vectors)
+    products.add_row(address(out), at, x, address(row), row_at, vectors)
 
 
 @njit
 def run_transpose(masks, at):
-    products.transpose(simd.address(masks), at)
+    products.transpose(address(masks), at)
 
 
 WIDTHS = range(1, 41)
@@ -545,7 +546,7 @@ def test_add_row_adds_at_every_width():
         row, out = rng.normal(size=5 + 8 * vectors).astype(f), rng.normal(size=8 * vectors + 7).astype(f)
         before = out.copy()
         run_add_row(out, 3, f(0.3), row, 5, vectors)
-        same_bits(out[3:-4], simd._rounded_once(f(0.3), row[5:], before[3:-4]))
+        same_bits(out[3:-4], intrinsics.rounded_once(f(0.3), row[5:], before[3:-4]))
         assert (out[:3] == before[:3]).all()
         assert (out[-4:] == before[-4:]).all()
 

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.config import LARGEST, SMALLEST
+from fastmlp.kernels.intrinsics import address, fma, pointer_at
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.losses import softmax
 from fastmlp.kernels.maths import ACTS, activate
 from fastmlp.kernels.net import middle_of, plain
 from fastmlp.kernels.products import WORD
-from fastmlp.kernels.simd import address, fma, pointer_at
 from fastmlp.parameters import Parameters
 
 MOST = 4  # rows: more are answered sooner by a whole pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels.intrinsics import bits_float, copy_word, fence, float_bits, prefetch
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.net import BYTES, CSR, DENSE
 from fastmlp.kernels.products import (
@@ -20,7 +21,7 @@ from fastmlp.kernels.products import (
     walk_inputs,
     walk_samples,
 )
-from fastmlp.kernels.simd import bits_float, copy_past, copy_word, fence, float_bits, prefetch
+from fastmlp.kernels.simd import copy_past
 from fastmlp.kernels.team import READY, atomic_store
 
 _AHEAD = 100  # so many samples later is the one asked for; in smaller batches, a batch later

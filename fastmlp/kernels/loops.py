@@ -38,6 +38,7 @@ from fastmlp.kernels.inputs import (
     own_half,
     update_first_layer,
 )
+from fastmlp.kernels.intrinsics import address, copy, fence, float_bits, prefetch
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.losses import (
     Loss,
@@ -51,7 +52,6 @@ from fastmlp.kernels.losses import (
 from fastmlp.kernels.mail import is_next_apart, pass_samples, pass_weights, reflect, share_of
 from fastmlp.kernels.maths import activate, multiply_by_derivative
 from fastmlp.kernels.products import WORD, depth_of, product
-from fastmlp.kernels.simd import address, copy, fence, float_bits, prefetch
 from fastmlp.kernels.steps import Rule, addresses_of_rule, step_rows
 from fastmlp.kernels.team import (
     ABORT,

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.kernels.intrinsics import address
 from fastmlp.kernels.jit import device, inlined
 from fastmlp.kernels.maths import exp
-from fastmlp.kernels.simd import address
 
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 

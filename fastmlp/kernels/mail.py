@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels.intrinsics import copy
 from fastmlp.kernels.jit import device, inlined
-from fastmlp.kernels.simd import copy, copy_past
+from fastmlp.kernels.simd import copy_past
 from fastmlp.kernels.team import clock
 
 WAY = USUAL, TURN, BEFORE, HERE, THERE, LATELY = range(6)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels.intrinsics import bits_float, float_bits, fma
 from fastmlp.kernels.jit import device
-from fastmlp.kernels.simd import bits_float, float_bits, fma
 
 RELU, SIGMOID, TANH, IDENTITY = range(4)
 ACTS = {"relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "identity": IDENTITY}

@@ -1,47 +1,46 @@
-"""Eight float32 lanes as one value, tiles of them as accumulators, and the few scalar
-instructions that Numba does not offer. Nothing here knows about nets.
+"""Eight float32 lanes as one value, tiles of them as accumulators, and the two loops that sum in tiles.
+Nothing here knows about nets.
 
 A *tile* is a tuple of rows, a row a tuple of vectors of 8 lanes; both counts are part of its type,
-so LLVM keeps it in registers, which it never does with a local array. Memory is the ``address`` of
-an array and an offset in elements; nothing is checked. ``llvm.fma`` rounds once on every machine (in
-software where the hardware has none), so results do not depend on the vector width LLVM picks.
-
-Each intrinsic has a twin in NumPy, which is what runs under NUMBA_DISABLE_JIT: it gives the same
-bits, and says in Python what the intrinsic does.
+so LLVM keeps it in registers, which it never does with a local array. Sums are of ``llvm.fma``, so results
+do not depend on the vector width LLVM picks. Memory and twins are those of intrinsics.py.
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
-from collections.abc import Callable
-from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models
-from numba.core.extending import intrinsic
 from numba.extending import register_model
 
-from fastmlp.kernels.jit import COMPILED
+from fastmlp.kernels.intrinsics import (
+    BITS,
+    FLOAT,
+    I1,
+    I32,
+    I64,
+    copy,
+    emit_fma,
+    is_memory,
+    rounded_once,
+    with_twin,
+)
 
 LANES = 8
 _is_host = not (numba.config.CPU_NAME or numba.config.CPU_FEATURES)  # what is compiled for
 WIDEST = 16 if _is_host and binding.get_host_cpu_features().get("avx512f") else LANES
 """Lanes of this machine's longest vectors: rows that begin at a multiple of them are read sooner."""
 
-_FLOAT, _BYTE, _I1, _I32, _I64 = ir.FloatType(), ir.IntType(8), ir.IntType(1), ir.IntType(32), ir.IntType(64)
-_VECTOR, _PAIR = ir.VectorType(_FLOAT, LANES), ir.VectorType(_FLOAT, 2 * LANES)
-_WORD = 64  # bits of a mask
+_VECTOR, _PAIR = ir.VectorType(FLOAT, LANES), ir.VectorType(FLOAT, 2 * LANES)
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
 TALL = {3: 4, 2: 6, 1: 8} if WIDEST == LANES else {6: 4, 4: 4, 2: 8, 1: 8}
 """By its width in vectors, the rows of a tile that 16 registers hold, or 32 of 16 lanes."""
 PAIRED = 5 if WIDEST == LANES else SIZES[-1]  # vectors of a row of which two fit into the registers
 _SHAPE = 8  # a tile's shape as one number: rows * _SHAPE + vectors
-
-Builder = Callable[..., Any]
 
 
 class _Vector(types.Type):
@@ -58,19 +57,8 @@ class _VectorModel(models.PrimitiveModel):
 vector = _Vector()
 
 
-def with_twin(twin: Builder, **options: Any) -> Callable[[Builder], Any]:
-    """Make an intrinsic of a function; or take its twin, where nothing is compiled."""
-
-    def choose(builder: Builder) -> Any:
-        if not COMPILED:
-            return twin
-        return intrinsic(**options)(builder) if options else intrinsic(builder)
-
-    return choose
-
-
 def _vector_at(builder, pointer, i, kind=_VECTOR):
-    place = builder.gep(pointer, [ir.Constant(_I64, i * kind.count)], source_etype=_FLOAT)
+    place = builder.gep(pointer, [ir.Constant(I64, i * kind.count)], source_etype=FLOAT)
     return builder.bitcast(place, kind.as_pointer())
 
 
@@ -80,36 +68,10 @@ def _row(vectors):
     return pairs + [(i, _VECTOR) for i in range(2 * len(pairs), vectors)]
 
 
-def _fma(builder, a, b, c):
-    kind = f"v{a.type.count}f32" if isinstance(a.type, ir.VectorType) else "f32"
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fma.{kind}"
-    )
-    return builder.call(function, [a, b, c])
-
-
 def _splat(builder, x, kind=_VECTOR):
-    lane0 = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(_I32, 0))
-    zeros = ir.Constant(ir.VectorType(_I32, kind.count), None)
+    lane0 = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(I32, 0))
+    zeros = ir.Constant(ir.VectorType(I32, kind.count), None)
     return builder.shuffle_vector(lane0, ir.Constant(kind, ir.Undefined), zeros)
-
-
-def _is_memory(pointer, *offsets, of=types.float32):
-    return pointer == types.CPointer(of) and all(isinstance(offset, types.Integer) for offset in offsets)
-
-
-def _rounded_once(a, b, c):
-    """float32(a * b + c): the product is exact in float64, the sum rounded to odd, then once to float32."""
-    with np.errstate(all="ignore"):
-        a, b, c = np.float64(a), np.float64(b), np.float64(c)
-        product = a * b
-        total = product + c
-        back = total - product
-        lost = (product - (total - back)) + (c - back)  # Knuth's two-sum
-        bits = np.atleast_1d(total).view(np.int64)
-        even = np.isfinite(total) & (lost != 0) & (bits.reshape(np.shape(total)) & 1 == 0)
-        towards = np.where(lost > 0, np.inf, -np.inf)
-        return np.where(even, np.nextafter(total, towards), total).astype(np.float32)[()]
 
 
 def _zeros(rows, vectors):
@@ -131,13 +93,13 @@ def zeros(typingctx, rows, vectors):
 def _fma_row(tile, x, array, offset):
     (row,) = tile
     lanes = (array[int(offset) + LANES * i :][:LANES] for i in range(len(row)))
-    return (tuple(_rounded_once(x, b, c) for b, c in zip(lanes, row, strict=True)),)
+    return (tuple(rounded_once(x, b, c) for b, c in zip(lanes, row, strict=True)),)
 
 
 @with_twin(_fma_row)
 def fma_row(typingctx, tile, x, array, offset):
     """A tile of one row, plus x times the row of a matrix at array[offset]."""
-    if not (_is_memory(array, offset) and x == types.float32 and tile.count == 1):
+    if not (is_memory(array, offset) and x == types.float32 and tile.count == 1):
         return None
 
     def codegen(context, builder, signature, args):
@@ -146,7 +108,7 @@ def fma_row(typingctx, tile, x, array, offset):
         scalar = _splat(builder, x_value)
         pointer = builder.gep(array_value, [offset_value])
         out = [
-            _fma(builder, scalar, builder.load(_vector_at(builder, pointer, i), align=4), accumulator)
+            emit_fma(builder, scalar, builder.load(_vector_at(builder, pointer, i), align=4), accumulator)
             for i, accumulator in enumerate(cgutils.unpack_tuple(builder, row, tile.dtype.count))
         ]
         return context.make_tuple(builder, tile, [context.make_tuple(builder, tile.dtype, out)])
@@ -162,13 +124,13 @@ def _store_scaled(out, out_at, out_step, base, base_at, base_step, alpha, tile):
     for r, row in enumerate(tile):
         for i, sums in enumerate(row):
             start = base[int(base_at) + int(base_step) * r + LANES * i :][:LANES]
-            out[int(out_at) + int(out_step) * r + LANES * i :][:LANES] = _rounded_once(alpha, sums, start)
+            out[int(out_at) + int(out_step) * r + LANES * i :][:LANES] = rounded_once(alpha, sums, start)
 
 
 @with_twin(_store_scaled)
 def store_scaled(typingctx, out, out_at, out_step, base, base_at, base_step, alpha, tile):
     """Row r of a matrix at out[out_at], out_step apart = that of base + alpha times row r of the tile."""
-    fits = _is_memory(out, out_at, out_step) and _is_memory(base, base_at, base_step)
+    fits = is_memory(out, out_at, out_step) and is_memory(base, base_at, base_step)
     if not (fits and alpha == types.float32):
         return None
 
@@ -180,7 +142,7 @@ def store_scaled(typingctx, out, out_at, out_step, base, base_at, base_step, alp
             target = builder.gep(out_value, [to])
             for i, sums in enumerate(cgutils.unpack_tuple(builder, row, tile.dtype.count)):
                 before = builder.load(_vector_at(builder, source, i), align=4)
-                after = _fma(builder, scalar, sums, before)
+                after = emit_fma(builder, scalar, sums, before)
                 builder.store(after, _vector_at(builder, target, i), align=4)
             to, start = builder.add(to, out_by), builder.add(start, base_by)
         return context.get_dummy_value()
@@ -198,7 +160,7 @@ def _add_coded_rows(
         if not mask:
             continue
         tile, code = _zeros(1, int(size)), int(code_at) + i * int(code_step)
-        for t in range(_WORD):
+        for t in range(BITS):
             if mask >> t & 1:
                 value = table[codes[code + t * int(code_next)]]
                 tile = _fma_row(tile, value, rows, int(rows_at) + t * int(rows_step))
@@ -223,9 +185,9 @@ def add_coded_rows(
     size is one of SIZES, and up to PAIRED for pairs. A loop for each is written here, as tiles of so many
     types in Python would take 1 s to compile.
     """
-    fits = _is_memory(out, out_at, out_step) and _is_memory(base, base_at) and _is_memory(table)
-    fits = fits and _is_memory(masks, first, n, of=types.uint64) and _is_memory(rows, rows_at, rows_step)
-    if not (fits and _is_memory(codes, code_at, code_step, code_next, of=types.uint8)):
+    fits = is_memory(out, out_at, out_step) and is_memory(base, base_at) and is_memory(table)
+    fits = fits and is_memory(masks, first, n, of=types.uint64) and is_memory(rows, rows_at, rows_step)
+    if not (fits and is_memory(codes, code_at, code_step, code_next, of=types.uint8)):
         return None
     if not (size == types.int64 and begun == types.uint64 and alpha == types.float32):
         return None
@@ -235,7 +197,7 @@ def add_coded_rows(
         _, size_value, *rest = args
         n_value = rest[9]
         some, done = builder.append_basic_block("some"), builder.append_basic_block("done")
-        builder.cbranch(builder.icmp_signed(">", n_value, ir.Constant(_I64, 0)), some, done)
+        builder.cbranch(builder.icmp_signed(">", n_value, ir.Constant(I64, 0)), some, done)
         sizes = [width for width in SIZES if count == 1 or width <= PAIRED]
         loops = {width: _coded_rows_loop(builder, count, width, done, rest) for width in sizes}
         builder.position_at_end(some)
@@ -254,7 +216,7 @@ def _choose(builder, number, loops):
     *cases, (_, last) = loops.items()
     choice = builder.switch(number, last)
     for case, loop in cases:
-        choice.add_case(ir.Constant(_I64, case), loop)
+        choice.add_case(ir.Constant(I64, case), loop)
 
 
 def _coded_rows_loop(builder, tall, count, done, args):
@@ -267,12 +229,12 @@ def _coded_rows_loop(builder, tall, count, done, args):
         out, out_at, out_step, begun, base, base_at, alpha, masks, first, n,
         table, codes, code_at, code_step, code_next, rows, rows_at, rows_step,
     ) = args  # fmt: skip
-    zero, turn, places = ir.Constant(_I64, 0), ir.Constant(_I64, tall), _row(count)
+    zero, turn, places = ir.Constant(I64, 0), ir.Constant(I64, tall), _row(count)
     names = ("rows", "row", "loop", "end", "next")
     entry, row, loop, end, latch = (builder.append_basic_block(f"{name}{tall}x{count}") for name in names)
 
     def mask_at(pointer):
-        own = [builder.load(builder.gep(pointer, [ir.Constant(_I64, r)])) for r in range(tall)]
+        own = [builder.load(builder.gep(pointer, [ir.Constant(I64, r)])) for r in range(tall)]
         return functools.reduce(builder.or_, own)
 
     builder.position_at_end(entry)
@@ -283,24 +245,27 @@ def _coded_rows_loop(builder, tall, count, done, args):
     builder.branch(row)
 
     builder.position_at_end(row)
-    mask, is_begun = builder.phi(_I64), builder.phi(_I64)
+    mask, is_begun = builder.phi(I64), builder.phi(I64)
     here, target, code = (builder.phi(start.type) for start in (first_mask_at, first_target, first_code))
     following_at = builder.gep(here, [turn])
     following = mask_at(following_at)
     builder.cbranch(builder.icmp_unsigned("!=", mask, zero), loop, latch)
 
     builder.position_at_end(loop)
-    left = builder.phi(_I64)
+    left = builder.phi(I64)
     tile = [[builder.phi(kind) for _, kind in places] for _ in range(tall)]
-    t = builder.cttz(left, ir.Constant(_I1, 1))
-    others = builder.and_(left, builder.sub(left, ir.Constant(_I64, 1)))
+    t = builder.cttz(left, ir.Constant(I1, 1))
+    others = builder.and_(left, builder.sub(left, ir.Constant(I64, 1)))
     term = builder.gep(terms, [builder.mul(t, rows_step)])
     shared = [builder.load(_vector_at(builder, term, i, kind), align=4) for i, kind in places]
     new, place = [], builder.gep(code, [builder.mul(t, code_next)])
     for sums in tile:
-        value = builder.load(builder.gep(table, [builder.zext(builder.load(place), _I64)]))
+        value = builder.load(builder.gep(table, [builder.zext(builder.load(place), I64)]))
         new.append(
-            [_fma(builder, _splat(builder, value, x.type), x, y) for x, y in zip(shared, sums, strict=True)]
+            [
+                emit_fma(builder, _splat(builder, value, x.type), x, y)
+                for x, y in zip(shared, sums, strict=True)
+            ]
         )
         place = builder.gep(place, [code_step])
     _enter(left, row, mask, loop, others)
@@ -310,7 +275,7 @@ def _coded_rows_loop(builder, tall, count, done, args):
     builder.cbranch(builder.icmp_unsigned("!=", others, zero), loop, end)
 
     builder.position_at_end(end)
-    source = builder.select(builder.trunc(is_begun, _I1), target, unbegun)
+    source = builder.select(builder.trunc(is_begun, I1), target, unbegun)
     _store_tile(builder, places, new, alpha, target, zero, out_step, source, zero, out_step)
     builder.branch(latch)
 
@@ -330,7 +295,7 @@ def _store_tile(builder, places, tile, alpha, out, out_at, out_step, base, base_
         source, target = builder.gep(base, [base_at]), builder.gep(out, [out_at])
         for total, (i, kind) in zip(sums, places, strict=True):
             before = builder.load(_vector_at(builder, source, i, kind), align=4)
-            after = _fma(builder, _splat(builder, alpha, kind), total, before)
+            after = emit_fma(builder, _splat(builder, alpha, kind), total, before)
             builder.store(after, _vector_at(builder, target, i, kind), align=4)
         out_at, base_at = builder.add(out_at, out_step), builder.add(base_at, base_step)
 
@@ -362,7 +327,7 @@ def product_tile(
         (a, a_at, a_step, a_next),
         (b, b_at, b_next, K),
     )
-    fits = all(_is_memory(*memory) for memory in memories)
+    fits = all(is_memory(*memory) for memory in memories)
     if not (fits and rows == vectors == types.int64 and alpha == types.float32):
         return None
 
@@ -375,7 +340,7 @@ def product_tile(
             for count in (1, tall)
         }
         builder.position_at_end(start)
-        shape = builder.add(builder.mul(rows_value, ir.Constant(_I64, _SHAPE)), vectors_value)
+        shape = builder.add(builder.mul(rows_value, ir.Constant(I64, _SHAPE)), vectors_value)
         _choose(builder, shape, loops)
         builder.position_at_end(done)
         return context.get_dummy_value()
@@ -395,7 +360,7 @@ def _product_loop(builder, count, width, done, args):
     builder.branch(test)
 
     builder.position_at_end(test)
-    k, a_here, b_here = (builder.phi(_I64) for _ in range(3))
+    k, a_here, b_here = (builder.phi(I64) for _ in range(3))
     row = _row(width)
     tile = [[builder.phi(kind) for _, kind in row] for _ in range(count)]
     builder.cbranch(builder.icmp_signed("<", k, K), loop, end)
@@ -407,10 +372,11 @@ def _product_loop(builder, count, width, done, args):
     for sums in tile:
         scalar = builder.load(builder.gep(a, [place]), align=4)
         following += [
-            _fma(builder, _splat(builder, scalar, x.type), x, c) for x, c in zip(shared, sums, strict=True)
+            emit_fma(builder, _splat(builder, scalar, x.type), x, c)
+            for x, c in zip(shared, sums, strict=True)
         ]
         place = builder.add(place, a_step)
-    _enter(k, entry, ir.Constant(_I64, 0), loop, builder.add(k, ir.Constant(_I64, 1)))
+    _enter(k, entry, ir.Constant(I64, 0), loop, builder.add(k, ir.Constant(I64, 1)))
     _enter(a_here, entry, a_at, loop, builder.add(a_here, a_next))
     _enter(b_here, entry, b_at, loop, builder.add(b_here, b_next))
     for before, after in zip((x for sums in tile for x in sums), following, strict=True):
@@ -429,58 +395,18 @@ def _enter(phi, entry, first, loop, following):
     phi.add_incoming(following, loop)
 
 
-def _copy_word(out, at, source, start):
-    word = np.array(source[int(start) :][:_WORD])
-    out[int(at) :][:_WORD] = word
-    return np.packbits(word != 0, bitorder="little").view("<u8").astype(np.uint64)[0]
-
-
-@with_twin(_copy_word)
-def copy_word(typingctx, out, at, source, start):
-    """Copy 64 bytes; returns a uint64 whose bit i tells whether byte i is not 0."""
-    if not (_is_memory(out, at, of=types.uint8) and _is_memory(source, start, of=types.uint8)):
-        return None
-
-    def codegen(context, builder, signature, args):
-        kind = ir.VectorType(_BYTE, _WORD)
-        to, origin = (builder.bitcast(builder.gep(args[i], [args[i + 1]]), kind.as_pointer()) for i in (0, 2))
-        word = builder.load(origin, align=1)
-        builder.store(word, to, align=1)
-        return builder.bitcast(builder.icmp_unsigned("!=", word, ir.Constant(kind, None)), _I64)
-
-    return types.uint64(out, at, source, start), codegen
-
-
-def _copy(out, source, lo, hi):
-    out[int(lo) : int(hi)] = source[int(lo) : int(hi)]
-
-
-@with_twin(_copy)
-def copy(typingctx, out, source, lo, hi):
-    """out[lo:hi] = source[lo:hi]."""
-    if not (_is_memory(out, lo) and _is_memory(source, hi)):
-        return None
-
-    def codegen(context, builder, signature, args):
-        to, origin = (builder.gep(args[i], [args[2]]) for i in (0, 1))
-        cgutils.raw_memcpy(builder, to, origin, builder.sub(args[3], args[2]), 4)
-        return context.get_dummy_value()
-
-    return types.none(out, source, lo, hi), codegen
-
-
-@with_twin(_copy)
+@with_twin(lambda *whole: copy(*whole))
 def copy_past(typingctx, out, source, lo, hi):
     """``copy`` past this core's caches; nothing where hi is less than lo.
 
     Both ends are whole vectors; so is where out begins in memory.
     """
-    if not (_is_memory(out, lo) and _is_memory(source, hi)):
+    if not (is_memory(out, lo) and is_memory(source, hi)):
         return None
 
     def codegen(context, builder, signature, args):
         start, stop = args[2:]
-        only = builder.module.add_metadata([ir.Constant(_I32, 1)])
+        only = builder.module.add_metadata([ir.Constant(I32, 1)])
         step = ir.Constant(start.type, LANES)
         with cgutils.for_range_slice(builder, start, stop, step, intp=start.type) as (i, _):
             to, origin = (_vector_at(builder, builder.gep(start_of, [i]), 0) for start_of in args[:2])
@@ -489,115 +415,3 @@ def copy_past(typingctx, out, source, lo, hi):
         return context.get_dummy_value()
 
     return types.none(out, source, lo, hi), codegen
-
-
-@with_twin(lambda: None)
-def fence(typingctx):
-    """What was stored before, past the caches too, is there before what is stored later."""
-
-    def codegen(context, builder, signature, args):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.none(), codegen
-
-
-@with_twin(_rounded_once)
-def fma(typingctx, a, b, c):
-    """a * b + c in float32, rounded once."""
-    if not a == b == c == types.float32:
-        return None
-
-    def codegen(context, builder, signature, args):
-        return _fma(builder, *args)
-
-    return types.float32(a, b, c), codegen
-
-
-@with_twin(lambda x: np.float32(x).view(np.int32))
-def float_bits(typingctx, x):
-    """The 32 bits of a float32 as an int32."""
-    if x != types.float32:
-        return None
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], _I32)
-
-    return types.int32(x), codegen
-
-
-@with_twin(lambda bits: np.int32(bits).view(np.float32))
-def bits_float(typingctx, bits):
-    """The float32 that an int32's bits stand for."""
-    if bits != types.int32:
-        return None
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], _FLOAT)
-
-    return types.float32(bits), codegen
-
-
-@with_twin(lambda pointer, index: None)
-def prefetch(typingctx, pointer, index):
-    """Ask for the cache line of pointer[index] to be brought near; no more than a hint."""
-    if not (isinstance(pointer, types.CPointer) and isinstance(index, types.Integer)):
-        return None
-
-    def codegen(context, builder, signature, args):
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), _BYTE.as_pointer())
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [place.type, _I32, _I32, _I32]),
-            "llvm.prefetch.p0",
-        )
-        read, second_level, data_cache = (ir.Constant(_I32, value) for value in (0, 2, 1))
-        builder.call(function, [place, read, second_level, data_cache])
-        return context.get_dummy_value()
-
-    return types.none(pointer, index), codegen
-
-
-@with_twin(lambda array: array.reshape(-1))
-def address(typingctx, array):
-    """Where a C-contiguous array's values lie; whoever calls keeps the array alive.
-
-    A pointer is indexed like a flat array. It has no reference counter, for which threads would
-    wait, and no negative indices, which would stop vectorisation (18 against 2.3 ms for 6 million
-    sigmoids).
-    """
-    if not (isinstance(array, types.Array) and array.layout == "C"):
-        return None
-
-    def codegen(context, builder, signature, args):
-        return context.make_array(array)(context, builder, value=args[0]).data
-
-    return types.CPointer(array.dtype)(array), codegen
-
-
-@with_twin(lambda pointer, elements: pointer[int(elements) :])
-def shifted(typingctx, pointer, elements):
-    """A pointer to what lies so many elements further on."""
-    if not (isinstance(pointer, types.CPointer) and isinstance(elements, types.Integer)):
-        return None
-
-    def codegen(context, builder, signature, args):
-        return builder.gep(args[0], [args[1]])
-
-    return pointer(pointer, elements), codegen
-
-
-def _floats_at(place):
-    return np.ctypeslib.as_array(ctypes.cast(int(place), ctypes.POINTER(ctypes.c_float)), (2**31,))
-
-
-@with_twin(_floats_at)
-def pointer_at(typingctx, place):
-    """The float32 that lie at an address given as a number; whoever calls keeps them alive."""
-    if place != types.int64:
-        return None
-
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], _FLOAT.as_pointer())
-
-    return types.CPointer(types.float32)(place), codegen

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.kernels.intrinsics import address
 from fastmlp.kernels.jit import device, inlined
-from fastmlp.kernels.simd import address
 
 _ZERO = np.float32(0)
 

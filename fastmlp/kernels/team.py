@@ -20,8 +20,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numpy.typing import NDArray
 
+from fastmlp.kernels.intrinsics import with_twin
 from fastmlp.kernels.jit import device
-from fastmlp.kernels.simd import with_twin
 
 # Words of a team's state, a cache line (8 words) apart.
 # STOP asks for an end when the batch is done; LEAVE is after how many samples the team agrees to; ABORT is at

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.kernels.jit import inlined
 from fastmlp.kernels.net import Float32, Net, Rows
-from fastmlp.kernels.simd import address, shifted
 
 MAIL = 2  # after what is a member's own, what two of them exchange
 
