@@ -145,10 +145,15 @@ def test_who_has_more_to_do_gets_fewer_samples(apart, monkeypatch, busy):
     if busy:
         X = np.roll(X, 280, axis=1)
     order = np.tile(np.arange(300), 200)
-    assert trained(X, y, 1, order, (100,), 128) == trained(X, y, 2, order, (100,), 128)
-    samples = np.sum(seen, axis=0)
-    assert samples.sum() >= len(order)
-    assert samples[1 - busy] > 1.5 * samples[busy]
+    alone = trained(X, y, 1, order, (100,), 128)
+    for _ in range(20):  # where others want the cores, who waits for one is late, whatever there is to do
+        seen.clear()
+        assert alone == trained(X, y, 2, order, (100,), 128)
+        samples = np.sum(seen, axis=0)
+        assert samples.sum() >= len(order)
+        if samples[1 - busy] > 1.5 * samples[busy]:
+            return
+    raise AssertionError(f"never: {samples}")
 
 
 @pytest.mark.parametrize(
