@@ -36,6 +36,7 @@ _WORDS = PLAN + 16
 
 _GENERATION = np.int64(GENERATION)  # not literal: wait_for would be compiled anew for it
 _POLL = 0.05  # seconds between two looks at the team's progress
+_ASIDE = 1e-5  # seconds that all but one let pass before they begin: Linux then wakes them on a free core
 _PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
 _SPINS = 2000  # looks before the processor is yielded: about 50 us
 MOST_LATE = 6  # waits longer than that, less one a step: a slice of limited time ends, others have the cores
@@ -216,6 +217,8 @@ def run(
 
     def work(m: int) -> None:
         try:
+            if m:
+                time.sleep(_ASIDE)
             member(state, m)
             ran.append(m)
         except BaseException as failure:  # raised again below, in the caller's thread
