@@ -13,6 +13,7 @@ MOST_THREADS = 256
 
 _TRIAL, _SLICE = 0.02, 0.2  # seconds: of a trial, of a slice between trials
 _RETRY = 1.0  # seconds of work between trials, at most; after a change they come with the next slices
+_LATE = 0.003  # seconds of slices whose threads waited for each other: just started, they may share a core
 _GAIN = 1.1  # more threads than now must be that much faster: trials are short, other programs come and go
 _RETRY_SLOW = 4.0  # the same where all others did less than half: beside busy programs, a trial is dear
 
@@ -64,12 +65,12 @@ class Pace:
     def note(self, threads: int, work: int, seconds: float, late: bool = False) -> None:
         """What a slice did, in any unit of work that is always the same.
 
-        ``late`` says that the threads were seen to wait for each other: that is judged at once.
+        ``late`` says that the threads were seen to wait for each other: that is judged sooner.
         """
         if len(self._counts) == 1 or work <= 0:
             return
         self._work, self._seconds = self._work + work, self._seconds + seconds
-        if self._seconds < 0.9 * _TRIAL and not late:
+        if self._seconds < (_LATE if late else 0.9 * _TRIAL):
             return
         self._rates[threads] = self._work / self._seconds
         if self._trials:
