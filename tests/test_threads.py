@@ -169,6 +169,13 @@ def test_every_member_works_on_its_own_share(monkeypatch):
     assert most[0] == 8  # nobody leaves before the last has come: the barrier
 
 
+def test_the_first_member_begins_at_once_and_the_others_a_moment_later(monkeypatch):
+    waited = []
+    monkeypatch.setattr(team.time, "sleep", lambda s: waited.append((threading.current_thread().name, s)))
+    assert team.run(lambda state, m: None, 3, 3)[0] == 3
+    assert sorted(waited) == [(f"fastmlp-{m}", team._ASIDE) for m in (1, 2)]
+
+
 def test_a_member_that_fails_stops_the_team():
     def member(state, m):
         if m == 2:
