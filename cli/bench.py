@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastmlp.checks import one_of, whole_number
 from fastmlp.compare import LEAST_ROUNDS
 from fastmlp.compare.contenders import RIVALS
-from fastmlp.config import one_of, whole_number
 from fastmlp.cores import resolve
 
 from .options import DATA, Json, Threads, checked, completes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastmlp.config import whole_number
+from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
 
 from .options import Json, Label, completes

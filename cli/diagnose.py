@@ -181,6 +181,6 @@ def _check_picture(path: str | None) -> None:
 
 
 def _check_seconds(seconds: float) -> None:
-    from fastmlp.config import positive_number
+    from fastmlp.checks import positive_number
 
     positive_number("seconds", seconds, f"{SECONDS:g}")

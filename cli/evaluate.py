@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fastmlp.config import BACKENDS, one_of
+from fastmlp.checks import one_of
+from fastmlp.config import BACKENDS
 from fastmlp.cores import resolve
 
 from .options import (

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fastmlp.config import BACKENDS, one_of
+from fastmlp.checks import one_of
+from fastmlp.config import BACKENDS
 from fastmlp.cores import resolve
 
 from .options import Backend, Json, Label, ModelPath, Threads, checked

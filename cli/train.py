@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastmlp.config import BACKENDS, DRIVERS, Training, one_of
+from fastmlp.checks import one_of
+from fastmlp.config import BACKENDS, DRIVERS, Training
 from fastmlp.cores import resolve
 
 from .options import (

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import ACTIVATIONS, LARGEST, one_of, positive_number
+from fastmlp.checks import LARGEST, one_of, positive_number
+from fastmlp.config import ACTIVATIONS
 from fastmlp.errors import DataError, ModelError
 from fastmlp.parameters import Parameters
 

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
 
+from fastmlp.checks import (
+    LARGEST,
+    SMALLEST,
+    as_float,
+    as_list,
+    as_whole,
+    not_negative,
+    one_of,
+    positive_number,
+    share,
+    shown,
+    whole_number,
+)
 from fastmlp.errors import ConfigError
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")
@@ -25,7 +37,6 @@ NUMERICS_REVISION = 3  # goes up whenever the same training may give other bytes
 
 MOST_UNITS = 1_000_000  # in one layer
 MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
-SMALLEST, LARGEST = 1e-30, 1e30  # what float32 holds as a positive factor, and its reciprocal too
 KERAS2_CLIP = (1e-7, 1 - 1e-7)  # keras 2.0: keras/backend/common.py, _EPSILON
 
 
@@ -41,7 +52,7 @@ def clip_bounds(loss: str) -> tuple[float, float] | None:
         return None
     if loss == "keras2":
         return KERAS2_CLIP
-    name, _, bounds = str(loss).partition(":")
+    name, _, bounds = (loss if isinstance(loss, str) else "").partition(":")
     try:
         low, high = (float(bound) for bound in bounds.split(","))
     except ValueError:
@@ -50,7 +61,7 @@ def clip_bounds(loss: str) -> tuple[float, float] | None:
         return low, high
     raise ConfigError(
         f"loss must be logits, keras2 or clip:LO,HI with {SMALLEST:g} <= LO < HI <= 1",
-        repr(loss),
+        shown(loss),
         "for example clip:1e-10,0.999999",
     )
 
@@ -59,88 +70,22 @@ def hidden_widths(hidden: int | str | Sequence[int] | None) -> tuple[int, ...]:
     """Widths of the hidden layers from ``100``, ``"128,64"``, ``(128, 64)``, ``"none"`` or None."""
     if hidden is None or (isinstance(hidden, str) and hidden.strip().lower() in ("none", "")):
         return ()
-    parts: Sequence[Any]
-    if hasattr(hidden, "tolist"):  # an array
-        hidden = hidden.tolist()
-    if isinstance(hidden, str):
-        parts = [part.strip() for part in hidden.split(",")]
-    elif isinstance(hidden, Sequence):
-        parts = hidden
-    else:
-        parts = [hidden]
-    try:
-        widths = tuple(int(p) if isinstance(p, str) else _whole(p) for p in parts)
-    except (TypeError, ValueError):
-        widths = (0,)
+    items = hidden.split(",") if isinstance(hidden, str) else as_list(hidden)
+    widths = tuple(_width(item) for item in ([hidden] if items is None else items))
     if not all(1 <= width <= MOST_UNITS for width in widths):
         raise ConfigError(
             f"hidden must be widths from 1 to {MOST_UNITS:,}, or none",
-            repr(hidden),
+            shown(hidden),
             "for example 100, or 128,64 for two layers",
         )
     return widths
 
 
-def whole_number(name: str, value: Any, low: int, high: int) -> int:
-    """``value`` as an int in low..high; raises ConfigError."""
-    try:
-        number = _whole(value)
-    except TypeError:
-        number = low - 1
-    if not low <= number <= high:
-        raise ConfigError(f"{name} must be a whole number from {low:,} to {high:,}", repr(value))
-    return number
-
-
-def positive_number(name: str, value: Any, example: str) -> float:
-    """``value`` as a float in SMALLEST..LARGEST; raises ConfigError."""
-    try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not SMALLEST <= number <= LARGEST:
-        raise ConfigError(
-            f"{name} must be a finite number over 0 ({SMALLEST:g} to {LARGEST:g})",
-            repr(value),
-            f"use {example}",
-        )
-    return number
-
-
-def share(name: str, value: Any, example: str, *, least: float = 0.0) -> float:
-    """``value`` as a float from ``least`` to below 1; raises ConfigError."""
-    try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not least <= number < 1:
-        raise ConfigError(f"{name} must be a number from {least:g} to below 1", repr(value), f"use {example}")
-    return number
-
-
-def not_negative(name: str, value: Any, example: str) -> float:
-    """``value`` as a float that is 0 or in SMALLEST..LARGEST; raises ConfigError."""
-    if not isinstance(value, bool | str) and value == 0:
-        return 0.0
-    try:
-        return positive_number(name, value, example)
-    except ConfigError:
-        raise ConfigError(
-            f"{name} must be 0 or a finite number over 0", repr(value), f"use {example}"
-        ) from None
-
-
-def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
-    """``value`` if it is one of the choices; raises ConfigError."""
-    if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}", repr(value))
-    return str(value)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError
-    return operator.index(value)
+def _width(item: Any) -> int:
+    """The width that a number or its digits mean; 0 for none."""
+    if isinstance(item, str):
+        return int(item) if item.strip().isdecimal() and len(item) < 20 else 0
+    return as_whole(item) or 0
 
 
 @dataclass(frozen=True)
@@ -395,7 +340,7 @@ def _step_schedule(schedule: str) -> tuple[int, float]:
 
 
 def _checked_schedule(schedule: Any) -> str:
-    name = str(schedule).replace(" ", "")
+    name = schedule.replace(" ", "") if isinstance(schedule, str) else ""
     if name in ("constant", "cosine"):
         return name
     try:
@@ -405,23 +350,21 @@ def _checked_schedule(schedule: Any) -> str:
     if not (1 <= every <= 10**9 and SMALLEST <= factor <= 1):
         raise ConfigError(
             "schedule must be constant, cosine or step:EVERY,FACTOR, EVERY from 1 epoch and FACTOR up to 1",
-            repr(schedule),
+            shown(schedule),
             "for example step:5,0.1",
         )
     return name
 
 
 def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
-    if weights is None or weights == "balanced":
-        return weights  # type: ignore[no-any-return]
-    try:
-        numbers = tuple(float(weight) for weight in weights)
-    except (TypeError, ValueError):
-        numbers = (math.nan,)
-    if isinstance(weights, str | dict) or not all(0 <= n <= LARGEST for n in numbers) or not any(numbers):
+    if weights is None or (isinstance(weights, str) and weights == "balanced"):
+        return weights
+    items = as_list(weights)
+    numbers = (math.nan,) if items is None else tuple(map(as_float, items))
+    if not all(0 <= n <= LARGEST for n in numbers) or not any(numbers):
         raise ConfigError(
             "class_weight must be balanced, or a number from 0 for each class, not all of them 0",
-            repr(weights),
+            shown(weights),
             "for example balanced",
         )
     return numbers

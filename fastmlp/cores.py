@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from fastmlp.config import whole_number
+from fastmlp.checks import whole_number
 
 MOST_THREADS = 256
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from fastmlp import randomness
 from fastmlp.arguments import checked_weights
-from fastmlp.config import BACKENDS, DRIVERS, Training, one_of
+from fastmlp.checks import one_of
+from fastmlp.config import BACKENDS, DRIVERS, Training
 from fastmlp.cores import Pace
 from fastmlp.errors import ConfigError, DivergedError
 from fastmlp.optimizers import OptimizerState

@@ -1,13 +1,99 @@
-"""Writing a file so that it is there whole, or as it was before. Knows no format."""
+"""Files and paths: written so that they are there whole or as they were before, read within bounds.
+
+Paths and JSON that come from outside are read here alone, so that whatever is wrong with them is one
+error of the class that the caller names. Knows no format but JSON.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NoReturn
 
-from fastmlp.errors import RunFolderError
+from fastmlp.checks import shown
+from fastmlp.errors import DataError, FastMLPError, RunFolderError
+
+MOST_JSON = 64 << 20  # bytes: a description, not data
+
+PathLike = str | os.PathLike[str]
+
+
+def path_of(what: str, path: Any, error: type[FastMLPError] = DataError) -> Path:
+    """The Path that ``path`` names, ``~`` expanded; ``what`` says in a message whose it is.
+
+    It need not exist. Raises ``error`` for what no file can be called: nothing, a NUL or a lone surrogate
+    in it, a name too long, ``~nosuchuser``, or an object that is no path.
+    """
+    try:
+        text = os.fspath(path)
+        if not isinstance(text, str):
+            raise TypeError("bytes")
+        if not text:
+            raise ValueError("nothing")
+        named = Path(text).expanduser()  # RuntimeError: no such user
+        os.fsencode(named)  # UnicodeEncodeError
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            named.lstat()  # ValueError: NUL; OSError: too long, a loop of links
+    except Exception as problem:
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else ""
+        raise error(
+            f"{what} must be a path that can be looked up",
+            f"{shown(path)}{reason and ': '}{reason}",
+            "name a file or a folder",
+        ) from None
+    return named
+
+
+def read_json(path: Path, error: type[FastMLPError], *, most: int = MOST_JSON, do: str = "") -> Any:
+    """What a JSON file holds. Raises ``error`` for a file that cannot be read, is none, or is too large."""
+    try:
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:  # a pipe in its place must not hang
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise error(f"{path} must be a file", "a folder, a pipe or a device", do)
+            content = file.read(most + 1)
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else problem
+        raise error(f"{path} must be a file that can be read", reason, do) from None
+    if len(content) > most:
+        raise error(f"{path} must hold at most {most:,} bytes", "more", do)
+    return parse_json(content, str(path), error, do=do)
+
+
+def parse_json(content: bytes | str, where: str, error: type[FastMLPError], *, do: str = "") -> Any:
+    """What JSON text holds: its numbers fit float64, and int64 or uint64 where they are whole.
+
+    Raises ``error`` for everything else: other text, NaN and Infinity, larger numbers, nesting without end.
+    """
+    try:
+        return json.loads(content, parse_int=_whole, parse_float=_finite, parse_constant=_no_number)
+    except RecursionError:
+        problem = "brackets nested too deeply"
+    except (ValueError, MemoryError) as found:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        problem = " ".join(str(found).split())[:160] or "too much"
+    raise error(f"{where} must be JSON", problem, do)
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= (number := int(text)) < 2**64:
+        raise ValueError(f"the number {text[:24]} of {len(text)} digits")
+    return number
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:24]}")
+    return number
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(text)
 
 
 def write_whole(path: Path, content: bytes) -> None:

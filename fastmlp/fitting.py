@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import BACKENDS, DRIVERS, Architecture, Training, one_of
+from fastmlp.checks import one_of
+from fastmlp.config import BACKENDS, DRIVERS, Architecture, Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows, column_means
 from fastmlp.data.parts import distinct

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.config import NUMERICS_REVISION, Architecture, Training, positive_number
+from fastmlp.checks import positive_number
+from fastmlp.config import NUMERICS_REVISION, Architecture, Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows
 from fastmlp.engine import load_backend

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
-from fastmlp.config import PLAIN, Optimizer, clip_bounds, positive_number, whole_number
+from fastmlp.checks import positive_number, whole_number
+from fastmlp.config import PLAIN, Optimizer, clip_bounds
 from fastmlp.cores import Pace
 from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.errors import DivergedError

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastmlp.config import one_of
+from fastmlp.checks import one_of
 
 PROGRAMS = "fastmlp.compare.programs"
 

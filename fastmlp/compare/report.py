@@ -9,12 +9,12 @@ from statistics import median
 from typing import Any
 
 from fastmlp import environment
+from fastmlp.checks import whole_number
 from fastmlp.compare import LEAST_ROUNDS
 from fastmlp.compare.contenders import ours, rivals
 from fastmlp.compare.rounds import PATIENCE, PAUSE, Entry, Notify, compare
 from fastmlp.compare.statistics import Ratio, paired_ratio
 from fastmlp.compare.task import Task
-from fastmlp.config import whole_number
 from fastmlp.cores import available_cores, resolve
 from fastmlp.data import Dataset
 

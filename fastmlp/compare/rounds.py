@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fastmlp.checks import whole_number
 from fastmlp.compare import LEAST_ROUNDS
 from fastmlp.compare.contenders import Contender
 from fastmlp.compare.process import Process, WorkerError
 from fastmlp.compare.task import Task
-from fastmlp.config import whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.randomness import permutation
 

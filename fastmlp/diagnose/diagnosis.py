@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.config import LARGEST, NUMERICS_REVISION, SMALLEST, Training
+from fastmlp.checks import LARGEST, SMALLEST
+from fastmlp.config import NUMERICS_REVISION, Training
 from fastmlp.diagnose import measure
 from fastmlp.diagnose.findings import SEVERE, WORTH, Finding, Suspicion, in_words, rank, rounded, suspicions
 from fastmlp.diagnose.trials import Bench, Setting, Trial

@@ -16,7 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastmlp.config import LARGEST, MOST_UNITS, SMALLEST, Optimizer
+from fastmlp.checks import LARGEST, SMALLEST
+from fastmlp.config import MOST_UNITS, Optimizer
 from fastmlp.cores import MOST_THREADS, Pace
 from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.engine import load_backend

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fastmlp.config import SMALLEST, Optimizer
+from fastmlp.checks import SMALLEST
+from fastmlp.config import Optimizer
 from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.config import one_of
+from fastmlp.checks import one_of
 from fastmlp.keras.missing import missing, unknown_names
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastmlp import config
-from fastmlp.config import positive_number
+from fastmlp.checks import positive_number
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.optimizers import OptimizerState

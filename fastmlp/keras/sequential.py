@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import randomness
-from fastmlp.config import whole_number
+from fastmlp.checks import whole_number
 from fastmlp.engine import load_backend
 from fastmlp.errors import ConfigError, ModelError
 from fastmlp.keras import arrays, losses, optimizers, summary

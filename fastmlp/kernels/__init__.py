@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
-from fastmlp.config import DRIVERS, PLAIN, Optimizer, one_of, positive_number, whole_number
+from fastmlp.checks import one_of, positive_number, whole_number
+from fastmlp.config import DRIVERS, PLAIN, Optimizer
 from fastmlp.cores import Pace, resolve
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.config import LARGEST, SMALLEST
+from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.kernels.intrinsics import address, fma, pointer_at
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.losses import softmax

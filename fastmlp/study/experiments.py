@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastmlp.config import Training, whole_number
+from fastmlp.checks import whole_number
+from fastmlp.config import Training
 
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999")
 RAW, SCALED = 1.0, 255.0

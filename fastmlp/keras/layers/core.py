@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.config import MOST_UNITS, Architecture, whole_number
+from fastmlp.checks import whole_number
+from fastmlp.config import MOST_UNITS, Architecture
 from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.keras.names import activation_named, named
 from fastmlp.keras.seeds import next_seed
