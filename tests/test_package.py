@@ -29,6 +29,7 @@ SOURCES = {
 # inside it, imports must have no cycle. ``fastmlp`` itself only says where its names live.
 LINES = [
     {"fastmlp.errors"},
+    {"fastmlp.checks"},
     {"fastmlp.config", "fastmlp.files", "fastmlp.private"},
     {"fastmlp.randomness", "fastmlp.cores"},
     {"fastmlp.parameters"},
