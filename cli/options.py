@@ -233,8 +233,7 @@ def training_of(
                 "give one of the two",
             )
         name = loss or DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}"
-        weights = class_weight.split(",") if class_weight and class_weight != "balanced" else class_weight
-        return Training(hidden=hidden, loss=name, class_weight=weights, **fields)  # type: ignore[arg-type]
+        return Training(hidden=hidden, loss=name, class_weight=class_weight, **fields)  # type: ignore[arg-type]
 
     return make
 

@@ -53,17 +53,22 @@ def clip_bounds(loss: str) -> tuple[float, float] | None:
     if loss == "keras2":
         return KERAS2_CLIP
     name, _, bounds = (loss if isinstance(loss, str) else "").partition(":")
-    try:
-        low, high = (float(bound) for bound in bounds.split(","))
-    except ValueError:
-        low, high = math.nan, math.nan
-    if name == "clip" and SMALLEST <= low < high <= 1:
-        return low, high
+    limits = _numbers(bounds)
+    if name == "clip" and len(limits) == 2 and SMALLEST <= limits[0] < limits[1] <= 1:
+        return limits[0], limits[1]
     raise ConfigError(
         f"loss must be logits, keras2 or clip:LO,HI with {SMALLEST:g} <= LO < HI <= 1",
         shown(loss),
         "for example clip:1e-10,0.999999",
     )
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """The numbers that stand between commas; none where one of them is no number."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return ()
 
 
 def hidden_widths(hidden: int | str | Sequence[int] | None) -> tuple[int, ...]:
@@ -359,8 +364,7 @@ def _checked_schedule(schedule: Any) -> str:
 def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
     if weights is None or (isinstance(weights, str) and weights == "balanced"):
         return weights
-    items = as_list(weights)
-    numbers = (math.nan,) if items is None else tuple(map(as_float, items))
+    numbers = _numbers(weights) if isinstance(weights, str) else tuple(map(as_float, as_list(weights) or ()))
     if not all(0 <= n <= LARGEST for n in numbers) or not any(numbers):
         raise ConfigError(
             "class_weight must be balanced, or a number from 0 for each class, not all of them 0",
