@@ -18,6 +18,7 @@ from fastmlp.compare.report import Report, Row
 from fastmlp.compare.statistics import Ratio
 
 
+@pytest.mark.slow
 def test_json_says_everything(tmp_path):
     result = run(
         "bench", "--json", "--rounds", 7, "--rivals", "numpy", "--threads", 2, "--data", save_blobs(tmp_path)
@@ -151,6 +152,7 @@ def children(pid):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_ctrl_c_leaves_no_process(tmp_path):
     process = start("bench", "--rivals", "numpy", "--rounds", 10_000, "--data", save_blobs(tmp_path))

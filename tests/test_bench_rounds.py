@@ -55,6 +55,7 @@ def test_everybody_takes_as_many_turns():
     assert all(0 <= seconds < 1 for entry in entries for seconds in entry.seconds)
 
 
+@pytest.mark.slow
 def test_the_clock_holds_the_second_epoch_of_a_turn():
     (entry,) = run(fake("Good", nap=0.05))
     assert all(0.05 <= seconds < 0.5 for seconds in entry.seconds)
@@ -90,6 +91,7 @@ def test_one_that_dies_is_told_and_the_others_go_on():
     assert good.failure == ""
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_ended():
     began = time.monotonic()
     hangs, good = run(fake("Hangs"), fake("Good"), patience=2.0)

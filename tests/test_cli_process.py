@@ -70,6 +70,7 @@ def test_ctrl_c_keeps_the_finished_epochs(blobs, tmp_path, backend):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("seconds", [0.5, 2])
 def test_ctrl_c_while_the_kernels_are_compiled(blobs, tmp_path, threads, seconds):

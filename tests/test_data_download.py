@@ -295,6 +295,7 @@ def test_transfer_that_proceeds_may_outlast_the_patience(server, data_home, monk
     assert files_in(data_home) == sorted(FILES)
 
 
+@pytest.mark.slow
 def test_transfer_that_only_trickles_may_not(server, data_home, monkeypatch, data_refused):
     monkeypatch.setattr(download, "PACE", len(FILES[FIRST]) * 100)
     started = time.monotonic()

@@ -115,6 +115,7 @@ def test_odd_data_get_a_verdict():
         assert ("labels-unrelated" in codes) == (len(np.unique(labels)) == 100)
 
 
+@pytest.mark.slow
 def test_sparse_and_wide_inputs():
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(0)

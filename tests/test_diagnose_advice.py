@@ -12,6 +12,8 @@ import fastmlp
 from fastmlp import DivergedError, fit
 from fastmlp.data import load
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 6.0  # of a diagnosis: enough for all epochs
 BROKEN, FINE = 0.10, 0.02  # of accuracy under the best: at least, at most
 

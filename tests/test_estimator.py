@@ -1070,6 +1070,7 @@ def test_calibration():
     np.testing.assert_allclose(net.predict_proba(X).sum(axis=1), 1)
 
 
+@pytest.mark.slow
 def test_grid_search_in_two_processes():
     X, y = iris(np.float32)
     net = MLPClassifier(12, random_state=0, max_iter=30, learning_rate_init=0.02)

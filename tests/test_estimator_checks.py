@@ -37,6 +37,7 @@ def test_check_that_scikit_learn_keeps_for_itself(estimator, check):
     check(type(estimator).__name__, estimator)
 
 
+@pytest.mark.slow
 def test_checks_that_need_an_environment():
     """Those of other kinds of arrays are skipped unless it is set before SciPy is imported."""
     ran = subprocess.run(

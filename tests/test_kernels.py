@@ -788,6 +788,7 @@ def test_arguments_that_do_not_fit_are_refused(backend):
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.slow
 def test_is_warm_once_compiled(tmp_path):
     script = """
 import numpy as np

@@ -200,6 +200,7 @@ def test_a_plain_safetensors_file_is_refused(tmp_path):
         Model.load(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_or_finite(trained, tmp_path_factory, data):

@@ -293,6 +293,7 @@ def run(script, cwd=None, **environment):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME moves the cache on Linux alone")
 def test_cache_folder_is_private_and_named_by_the_source(tmp_path):
     ran = run(WARM, cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path))

@@ -38,6 +38,7 @@ def test_scaled_relu_on_mnist(mnist):
     assert all(result.dead_units == [0] for result in results)
 
 
+@pytest.mark.slow
 def test_raw_sigmoid_on_mnist(mnist):
     accuracy = accuracies(last_epochs(mnist, act="sigmoid", scale=1))
     assert ((accuracy >= 0.93) & (accuracy <= 0.955)).all()
@@ -51,6 +52,7 @@ def test_raw_relu_on_mnist_dies(mnist):
     assert all(result.live_share == 1 for result in results)
 
 
+@pytest.mark.slow
 def test_raw_relu_under_keras2_freezes(mnist):
     results = last_epochs(mnist, act="relu", scale=1, loss="keras2")
     assert accuracies(results).mean() < 0.75
@@ -58,11 +60,13 @@ def test_raw_relu_under_keras2_freezes(mnist):
     assert all(result.dead_units[0] < 10 for result in results)
 
 
+@pytest.mark.slow
 def test_the_third_answers_recipe_on_mnist(mnist):
     results = last_epochs(mnist, act="relu", scale=255, hidden=300, lr=0.1, loss="clip:1e-10,0.999999")
     assert (accuracies(results) > 0.97).all()
 
 
+@pytest.mark.slow
 def test_the_question_shows_on_drawn_digits(drawn):
     scaled = accuracies(last_epochs(drawn, act="relu", scale=255, epochs=5))
     raw = accuracies(last_epochs(drawn, act="relu", scale=1, epochs=5))

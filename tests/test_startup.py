@@ -51,6 +51,7 @@ def seconds_of_processor(script: str, *args: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.slow
 def test_help_costs_little_more_than_a_bare_typer_app():
     ratios = []
     for _ in range(4):  # a busy neighbour on the same core slows either: the best of many, at a quiet time

@@ -79,6 +79,7 @@ def test_the_report_as_data(done):
     assert written["judgements"] == [one.to_json() for one in judge(found)]
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_nothing(done, tmp_path, monkeypatch):
     folder, report = done
     shutil.copytree(folder, tmp_path / "again")
@@ -250,6 +251,7 @@ def short(monkeypatch):
     monkeypatch.setattr(experiments, "quick", lambda seeds: replace(PLAN, seeds=seeds))
 
 
+@pytest.mark.slow
 def test_the_command(short, tmp_path):
     blobs, out = save_blobs(tmp_path), tmp_path / "out"
     args = ("study", "--quick", "--seeds", 2, "--data", blobs, "--out", out)
