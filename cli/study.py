@@ -25,7 +25,7 @@ def study(
         ),
     ] = SEEDS,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two minutes: few seeds, a coarse grid.", rich_help_panel=TRAINING)
+        bool, typer.Option("--quick", help="A look: few seeds, a coarse grid.", rich_help_panel=TRAINING)
     ] = False,
     data: Data = "auto",
     threads: Threads = "auto",

@@ -97,7 +97,7 @@ class Plan:
         return [cell.training(seed, self.epochs) for seed in range(self.of_loss(loss))]
 
     def of_loss(self, loss: str) -> int:
-        """Seeds of that distribution: half under keras2, so that all of the study takes 20 minutes."""
+        """Seeds of that distribution: half under keras2, to spend less."""
         return self.seeds if loss == LOSSES[0] else max(LEAST_SEEDS, self.seeds // 2)
 
     def of_phase(self, act: str) -> list[list[Training]]:
@@ -118,7 +118,7 @@ class Plan:
 
 
 def quick(seeds: int) -> Plan:
-    """About two minutes on two cores: fewer seeds, a coarser grid."""
+    """A look: fewer seeds, a coarser grid."""
     return Plan(
         seeds=min(seeds, 10),
         cell_seeds=2,
