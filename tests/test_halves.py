@@ -102,6 +102,24 @@ def test_same_bytes_by_halves_of_dense_inputs(halved, batch_size, kind, centred)
     assert halved == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [Optimizer("adam"), Optimizer(momentum=0.9), Optimizer(weight_decay=0.1)],
+    ids=["adam", "momentum", "decay"],
+)
+@pytest.mark.parametrize(("first", "shares"), [(0.45, [0, 1, 1]), (0.55, [0, 0, 1])])
+def test_a_member_may_have_no_row_of_the_deeper_layers(halved, optimizer, first, shares):
+    """Where its half of the inputs has more work than the other half and those layers together."""
+    chances = np.repeat((100 * first / 320, 100 * (1 - first) / 280), (320, 280))  # 100 of 600 are not 0
+    X, y = (np.random.default_rng(1).random((300, D)) < chances).astype(np.uint8) * 99, np.arange(300) % K
+    encoded, p = kernels.encode(X), initialise(Architecture(D, (9,), K), seed=5)
+    found = passes._halves(encoded, net.rows_of(encoded, 255, None), net.build(p, encoded, 64, 2))
+    assert found[1].tolist() == shares
+    options = {"hidden": (9,), "optimizer": optimizer, "order": np.tile(np.arange(300), 3)}
+    assert len({trained(X, y, threads, **options) for threads in (1, 2, 2, 2)}) == 1
+    assert halved == [False, True, True, True]
+
+
 def test_same_bytes_in_slices(halved, monkeypatch):
     """A slice ends after some batch, the next one begins there."""
     monkeypatch.setattr(cores.Pace, "next", lambda self: (self.most, 0.005))

@@ -281,19 +281,19 @@ def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi):
         update_by_codes(target, alpha, net, rows, order, start, n, lo, hi)
     else:
         good = update_by_rows(target, alpha, net, rows, order, start, n, lo, hi)
-    if rows.centred:  # (x - mean)^T delta = x^T delta - mean (sum of delta)
+    own = min(hi, D) - lo
+    if rows.centred and own > 0:  # (x - mean)^T delta = x^T delta - mean (sum of delta)
         at = stride
         product(
             net.shift, at, stride, net.zeros, _0, _0, _ONE,
             net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,
         )  # fmt: skip
-        own = min(hi, D) - lo
         product(
             target, lo * stride, stride, target, lo * stride, stride, -alpha,
             rows.mean, lo, _1, _0, own, net.shift, at, _0, _1, _1, vectors,
         )  # fmt: skip
         good &= rows.form == BYTES or finite(target, lo * stride, own * stride)
-    if hi > D:  # the bias is the weight of a 1 in every sample
+    if lo <= D < hi:  # the bias is the weight of a 1 in every sample
         product(
             target, D * stride, stride, target, D * stride, stride, alpha,
             net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,

@@ -52,13 +52,13 @@ def addresses_of_rule(rule):
 def step_rows(rule, theta, gradient, at, stride, fan_in, lo, hi, batch, n):
     """Rows lo..hi - 1 of the layer at ``at``, the bias being row fan_in, take the step of that batch of n.
 
-    Its gradients are used up: they are 0 afterwards.
+    Its gradients are used up: they are 0 afterwards. An empty share may lie anywhere, behind the bias too.
     """
     own = min(hi, fan_in)
     if lo < own:
         decay = rule.weight_decay + rule.alpha / np.float32(n)
         _step(rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch)
-    if hi > fan_in:
+    if lo <= fan_in < hi:
         _step(rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch)
 
 
