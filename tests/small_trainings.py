@@ -18,10 +18,11 @@ from fastmlp.config import Optimizer
 sys.path.append(str(Path(__file__).parent))
 
 FORMS = (
-    "bytes", "bytes wide", "csr", "dense", "dense bytes", "bytes centred", "csr centred", "dense centred",
+    "bytes", "bytes wide", "bytes uneven", "csr", "dense", "dense bytes", "bytes centred", "csr centred",
+    "dense centred",
 )  # fmt: skip
 N, D, K = 11, 70, 3
-WIDE = 512  # inputs, that are summed in two halves
+WIDE = 512  # inputs, that are summed in two halves; uneven: of two members, one has no row of deeper layers
 SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}
 LOSSES = ("logits", "clip:0.05,0.9")
 OPTIMIZERS = (
@@ -33,7 +34,7 @@ OPTIMIZERS = (
 
 def columns(form):
     """How many inputs X of that form has."""
-    return WIDE if form.endswith("wide") else D
+    return WIDE if form.endswith(("wide", "uneven")) else D
 
 
 def data(form):
@@ -41,6 +42,8 @@ def data(form):
     rng = np.random.default_rng(len(form))
     D = columns(form)
     density = 0.9 if form.startswith("dense") else 0.15 if D < WIDE else 0.03
+    if form.endswith("uneven"):
+        density = np.repeat([0.035, 0.055], WIDE // 2)
     present = rng.random((N, D)) < density
     if "bytes" in form:
         X, scale = (rng.integers(1, 256, (N, D)) * present).astype(np.uint8), 255.0

@@ -17,7 +17,9 @@ import pytest
 import small_trainings
 from small_trainings import fitted
 
+from fastmlp import Architecture, initialise, kernels
 from fastmlp.errors import ConfigError
+from fastmlp.kernels import net, passes
 
 HERE = Path(__file__).parent
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
@@ -62,6 +64,14 @@ def test_bytes_are_those_of_the_other_driver(here):
 
 def test_small_trainings_tell_forms_apart(here):
     assert len(set(here.values())) == len(here)
+
+
+@pytest.mark.parametrize(("form", "shares"), [("bytes wide", [0, 0.245, 1]), ("bytes uneven", [0, 1, 1])])
+def test_small_trainings_have_shares_of_both_kinds(form, shares):
+    X, _, scale, mean = small_trainings.data(form)
+    X, hidden = kernels.encode(X), small_trainings.SHAPES["bytes"]
+    work = net.build(initialise(Architecture(X.shape[1], hidden, 3)), X, 4, 2)
+    assert passes._halves(X, net.rows_of(X, scale, mean), work)[1] == pytest.approx(shares, abs=0.001)
 
 
 # --- prange ---------------------------------------------------------------------------------------

@@ -218,13 +218,13 @@ def still_finite(target, at, width, alpha, net, rows, n):
 
 @device
 def update_by_codes(target, alpha, net, rows, order, start, n, lo, hi):
-    """``update_first_layer`` from codes, but for the bias and the mean: the bits of samples are turned
-    into bits of inputs."""
-    D, stride, N, depth = net.fan_in[0], net.stride[0], start + n, depth_of(n)
+    """``update_first_layer`` from codes, for inputs alone, and but for the mean: the bits of samples are
+    turned into bits of inputs."""
+    stride, N, depth = net.stride[0], start + n, depth_of(n)
     for first in range(0, n, depth):
         together = min(depth, n - first)
-        for w in range(lo // WORD, (min(hi, D) + WORD - 1) // WORD):
-            begin, end = max(lo, w * WORD), min(hi, D, (w + 1) * WORD)
+        for w in range(lo // WORD, (hi + WORD - 1) // WORD):
+            begin, end = max(lo, w * WORD), min(hi, (w + 1) * WORD)
             gather_word(net, rows, order, N, start + first, together, N, w)
             for s in range(together, WORD):
                 net.masks[s] = _NO_BITS
@@ -238,7 +238,8 @@ def update_by_codes(target, alpha, net, rows, order, start, n, lo, hi):
 
 @device
 def update_by_rows(target, alpha, net, rows, order, start, n, lo, hi):
-    """``update_first_layer`` from compressed rows: sample by sample, into the rows of its inputs."""
+    """The same from compressed rows: sample by sample, into the rows of its inputs; returns whether all is
+    finite."""
     stride, starts, columns = net.stride[0], rows.starts, rows.columns
     good = True
     for b in range(n):
@@ -263,7 +264,9 @@ def update_by_rows(target, alpha, net, rows, order, start, n, lo, hi):
 
 @device
 def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi):
-    """target row += alpha * gradient for rows lo..hi - 1; returns whether all is finite."""
+    """target row += alpha * gradient for rows lo..hi - 1, the bias being row D; returns whether all is
+    finite. An empty share may lie anywhere, behind the bias too.
+    """
     D, stride = net.fan_in[0], net.stride[0]
     vectors, deltas = net.vectors[0], net.deltas
     if rows.form != BYTES and rows.form != CSR:
@@ -276,23 +279,23 @@ def update_first_layer(target, alpha, net, rows, order, start, n, lo, hi):
             )  # fmt: skip
             good &= finite(target, at, M * stride)
         return good
-    good = True
-    if rows.form == BYTES:
-        update_by_codes(target, alpha, net, rows, order, start, n, lo, hi)
-    else:
-        good = update_by_rows(target, alpha, net, rows, order, start, n, lo, hi)
-    own = min(hi, D) - lo
-    if rows.centred and own > 0:  # (x - mean)^T delta = x^T delta - mean (sum of delta)
-        at = stride
-        product(
-            net.shift, at, stride, net.zeros, _0, _0, _ONE,
-            net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,
-        )  # fmt: skip
-        product(
-            target, lo * stride, stride, target, lo * stride, stride, -alpha,
-            rows.mean, lo, _1, _0, own, net.shift, at, _0, _1, _1, vectors,
-        )  # fmt: skip
-        good &= rows.form == BYTES or finite(target, lo * stride, own * stride)
+    good, own = True, min(hi, D)
+    if lo < own:
+        if rows.form == BYTES:
+            update_by_codes(target, alpha, net, rows, order, start, n, lo, own)
+        else:
+            good = update_by_rows(target, alpha, net, rows, order, start, n, lo, own)
+        if rows.centred:  # (x - mean)^T delta = x^T delta - mean (sum of delta)
+            at = stride
+            product(
+                net.shift, at, stride, net.zeros, _0, _0, _ONE,
+                net.one, _0, _0, _0, _1, deltas, _0, stride, n, depth_of(n), vectors,
+            )  # fmt: skip
+            product(
+                target, lo * stride, stride, target, lo * stride, stride, -alpha,
+                rows.mean, lo, _1, _0, own - lo, net.shift, at, _0, _1, _1, vectors,
+            )  # fmt: skip
+            good &= rows.form == BYTES or finite(target, lo * stride, (own - lo) * stride)
     if lo <= D < hi:  # the bias is the weight of a 1 in every sample
         product(
             target, D * stride, stride, target, D * stride, stride, alpha,
