@@ -8,10 +8,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fastmlp.data import csvfile, load, read_images
+from fastmlp.data import csvfile, csvhead, load, read_images
 from fastmlp.errors import ConfigError
 
-ROWS = "0,1,2\n1,3,4\n0,5,6\n1,7,8\n0,9,10\n1,11,12\n"
+ROWS = "1,1,2\n0,3,4\n1,5,6\n0,7,8\n1,9,10\n0,11,12\n"
 
 
 def write(folder, text, name="digits.csv"):
@@ -37,8 +37,9 @@ def both(data):
         ROWS.replace("\n", "\r\n"),
         "\ufeff" + ROWS,
         ROWS.replace(",", " , "),
-        ROWS.replace("1,3,4", '"1","3","4"'),
-        ROWS.replace("0,1,2", "0.0,1.0,2e0"),
+        ROWS.replace("0,3,4", '"0","3","4"'),
+        ROWS.replace("0,3,4", ' "0" ," 3 ",\t"4"'),
+        ROWS.replace("1,1,2", "1.0,1.0,2e0"),
         "target,a,b\n" + ROWS,
         "\ufefftarget,a,b\r\n" + ROWS,
         '"target","a, or not","é"\n' + ROWS,
@@ -49,7 +50,7 @@ def test_one_table_in_many_spellings(tmp_path, text, packed):
     content = gzip.compress(text.encode()) if packed else text
     data = load(write(tmp_path, content, "digits.csv.gz" if packed else "digits.csv"))
     assert data.X.dtype == np.uint8
-    assert both(data) == ([[i, i + 1] for i in range(1, 12, 2)], [0, 1] * 3)
+    assert both(data) == ([[i, i + 1] for i in range(1, 12, 2)], [1, 0] * 3)
     assert data.image_shape is None
     assert data.classes == (0, 1)
 
@@ -73,7 +74,9 @@ def test_blocks_of_any_size(tmp_path, monkeypatch, block):
         ("a,b,c", -1),
         ("a,label,c", "c"),
         ("0,2,1x", "1x"),
-        ("a,b,0", "0"),
+        ("a,label,0", "0"),
+        ("0,1,label", None),
+        ("0,1,2x", "2x"),
     ],
 )
 def test_label_column(tmp_path, header, label):
@@ -124,7 +127,16 @@ def test_square_rows_of_bytes_count_as_pictures(tmp_path):
         ("", "an empty file"),
         ("\n\n \n", "at least one line of numbers"),
         ("label,a\n", "at least one line of numbers"),
-        ("\0", "must have a label column"),
+        ("\0", "must be text in UTF-8"),
+        (ROWS + "\0,1,2\n", r"line 7 of .* got '\\x00' in column 0"),
+        ("a\rb\r1\r2\r", "lines of .* must end with"),
+        (ROWS + "1,2\r,3\n", r"got '2\\r' in column 1"),
+        (ROWS + '1,"3"4,5\n', "line 7 of .* quotes around whole cells"),
+        (ROWS + '1,"3""4",5\n', """line 7 of .* got '3"4' in column 1"""),
+        (ROWS + '1,"",5\n', "line 7 of .* got '' in column 1"),
+        (ROWS + '1,2,3"', "line 7 of .* quotes around whole cells"),
+        (ROWS + '"1,2",3\n', "must have 3 columns"),
+        ("1.2.3,1\n" + ROWS, "line 1 of .* got '1.2.3' in column 0"),
         ("0\n1\n", "a label column and others"),
         ("label\n1\n", "a label column and others"),
         (ROWS + "1,2\n", "line 7 of .* must have 3 columns, like the first; got 2"),
@@ -143,15 +155,18 @@ def test_square_rows_of_bytes_count_as_pictures(tmp_path):
         (ROWS + "1,2,3j\n", "got '3j'"),
         (ROWS + "1,2,\u0663\n", "must hold finite numbers"),
         (ROWS + "1,2,3;4\n", "got '3;4'"),
-        ('0,1,"2\n' + ROWS, "must be lines of numbers"),
+        ('0,1,"2\n' + ROWS, "line 1 of .* quotes around whole cells"),
         (ROWS + '1,"2,3"\n', "must have 3 columns"),
-        (ROWS + '1,2,"3\n"\n', "line 8 of .* must have 3 columns"),
-        (ROWS + "1.5,2,3\n", "labels in column 0 of .* whole numbers from 0; got 1.5 in line 7"),
-        (ROWS + "\n-1,2,3\n", "whole numbers from 0; got -1 in line 8"),
+        (ROWS + '1,2,"3\n"\n', "line 7 of .* quotes around whole cells"),
+        (ROWS + "1.5,2,3\n", "labels in column 0 of .* whole numbers from 0 .*; got 1.5 in line 7"),
+        (ROWS + "\n-1,2,3\n", "whole numbers from 0 .*; got -1 in line 8"),
         (ROWS + "1e300,2,3\n", "must"),
-        ("0,1,2\n0,3,4\n", "the label 0 alone"),
-        ("0,1,2\n1,3,4\n", "two rows"),
-        (ROWS.encode("utf-16"), "must"),
+        ("0,2,2\n0,3,4\n", "the label 0 alone"),
+        ("0,2,2\n1,3,4\n", "two rows"),
+        (ROWS.encode("utf-16"), "UTF-16"),
+        (ROWS.encode("utf-16-le"), "UTF-16"),
+        (ROWS.encode("utf-16-be"), "UTF-16"),
+        (ROWS.encode("utf-32"), "UTF-16"),
         (b"\xff\xfe\xfd,1\n1,2\n", "must"),
         (b"label,a\n1,\xff\n", "must hold finite numbers"),
     ],
@@ -201,8 +216,8 @@ def test_a_line_and_a_width_have_an_end(tmp_path, monkeypatch, data_refused):
     monkeypatch.setattr(csvfile, "BLOCK", 64)
     with data_refused("100 bytes a line"):
         load(write(tmp_path, "1," * 200))
-    monkeypatch.setattr(csvfile, "MAX_COLUMNS", 10)
-    with data_refused("10 at most; got 11"):
+    monkeypatch.setattr(csvhead, "MAX_COLUMNS", 10)
+    with data_refused("10 columns at most; got 11"):
         load(write(tmp_path, "1,2,3,4,5,6,7,8,9,0,1\n"))
     monkeypatch.setattr(csvfile, "BYTE_BUDGET", 10)
     with data_refused("at most .* 10 in all"):
@@ -215,7 +230,7 @@ def test_gzip_cut_short(tmp_path, data_refused):
 
 
 def test_test_data_of_another_width(tmp_path, data_refused):
-    path, other = write(tmp_path, ROWS), write(tmp_path, "0,1\n1,2\n", "other.csv")
+    path, other = write(tmp_path, ROWS), write(tmp_path, "0,2\n1,2\n", "other.csv")
     with data_refused("as many features as the training part, 2; got 1"):
         load(path, test_data=other)
     assert len(load(path, test_data=path).X_test) == 6

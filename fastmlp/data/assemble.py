@@ -38,18 +38,19 @@ def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str |
         how = f"a sixth held out for testing ({len(held):,} rows, seed {seed})"
     else:
         X_test, y_test = _checked(parts.test)
-        how = f"test part from {test_source}" if test_source else "with its own test part"
+        how = f"test part from {test_source}{_told(parts.test)}" if test_source else "with its own test part"
         if X.shape[1] != X_test.shape[1]:
             raise DataError(
                 f"{parts.test.where} must have as many features as the training part, {X.shape[1]}",
                 X_test.shape[1],
                 "use files that belong together, and name the label column where there is one",
             )
+        _check_columns(parts.train, parts.test)
     if X.dtype != X_test.dtype:
         X, X_test = X.astype(np.float32), X_test.astype(np.float32)
     return Dataset(
         name=name,
-        source=f"{source}, {how}",
+        source=f"{source}{_told(parts.train)}, {how}",
         X=X,
         y=np.searchsorted(classes, y),
         X_test=X_test,
@@ -76,6 +77,22 @@ def held_out(y: NDArray[np.int64], seed: int, where: str) -> NDArray[np.int64]:
 def _checked(part: Part) -> tuple[Features, NDArray[np.int64]]:
     X = features(part.X, part.where)
     return X, labels(part.y, len(X), part.where)
+
+
+def _check_columns(train: Part, test: Part) -> None:
+    """Where both have names for their columns, the same ones in the same order."""
+    pairs = zip(train.columns, test.columns, strict=False)
+    different = next(((i, *pair) for i, pair in enumerate(pairs) if pair[0] != pair[1]), None)
+    if different:
+        raise DataError(
+            f"{test.where} must have the same feature columns as the training part, in the same order",
+            "{2!r:.40} as feature {0}, in the place of {1!r:.40}".format(*different),
+            "use files that belong together, and name the label column where there is one",
+        )
+
+
+def _told(part: Part) -> str:
+    return f" ({', '.join(part.told)})" if part.told else ""
 
 
 def _test_indices(classes: NDArray[np.int64], y: NDArray[np.int64], part: Part | None) -> NDArray[np.int64]:

@@ -1,195 +1,246 @@
-"""CSV with a label column, plain or gzip: numbers separated by commas, one image a line.
+"""CSV with a label column, plain or gzip: UTF-8 text, an image a line.
 
-The first line is a header unless all its cells are numbers. Text is parsed a block of lines at a time, so
-that a file of small integers (Kaggle's MNIST) takes about one byte a value in memory. When a block does not
-parse, it is gone through again cell by cell to name the line and the column.
+What a line is: csvline.py; what the first one says: csvhead.py. Text is parsed a block of lines at a time, so
+that a file of small integers (Kaggle's MNIST) takes about one byte a value in memory. NumPy parses a block
+that has no other characters than numbers and separators; a block that does not parse is gone through again,
+once, cell by cell, to name the line and the column.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Iterator, Sequence
-from itertools import islice
+import math
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.csvhead import Head, head_of, wrong_quotes
+from fastmlp.data.csvline import SPACES, cells_of, is_number
 from fastmlp.data.files import BYTE_BUDGET, Stream, opened
-from fastmlp.data.parts import Features, Part, compact, not_labels
+from fastmlp.data.parts import MAX_LABEL, Features, Part, compact, not_labels
 from fastmlp.errors import DataError
 
 BLOCK = 4 << 20
 MAX_LINE = 16 << 20
-MAX_COLUMNS = 1 << 20
 EXACT = 2**53  # integers up to here are the same in int64 and float64
-LARGEST = float(np.finfo(np.float32).max)
-INTEGER_TEXT = b'0123456789+-, \t\r\n"'
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+TOO_LARGE = 2.0**128 - 2.0**103  # from here a float32 is infinite
+BOM = b"\xef\xbb\xbf"
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read(path: Path, label: str | int | None = None) -> Part:
-    """X (N, columns - 1) and y (N,). ``label``: see ``label_column``."""
-    X, y = _read(path, label, needs_label=True)
+    """X (N, features) and y (N,). ``label``: see ``csvhead.label_column``."""
+    head, X, y = _read(path, label, needs_label=True)
     assert y is not None
-    return Part(X, y, str(path))
+    columns = tuple(head.names[i] for i in head.features) if head.names else ()
+    return Part(X, y, str(path), columns, head.told)
 
 
 def read_images(path: Path, label: str | int | None = None) -> Features:
-    """X alone: every column but the one named, or called ``label`` where none is named."""
-    return _read(path, label, needs_label=False)[0]
+    """X alone: every feature, without the column named, or called ``label`` where none is named."""
+    return _read(path, label, needs_label=False)[1]
 
 
-def label_column(header: Sequence[str] | None, columns: int, label: str | int | None, path: Path) -> int:
-    """The index of the label column.
-
-    ``label`` is a name in the header, or else an index from 0 (from the end, where it is negative). Without
-    one it is the column called ``label``, or else the first.
-    """
-    if label is None:
-        folded = [name.casefold() for name in header or ()]
-        return folded.index("label") if "label" in folded else 0
-    if header and str(label) in header:
-        return header.index(str(label))
-    try:
-        index = int(label)
-    except ValueError:
-        index = columns
-    if not -columns <= index < columns:
-        names = f"columns {', '.join(header[:8])} ..." if header else "columns without names"
-        raise DataError(
-            f"the label column must be in {path}",
-            f"{label!r}, and {names}",
-            f"name a column, or give its index from 0 to {columns - 1}",
-        )
-    return index % columns
-
-
-def _read(path: Path, label: str | int | None, needs_label: bool) -> tuple[Features, NDArray[Any] | None]:
+def _read(
+    path: Path, label: str | int | None, needs_label: bool
+) -> tuple[Head, Features, NDArray[Any] | None]:
     X: list[Features] = []
     y: list[NDArray[Any]] = []
-    columns, at, size = 0, None, 0
+    size = 0
     with opened(path) as (stream, _):
-        for block in _blocks(stream, path):
-            if block.rows and not columns:
-                header, columns = _first_line(block)
-                if label is not None or needs_label or (header and "label" in map(str.casefold, header)):
-                    at = label_column(header, columns, label, path)
-                if not (1 if at is None else 2) <= columns <= MAX_COLUMNS:
-                    raise DataError(
-                        f"{path} must have a label column and others, separated by commas, "
-                        f"{MAX_COLUMNS:,} at most",
-                        f"{columns:,}",
-                        "check which file this is",
-                    )
-            if not block.rows:
+        blocks = _blocks(stream, path)
+        begin, rows = _begin(blocks, path)
+        head = head_of([line for _, line in rows], rows[0][0], path, label, needs_label)
+        if head.names:
+            begin = begin.after(rows[0][0])
+        for block in chain([begin], blocks):
+            lines = _Lines(block, head, path)
+            if not lines.rows:
                 continue
-            table = block.numbers(columns)
-            if at is not None:
-                y.append(block.checked_labels(table[:, at].copy(), at))
-                table = np.delete(table, at, axis=1)
-            X.append(block.checked_features(table))
-            size += X[-1].nbytes
+            features, labels = lines.parsed()
+            X.append(features)
+            y.append(labels)
+            size += features.nbytes
             if size > BYTE_BUDGET:
                 raise DataError(
                     f"{path} must hold at most {BYTE_BUDGET:,} bytes of numbers", "more", "use a smaller file"
                 )
-        if not X:
-            raise DataError(f"{path} must hold at least one line of numbers", "none", "get the file again")
-        return _joined(X), np.concatenate(y) if at is not None else None
+    if not X:
+        raise _no_numbers(path)
+    if head.doubt:  # only now: whatever else is wrong with the file is certain
+        raise DataError(
+            f"line {rows[0][0]} of {path} must be a row of numbers or a header of names",
+            f"{rows[0][1].strip()[:40]}, which may be either",
+            "remove the line if it is a header; put a line of column names above it if it is a row",
+        )
+    return head, _joined(X), np.concatenate(y) if head.label is not None else None
 
 
-class _Block:
-    """Some lines of the file. ``first`` is the number of the first one; blank ones count, but are no rows."""
+class _Block(NamedTuple):
+    """Whole lines of the file without their ends. ``first`` is the number of the first one."""
 
-    def __init__(self, path: Path, first: int, text: bytes) -> None:
-        self.path, self.first = path, first
-        self.integers = not text.translate(None, INTEGER_TEXT)
-        self.lines = text.decode("utf-8-sig" if first == 1 else "utf-8", "replace").split("\n")
-        self.rows = [line for line in self.lines if line and not line.isspace()]
+    first: int
+    text: bytes
 
-    def drop_first_row(self) -> None:
-        at = self.lines.index(self.rows[0])
-        self.first += at + 1
-        del self.lines[: at + 1], self.rows[0]
-        self.integers = not "\n".join(self.rows).encode().translate(None, INTEGER_TEXT)
+    def after(self, number: int) -> _Block:
+        """The lines after the one of this number."""
+        count = number + 1 - self.first
+        return _Block(number + 1, b"".join(self.text.split(b"\n", count)[count:]))
 
-    def numbers(self, columns: int) -> NDArray[Any]:
+
+class _Lines:
+    """The rows of a block; its blank lines count, but are no rows."""
+
+    def __init__(self, block: _Block, head: Head, path: Path) -> None:
+        self.block, self.head, self.path = block, head, path
+        self.blank = SPACES.replace(head.separator, "")
+        self.dtype, text = _unquoted(block.text, head.separator)
+        self.rows = [line for line in text.decode("utf-8", "replace").split("\n") if line.strip(self.blank)]
+
+    def parsed(self) -> tuple[Features, NDArray[Any]]:
+        """X (rows, features) and y (rows,); y is empty where there is no label column."""
+        table, label = self._table(), self.head.label
+        y = table[:, [] if label is None else label].copy()
+        others = sorted({*range(self.head.columns)} - {*self.head.features})
+        X = compact(np.delete(table, others, axis=1) if others else table)
+        if not_labels(y).any() or (X.dtype == np.float32 and not np.isfinite(X).all()):
+            self._blame()
+        return X, y
+
+    def _table(self) -> NDArray[Any]:
         """(rows, columns) int64 or float64."""
-        table = self._parsed(np.int64) if self.integers else None
-        if table is None or table.min() < -EXACT or table.max() > EXACT:
-            table = self._parsed(np.float64)
-        if table is None or table.shape != (len(self.rows), columns):
-            self._blame(columns)
+        table = self._loaded(np.int64) if self.dtype is np.int64 else None
+        if self.dtype and (table is None or table.min() < -EXACT or table.max() > EXACT):
+            table = self._loaded(np.float64)
+        if table is None or table.shape != (len(self.rows), self.head.columns):
+            self._blame()
         return table
 
-    def _parsed(self, dtype: type[Any]) -> NDArray[Any] | None:
+    def _loaded(self, dtype: type[Any]) -> NDArray[Any] | None:
         try:
-            return np.loadtxt(self.rows, dtype, comments=None, delimiter=",", quotechar='"', ndmin=2)
+            return np.loadtxt(self.rows, dtype, comments=None, delimiter=self.head.separator, ndmin=2)
         except (ValueError, DeprecationWarning):  # NumPy deprecates an integer that only float can parse
             return None
 
-    def checked_labels(self, y: NDArray[Any], column: int) -> NDArray[Any]:
-        bad = not_labels(y)
-        if bad.any():
-            at = int(bad.argmax())
-            raise DataError(
-                f"the labels in column {column} of {self.path} must be whole numbers from 0",
-                f"{y[at]} in line {self._line_number(at)}",
-                "give the right column as label (a name, or an index from 0)",
-            )
-        return y
-
-    def checked_features(self, X: NDArray[Any]) -> Features:
-        result = compact(X)
-        if result.dtype == np.float32 and not np.isfinite(result).all():
-            self._blame(None)
-        return result
-
-    def _line_number(self, row: int) -> int:
-        filled = (i for i, line in enumerate(self.lines) if line and not line.isspace())
-        return self.first + next(islice(filled, row, None))
-
-    def _blame(self, columns: int | None) -> NoReturn:
-        """Raises what names the first line with another number of columns or a cell that is no number."""
-        for row, line in enumerate(self.rows):
-            where = f"line {self._line_number(row)} of {self.path}"
-            cells = _cells(line)
-            if columns is not None and len(cells) != columns:
+    def _blame(self) -> NoReturn:
+        """Raises what names the first line that is not as the first one, or its first bad cell."""
+        columns, features = self.head.columns, set(self.head.features)
+        for number, line in enumerate(
+            self.block.text.decode("utf-8", "replace").split("\n"), self.block.first
+        ):
+            if not line.strip(self.blank):
+                continue
+            where = f"line {number} of {self.path}"
+            cells = cells_of(line, self.head.separator)
+            if cells is None:
+                raise wrong_quotes(where, line)
+            if len(cells) != columns:
                 raise DataError(
                     f"{where} must have {columns} columns, like the first", len(cells), "repair the line"
                 )
             for column, cell in enumerate(cells):
-                if not NUMBER.fullmatch(cell) or abs(float(cell)) > LARGEST:
-                    raise DataError(
-                        f"{where} must hold finite numbers",
-                        f"{cell[:40]!r} in column {column}",
-                        "remove or replace such cells, or write labels as numbers",
-                    )
+                self._check(cell, column, number, TOO_LARGE if column in features else math.inf)
+        raise DataError(f"{self.path} must be lines of numbers", "other text", "convert it")
+
+    def _check(self, cell: str, column: int, number: int, end: float) -> None:
+        called, value = self.head.called(column), float(cell) if is_number(cell) else math.nan
+        if column == self.head.label and is_number(cell):
+            if not (0 <= value <= MAX_LABEL and value.is_integer()):
+                raise DataError(
+                    f"the labels in {called} of {self.path} must be whole numbers from 0 (below 2**53)",
+                    f"{cell[:40]} in line {number}",
+                    "give the right column as label (a name, or an index from 0)",
+                )
+        elif not abs(value) < end:
+            raise DataError(
+                f"line {number} of {self.path} must hold finite numbers",
+                f"{cell[:40]!r} in {called}",
+                "write numbers with a decimal point, and without commas"
+                if is_number(cell.replace(",", ""))
+                else "remove or replace such cells, or write labels as numbers",
+            )
+
+
+def _begin(blocks: Iterator[_Block], path: Path) -> tuple[_Block, list[tuple[int, str]]]:
+    """The file to its second line with text at least, and the first two such lines with their numbers."""
+    texts: list[bytes] = []
+    rows: list[tuple[int, bytes]] = []
+    for block in blocks:
+        texts.append(block.text)
+        lines = enumerate(block.text.split(b"\n"), block.first)
+        rows += islice(((i, line) for i, line in lines if line.strip(SPACES.encode())), 2 - len(rows))
+        if len(rows) == 2:
+            break
+    if not rows:
+        raise _no_numbers(path)
+    begin = b"\n".join(line for _, line in rows)
+    if texts[0].startswith(UTF16) or b"\0" in begin:
         raise DataError(
-            f"{self.path} must be lines of numbers separated by commas", "other text", "convert it"
+            f"{path} must be text in UTF-8",
+            "UTF-16, or no text at all",
+            "save it as UTF-8, or check which file this is",
         )
+    if b"\r" in begin:
+        raise DataError(
+            f"the lines of {path} must end with \\n or \\r\\n", "a \\r alone", "save it with such line ends"
+        )
+    return _Block(1, b"\n".join(texts)), [(i, line.decode("utf-8", "replace")) for i, line in rows]
 
 
 def _blocks(stream: Stream, path: Path) -> Iterator[_Block]:
     """The file in blocks of whole lines."""
-    rest, first, total = b"", 1, 0
+    pieces: list[bytes] = []  # of a line that goes on
+    first, total, size = 1, 0, 0
     while text := stream.read(BLOCK):
         total += len(text)
-        head, newline, rest = (rest + text).rpartition(b"\n")
-        if len(rest) > MAX_LINE or total > BYTE_BUDGET:
+        head, newline, rest = text.rpartition(b"\n")
+        size = len(rest) + (0 if newline else size)
+        if size > MAX_LINE or total > BYTE_BUDGET:
             raise DataError(
                 f"{path} must hold at most {MAX_LINE:,} bytes a line and {BYTE_BUDGET:,} in all",
                 "more",
                 "use a smaller file",
             )
         if newline:
-            yield _Block(path, first, head)
-            first += head.count(b"\n") + 1
-    if rest:
-        yield _Block(path, first, rest)
+            lines = b"".join((*pieces, head))
+            yield _Block(first, _plain(lines, first))
+            first += lines.count(b"\n") + 1
+            pieces.clear()
+        pieces.append(rest)
+    if size:
+        yield _Block(first, _plain(b"".join(pieces), first))
+
+
+def _plain(text: bytes, first: int) -> bytes:
+    """Without the mark at the beginning of a file, and the \\r at the ends of lines."""
+    if first == 1:
+        text = text.removeprefix(BOM)
+    return text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text
+
+
+def _unquoted(text: bytes, separator: str) -> tuple[type[Any] | None, bytes]:
+    """The text without quotes, and the type that can hold its numbers: None where it has other characters."""
+    spaces, ends = SPACES.replace(separator, "").encode(), separator.encode() + b"\n"
+    if b'"' in text and _quotes_cells(text.translate(None, spaces), separator):
+        text = text.replace(b'"', b"")
+    strange = text.translate(None, b"0123456789+-" + spaces + ends)
+    return (None if strange.strip(b".eE") else np.float64 if strange else np.int64), text
+
+
+def _quotes_cells(text: bytes, separator: str) -> bool:
+    """Whether all quotes of a text without spaces stand around whole cells, with something in them."""
+    letters = np.frombuffer(b"\n" + text + b"\n", np.uint8)
+    ends = (letters == ord(separator)) | (letters == ord("\n"))
+    quotes = np.flatnonzero(letters == ord('"'))
+    if len(quotes) % 2:
+        return False
+    opened, closed = quotes[::2], quotes[1::2]
+    passed = np.cumsum(ends, dtype=np.int32)
+    whole = ends[opened - 1] & ends[closed + 1] & (passed[opened] == passed[closed]) & (closed - opened > 1)
+    return bool(whole.all())
 
 
 def _joined(blocks: list[Features]) -> Features:
@@ -199,28 +250,5 @@ def _joined(blocks: list[Features]) -> Features:
     return np.concatenate(blocks, out=X)
 
 
-def _first_line(block: _Block) -> tuple[list[str] | None, int]:
-    """The header's names, if there is a header (which is then dropped), and the number of columns."""
-    if not block.rows:
-        return None, 0
-    cells = [cell.strip() for cell in _cells(block.rows[0])]
-    if all(map(_is_number, cells)):
-        return None, len(cells)
-    block.drop_first_row()
-    return cells, len(cells)
-
-
-def _is_number(cell: str) -> bool:
-    """Whether the cell belongs to a row of numbers: nan, inf and an empty cell do, to be refused there."""
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return False
-    return True
-
-
-def _cells(line: str) -> list[str]:
-    try:
-        return next(csv.reader([line]), [])
-    except csv.Error:
-        return line.split(",")
+def _no_numbers(path: Path) -> DataError:
+    return DataError(f"{path} must hold at least one line of numbers", "none", "get the file again")

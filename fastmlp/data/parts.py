@@ -17,7 +17,7 @@ from fastmlp.errors import DataError
 Features = NDArray[np.uint8] | NDArray[np.float32]
 
 BLOCK_VALUES = 1 << 20  # checks go through the values in blocks, so that no large temporary is made
-MAX_LABEL = 2**53  # above it a float64 no longer tells neighbours apart
+MAX_LABEL = 2**53 - 1  # above it a float64 no longer tells neighbours apart
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,15 @@ class Part:
     """X (N, D), (N, rows, columns) or that with one channel; y (N,) or (N, 1); any real numbers.
 
     where: the file, for messages.
+    columns: the D names of the features, where the file has them.
+    told: how the file was read, where that is not plain: for people.
     """
 
     X: NDArray[Any]
     y: NDArray[Any]
     where: str
+    columns: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def labels(y: NDArray[Any], n: int, where: str) -> NDArray[np.int64]:
     if bad.any():
         at = int(bad.argmax())
         raise DataError(
-            f"the labels of {where} must be whole numbers from 0",
+            f"the labels of {where} must be whole numbers from 0 (below 2**53)",
             f"{y[at]} in row {at + 1}",
             "number the classes 0, 1, 2, ...",
         )

@@ -70,10 +70,12 @@ def load(
         ``auto``: what FASTMLP_DATA names if set, else MNIST from the cache, else a download that is given
         5 s of waiting, else synthetic digits. ``mnist``: a FASTMLP_DATA that is MNIST, the cache, a download.
         ``synthetic``: digits drawn by program. Anything else is a path: a folder with IDX files, a .npz,
-        a .npy with its labels beside it, a .csv or .csv.gz, or an IDX images file with its labels beside it.
+        a .npy with its labels beside it, a .csv or .tsv (perhaps .gz), or an IDX images file with its labels
+        beside it.
     test_data: a path, read in the same ways; its test part where it has one, else its training part.
         Without it: the test part of ``data``, else a seeded sixth of the training part.
     label: CSV's label column, a name or an index from 0; default: the column ``label``, else the first.
+        What else a CSV file may be, and which first line is a header: data/csvline.py and csvhead.py.
     seed: of the held-out sixth and of the synthetic digits.
 
     DataError where something named is missing, damaged or not fit for training; ConfigError for a label
@@ -239,7 +241,7 @@ def _path(path: PathLike) -> Path:
 
 def _kind(path: Path) -> str:
     name = path.name.lower()
-    if name.endswith((".csv", ".csv.gz")):
+    if name.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
         return "csv"
     return path.suffix.lower().removeprefix(".")
 
