@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -52,18 +52,18 @@ def _read(
     size = 0
     with opened(path) as (stream, _):
         blocks = _blocks(stream, path)
-        begin, rows = _begin(blocks, path)
+        block: _Block | None
+        block, rows = _begin(blocks, path)
         head = head_of([line for _, line in rows], rows[0][0], path, label, needs_label)
         if head.names:
-            begin = begin.after(rows[0][0])
-        for block in chain([begin], blocks):
-            lines = _Lines(block, head, path)
-            if not lines.rows:
-                continue
-            features, labels = lines.parsed()
-            X.append(features)
-            y.append(labels)
+            block = block.after(rows[0][0])
+        while block is not None:
+            features, labels = _Lines(block, head, path).parsed()
+            if len(features):
+                X.append(features)
+                y.append(labels)
             size += features.nbytes
+            block = next(blocks, None)
             if size > BYTE_BUDGET:
                 raise DataError(
                     f"{path} must hold at most {BYTE_BUDGET:,} bytes of numbers", "more", "use a smaller file"
@@ -85,6 +85,14 @@ class _Block(NamedTuple):
     first: int
     text: bytes
 
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Each line with its number."""
+        number, at = self.first, 0
+        while at <= len(self.text):
+            end = self.text.find(b"\n", at) % (len(self.text) + 1)  # -1 becomes the end
+            yield number, self.text[at:end]
+            number, at = number + 1, end + 1
+
     def after(self, number: int) -> _Block:
         """The lines after the one of this number."""
         count = number + 1 - self.first
@@ -97,15 +105,19 @@ class _Lines:
     def __init__(self, block: _Block, head: Head, path: Path) -> None:
         self.block, self.head, self.path = block, head, path
         self.blank = SPACES.replace(head.separator, "")
-        self.dtype, text = _unquoted(block.text, head.separator)
+        self.dtype, text = _unquoted(block.text, head.separator.encode())
         self.rows = [line for line in text.decode("utf-8", "replace").split("\n") if line.strip(self.blank)]
 
     def parsed(self) -> tuple[Features, NDArray[Any]]:
         """X (rows, features) and y (rows,); y is empty where there is no label column."""
+        if not self.rows:
+            return np.empty((0, 1), np.uint8), np.empty(0, np.int64)
         table, label = self._table(), self.head.label
         y = table[:, [] if label is None else label].copy()
         others = sorted({*range(self.head.columns)} - {*self.head.features})
-        X = compact(np.delete(table, others, axis=1) if others else table)
+        if others:
+            table = np.delete(table, others, axis=1)
+        X = compact(table)
         if not_labels(y).any() or (X.dtype == np.float32 and not np.isfinite(X).all()):
             self._blame()
         return X, y
@@ -128,9 +140,8 @@ class _Lines:
     def _blame(self) -> NoReturn:
         """Raises what names the first line that is not as the first one, or its first bad cell."""
         columns, features = self.head.columns, set(self.head.features)
-        for number, line in enumerate(
-            self.block.text.decode("utf-8", "replace").split("\n"), self.block.first
-        ):
+        for number, text in self.block.lines():
+            line = text.decode("utf-8", "replace")
             if not line.strip(self.blank):
                 continue
             where = f"line {number} of {self.path}"
@@ -170,8 +181,8 @@ def _begin(blocks: Iterator[_Block], path: Path) -> tuple[_Block, list[tuple[int
     rows: list[tuple[int, bytes]] = []
     for block in blocks:
         texts.append(block.text)
-        lines = enumerate(block.text.split(b"\n"), block.first)
-        rows += islice(((i, line) for i, line in lines if line.strip(SPACES.encode())), 2 - len(rows))
+        lines = ((i, line) for i, line in block.lines() if line.strip(SPACES.encode()))
+        rows += islice(lines, 2 - len(rows))
         if len(rows) == 2:
             break
     if not rows:
@@ -205,9 +216,9 @@ def _blocks(stream: Stream, path: Path) -> Iterator[_Block]:
                 "use a smaller file",
             )
         if newline:
-            lines = b"".join((*pieces, head))
-            yield _Block(first, _plain(lines, first))
-            first += lines.count(b"\n") + 1
+            text = _plain(b"".join((*pieces, head)), first)
+            yield _Block(first, text)
+            first += text.count(b"\n") + 1
             pieces.clear()
         pieces.append(rest)
     if size:
@@ -218,29 +229,34 @@ def _plain(text: bytes, first: int) -> bytes:
     """Without the mark at the beginning of a file, and the \\r at the ends of lines."""
     if first == 1:
         text = text.removeprefix(BOM)
-    return text.replace(b"\r\n", b"\n").removesuffix(b"\r") if b"\r" in text else text
+    if b"\r" in text:  # twice where Python wrote it for Windows without newline=""
+        text = (text + b"\n").replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n")[:-1]
+    return text
 
 
-def _unquoted(text: bytes, separator: str) -> tuple[type[Any] | None, bytes]:
+def _unquoted(text: bytes, separator: bytes) -> tuple[type[Any] | None, bytes]:
     """The text without quotes, and the type that can hold its numbers: None where it has other characters."""
-    spaces, ends = SPACES.replace(separator, "").encode(), separator.encode() + b"\n"
+    spaces = SPACES.encode().replace(separator, b"")
     if b'"' in text and _quotes_cells(text.translate(None, spaces), separator):
-        text = text.replace(b'"', b"")
-    strange = text.translate(None, b"0123456789+-" + spaces + ends)
+        text = text.translate(None, b'"')
+    strange = text.translate(None, b"0123456789+-" + spaces + separator + b"\n")
     return (None if strange.strip(b".eE") else np.float64 if strange else np.int64), text
 
 
-def _quotes_cells(text: bytes, separator: str) -> bool:
+def _quotes_cells(text: bytes, separator: bytes) -> bool:
     """Whether all quotes of a text without spaces stand around whole cells, with something in them."""
     letters = np.frombuffer(b"\n" + text + b"\n", np.uint8)
-    ends = (letters == ord(separator)) | (letters == ord("\n"))
-    quotes = np.flatnonzero(letters == ord('"'))
-    if len(quotes) % 2:
-        return False
-    opened, closed = quotes[::2], quotes[1::2]
-    passed = np.cumsum(ends, dtype=np.int32)
-    whole = ends[opened - 1] & ends[closed + 1] & (passed[opened] == passed[closed]) & (closed - opened > 1)
-    return bool(whole.all())
+    end = (letters == ord(separator)) | (letters == ord("\n"))
+    quote = letters == ord('"')
+    within = np.logical_xor.accumulate(quote)  # from an opening quote to before its closing one
+    opening, closing = quote & within, quote & ~within
+    return not (
+        within[-1]
+        or (within & end).any()
+        or (opening[1:] & ~end[:-1]).any()
+        or (closing[:-1] & ~end[1:]).any()
+        or (opening[:-1] & closing[1:]).any()
+    )
 
 
 def _joined(blocks: list[Features]) -> Features:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 SPACES = " \t"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+POINT = re.compile(r"(\d),(\d)", re.ASCII)  # where others than the English have their decimal comma
 CELLS = {
     s: re.compile(rf'[ \t]*"((?:[^"]|"")*)"[ \t]*({s}|\Z)|([^"{s}]*)({s}|\Z)'.replace(r"[ \t]", spaces))
     for s, spaces in zip(SEPARATORS, (r"[ \t]", r"[ \t]", "[ ]"), strict=True)
@@ -36,24 +37,20 @@ def cells_of(line: str, separator: str) -> list[str] | None:
 
 
 def is_number(cell: str) -> bool:
+    """Whether the cell is a number, as this file's head says."""
     return NUMBER.fullmatch(cell) is not None
-
-
-def is_decimal_comma(cell: str) -> bool:
-    """Whether the cell is a number with a comma in the place of its point."""
-    return cell.count(",") == 1 and is_number(cell.replace(",", "."))
 
 
 def separator_of(lines: Sequence[str]) -> str:
     """The one that cuts the last line, or else the one before it, best.
 
-    Best is what makes most of the cells numbers (those with a decimal comma too, where commas separate
-    nothing), then what makes most cells, then the comma.
+    Best is what makes most of the cells numbers (1,5 is one where commas separate nothing), then what makes
+    most cells, then the comma.
     """
 
     def fit(line: str, separator: str) -> tuple[float, int]:
         cells = cells_of(line, separator) or [""]
-        numbers = sum(is_number(cell) or (separator != "," and is_decimal_comma(cell)) for cell in cells)
-        return numbers / len(cells), len(cells)
+        pointed = [POINT.sub(r"\1.\2", cell) if separator != "," else cell for cell in cells]
+        return sum(map(is_number, pointed)) / len(cells), len(cells)
 
     return max(SEPARATORS, key=lambda separator: [fit(line, separator) for line in reversed(lines)])
