@@ -2,8 +2,8 @@
 
 What a line is: csvline.py; what the first one says: csvhead.py. Text is parsed a block of lines at a time, so
 that a file of small integers (Kaggle's MNIST) takes about one byte a value in memory. NumPy parses a block
-that has no other characters than numbers and separators; a block that does not parse is gone through again,
-once, cell by cell, to name the line and the column.
+that has no other characters than numbers and separators; in one that does not parse, the first line with a
+fault is looked for by halves, and gone through cell by cell to name the column.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from fastmlp.errors import DataError
 
 BLOCK = 4 << 20
 MAX_LINE = 16 << 20
+FEW_LINES = 64
 EXACT = 2**53  # integers up to here are the same in int64 and float64
 TOO_LARGE = 2.0**128 - 2.0**103  # from here a float32 is infinite
 BOM = b"\xef\xbb\xbf"
@@ -93,6 +94,13 @@ class _Block(NamedTuple):
             yield number, self.text[at:end]
             number, at = number + 1, end + 1
 
+    def halves(self) -> tuple[_Block, _Block]:
+        """About half of the lines, and the others; for a block of two or more."""
+        at = self.text.find(b"\n", len(self.text) // 2)
+        at = self.text.rindex(b"\n") if at < 0 else at
+        second = self.first + self.text.count(b"\n", 0, at) + 1
+        return _Block(self.first, self.text[:at]), _Block(second, self.text[at + 1 :])
+
     def after(self, number: int) -> _Block:
         """The lines after the one of this number."""
         count = number + 1 - self.first
@@ -138,7 +146,13 @@ class _Lines:
             return None
 
     def _blame(self) -> NoReturn:
-        """Raises what names the first line that is not as the first one, or its first bad cell."""
+        """Raises what names the first line that is not as the first one, or its first bad cell.
+
+        Halves are parsed until few lines are left, so that few are gone through in Python.
+        """
+        if self.block.text.count(b"\n") > FEW_LINES:
+            for half in self.block.halves():
+                _Lines(half, self.head, self.path).parsed()
         columns, features = self.head.columns, set(self.head.features)
         for number, text in self.block.lines():
             line = text.decode("utf-8", "replace")
@@ -153,26 +167,30 @@ class _Lines:
                     f"{where} must have {columns} columns, like the first", len(cells), "repair the line"
                 )
             for column, cell in enumerate(cells):
-                self._check(cell, column, number, TOO_LARGE if column in features else math.inf)
+                value = float(cell) if is_number(cell) else math.nan
+                if column == self.head.label:
+                    fine = 0 <= value <= MAX_LABEL and value.is_integer()
+                else:
+                    fine = abs(value) < (TOO_LARGE if column in features else math.inf)
+                if not fine:
+                    raise self._wrong(cell, column, number)
         raise DataError(f"{self.path} must be lines of numbers", "other text", "convert it")
 
-    def _check(self, cell: str, column: int, number: int, end: float) -> None:
-        called, value = self.head.called(column), float(cell) if is_number(cell) else math.nan
+    def _wrong(self, cell: str, column: int, number: int) -> DataError:
+        called = self.head.called(column)
         if column == self.head.label and is_number(cell):
-            if not (0 <= value <= MAX_LABEL and value.is_integer()):
-                raise DataError(
-                    f"the labels in {called} of {self.path} must be whole numbers from 0 (below 2**53)",
-                    f"{cell[:40]} in line {number}",
-                    "give the right column as label (a name, or an index from 0)",
-                )
-        elif not abs(value) < end:
-            raise DataError(
-                f"line {number} of {self.path} must hold finite numbers",
-                f"{cell[:40]!r} in {called}",
-                "write numbers with a decimal point, and without commas"
-                if is_number(cell.replace(",", ""))
-                else "remove or replace such cells, or write labels as numbers",
+            return DataError(
+                f"the labels in {called} of {self.path} must be whole numbers from 0 (below 2**53)",
+                f"{cell[:40]} in line {number}",
+                "give the right column as label (a name, or an index from 0)",
             )
+        return DataError(
+            f"line {number} of {self.path} must hold finite numbers",
+            f"{cell[:40]!r} in {called}",
+            "write numbers with a decimal point, and without commas"
+            if is_number(cell.replace(",", ""))
+            else "remove or replace such cells, or write labels as numbers",
+        )
 
 
 def _begin(blocks: Iterator[_Block], path: Path) -> tuple[_Block, list[tuple[int, str]]]:

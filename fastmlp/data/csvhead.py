@@ -223,8 +223,10 @@ def _no_label(names: Sequence[str] | None, columns: int, label: object, path: Pa
 
 def _close(names: Sequence[str], label: object) -> str:
     """A question, where a name is much like the label."""
+    if not isinstance(label, str):
+        return ""
     folded = {name.casefold(): name for name in reversed(names[:MOST_COMPARED]) if len(name) <= 100}
-    close = difflib.get_close_matches(str(label)[:100].strip().casefold(), folded, 1)
+    close = difflib.get_close_matches(label[:100].strip().casefold(), folded, 1)
     return f"did you mean {_short(folded[close[0]])}?" if close else ""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 SPACES = " \t"
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 POINT = re.compile(r"(\d),(\d)", re.ASCII)  # where others than the English have their decimal comma
 CELLS = {
     s: re.compile(rf'[ \t]*"((?:[^"]|"")*)"[ \t]*({s}|\Z)|([^"{s}]*)({s}|\Z)'.replace(r"[ \t]", spaces))
