@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
@@ -176,10 +177,6 @@ def test_nets_that_the_engine_lacks_are_named(data, stack, match):
     model.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(keras.MissingError, match=match):
         model.fit(*data, verbose=0)
-    logits = Sequential([Dense(K, "softmax")])
-    logits.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
-    with pytest.raises(keras.MissingError, match="from logits of a net with softmax"):
-        logits.fit(*data, verbose=0)
 
 
 def test_arguments_that_are_missing_are_named(data):
@@ -402,7 +399,7 @@ def test_mnist_is_as_its_files_have_it(mnist_folder, monkeypatch):
 # --- training -----------------------------------------------------------------------------------
 
 
-def by_hand(weights, X, y, epochs, *, optimizer, lr, loss="keras2"):
+def by_hand(weights, X, y, epochs, *, optimizer, lr, loss="logits"):
     """The same epochs by the reference, without shuffling."""
     parameters = fastmlp.Parameters.from_keras(weights)
     state = OptimizerState.start(parameters, optimizer)
@@ -444,24 +441,62 @@ def test_fits_go_on_from_each_other_as_one(data, optimizer, rule, lr):
 
 
 def test_losses_by_name_and_object(data):
-    X, y = data
-    for loss, target, word in (
-        ("categorical_crossentropy", to_categorical(y, K), "keras2"),
-        (losses.categorical_crossentropy, to_categorical(y, K), "keras2"),
-        ("sparse_categorical_crossentropy", y.reshape(-1, 1), "keras2"),
-        (losses.SparseCategoricalCrossentropy(), y.astype(np.float32), "keras2"),
-        (losses.CategoricalCrossentropy(from_logits=True), to_categorical(y, K), "logits"),
-        (losses.SparseCategoricalCrossentropy(from_logits=True), y, "logits"),
+    """Keras on TensorFlow takes the logits in each of these, found in its ``_get_logits``."""
+    X, y = data[0] * np.float32(100), data[1]  # logits far beyond the clip
+    one, sparse, hot = (
+        losses.CategoricalCrossentropy,
+        losses.SparseCategoricalCrossentropy,
+        to_categorical(y, K),
+    )
+    seen = set()
+    for loss, target, softmax, word in (
+        ("categorical_crossentropy", hot, True, "logits"),
+        ("CategoricalCrossentropy", hot, True, "logits"),
+        (losses.categorical_crossentropy, hot, True, "logits"),
+        (one, hot, True, "logits"),
+        (one(), hot, True, "logits"),
+        (one(clip="keras2"), hot, True, "keras2"),
+        (one(from_logits=True), hot, False, "logits"),
+        ("sparse_categorical_crossentropy", y.reshape(-1, 1), True, "logits"),
+        (sparse(), y.astype(np.float32), True, "logits"),
+        (sparse(clip="keras2"), y, True, "keras2"),
+        (sparse(from_logits=True), y, False, "logits"),
     ):
-        model = Sequential([Dense(8, "relu", input_dim=D), Dense(K)])
-        if word == "keras2":
-            model.add(Activation("softmax"))
-        model.compile("sgd", loss)
-        want, _ = by_hand(model.get_weights(), X, y, 1, optimizer=Optimizer(), lr=0.01, loss=word)
-        parameters = fastmlp.Parameters.from_keras(model.get_weights())
-        answer = reference.predict_proba if word == "keras2" else reference.logits
-        assert np.array_equal(model.predict(X, verbose=0), answer(parameters, X))
-        assert model.fit(X, target, batch_size=40, verbose=0, shuffle=False).history == {"loss": want}
+        for last in ([Dense(K, "softmax")], [Dense(K), Activation("softmax")]) if softmax else ([Dense(K)],):
+            model = Sequential([Dense(8, "relu", input_dim=D), *last])
+            rng = np.random.default_rng(1)
+            model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+            model.compile("sgd", loss)
+            want, _ = by_hand(model.get_weights(), X, y, 1, optimizer=Optimizer(), lr=0.01, loss=word)
+            parameters = fastmlp.Parameters.from_keras(model.get_weights())
+            answer = reference.predict_proba if softmax else reference.logits
+            assert np.array_equal(model.predict(X, verbose=0), answer(parameters, X))
+            scored = reference.evaluate(parameters, X, y, loss=word).loss
+            assert model.evaluate(X, target, verbose=0) == scored
+            assert model.fit(X, target, batch_size=40, verbose=0, shuffle=False).history == {"loss": want}
+            seen.add((word, scored))
+    assert len(seen) == 2
+
+
+def test_a_clip_is_of_probabilities_and_has_one_name():
+    for loss in (losses.CategoricalCrossentropy, losses.SparseCategoricalCrossentropy):
+        with pytest.raises(ValueError, match=r"clip must be None with from_logits=True; got 'keras2'\. End"):
+            loss(from_logits=True, clip="keras2")
+        for wrong in ("keras3", 1e-7, True, ""):
+            with pytest.raises(ValueError, match="clip must be one of keras2"):
+                loss(clip=wrong)
+
+
+def test_the_logits_of_a_softmax_are_taken_also_where_the_loss_is_told_of_logits(data):
+    """As Keras does on TensorFlow, which warns too."""
+    X, y = data
+    ended = []
+    for told in (False, True):
+        set_random_seed(3)
+        model = net(loss=losses.SparseCategoricalCrossentropy(from_logits=told))
+        with pytest.warns(UserWarning, match="its logits are taken") if told else contextlib.nullcontext():
+            ended.append(model.fit(X, y, verbose=0).history)
+    assert ended[0] == ended[1]
 
 
 def test_adams_epsilon_as_a_hat():
@@ -661,7 +696,7 @@ def test_momentum_is_one_of_steps_where_the_rate_changes(data):
     for epoch, lr in enumerate((0.1, 0.01, 0.05)):
         model.optimizer.learning_rate = lr
         model.fit(X, y, batch_size=N, shuffle=False, verbose=0)
-        gradients = list(reference.loss_and_gradients(w, X, y, loss="keras2").gradients)
+        gradients = list(reference.loss_and_gradients(w, X, y, loss="logits").gradients)
         step = [0.9 * s - lr * g for s, g in zip(step, gradients, strict=True)]
         w = fastmlp.Parameters.from_keras([a + s for a, s in zip(w, step, strict=True)])
         for got, want in zip(model.get_weights(), w, strict=True):
@@ -755,6 +790,7 @@ def test_saved_models_come_back(data, tmp_path):
     for loss, layers_ in (
         ("sparse_categorical_crossentropy", [Dense(8, "tanh", input_dim=D), Dense(K, "softmax", name="out")]),
         (losses.SparseCategoricalCrossentropy(True), [Dense(8, input_dim=D), Activation("relu"), Dense(K)]),
+        (losses.SparseCategoricalCrossentropy(clip="keras2"), [Dense(K, "softmax", input_dim=D)]),
     ):
         model = Sequential(layers_, name="mine")
         model.compile(optimizers.Adam(0.01, 0.8), loss, metrics=["acc"])
@@ -762,6 +798,7 @@ def test_saved_models_come_back(data, tmp_path):
         model.save(path)
         other = load_model(path)
         assert other.name == "mine"
+        assert vars(other.loss) == vars(model.loss)
         assert [(type(a), a.name) for a in other.layers] == [(type(a), a.name) for a in model.layers]
         assert all(map(np.array_equal, other.get_weights(), model.get_weights()))
         assert np.array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
@@ -773,6 +810,18 @@ def test_saved_models_come_back(data, tmp_path):
         model.save(path, overwrite=False)
     with pytest.raises(OSError, match="nowhere"):
         model.save(tmp_path / "nowhere" / "net")
+
+
+def test_a_file_that_does_not_say_its_clip_was_trained_with_keras_2s(data, tmp_path):
+    path, model = tmp_path / "net", net()
+    model.fit(*data, verbose=0)
+    model.save(path)
+    stack = [("Dense", 8, "relu"), ("Dense", K, "softmax")]
+    fastmlp.Model.load(path).save(path, {"keras": entry_of(stack, {"class": "SGD", "learning_rate": 0.1})})
+    assert load_model(path).loss.clip == "keras2"
+    logits = entry_of([*stack[:1], ("Dense", K, "linear")], {"class": "SGD"}, from_logits=True)
+    fastmlp.Model.load(path).save(path, {"keras": logits})
+    assert load_model(path).loss.clip is None
 
 
 def test_fastmlps_own_files_and_the_facades_are_the_same_format(data, tmp_path):
@@ -796,10 +845,10 @@ def test_fastmlps_own_files_and_the_facades_are_the_same_format(data, tmp_path):
     check("raw outputs", load_model(path).predict(X, verbose=0), softmax_regression.predict_proba(X))
 
 
-def entry_of(stack, optimizer=None):
+def entry_of(stack, optimizer=None, from_logits=False):
     """What a file says of its layers and its training."""
     words = ("class", "units", "activation")
-    loss = {"sparse": True, "from_logits": False}
+    loss = {"sparse": True, "from_logits": from_logits}
     return json.dumps({
         "name": "a",
         "layers": [dict(zip(words, layer, strict=True)) for layer in stack],

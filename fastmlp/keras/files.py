@@ -1,7 +1,7 @@
 """Saving and loading: fastmlp's own safetensors file, with layers and training as one more entry of metadata.
 
-The entry ``keras`` holds the layers' classes, names and activations, the loss, the metric and the optimizer's
-options, as JSON. Not what the optimizer remembers: that begins anew.
+The entry ``keras`` holds the layers' classes, names and activations, the loss with its clip, the metric and
+the optimizer's options, as JSON. Not what the optimizer remembers: that begins anew.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _ENTRY = "keras"
 _OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "Adam": Adam}
 _LAYERS = {"Dense": Dense, "Activation": Activation}
 _WORDS = ("name", "units", "activation")
+_OLD_CLIP = {False: "keras2", True: None}  # by from_logits, in files that do not say it: they were trained so
 
 
 def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -74,7 +75,7 @@ def load_model(
             loss_class = SparseCategoricalCrossentropy if loss["sparse"] else CategoricalCrossentropy
             model.compile(
                 _OPTIMIZERS[optimizer.pop("class")](**optimizer),
-                loss_class(from_logits=loss["from_logits"]),
+                loss_class(loss["from_logits"], clip=loss.get("clip", _OLD_CLIP[loss["from_logits"]])),
                 entry["compiled"]["metrics"],
             )
     except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
@@ -90,7 +91,7 @@ def _described(model: Sequential) -> dict[str, Any]:
         layers.append(told)
     compiled = None
     if model.compiled:
-        loss = {"sparse": model.loss.sparse, "from_logits": model.loss.from_logits}
+        loss = {word: getattr(model.loss, word) for word in ("sparse", "from_logits", "clip")}
         compiled = {
             "loss": loss, "optimizer": model.optimizer.describe(), "metrics": model.metrics_names[1:],
         }  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastmlp.checks import one_of
+from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
 
 __all__ = [
@@ -15,38 +17,48 @@ __all__ = [
 
 _OPTIONS = {
     "label_smoothing": 0.0, "axis": -1, "reduction": "sum_over_batch_size", "ignore_class": None,
-    "dtype": None, "name": None,
+    "dtype": None,
 }  # fmt: skip
 
 
 class Crossentropy:
     """What the subclasses share.
 
-    from_logits: the last layer has no softmax, and the loss is the engine's ``logits``. Else it has one, and
-    the loss is ``keras2``: -log of the true class's probability, clipped to 1e-7 .. 1 - 1e-7.
+    from_logits: the last layer has no softmax. Either way the loss is logsumexp(logits) - logit_true: where
+    the last layer is a softmax, its logits are taken, as Keras 3 takes them on TensorFlow.
+    clip: "keras2" for the loss of Keras 2.0, and of Keras 3 on PyTorch and JAX: -log of the true class's
+    probability, clipped to 1e-7 .. 1 - 1e-7. A sample outside has no gradient. Not with from_logits.
     """
 
     sparse = False
     word = ""
 
-    def __init__(self, from_logits: bool = False, **others: Any) -> None:
-        refuse(type(self).__name__, others, _OPTIONS | {"name": others.get("name")})
-        self.from_logits = bool(from_logits)
+    def __init__(
+        self, from_logits: bool = False, *, clip: str | None = None, name: str | None = None, **others: Any
+    ) -> None:
+        refuse(type(self).__name__, others, _OPTIONS)
+        if clip is not None and from_logits:
+            raise ConfigError(
+                "clip must be None with from_logits=True", repr(clip),
+                "end the net in a softmax and leave from_logits out: the clip is one of probabilities",
+            )  # fmt: skip
+        self.from_logits, self.name = bool(from_logits), name or self.word
+        self.clip = None if clip is None else one_of("clip", clip, ("keras2",))
 
     @property
     def loss(self) -> str:
         """The engine's word."""
-        return "logits" if self.from_logits else "keras2"
+        return self.clip or "logits"
 
 
 class CategoricalCrossentropy(Crossentropy):
-    """Of y (N, K), one-hot rows. Raises MissingError for Keras' other options."""
+    """Of y (N, K), one-hot rows. Raises ValueError, and MissingError for Keras' other options."""
 
     word = "categorical_crossentropy"
 
 
 class SparseCategoricalCrossentropy(Crossentropy):
-    """Of y (N,) or (N, 1), class indices. Raises MissingError for Keras' other options."""
+    """Of y (N,) or (N, 1), class indices. Raises ValueError, and MissingError for Keras' other options."""
 
     sparse = True
     word = "sparse_categorical_crossentropy"
@@ -57,13 +69,13 @@ sparse_categorical_crossentropy = SparseCategoricalCrossentropy()
 
 
 def get(loss: Any) -> Crossentropy:
-    """The loss of that name, or the object as it is. Raises ValueError, MissingError."""
+    """The loss of that name or class, or the object as it is. Raises ValueError, MissingError."""
     if loss is None:
         raise ValueError("compile must have a loss, for example 'categorical_crossentropy'")
     if isinstance(loss, Crossentropy):
         return loss
     for known in (categorical_crossentropy, sparse_categorical_crossentropy):
-        if loss in (known.word, type(known).__name__):
+        if loss in (known.word, type(known).__name__, type(known)):
             return known
     raise missing(f"loss {loss!r}", f"it has {categorical_crossentropy.word} and its sparse form")
 

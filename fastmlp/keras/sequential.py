@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -331,11 +332,14 @@ class Sequential:
         """For rows of that many numbers; checked against the loss where ``compiled``."""
         network = Network.of(self._layers)
         self.build((None, inputs))
-        if compiled and network.softmax == self.loss.from_logits:
-            has, wants = ("softmax", "none") if network.softmax else ("no softmax", "one")
+        if compiled and not (network.softmax or self.loss.from_logits):
             raise missing(
-                f"loss from {'logits' if self.loss.from_logits else 'probabilities'} of a net with {has}",
-                f"this loss wants {wants} in the last layer, or the other from_logits",
+                "loss from probabilities of a net with no softmax",
+                "this loss wants one in the last layer, or from_logits=True",
+            )
+        if compiled and network.softmax and self.loss.from_logits:
+            warnings.warn(
+                "from_logits=True, and the last layer is a softmax: its logits are taken", stacklevel=3
             )
         return network
 
