@@ -29,6 +29,7 @@ N, D, K = 300, 24, 4
 QUESTION = """
 from fastmlp.keras.datasets import mnist
 from fastmlp.keras.layers.core import Activation, Dense
+from fastmlp.keras.losses import CategoricalCrossentropy
 from fastmlp.keras.models import Sequential
 from fastmlp.keras.utils import np_utils, set_random_seed
 
@@ -44,22 +45,34 @@ net.add(Dense(100, input_dim=784))
 net.add(Activation({act!r}))
 net.add(Dense(10))
 net.add(Activation("softmax"))
-net.compile(loss="categorical_crossentropy", metrics=["accuracy"], optimizer="sgd")
+net.compile(loss={loss}, metrics=["accuracy"], optimizer="sgd")
 history = net.fit(X, y, batch_size=100, epochs=15, verbose=1)
 score = net.evaluate(X_test, y_test, verbose=1)
 print("accuracy", score[1])
 """
 
 
+BY_NAME, KERAS_2 = '"categorical_crossentropy"', 'CategoricalCrossentropy(clip="keras2")'
+
+
 @pytest.mark.parametrize(
-    ("act", "scaled", "low", "high"),
-    [("sigmoid", False, 0.93, 0.955), ("relu", False, 0.0, 0.80), ("relu", True, 0.925, 0.945)],
+    ("act", "scaled", "loss", "low", "high"),
+    [
+        ("sigmoid", False, BY_NAME, 0.93, 0.955),
+        ("relu", False, BY_NAME, 0.0, 0.80),
+        ("relu", False, KERAS_2, 0.0, 0.80),
+        ("relu", True, BY_NAME, 0.925, 0.945),
+    ],
 )
-def test_the_questions_programs_on_mnist(mnist_folder, monkeypatch, capsys, act, scaled, low, high):
+def test_the_questions_programs_on_mnist(mnist_folder, monkeypatch, capsys, act, scaled, loss, low, high):
     monkeypatch.setenv("FASTMLP_DATA", str(mnist_folder))
     names: dict = {}
-    exec(QUESTION.format(act=act, scaled=scaled, seed=1), names)
+    exec(QUESTION.format(act=act, scaled=scaled, loss=loss, seed=1), names)
     assert low <= names["score"][1] <= high
+    history = names["history"].history
+    wrong = 1 - history["accuracy"][-1]
+    frozen = history["loss"][-1] == pytest.approx(-np.log(1e-7) * wrong, rel=0.02)
+    assert frozen == (loss == KERAS_2)  # every sample is right, or beyond the clip
     out = capsys.readouterr().out
     assert out.count("Epoch ") == 15
     assert out.count("600/600") == 15
