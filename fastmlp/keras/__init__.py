@@ -12,7 +12,7 @@ network.py      from layers to what the engine trains
 arrays.py       x and y, checked
 loop.py         the epochs; progress.py prints them
 files.py        save and load_model; summary.py: the table
-missing.py      the error for what only Keras has
+missing.py      the error for what only Keras has; settled.py: attributes that nobody would hear of
 """
 
 from fastmlp.keras import callbacks, datasets, layers, losses, models, optimizers, utils

@@ -91,15 +91,14 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        one_of("mode", mode, ("auto", "min", "max"))
-        highest = mode == "max" or (mode == "auto" and monitor.endswith(("acc", "accuracy")))
-        self.monitor, self.sign = monitor, 1.0 if highest else -1.0
+        self.monitor, self.mode = monitor, one_of("mode", mode, ("auto", "min", "max"))
         self.min_delta, self.patience, self.verbose = abs(min_delta), patience, verbose
         self.baseline, self.start_from_epoch = baseline, start_from_epoch
         self.restore_best_weights = restore_best_weights
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Nothing is best yet."""
+        one_of("mode", self.mode, ("auto", "min", "max"))
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best: float | None = None
         self.best_weights: list[Any] | None = None
@@ -132,7 +131,16 @@ class EarlyStopping(Callback):
             self.model.set_weights(self.best_weights)
 
     def _beats(self, value: float, other: float | None) -> bool:
-        return other is None or self.sign * (value - other) > self.min_delta
+        if other is None:
+            return True
+        accuracy = self.monitor.endswith(("acc", "accuracy"))
+        highest = self.mode == "max" or (self.mode == "auto" and accuracy)
+        return (value - other if highest else other - value) > self.min_delta
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "monitor_op":
+            raise missing("monitor_op in EarlyStopping", "say mode='min' or mode='max'")
+        super().__setattr__(name, value)
 
 
 class LearningRateScheduler(Callback):
@@ -148,7 +156,7 @@ class LearningRateScheduler(Callback):
         """Set the rate."""
         optimizer = self.model.optimizer
         try:
-            rate = self.schedule(epoch, optimizer.learning_rate)
+            rate = self.schedule(epoch, float(optimizer.learning_rate))
         except TypeError:
             rate = self.schedule(epoch)
         optimizer.learning_rate = rate
@@ -158,7 +166,7 @@ class LearningRateScheduler(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Say it in the logs."""
         if logs is not None:
-            logs["learning_rate"] = self.model.optimizer.learning_rate
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 def checked(callbacks: Any) -> list[Callback]:

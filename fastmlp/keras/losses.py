@@ -7,6 +7,7 @@ from typing import Any
 from fastmlp.checks import one_of
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
+from fastmlp.keras.settled import Settled
 
 __all__ = [
     "CategoricalCrossentropy",
@@ -21,7 +22,7 @@ _OPTIONS = {
 }  # fmt: skip
 
 
-class Crossentropy:
+class Crossentropy(Settled):
     """What the subclasses share.
 
     from_logits: the last layer has no softmax. Either way the loss is logsumexp(logits) - logit_true: where
@@ -32,6 +33,10 @@ class Crossentropy:
 
     sparse = False
     word = ""
+    name: str
+    from_logits: bool
+    clip: str | None
+    label_smoothing, axis, reduction = 0.0, -1, "sum_over_batch_size"
 
     def __init__(
         self, from_logits: bool = False, *, clip: str | None = None, name: str | None = None, **others: Any
@@ -42,8 +47,11 @@ class Crossentropy:
                 "clip must be None with from_logits=True", repr(clip),
                 "end the net in a softmax and leave from_logits out: the clip is one of probabilities",
             )  # fmt: skip
-        self.from_logits, self.name = bool(from_logits), name or self.word
-        self.clip = None if clip is None else one_of("clip", clip, ("keras2",))
+        self._keep(
+            from_logits=bool(from_logits),
+            clip=None if clip is None else one_of("clip", clip, ("keras2",)),
+            name=name or self.word,
+        )
 
     @property
     def loss(self) -> str:

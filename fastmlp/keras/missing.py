@@ -25,9 +25,13 @@ def refuse(where: str, options: Mapping[str, Any], allowed: Mapping[str, Any]) -
     for name, value in options.items():
         if name not in allowed:
             raise TypeError(f"{where} has no argument {name!r}")
-        same = isinstance(value, bool | int | float | str) and value == allowed[name]
-        if value is not None and not same:
+        if value is not None and not (simple(value) and value == allowed[name]):
             raise missing(f"{name} in {where}", "leave it out")
+
+
+def simple(value: Any) -> bool:
+    """Whether == of it and another simple value says yes or no."""
+    return isinstance(value, bool | int | float | str)
 
 
 def unknown_names(module: str, kind: str, known: tuple[str, ...]) -> Callable[[str], Any]:

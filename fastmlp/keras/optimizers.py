@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from fastmlp import config
 from fastmlp.checks import positive_number
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
+from fastmlp.keras.settled import Settled
 from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters
 
@@ -19,22 +20,36 @@ _OTHERS = {
 }  # fmt: skip
 
 
-class Optimizer:
+class Rate(float):
+    """A learning rate as it was when it was asked for."""
+
+    def assign(self, value: Any) -> None:
+        """Raises MissingError: Keras' rate is a variable that changes wherever it is kept, this a number."""
+        raise missing("assign of a learning rate", f"set it: optimizer.learning_rate = {value}")
+
+
+class Optimizer(Settled):
     """What SGD and Adam share. ``learning_rate`` may be set at any time, between epochs too."""
+
+    name: str
+    rule: config.Optimizer
+    weight_decay = clipnorm = clipvalue = global_clipnorm = None
+    use_ema = False
+    _instead: ClassVar = {"iterations": "compile with a new optimizer to begin anew"}
 
     def __init__(
         self, learning_rate: Any, rule: config.Optimizer, name: str | None, others: dict[str, Any]
     ) -> None:
         lr = others.pop("lr", None)  # its name in old programs
         refuse(type(self).__name__, others, _OTHERS)
-        self.rule, self.name = rule, name or type(self).__name__
+        self._keep(rule=rule, name=name or type(self).__name__)
         self.learning_rate = learning_rate if lr is None else lr
         self._state: OptimizerState | None = None
         self._trained: tuple[Any, ...] = ()
         self._rate = self.learning_rate  # of the steps that the state comes from
 
     @property
-    def learning_rate(self) -> float:
+    def learning_rate(self) -> Rate:
         """Over 0. Raises ValueError."""
         return self._learning_rate
 
@@ -42,7 +57,7 @@ class Optimizer:
     def learning_rate(self, value: Any) -> None:
         if callable(value):
             raise missing("schedule as a learning rate", "use callbacks.LearningRateScheduler")
-        self._learning_rate = positive_number("learning_rate", value, "0.01")
+        self._learning_rate = Rate(positive_number("learning_rate", value, "0.01"))
 
     lr = learning_rate
 
@@ -84,15 +99,19 @@ class Optimizer:
 class SGD(Optimizer):
     """Plain steps, or with momentum, or Nesterov's. Raises ValueError, and MissingError for other options."""
 
+    momentum: float
+    nesterov: bool
+
     def __init__(
         self,
         learning_rate: float = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
+        *,
         name: str | None = None,
         **others: Any,
     ) -> None:
-        self.momentum, self.nesterov = momentum, bool(nesterov)
+        self._keep(momentum=momentum, nesterov=bool(nesterov))
         rule = config.Optimizer("sgd", momentum=momentum, nesterov=bool(nesterov and momentum))
         super().__init__(learning_rate, rule, name, others)
 
@@ -104,6 +123,11 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam with Keras' place for epsilon. Raises ValueError, and MissingError for other options."""
 
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    amsgrad = False
+
     def __init__(
         self,
         learning_rate: float = 0.001,
@@ -111,12 +135,13 @@ class Adam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float | None = 1e-7,
         amsgrad: bool = False,
+        *,
         name: str | None = None,
         **others: Any,
     ) -> None:
         if amsgrad:
             raise missing("amsgrad in Adam", "leave it out")
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
+        self._keep(beta_1=beta_1, beta_2=beta_2, epsilon=1e-7 if epsilon is None else epsilon)
         rule = config.Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=self.epsilon, epsilon_hat=True)
         super().__init__(learning_rate, rule, name, others)
 

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from fastmlp.keras.names import named as named_as
 from fastmlp.keras.network import Network
 from fastmlp.keras.progress import Progress, say
 from fastmlp.keras.seeds import next_seed
+from fastmlp.keras.settled import Settled
 
 METRICS = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy")
 
@@ -44,7 +45,13 @@ _EVALUATE = {
 }
 
 
-class Sequential:
+_NEVER_CALLED = (
+    "call", "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics",
+    "make_train_function", "make_test_function", "make_predict_function",
+)  # fmt: skip
+
+
+class Sequential(Settled):
     """Dense layers, the last with softmax (or none, for a loss from logits), the others with one activation.
 
     ``backend``: "numba", or "numpy" to do without compiling. Raises ValueError and TypeError for what does
@@ -52,17 +59,26 @@ class Sequential:
     """
 
     backend = "numba"
+    trainable = True
+    name: str
+    inputs: int | None
+    history: History | None
+    _free = ("backend", "stop_training")
+    _instead: ClassVar = dict.fromkeys(("optimizer", "loss", "metrics"), "call compile")
 
     def __init__(self, layers: Sequence[Layer] | None = None, name: str | None = None) -> None:
-        self.name = named_as("Sequential", name)
-        self.inputs: int | None = None
+        self._keep(name=named_as("Sequential", name), inputs=None, history=None)
         self.stop_training = False
-        self.history: History | None = None
         self._layers: list[Layer] = []
         self._compiled: tuple[optimizers.Optimizer, losses.Crossentropy, str | None] | None = None
         self._seed, self._epochs = next_seed(), 0
         for layer in layers or ():
             self.add(layer)
+
+    def __init_subclass__(cls) -> None:
+        for name in _NEVER_CALLED:
+            if name in vars(cls):
+                raise missing(f"call of {name} ({cls.__name__})", "fit and predict go through the layers")
 
     # --- layers and weights ---------------------------------------------------------------------
 
@@ -76,14 +92,14 @@ class Sequential:
         if isinstance(layer, InputLayer):
             if self._layers or self.inputs is not None:
                 raise ModelError("an input must come first", layer.name)
-            self.inputs = layer.inputs
+            self._keep(inputs=layer.inputs)
             return
         if not isinstance(layer, Dense | Activation):
             raise TypeError(f"a layer must be one of fastmlp.keras.layers; got {layer!r}")
         if layer.name in (other.name for other in self._layers):
             raise ModelError("layers of a model must have different names", repr(layer.name))
         if not self._layers and self.inputs is None:
-            self.inputs = layer.inputs
+            self._keep(inputs=layer.inputs)
         self._layers.append(layer)
         try:
             if self.inputs is not None:
@@ -104,7 +120,7 @@ class Sequential:
             width = whole_number("input_shape[-1]", input_shape[-1], 1, 2**31 - 1)
             if len(input_shape) != 2 or self.inputs not in (None, width):
                 raise ModelError(f"input_shape must be (None, {self.inputs or 'D'})", tuple(input_shape))
-            self.inputs = width
+            self._keep(inputs=width)
         if self.inputs is None:
             raise ModelError("a model must know its inputs", "none", "give input_dim, or fit it")
         fan_in = self.inputs
@@ -136,6 +152,8 @@ class Sequential:
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name, or at that index. Raises ValueError."""
+        if name is not None and index is not None:
+            raise ModelError("a layer must be asked for by name or by index", f"{name!r} and {index}")
         found = self._layers[index : index + 1] if index is not None else []
         found = found or [layer for layer in self._layers if layer.name == name]
         if not found:
@@ -160,7 +178,7 @@ class Sequential:
         return sum(layer.count_params() for layer in self._layers)
 
     def summary(
-        self, line_length: int | None = None, print_fn: Callable[[str], object] | None = None
+        self, line_length: int | None = None, *, print_fn: Callable[[str], object] | None = None
     ) -> None:
         """Print a table of the layers."""
         for line in summary.lines(self, line_length or 65):
@@ -215,6 +233,7 @@ class Sequential:
         class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
+        *,
         validation_batch_size: int | None = None,
         **others: Any,
     ) -> History:
@@ -225,6 +244,8 @@ class Sequential:
         ArithmeticError) with the weights of the last good epoch.
         """
         how = self._how()
+        if not isinstance(shuffle, bool | np.bool_ | int):
+            raise missing(f"shuffle={shuffle!r} in fit", "it has True and False")
         weights = {"class_weight": class_weight, "sample_weight": sample_weight}
         refuse("fit", weights | others, dict.fromkeys(weights) | _FIT)
         listened = checked(callbacks)
@@ -247,7 +268,7 @@ class Sequential:
         for callback in listened:
             callback.set_model(self)
             callback.set_params({"verbose": progress.verbose, "epochs": last, "steps": progress.steps})
-        self.history, self.stop_training = history, False
+        self._keep(history=history, stop_training=False)
         run(
             self, nn, network.parameters, Part(nn.encode(rows), classes),
             validation and Part(nn.encode(validation[0]), validation[1]),
@@ -309,11 +330,6 @@ class Sequential:
     def say(self, line: str) -> None:
         """Print a line, as progress is printed."""
         say(line)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise AttributeError(f"a Sequential of fastmlp.keras has no {name}; use Keras itself for more")
 
     def __repr__(self) -> str:
         return f"<Sequential name={self.name}>"

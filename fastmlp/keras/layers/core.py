@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from fastmlp.config import MOST_UNITS, Architecture
 from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.keras.names import activation_named, named
 from fastmlp.keras.seeds import next_seed
+from fastmlp.keras.settled import Settled
 from fastmlp.parameters import initialise
 
 __all__ = ["Activation", "Dense", "Input", "InputLayer", "Layer"]
@@ -26,12 +27,17 @@ _DENSE = {
 }  # fmt: skip
 
 
-class Layer:
+class Layer(Settled):
     """A layer with a name. ``inputs``: numbers a row that it was told to take, None where it was not."""
 
+    name: str
+    inputs: int | None
+    trainable = True
+    dtype = "float32"
+    activity_regularizer = None
+
     def __init__(self, *, name: str | None = None, inputs: int | None = None) -> None:
-        self.name = named(type(self).__name__, name)
-        self.inputs = inputs
+        self._keep(name=named(type(self).__name__, name), inputs=inputs)
 
     @property
     def built(self) -> bool:
@@ -53,13 +59,38 @@ class Layer:
         return f"<{type(self).__name__} name={self.name}>"
 
 
-class Dense(Layer):
+class _Activated(Layer):
+    """One with an activation, which may be set to another one: the next step takes it."""
+
+    def __init__(self, activation: str | None, **options: Any) -> None:
+        super().__init__(**options)
+        self.activation = activation_named(activation)
+
+    @property
+    def activation(self) -> str:
+        """One of ACTIVATIONS, by its name; ``linear`` for None. Raises MissingError."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, value: str | None) -> None:
+        self._activation = activation_named(value)
+
+
+class Dense(_Activated):
     """act(x kernel + bias), kernel (fan_in, units) and bias (units,).
 
     activation: relu, sigmoid, tanh, linear, or softmax in the last layer. kernel_initializer: one of
     INITIALIZERS; biases begin at 0. input_dim, input_shape: of a first layer. Raises ValueError, and
     MissingError for Keras' other options.
     """
+
+    units: int
+    kernel_initializer: str
+    kernel: NDArray[np.float32] | None
+    bias: NDArray[np.float32] | None
+    use_bias, bias_initializer = True, "zeros"
+    kernel_regularizer = bias_regularizer = kernel_constraint = bias_constraint = None
+    _instead: ClassVar = dict.fromkeys(("kernel", "bias"), "call set_weights([kernel, bias])")
 
     def __init__(
         self,
@@ -74,18 +105,17 @@ class Dense(Layer):
         **others: Any,
     ) -> None:
         refuse("Dense", others, _DENSE)
-        super().__init__(name=name, inputs=_width("Dense", input_dim, input_shape))
-        self.units = whole_number("units", units, 1, MOST_UNITS)
-        self.activation = activation_named(activation)
+        super().__init__(activation, name=name, inputs=_width("Dense", input_dim, input_shape))
         if not use_bias:
             raise missing("Dense without a bias", "leave use_bias as it is")
         if kernel_initializer not in INITIALIZERS:
             raise missing(
                 f"initializer {kernel_initializer!r}", f"it has {', '.join(INITIALIZERS)}, by their names"
             )
-        self.kernel_initializer = kernel_initializer
-        self.kernel: NDArray[np.float32] | None = None
-        self.bias: NDArray[np.float32] | None = None
+        self._keep(
+            units=whole_number("units", units, 1, MOST_UNITS), kernel_initializer=kernel_initializer,
+            kernel=None, bias=None,
+        )  # fmt: skip
 
     @property
     def built(self) -> bool:
@@ -97,7 +127,7 @@ class Dense(Layer):
         if self.inputs not in (None, fan_in):
             raise ValueError(f"layer {self.name} must take {self.inputs} inputs; got {fan_in}")
         drawn = initialise(Architecture(fan_in, (self.units,), 2), self.kernel_initializer, next_seed())
-        self.kernel, self.bias = drawn.weights[0], drawn.biases[0]
+        self._keep(kernel=drawn.weights[0], bias=drawn.biases[0])
 
     def get_weights(self) -> list[NDArray[np.float32]]:
         """[kernel, bias], copied; [] before it is built."""
@@ -109,13 +139,12 @@ class Dense(Layer):
         copy_weights(own, weights, f"layer {self.name}")
 
 
-class Activation(Layer):
+class Activation(_Activated):
     """The activation of the Dense before it: relu, sigmoid, tanh, linear or softmax. Raises MissingError."""
 
     def __init__(self, activation: str, *, name: str | None = None, **others: Any) -> None:
         refuse("Activation", others, _COMMON)
-        super().__init__(name=name)
-        self.activation = activation_named(activation)
+        super().__init__(activation, name=name)
 
 
 class InputLayer(Layer):
@@ -132,6 +161,8 @@ class InputLayer(Layer):
         refuse("Input", others, {**_COMMON, "batch_size": None, "sparse": False, "batch_shape": None})
         given = (shape,) if isinstance(shape, int) else shape
         width = _width("Input", None, input_shape if given is None else given)
+        if given is not None and input_shape is not None and tuple(given) != tuple(input_shape):
+            raise ValueError(f"shape and input_shape must agree; got {given} and {input_shape}")
         if width is None:
             raise ValueError("Input must have a shape, for example shape=(784,)")
         super().__init__(name=name, inputs=width)
@@ -158,6 +189,8 @@ def _width(where: str, input_dim: Any, input_shape: Any) -> int | None:
         shape = tuple(input_shape)
         if len(shape) != 1:
             raise missing(f"{where} of shape {shape}", "rows are (D,): reshape x to (N, D)")
+        if input_dim not in (None, shape[0]):
+            raise ValueError(f"input_dim and input_shape must agree; got {input_dim} and {shape}")
         input_dim = shape[0]
     return None if input_dim is None else whole_number("input_dim", input_dim, 1, 2**31 - 1)
 
