@@ -21,10 +21,12 @@ from fastmlp.config import MOST_UNITS, Optimizer
 from fastmlp.cores import MOST_THREADS, Pace
 from fastmlp.data.encode import is_scipy_sparse
 from fastmlp.engine import load_backend
+from fastmlp.errors import ModelError
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.rows import Rows
 from fastmlp.estimators.steps import Steps
 from fastmlp.estimators.threads import threads_here
+from fastmlp.estimators.weights import parameters_of
 from fastmlp.parameters import Parameters
 
 Array = NDArray[Any]
@@ -69,6 +71,7 @@ class BaseMLP(BaseEstimator):
     _optimizer: Steps
     _pace: tuple[int | str, Pace]
     _seed: int
+    _fitted: dict[str, Any]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -140,6 +143,10 @@ class BaseMLP(BaseEstimator):
         return 1
 
     def _out_activation(self) -> str:
+        raise NotImplementedError
+
+    def _meaning(self) -> tuple[int | None, str]:
+        """How many outputs there must be, and of what."""
         raise NotImplementedError
 
     def _strata(self, y: Array) -> Array | None:
@@ -233,6 +240,7 @@ class BaseMLP(BaseEstimator):
     def _begin(self, widths: list[int], seed: int) -> None:
         """A new net: empty curves."""
         self._seed = seed
+        self._fitted = {"activation": self.activation, "scale": self.scale}
         self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
         self.out_activation_ = self._out_activation()
         self.t_ = 0
@@ -270,12 +278,14 @@ class BaseMLP(BaseEstimator):
         self.coefs_, self.intercepts_ = list(parameters.weights), list(parameters.biases)
 
     def _parameters(self) -> Parameters:
-        """From the attributes, which may have been set by hand."""
-        dtype = np.float32 if self.coefs_[0].dtype == np.float32 else np.float64
-        return Parameters(
-            tuple(np.ascontiguousarray(W, dtype) for W in self.coefs_),
-            tuple(np.ascontiguousarray(b, dtype) for b in self.intercepts_),
-        )
+        """From the attributes, which may have been set by hand. Raises ValueError for what does not fit."""
+        for name, fitted in getattr(self, "_fitted", {}).items():
+            if getattr(self, name) != fitted:
+                raise ModelError(
+                    f"{name} must be that of the fit, {fitted!r}", repr(getattr(self, name)),
+                    "fit again, or put weights of your own into a new estimator",
+                )  # fmt: skip
+        return parameters_of(self, *self._meaning())
 
     def _answer(self, X: Any, what: str) -> Array:
         """``predict_proba`` or ``logits`` (N, K) of the backend."""

@@ -14,7 +14,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastmlp.checks import shown
 from fastmlp.config import clip_bounds
+from fastmlp.errors import ModelError
 from fastmlp.estimators.base import BaseMLP
 
 Array = NDArray[Any]
@@ -70,7 +72,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Attributes
     ----------
     classes_: (K,) the labels, in the order of the outputs.
-    coefs_, intercepts_: W (fan_in, fan_out) and b (fan_out,) of every layer.
+    coefs_, intercepts_: W (fan_in, fan_out) and b (fan_out,) of every layer. They may be set, or changed in
+        place; whatever answers or goes on with them raises ValueError where they do not fit classes_,
+        n_features_in_ and each other. activation and scale stay those of the fit.
     loss_, loss_curve_, best_loss_: mean loss over an epoch, each batch with the weights before its step, and
         the penalty, taken to change in a line over the epoch. best_loss_ is None with early_stopping.
     validation_scores_, best_validation_score_: accuracy on the rows held out, after each epoch.
@@ -159,7 +163,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def predict(self, X: Any) -> Array:
         """The most probable label (N,) of each row of X (N, D)."""
         check_is_fitted(self)
-        labels: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        places = self.predict_proba(X).argmax(axis=1)
+        labels: Array = np.asarray(self.classes_)[places]
         return labels
 
     def predict_proba(self, X: Any) -> Array:
@@ -193,6 +198,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
             return X, indices
+        if len(np.unique(self.classes_)) < len(self.classes_):
+            raise ModelError("classes_ must be different labels", shown(np.asarray(self.classes_).tolist()))
         if not np.isin(labels, self.classes_).all():
             raise ValueError(
                 f"`y` must have no classes but those of the first call, {self.classes_}, got {labels}."
@@ -201,7 +208,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 f"warm_start needs a `y` with all classes of the fit before, {self.classes_}, got {labels}."
             )
-        return X, np.searchsorted(self.classes_, labels)[indices]
+        order = np.argsort(self.classes_)  # they may have been renamed
+        return X, order[np.searchsorted(self.classes_, labels, sorter=order)][indices]
 
     def _weighed(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
         if self.class_weight is None:
@@ -230,6 +238,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _out_activation(self) -> str:
         return "softmax"
+
+    def _meaning(self) -> tuple[int | None, str]:
+        if not hasattr(self, "classes_"):
+            raise ModelError("classes_ must be the labels, one for each output", "none", "set it with coefs_")
+        return len(self.classes_), f"classes_, {shown(np.asarray(self.classes_).tolist())}"
 
     def _strata(self, y: Array) -> Array | None:
         labels: Array = self.classes_[y]

@@ -108,6 +108,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _out_activation(self) -> str:
         return "identity"
 
+    def _meaning(self) -> tuple[int | None, str]:
+        return getattr(self, "n_outputs_", None), "n_outputs_"
+
     def _strata(self, y: Array) -> Array | None:
         return None
 

@@ -1,0 +1,70 @@
+"""The net of an estimator, from attributes that a program may have set: what must fit what.
+
+What does not fit the meaning of the outputs would not stop an answer: it would be another one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.checks import as_list, shown
+from fastmlp.errors import ModelError
+from fastmlp.parameters import Parameters
+
+_BINARY = (
+    "a binary net of scikit-learn has one logistic output; two that give the same probabilities are "
+    "coefs_[-1] = np.hstack([0 * W, W]) and intercepts_[-1] = np.append(0 * b, b)"
+)
+
+
+def parameters_of(estimator: Any, outputs: int | None, meaning: str) -> Parameters:
+    """coefs_ and intercepts_ in one number type: float32 if the first is float32, else float64.
+
+    outputs: how many the last layer must have, as ``meaning`` says; None where nobody knows yet. The arrays
+    are the estimator's own, where they are in that type already. Raises ModelError.
+    """
+    coefs, intercepts = (_listed(estimator, name) for name in ("coefs_", "intercepts_"))
+    dtype = np.float32 if coefs[0].dtype == np.float32 else np.float64
+    parameters = Parameters(
+        tuple(np.ascontiguousarray(W, dtype) for W in coefs),
+        tuple(np.ascontiguousarray(b, dtype) for b in intercepts),
+    )
+    if not parameters.finite:
+        raise ModelError("coefs_ and intercepts_ must be finite", "nan or infinity")
+    inputs, last = parameters.shapes[0][0], parameters.shapes[-1][1]
+    wanted = getattr(estimator, "n_features_in_", inputs)
+    if inputs != wanted:
+        raise ModelError(f"coefs_[0] must have {wanted} rows, one for each of n_features_in_", inputs)
+    if outputs not in (None, last):
+        columns = f"coefs_[-1] must have {outputs} columns, one for each of {meaning}"
+        raise ModelError(columns, last, _BINARY if (outputs, last) == (2, 1) else "")
+    _check("n_layers_", estimator, len(coefs) + 1)
+    _check("n_outputs_", estimator, last)
+    _check("out_activation_", estimator, estimator._out_activation())
+    return parameters
+
+
+def _listed(estimator: Any, name: str) -> list[NDArray[Any]]:
+    given = as_list(getattr(estimator, name, None))
+    if not given:
+        raise ModelError(f"{name} must be a list of arrays, one for each layer", shown(given))
+    arrays = []
+    for layer, item in enumerate(given):
+        try:
+            array = np.asarray(item)
+        except ValueError:  # rows of different lengths
+            array = np.empty(0, object)
+        if array.dtype.kind not in "buif":
+            raise ModelError(f"{name}[{layer}] must be an array of numbers", f"dtype {array.dtype}")
+        arrays.append(array)
+    return arrays
+
+
+def _check(name: str, estimator: Any, must: Any) -> None:
+    """What was counted or named in fit still says what the net is."""
+    got = getattr(estimator, name, must)
+    if got != must:
+        raise ModelError(f"{name} must be {must!r}, as the net is", repr(got))
