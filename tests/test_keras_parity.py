@@ -1,20 +1,49 @@
-"""One program, run by fastmlp.keras and by Keras on PyTorch: the same numbers (the extra ``parity``)."""
+"""One program, run by fastmlp.keras and by Keras itself: the same numbers (the extra ``parity``).
+
+Keras runs on TensorFlow, or where KERAS_BACKEND says: a process has one backend. On PyTorch it clips as
+Keras 2 did, and so does fastmlp.keras by ``clip="keras2"``; the last test runs this file once more there.
+"""
 
 from __future__ import annotations
 
+import inspect
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras_cases as cases
 import numpy as np
 import pytest
+import test_keras_settled as settled
 from compare import check
 from nets import learnable
 
 import fastmlp.keras as ours
 
-pytest.importorskip("torch")
-with pytest.MonkeyPatch.context() as patch:  # for the import alone: other tests start processes
-    patch.setenv("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+CLIP = {} if BACKEND == "tensorflow" else {"clip": "keras2"}  # what the others do too
+keras: Any = None  # what the first fixture imports: that takes seconds
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras' own
+]
+on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="it is what Keras does on TensorFlow")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported():
+    global keras
+    with pytest.MonkeyPatch.context() as patch:  # for the import alone: other tests start processes
+        patch.setenv("KERAS_BACKEND", BACKEND)
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+        pytest.importorskip(BACKEND)
+        keras = pytest.importorskip("keras")
+    assert keras.config.backend() == BACKEND
+
 
 N, D, K = 110, 30, 5  # 110 = 4 * 25 + 10: the last batch is short
 BACKENDS = ("numba", "numpy")
@@ -42,13 +71,12 @@ def model_of(k, *, act="relu", hidden=(12,), optimizer="sgd", loss=LOSSES[0], me
     for width in hidden:
         model.add(k.layers.Dense(width, activation=act))
     model.add(k.layers.Dense(K))
+    kind = k.losses.SparseCategoricalCrossentropy if "sparse" in loss else k.losses.CategoricalCrossentropy
     if "logits" in loss:
-        kind = (
-            k.losses.SparseCategoricalCrossentropy if "sparse" in loss else k.losses.CategoricalCrossentropy
-        )
         loss = kind(from_logits=True)
     else:
         model.add(k.layers.Activation("softmax"))
+        loss = kind(**CLIP) if CLIP and k is ours else loss
     model.compile(optimizer=OPTIMIZERS[optimizer](k), loss=loss, metrics=list(metrics))
     rng = np.random.default_rng(7)
     model.set_weights([rng.normal(0, 0.4, w.shape).astype(np.float32) for w in model.get_weights()])
@@ -218,3 +246,202 @@ def test_both_must_be_compiled(data):
         model = k.Sequential([k.layers.Dense(K, activation="softmax")])
         with pytest.raises(ValueError):
             model.fit(data[0], data[1], verbose=0)
+
+
+# --- unscaled inputs ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mnist(mnist_folder, monkeypatch):
+    monkeypatch.setenv("FASTMLP_DATA", str(mnist_folder.resolve()))
+    return ours.datasets.mnist.load_data()
+
+
+@pytest.mark.usefixtures("mnist")
+@pytest.mark.parametrize("number", list(cases.STEPS)[:: 1 if CLIP else 4])
+def test_the_same_steps_on_unscaled_inputs(number):
+    """Each from Keras' own weights; on TensorFlow the file below has them all."""
+    case = cases.drawn(number)
+    want = cases.stepped(keras, case)
+    for backend in BACKENDS:
+        cases.same_steps(cases.stepped(ours, case, want["weights"], backend=backend, **CLIP), want, case)
+
+
+@on_tensorflow
+@pytest.mark.usefixtures("mnist")
+def test_the_file_for_the_tests_without_keras_is_what_keras_answers():
+    """Else run tests/write_keras_fixtures.py."""
+    kept = cases.kept()
+    assert list(kept) == [*cases.TRAININGS, *cases.STEPS]
+    for number in cases.TRAININGS:
+        case = cases.drawn(number)
+        cases.same_training(cases.trained(keras, case), kept[number], case)
+    for number in cases.STEPS:
+        case, want = cases.drawn(number), kept[number]
+        cases.same_steps(cases.stepped(keras, case, want["weights"]), want, case)
+
+
+@pytest.mark.parametrize("act", ["relu", "sigmoid"])
+def test_the_questions_net_on_mnist_as_it_is(mnist, act):
+    """784-100-10 on images of 0 .. 255: a step at the question's rate, twenty below the stability limit."""
+    (X, y), _ = mnist
+    X, y = X[:2000].reshape(-1, 784).astype(np.float32), y[:2000]
+    ended = {}
+    for lr in (1e-6, 0.01):
+        for k in (keras, ours):
+            rng = np.random.default_rng(3)
+            model = k.Sequential(
+                [
+                    k.Input((784,)),
+                    k.layers.Dense(100, activation=act),
+                    k.layers.Dense(10, activation="softmax"),
+                ]
+            )
+            loss = ours.losses.SparseCategoricalCrossentropy(**CLIP) if k is ours else LOSSES[1]
+            model.compile(k.optimizers.SGD(lr), loss)
+            model.set_weights([rng.uniform(-0.08, 0.08, w.shape) for w in model.get_weights()])
+            one = model.fit(X[:100], y[:100], batch_size=100, verbose=0, shuffle=False).history["loss"]
+            first = model.get_weights()
+            more = model.fit(X, y, batch_size=100, verbose=0, shuffle=False).history["loss"]
+            ended[k, lr] = [one + more, *model.get_weights()] if lr < 0.01 else [one, *first]
+        for got, want in zip(ended[ours, lr], ended[keras, lr], strict=True):
+            check("raw loss" if np.size(got) < 3 else "keras weights", got, want, f"{act} {lr}")
+
+
+@on_tensorflow
+def test_breast_cancer_as_it_is():
+    """16 ReLU and Adam, ten seeds: clipped, eight nets and more stay at one class for all."""
+    from sklearn.datasets import load_breast_cancer
+
+    X, y = load_breast_cancer(return_X_y=True)
+    X = X.astype(np.float32)
+
+    def accuracies(k, **options):
+        for seed in range(10):
+            rng = np.random.default_rng(seed)
+            model = k.Sequential(
+                [
+                    k.Input((30,)),
+                    k.layers.Dense(16, activation="relu"),
+                    k.layers.Dense(2, activation="softmax"),
+                ]
+            )
+            loss = k.losses.SparseCategoricalCrossentropy(**options) if options else LOSSES[1]
+            model.compile("adam", loss, metrics=["accuracy"])
+            limits = (np.sqrt(6 / 46), 0, np.sqrt(6 / 18), 0)
+            model.set_weights(
+                [rng.uniform(-a, a, w.shape) for a, w in zip(limits, model.get_weights(), strict=True)]
+            )
+            model.fit(X, y, epochs=10, batch_size=32, verbose=0)
+            yield model.evaluate(X, y, verbose=0)[1]
+
+    assert min(accuracies(keras)) > 0.75
+    assert min(accuracies(ours)) > 0.75
+    assert sorted(accuracies(ours, clip="keras2"))[7] < 0.63
+
+
+# --- what Keras is, that fastmlp.keras follows ---------------------------------------------------
+
+
+WAYS = {  # to give the loss of that name, whose function has that word
+    "word": lambda k, name, word: word,
+    "name": lambda k, name, word: name,
+    "class": lambda k, name, word: getattr(k.losses, name),
+    "object": lambda k, name, word: getattr(k.losses, name)(),
+    "function": lambda k, name, word: getattr(k.losses, word),
+    "from_logits": lambda k, name, word: getattr(k.losses, name)(from_logits=True),
+}
+
+
+@on_tensorflow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["CategoricalCrossentropy", "SparseCategoricalCrossentropy"])
+@pytest.mark.parametrize(
+    ("last", "eager"), [("Dense", False), ("Dense", True), ("Activation", False), ("linear after it", False)]
+)
+def test_keras_takes_the_logits_wherever_softmax_is_the_last_word(data, way, name, last, eager):
+    """However the loss is given, in training and in an evaluation; from_logits=True warns."""
+    X, y, word = data[0] * np.float32(100), data[1], LOSSES[name.startswith("Sparse")]
+    told = []
+    for k in (keras, ours):
+        layers = [k.layers.Dense(K, activation="softmax")]
+        if last != "Dense":
+            layers = [k.layers.Dense(K), k.layers.Activation("softmax")]
+        if last == "linear after it":
+            layers.append(k.layers.Activation("linear"))
+        model = k.Sequential([k.Input((D,)), *layers])
+        model.compile("sgd", WAYS[way](k, name, word), run_eagerly=eager)
+        rng = np.random.default_rng(1)
+        model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            score = model.evaluate(X, targets(k, y, word), verbose=0)
+            history = model.fit(X, targets(k, y, word), verbose=0, shuffle=False, batch_size=N).history
+        told.append([score, *history["loss"]])
+        assert any("from_logits=True" in str(each.message) for each in seen) == (way == "from_logits")
+    check("raw loss", told[1], told[0])
+    assert told[0][0] > 20  # far beyond what a clip lets through: -ln(1e-7) is 16
+
+
+def settable(it) -> set[str]:
+    """What a program may set in it, public."""
+    names = set(vars(it))
+    for base in type(it).__mro__:
+        for name, found in vars(base).items():
+            fixed = callable(found) or isinstance(found, staticmethod | classmethod)
+            if not fixed and not (isinstance(found, property) and found.fset is None):
+                names.add(name)
+    return {name for name in names if not name.startswith("_")}
+
+
+@on_tensorflow
+def test_every_attribute_that_keras_has_is_in_the_list(data):
+    """And so obeyed or refused: see test_keras_settled.py."""
+    model = model_of(keras)
+    model.fit(data[0], targets(keras, data[1], LOSSES[0]), verbose=0)
+    for it in (
+        *(model, model.layers[0], model.layers[-1], keras.optimizers.SGD(), keras.optimizers.Adam()),
+        *(keras.losses.CategoricalCrossentropy(), keras.losses.SparseCategoricalCrossentropy()),
+    ):
+        kind = type(it).__name__
+        if kind == "LossFunctionWrapper":
+            continue
+        assert settable(it) == set(settled.ATTRIBUTES[kind].split()), kind
+
+
+@on_tensorflow
+def test_arguments_by_their_place_are_keras_ones():
+    """So that a value without a name is never taken for another's. compile has Keras 2's order."""
+    pairs = [
+        (getattr(ours.layers, n), getattr(keras.layers, n)) for n in ("Dense", "Activation", "InputLayer")
+    ]
+    pairs += [(getattr(ours.optimizers, n), getattr(keras.optimizers, n)) for n in ("SGD", "Adam")]
+    pairs += [(getattr(ours.losses, n), getattr(keras.losses, n)) for n in ("CategoricalCrossentropy",)]
+    pairs += [(getattr(ours.losses, n), getattr(keras.losses, n)) for n in ("SparseCategoricalCrossentropy",)]
+    names = ("Callback", "EarlyStopping", "LearningRateScheduler", "History")
+    pairs += [(getattr(ours.callbacks, n), getattr(keras.callbacks, n)) for n in names]
+    names = ("fit", "evaluate", "predict", "save", "summary", "get_layer", "add", "pop", "set_weights")
+    pairs += [(getattr(ours.Sequential, n), getattr(keras.Sequential, n)) for n in names]
+    pairs += [(ours.Input, keras.Input), (ours.models.load_model, keras.models.load_model)]
+    pairs += [(ours.utils.set_random_seed, keras.utils.set_random_seed)]
+    for mine, theirs in pairs:
+        placed = [
+            [p.name for p in inspect.signature(f).parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+            for f in (mine, theirs)
+        ]
+        assert placed[0] == placed[1][: len(placed[0])], mine
+
+
+# --- and on PyTorch -----------------------------------------------------------------------------
+
+
+@on_tensorflow
+def test_the_same_on_pytorch_with_keras_2s_clip():
+    pytest.importorskip("torch")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
+        env={**os.environ, "KERAS_BACKEND": "torch"}, cwd=Path(__file__).parents[1], capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    assert " passed" in ran.stdout
