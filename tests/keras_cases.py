@@ -161,6 +161,26 @@ def stepped(k, case: Case, starts: np.ndarray | None = None, **options) -> dict[
     return {"weights": np.array(weights), "told": np.array(told)}
 
 
+def breast_cancer(k, **options) -> list[float]:
+    """Accuracies of ten nets of 16 ReLU on the raw table, ten epochs of Adam; ``options``: the loss's."""
+    X, y = table("breast cancer")
+    X, found = X.astype(np.float32), []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        model = k.Sequential([k.Input((30,))])
+        model.add(k.layers.Dense(16, activation="relu"))
+        model.add(k.layers.Dense(2, activation="softmax"))
+        loss = k.losses.SparseCategoricalCrossentropy(**options) if options else LOSSES[1]
+        model.compile("adam", loss, metrics=["accuracy"])
+        limits = ((6 / 46) ** 0.5, 0, (6 / 18) ** 0.5, 0)  # Glorot's
+        model.set_weights(
+            [rng.uniform(-a, a, w.shape) for a, w in zip(limits, model.get_weights(), strict=True)]
+        )
+        model.fit(X, y, epochs=10, batch_size=32, verbose=0)
+        found.append(model.evaluate(X, y, verbose=0)[1])
+    return found
+
+
 def flat(arrays) -> np.ndarray:
     return np.concatenate([np.asarray(a).ravel() for a in arrays])
 
@@ -185,11 +205,12 @@ def same_steps(got: dict[str, np.ndarray], want: dict[str, np.ndarray], case: Ca
     """Each step from the same weights: what it changes, not only where it ends."""
     check("raw loss", got["told"][:, 0], want["told"][:, 0], str(case))
     assert np.allclose(got["told"][:, 1], want["told"][:, 1], rtol=0, atol=1e-6), case  # not one row
+    vague = case.act == "sigmoid" and "adam" in case.rule  # large steps from what is left of s (1 - s) near 1
     for step in range(BATCHES):
         before, after = want["weights"][step].astype(np.float64), want["weights"][step + 1]
         check("raw update", got["weights"][step + 1], after, f"step {step} {case}")
         moved = np.linalg.norm(after - before)
-        if moved > 1e-3 * np.linalg.norm(after):  # else its digits are those of the rounded weights
+        if moved > 1e-3 * np.linalg.norm(after) and not vague:  # else they are digits of the rounded weights
             check("keras step", got["weights"][step + 1] - before, after - before, f"step {step} {case}")
 
 

@@ -310,34 +310,7 @@ def test_the_questions_net_on_mnist_as_it_is(mnist, act):
 
 @on_tensorflow
 def test_breast_cancer_as_it_is():
-    """16 ReLU and Adam, ten seeds: clipped, eight nets and more stay at one class for all."""
-    from sklearn.datasets import load_breast_cancer
-
-    X, y = load_breast_cancer(return_X_y=True)
-    X = X.astype(np.float32)
-
-    def accuracies(k, **options):
-        for seed in range(10):
-            rng = np.random.default_rng(seed)
-            model = k.Sequential(
-                [
-                    k.Input((30,)),
-                    k.layers.Dense(16, activation="relu"),
-                    k.layers.Dense(2, activation="softmax"),
-                ]
-            )
-            loss = k.losses.SparseCategoricalCrossentropy(**options) if options else LOSSES[1]
-            model.compile("adam", loss, metrics=["accuracy"])
-            limits = (np.sqrt(6 / 46), 0, np.sqrt(6 / 18), 0)
-            model.set_weights(
-                [rng.uniform(-a, a, w.shape) for a, w in zip(limits, model.get_weights(), strict=True)]
-            )
-            model.fit(X, y, epochs=10, batch_size=32, verbose=0)
-            yield model.evaluate(X, y, verbose=0)[1]
-
-    assert min(accuracies(keras)) > 0.75
-    assert min(accuracies(ours)) > 0.75
-    assert sorted(accuracies(ours, clip="keras2"))[7] < 0.63
+    assert min(cases.breast_cancer(keras)) > 0.75  # and so here: see test_keras_fixtures.py
 
 
 # --- what Keras is, that fastmlp.keras follows ---------------------------------------------------

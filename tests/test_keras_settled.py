@@ -124,7 +124,8 @@ def test_what_is_set_to_what_it_is_may_be_set(data):
         model.trainable = first.trainable = first.use_bias = True
         first.kernel_regularizer = first.bias_constraint = optimizer.clipnorm = None
         first.units, first.kernel = first.units, first.kernel
-        optimizer.momentum, optimizer.nesterov = 0.9, False
+        optimizer.momentum, optimizer.nesterov, optimizer.use_ema = 0.9, False, False
+        model.run_eagerly, first.built = False, True
         model.optimizer, model.loss, model.name = optimizer, model.loss, model.name
         model.loss.from_logits = False
         first._note = model._note = optimizer._note = "mine"

@@ -34,7 +34,8 @@ class Optimizer(Settled):
     name: str
     rule: config.Optimizer
     weight_decay = clipnorm = clipvalue = global_clipnorm = None
-    use_ema = False
+    loss_scale_factor = gradient_accumulation_steps = ema_overwrite_frequency = None
+    use_ema, ema_momentum = False, 0.99
     _instead: ClassVar = {"iterations": "compile with a new optimizer to begin anew"}
 
     def __init__(

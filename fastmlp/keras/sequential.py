@@ -59,7 +59,7 @@ class Sequential(Settled):
     """
 
     backend = "numba"
-    trainable = True
+    trainable, run_eagerly = True, False
     name: str
     inputs: int | None
     history: History | None

@@ -34,6 +34,7 @@ class Layer(Settled):
     inputs: int | None
     trainable = True
     dtype = "float32"
+    autocast = True
     activity_regularizer = None
 
     def __init__(self, *, name: str | None = None, inputs: int | None = None) -> None:
@@ -89,7 +90,7 @@ class Dense(_Activated):
     kernel: NDArray[np.float32] | None
     bias: NDArray[np.float32] | None
     use_bias, bias_initializer = True, "zeros"
-    kernel_regularizer = bias_regularizer = kernel_constraint = bias_constraint = None
+    kernel_regularizer = bias_regularizer = kernel_constraint = bias_constraint = lora_rank = None
     _instead: ClassVar = dict.fromkeys(("kernel", "bias"), "call set_weights([kernel, bias])")
 
     def __init__(
