@@ -161,11 +161,11 @@ def stepped(k, case: Case, starts: np.ndarray | None = None, **options) -> dict[
     return {"weights": np.array(weights), "told": np.array(told)}
 
 
-def breast_cancer(k, **options) -> list[float]:
-    """Accuracies of ten nets of 16 ReLU on the raw table, ten epochs of Adam; ``options``: the loss's."""
+def breast_cancer(k, nets: int = 10, **options) -> list[float]:
+    """Accuracies of nets of 16 ReLU on the raw table, ten epochs of Adam; ``options``: the loss's."""
     X, y = table("breast cancer")
     X, found = X.astype(np.float32), []
-    for seed in range(10):
+    for seed in range(nets):
         rng = np.random.default_rng(seed)
         model = k.Sequential([k.Input((30,))])
         model.add(k.layers.Dense(16, activation="relu"))

@@ -310,7 +310,7 @@ def test_the_questions_net_on_mnist_as_it_is(mnist, act):
 
 @on_tensorflow
 def test_breast_cancer_as_it_is():
-    assert min(cases.breast_cancer(keras)) > 0.75  # and so here: see test_keras_fixtures.py
+    assert min(cases.breast_cancer(keras, 3)) > 0.75  # and so here: see test_keras_fixtures.py
 
 
 # --- what Keras is, that fastmlp.keras follows ---------------------------------------------------
@@ -327,10 +327,14 @@ WAYS = {  # to give the loss of that name, whose function has that word
 
 
 @on_tensorflow
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["CategoricalCrossentropy", "SparseCategoricalCrossentropy"])
 @pytest.mark.parametrize(
-    ("last", "eager"), [("Dense", False), ("Dense", True), ("Activation", False), ("linear after it", False)]
+    ("way", "last", "eager"),
+    [
+        *((way, "Dense", False) for way in WAYS),
+        *((way, "Activation", False) for way in ("word", "object", "from_logits")),
+        *(("word", last, eager) for last, eager in (("linear after it", False), ("Activation", True))),
+    ],
 )
 def test_keras_takes_the_logits_wherever_softmax_is_the_last_word(data, way, name, last, eager):
     """However the loss is given, in training and in an evaluation; from_logits=True warns."""
@@ -403,6 +407,32 @@ def test_arguments_by_their_place_are_keras_ones():
             for f in (mine, theirs)
         ]
         assert placed[0] == placed[1][: len(placed[0])], mine
+
+
+@on_tensorflow
+@pytest.mark.parametrize(
+    ("call", "first", "theirs"),
+    [
+        (lambda **o: ours.layers.Dense(3, **o), "units", "layers.Dense"),
+        (lambda **o: ours.layers.Activation("relu", **o), "activation", "layers.Activation"),
+        (lambda **o: ours.Input((3,), **o), "shape", "Input"),
+        (ours.optimizers.SGD, None, "optimizers.SGD"),
+        (ours.optimizers.Adam, None, "optimizers.Adam"),
+        (ours.losses.CategoricalCrossentropy, None, "losses.CategoricalCrossentropy"),
+        (ours.losses.SparseCategoricalCrossentropy, None, "losses.SparseCategoricalCrossentropy"),
+    ],
+)
+def test_every_argument_that_keras_has_is_known(call, first, theirs):
+    """Its default is taken, and so is every word: obeyed, or refused as what Keras has."""
+    it = keras
+    for name in theirs.split("."):
+        it = getattr(it, name)
+    for name, parameter in inspect.signature(it).parameters.items():
+        if name != first and parameter.kind == parameter.POSITIONAL_OR_KEYWORD:
+            call(**{name: parameter.default})
+            if name not in ("name", "nesterov", "from_logits", "use_bias"):  # which take a word, or its truth
+                with pytest.raises((ValueError, ours.MissingError)):  # no TypeError: no argument of the kind
+                    call(**{name: "no such value"})
 
 
 # --- and on PyTorch -----------------------------------------------------------------------------

@@ -37,7 +37,7 @@ ATTRIBUTES = {
     "SGD": f"{OPTIMIZER} momentum nesterov",
     "Adam": f"{OPTIMIZER} amsgrad beta_1 beta_2 epsilon",
     "CategoricalCrossentropy": "axis fn from_logits label_smoothing name reduction",
-    "SparseCategoricalCrossentropy": "axis fn from_logits name reduction",
+    "SparseCategoricalCrossentropy": "fn from_logits ignore_class name reduction",
     "Sequential": "activity_regularizer autocast build built call_signature_parameters compiled "
     "distribute_reduction_method dtype_policy history input_spec jit_compile layers loss name optimizer "
     "predict_function quantize run_eagerly steps_per_execution stop_training supports_jit supports_masking "
@@ -49,7 +49,7 @@ OURS = {  # and what else there is, in Keras or here
     "SGD": "iterations rule variables decay",
     "Adam": "iterations rule variables decay",
     "CategoricalCrossentropy": "clip sparse word loss dtype",
-    "SparseCategoricalCrossentropy": "clip sparse word loss dtype ignore_class",
+    "SparseCategoricalCrossentropy": "clip sparse word loss dtype axis",
     "Sequential": "inputs metrics metrics_names input_shape output_shape weights note",
 }
 OBEYED = {
@@ -553,19 +553,23 @@ def test_every_argument_is_obeyed_or_refused(data, tmp_path):
         (
             lambda **o: Dense(3, **o),
             "bias_initializer kernel_regularizer bias_regularizer activity_regularizer kernel_constraint "
-            "bias_constraint lora_rank trainable dtype batch_input_shape",
+            "bias_constraint lora_rank trainable dtype batch_input_shape autocast lora_alpha "
+            "quantization_config",
         ),
         (lambda **o: Activation("relu", **o), "trainable dtype batch_input_shape"),
-        (lambda **o: Input((3,), **o), "batch_size dtype sparse batch_shape trainable"),
+        (
+            lambda **o: Input((3,), **o),
+            "batch_size dtype sparse batch_shape trainable ragged tensor optional",
+        ),
         (
             optimizers.SGD,
             "weight_decay clipnorm clipvalue global_clipnorm use_ema loss_scale_factor "
-            "gradient_accumulation_steps decay",
+            "gradient_accumulation_steps decay ema_momentum ema_overwrite_frequency",
         ),
         (
             optimizers.Adam,
             "weight_decay clipnorm clipvalue global_clipnorm use_ema loss_scale_factor "
-            "gradient_accumulation_steps decay",
+            "gradient_accumulation_steps decay ema_momentum ema_overwrite_frequency",
         ),
         (losses.CategoricalCrossentropy, "label_smoothing axis reduction dtype"),
         (losses.SparseCategoricalCrossentropy, "ignore_class axis reduction dtype"),

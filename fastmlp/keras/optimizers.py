@@ -16,7 +16,8 @@ __all__ = ["SGD", "Adam"]
 
 _OTHERS = {
     "weight_decay": None, "clipnorm": None, "clipvalue": None, "global_clipnorm": None, "use_ema": False,
-    "loss_scale_factor": None, "gradient_accumulation_steps": None, "decay": 0.0,
+    "loss_scale_factor": None, "gradient_accumulation_steps": None, "decay": 0.0, "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
 }  # fmt: skip
 
 

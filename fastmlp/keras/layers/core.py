@@ -20,10 +20,19 @@ __all__ = ["Activation", "Dense", "Input", "InputLayer", "Layer"]
 
 INITIALIZERS = ("glorot_uniform", "he_uniform", "lecun_uniform")
 
-_COMMON = {"dtype": "float32", "trainable": True, "batch_input_shape": None}
+_COMMON = {
+    "dtype": "float32", "trainable": True, "batch_input_shape": None, "autocast": True,
+    "activity_regularizer": None,
+}  # fmt: skip
 _DENSE = {
     **_COMMON, "bias_initializer": "zeros", "kernel_regularizer": None, "bias_regularizer": None,
-    "activity_regularizer": None, "kernel_constraint": None, "bias_constraint": None, "lora_rank": None,
+    "kernel_constraint": None, "bias_constraint": None, "lora_rank": None, "lora_alpha": None,
+    "quantization_config": None,
+}  # fmt: skip
+
+_INPUT = {
+    **_COMMON, "batch_size": None, "sparse": False, "batch_shape": None, "ragged": False, "optional": False,
+    "tensor": None, "input_tensor": None,
 }  # fmt: skip
 
 
@@ -65,7 +74,7 @@ class _Activated(Layer):
 
     def __init__(self, activation: str | None, **options: Any) -> None:
         super().__init__(**options)
-        self.activation = activation_named(activation)
+        self.activation = activation
 
     @property
     def activation(self) -> str:
@@ -159,7 +168,7 @@ class InputLayer(Layer):
         name: str | None = None,
         **others: Any,
     ) -> None:
-        refuse("Input", others, {**_COMMON, "batch_size": None, "sparse": False, "batch_shape": None})
+        refuse("Input", others, _INPUT)
         given = (shape,) if isinstance(shape, int) else shape
         width = _width("Input", None, input_shape if given is None else given)
         if given is not None and input_shape is not None and tuple(given) != tuple(input_shape):
