@@ -143,16 +143,12 @@ def table(found: Diagnosis) -> list[str]:
 
 
 def _block(finding: Finding) -> list[str]:
-    change = finding.change
-    if change and finding.after is not None:
-        before = "diverged" if finding.before is None else f"{finding.before:.3f}"
-        change += f": accuracy {before} -> {finding.after:.3f}"
     rows = {
         finding.severity: finding.code,
         "  measured": finding.measured,
         "  healthy": finding.healthy,
         "  why": finding.why,
-        "  change": change or ("no setting helps" if finding.severity == "severe" else "none needed"),
+        "  change": finding.advice,
     }
     return [
         line

@@ -72,12 +72,3 @@ def test_gradients_and_update_ratios():
     assert found["not_finite"] == [0, 0]
     p.weights[1][0, 0] = np.inf
     assert sum(measure.gradients(p, x, y, "relu", "logits")["not_finite"]) > 0
-
-
-def test_nearest_centroid_sees_a_signal_where_there_is_one():
-    rng = np.random.default_rng(0)
-    y, y_test = rng.integers(0, 3, 300), rng.integers(0, 3, 300)
-    noise, noise_test = rng.normal(size=(300, 4)), rng.normal(size=(300, 4))
-    assert measure.nearest_centroid(noise, y, noise_test, y_test) < 0.5
-    shift = 5 * np.eye(4)[:3]
-    assert measure.nearest_centroid(noise + shift[y], y, noise_test + shift[y_test], y_test) > 0.95

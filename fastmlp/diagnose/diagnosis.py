@@ -16,14 +16,13 @@ from fastmlp.config import NUMERICS_REVISION, Training
 from fastmlp.diagnose import measure
 from fastmlp.diagnose.findings import SEVERE, WORTH, Finding, Suspicion, in_words, rank, rounded, suspicions
 from fastmlp.diagnose.trials import Bench, Setting, Trial
+from fastmlp.diagnose.unlearnt import guesses, unlearnt
 from fastmlp.errors import ConfigError
 from fastmlp.parameters import Parameters
 
 ROUNDS = 3  # of changes on top of each other
 _RUNS = 6  # that most diagnoses need: they share its seconds; what is over its time is not begun
-_SIGMAS = 4  # that an accuracy must be over chance to be no chance
 _RARE = 0.1  # of their rows that rare classes lose against the others: severe
-_ENOUGH = 50  # rows held out, for a judgement of labels
 _IMBALANCE = 10  # times as many rows of one class as of another
 
 
@@ -73,6 +72,7 @@ class Diagnosis:
                     "epochs": trial.epochs,
                     "accuracy": trial.accuracy,
                     "recalls": list(trial.recalls),
+                    "balanced": None if trial.standing is None else trial.standing.recall,
                     "diverged": trial.diverged or None,
                 }
                 for trial in self.trials
@@ -128,10 +128,18 @@ def examine(
     state["live"] = min((row["live"] for row in trajectory if "live" in row), default=1.0)
     state["peak"] = max((row["gauss_newton"] for row in trajectory if "gauss_newton" in row), default=0.0)
     found, trials, recommended = list[Finding](), [base], dict[str, Any]()
-    if not nothing:
+    if nothing:
+        found.append(_constant(state["inputs"]["columns"]))
+    else:
         until = time.perf_counter() + seconds * (1 - 1 / _RUNS)
         found, trials, recommended = _tried(bench, setting, base, state, until, until + seconds / 3, notify)
-    found += _of_data(bench, state, base, trials, nothing)
+        fitted = None if base.diverged else bench.standing(trained, training)
+        lost = unlearnt(X, y, K, trials, fitted, found, bench.raw_many)
+        if lost is not None:
+            found, recommended = _without_luck(found, trials, recommended)
+            found.append(lost)
+        if lost is None or lost.severity != "severe":
+            found += _imbalance(state["label_counts"], base)
     if base.diverged:
         found.append(_not_finite(base, max(trials, key=lambda trial: trial.score), recommended))
     found = rank(found)
@@ -229,61 +237,46 @@ def _tried(
 
 
 def _on_top(trial: Trial, adopted: dict[str, Any]) -> Trial:
-    return Trial(adopted | trial.changes, trial.epochs, trial.accuracy, trial.recalls, trial.diverged)
+    return replace(trial, changes=adopted | trial.changes)
 
 
-def _of_data(
-    bench: Bench, state: dict[str, Any], base: Trial, trials: list[Trial], nothing: bool
-) -> list[Finding]:
-    """What no setting changes: inputs that say nothing, labels that do not go with them, rare classes."""
-    found = []
-    inputs = state["inputs"]
-    if nothing:
-        found.append(
-            Finding(
-                "inputs-constant", "severe", f"all {inputs['columns']:,} inputs are the same in every row",
-                "inputs that differ from row to row", "there is nothing that could tell the classes apart",
-                values={"columns": inputs["columns"]},
-            )
-        )  # fmt: skip
-        return found
-    n = len(bench.y_test)
-    chance = np.bincount(bench.y_test).max() / n
-    line = chance + _SIGMAS * math.sqrt(chance * (1 - chance) / n)
-    best = max(trial.score for trial in trials)
-    ratio, counts = state["label_counts"]["ratio"], np.array(state["label_counts"]["counts"])
-    if best <= line and n >= _ENOUGH and line < 1:
-        centroid = measure.nearest_centroid(bench.raw_many, bench.y_many, bench.raw_test, bench.y_some)
-        if centroid <= line:
-            found.append(
-                Finding(
-                    "labels-unrelated", "severe",
-                    f"{len(trials)} trainings reach {best:.3f} at best on held-out rows, the nearest class "
-                    f"mean {centroid:.3f}",
-                    f"over {line:.3f}: the commonest class alone gives {chance:.3f}",
-                    "neither nets nor class means see the labels in the inputs: look for shuffled or shifted "
-                    "rows",
-                    values={"best": best, "centroid": centroid, "chance": chance},
-                )
-            )  # fmt: skip
-            return found
-    if ratio >= _IMBALANCE and base.recalls:
-        rare = (counts > 0) & (counts * _IMBALANCE <= counts.max())
-        recalls = np.array(base.recalls)
-        seen = float(np.nanmean(recalls[rare])) if np.isfinite(recalls[rare]).any() else math.nan
-        common = float(np.nanmean(recalls[~rare & (counts > 0)]))
-        costs = seen < common - _RARE
-        found.append(
-            Finding(
-                "classes-imbalanced", "severe" if costs else "note",
-                f"{ratio:.0f}x as many rows of one class as of another; the rare classes are recognised in "
-                f"{seen:.0%}, the others in {common:.0%}",
-                f"under {_IMBALANCE}x, or the same share of every class recognised",
-                "the mean loss hardly notices a rare class: accuracy looks fine while that class is lost",
-                values={"ratio": ratio, "rare": seen, "common": common},
-            )
-        )  # fmt: skip
-    return found
+def _without_luck(
+    found: list[Finding], trials: list[Trial], recommended: dict[str, Any]
+) -> tuple[list[Finding], dict[str, Any]]:
+    """What is left of the changes where no training is better than guessing: that one is finite."""
+    if trials[0].diverged or not all(trial.standing is None or guesses(trial.standing) for trial in trials):
+        return found, recommended
+    return [replace(finding, severity="note", change="", settings={}) for finding in found], {}
+
+
+def _constant(columns: int) -> Finding:
+    return Finding(
+        "inputs-constant", "severe", f"all {columns:,} inputs are the same in every row",
+        "inputs that differ from row to row", "there is nothing that could tell the classes apart",
+        values={"columns": columns},
+    )  # fmt: skip
+
+
+def _imbalance(labels: dict[str, Any], base: Trial) -> list[Finding]:
+    """Rare classes, and whether they are lost."""
+    ratio, counts = labels["ratio"], np.array(labels["counts"])
+    if ratio < _IMBALANCE or not base.recalls:
+        return []
+    rare = (counts > 0) & (counts * _IMBALANCE <= counts.max())
+    recalls = np.array(base.recalls)
+    seen = float(np.nanmean(recalls[rare])) if np.isfinite(recalls[rare]).any() else math.nan
+    common = float(np.nanmean(recalls[~rare & (counts > 0)]))
+    costs = seen < common - _RARE
+    return [
+        Finding(
+            "classes-imbalanced", "severe" if costs else "note",
+            f"{ratio:.0f}x as many rows of one class as of another; the rare classes are recognised in "
+            f"{seen:.0%}, the others in {common:.0%}",
+            f"under {_IMBALANCE}x, or the same share of every class recognised",
+            "the mean loss hardly notices a rare class: accuracy looks fine while that class is lost",
+            values={"ratio": ratio, "rare": seen, "common": common},
+        )
+    ]  # fmt: skip
 
 
 def _not_finite(base: Trial, best: Trial, recommended: dict[str, Any]) -> Finding:
@@ -305,6 +298,8 @@ def _verdict(found: list[Finding], base: Trial, epochs: int) -> str:
             return f"{worst.measured}: {worst.why}."
         had = f"{worst.before:.3f}" if worst.before is not None else "nothing finite"
         return f"{worst.measured}; {worst.change}: held-out accuracy {had} -> {worst.after:.3f} {after}."
+    if lost := next((f for f in found if f.code == "does-not-train"), None):
+        return f"{lost.measured}: {lost.why}."
     helpful = [f for f in found if f.change]
     text = f"nothing that was measured costs {SEVERE:.0%} of accuracy or more: {had} on held-out rows {after}"
     if helpful:

@@ -35,8 +35,9 @@ ORDER = (
     "hidden-too-narrow",
     "not-finite",
     "settings-together",
+    "does-not-train",
 )
-"""Every code, causes before effects. The first three are of the data: no setting helps."""
+"""Every code, causes before effects. The first three are of the data: no setting helps; nor of the last."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,20 @@ class Finding:
     def gain(self) -> float:
         """Accuracy won by the change; 0 where none was tried."""
         return 0.0 if self.after is None else self.after - (self.before or 0.0)
+
+    @property
+    def advice(self) -> str:
+        """The change and what it was seen to do; or what was tried in vain; or that there is none."""
+        if self.change and self.after is not None:
+            before = "diverged" if self.before is None else f"{self.before:.3f}"
+            return f"{self.change}: accuracy {before} -> {self.after:.3f}"
+        if "tried" in self.values:
+            tried = (
+                f"{words} ({'diverged' if recall is None else f'{recall:.3f}'})"
+                for words, recall in self.values["tried"].items()
+            )
+            return f"none found; tried: {', '.join(tried) or 'none, for nothing measured is out of range'}"
+        return self.change or ("no setting helps" if self.severity == "severe" else "none needed")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump."""
@@ -99,16 +114,16 @@ class Suspicion:
 
 
 def rank(findings: list[Finding]) -> list[Finding]:
-    """Worst first: by severity, then data before settings, then by what a change won.
+    """Worst first: by severity, then what no setting helps, then by what a change won.
 
     Changes that win nearly as much as the best are told in the order of ORDER, causes first.
     """
-    data, best = ORDER[:3], max((f.gain for f in findings), default=0.0)
+    first, best = {*ORDER[:3], ORDER[-1]}, max((f.gain for f in findings), default=0.0)
     return sorted(
         findings,
         key=lambda f: (
             SEVERITIES.index(f.severity),
-            f.code not in data,
+            f.code not in first,
             f.gain < best - _NEARLY,
             0 if f.gain >= best - _NEARLY else -f.gain,
             ORDER.index(f.code),

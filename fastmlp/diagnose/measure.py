@@ -172,11 +172,3 @@ def safe_factor(
         middle = math.sqrt(low * high)
         low, high = (low, middle) if stable(middle) else (middle, high)
     return high
-
-
-def nearest_centroid(x: Array, y: NDArray[np.int64], x_test: Array, y_test: NDArray[np.int64]) -> float:
-    """Accuracy on the test rows of the class whose mean input is nearest: a net-free look for a signal."""
-    present = np.unique(y)
-    centres = np.stack([np.asarray(x[y == k], np.float64).mean(axis=0) for k in present])
-    scores = x_test @ centres.T - 0.5 * (centres**2).sum(axis=1)
-    return float((present[scores.argmax(axis=1)] == y_test).mean())

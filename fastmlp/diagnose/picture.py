@@ -53,7 +53,7 @@ def page(found: Diagnosis, svg: bytes) -> str:
         f"<tr><td class={finding.severity}>{finding.severity}<br><code>{finding.code}</code></td>"
         + "".join(
             f"<td>{html.escape(text)}</td>"
-            for text in (finding.measured, finding.healthy, finding.why, finding.change or "-")
+            for text in (finding.measured, finding.healthy, finding.why, finding.advice)
         )
         + "</tr>"
         for finding in found.findings

@@ -18,6 +18,7 @@ from fastmlp.config import Training
 from fastmlp.cores import Pace
 from fastmlp.data.encode import column_means
 from fastmlp.diagnose import measure
+from fastmlp.diagnose.chance import Standing, even, standing
 from fastmlp.errors import DivergedError
 from fastmlp.parameters import Parameters, initialise
 
@@ -44,6 +45,7 @@ class Trial:
     """How a training with these changes went: accuracy on held-out rows after its last epoch.
 
     accuracy is None where it diverged. recalls: the same for each class, nan where it has no rows.
+    standing: of guesses that make all classes even, against chance; None where it diverged.
     """
 
     changes: dict[str, Any]
@@ -51,6 +53,7 @@ class Trial:
     accuracy: float | None
     recalls: tuple[float, ...] = ()
     diverged: str = ""
+    standing: Standing | None = None
 
     @property
     def score(self) -> float:
@@ -74,15 +77,13 @@ class Bench:
         threads: int | str = "auto",
     ) -> None:
         self.y, self.y_test, self.K, self.D = y, y_test, K, X.shape[1]
-        self.means = column_means(X)
+        self.means, self.counts = column_means(X), np.bincount(y, minlength=K)
         self.X, self.X_test = nn.encode(X), nn.encode(X_test)
         self.pace = Pace(threads)
         picked, room = randomness.permutation(len(y), 0, "diagnose"), max(50, _VALUES // self.D)
         many, few = (np.sort(picked[: min(n, room)]) for n in (5000, 500))
         self.raw_many, self.y_many = _dense(X[many]), y[many]
         self.raw_few, self.y_few = _dense(X[few]), y[few]
-        some = min(5000, room)
-        self.raw_test, self.y_some = _dense(X_test[:some]), y_test[:some]
 
     def first_weights(self, setting: Setting) -> Parameters:
         """Float32, a copy."""
@@ -110,6 +111,11 @@ class Bench:
         return measure.losses(
             parameters, self.raw_many, self.y_many, nn, training.loss, **self.options(training)
         )
+
+    def standing(self, parameters: Parameters, training: Training) -> Standing:
+        """Of a net on some of the training rows."""
+        p = nn.predict_proba(parameters, self.raw_many, **self.options(training))
+        return standing(even(p, self.counts), self.y_many, self.K)
 
     def seconds_an_epoch(self, setting: Setting) -> float:
         """Measured on some of the rows, after one that compiles."""
@@ -204,7 +210,8 @@ class Bench:
         with np.errstate(invalid="ignore"):
             counts = np.bincount(self.y_test, minlength=self.K)
             recalls = np.bincount(self.y_test, weights=hits, minlength=self.K) / counts
-        return Trial(changes, epochs, float(hits.mean()), tuple(recalls.tolist()))
+        stands = standing(even(p, self.counts), self.y_test, self.K)
+        return Trial(changes, epochs, float(hits.mean()), tuple(recalls.tolist()), standing=stands)
 
 
 def _norm(W: NDArray[Any]) -> float:
