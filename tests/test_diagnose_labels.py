@@ -18,7 +18,7 @@ from fastmlp.diagnose.relation import relation
 from fastmlp.diagnose.unlearnt import guesses
 
 NET = {"scale": 1.0, "epochs": 5, "hidden": 8, "seconds": 3.0}
-SOME = TABLES[::5]  # of the tables, in the fast tests: every kind
+SOME = TABLES[::7]  # of the tables, in the fast tests
 
 
 def looked_at(table):
@@ -145,17 +145,11 @@ def test_where_a_row_stands_says_nothing():
 
 def test_rows_that_cannot_show_it():
     g = np.random.default_rng(3)
-    for rows, K, enough in (
-        (1000, 2, False),
-        (3000, 2, True),
-        (3000, 10, True),
-        (60, 30, False),
-        (2, 2, False),
-    ):
-        y = np.arange(rows) % K
-        assert relation(g.normal(size=(rows, 3)), y, K).enough == enough
-    rare = (np.arange(3000) % 20 == 0).astype(int)  # 150 rows of one class
-    assert not relation(g.normal(size=(3000, 3)), rare, 2).enough
+    for rows, K, enough in ((1000, 2, False), (1700, 2, True), (200, 10, True), (60, 30, False)):
+        assert relation(g.normal(size=(rows, 3)), np.arange(rows) % K, K).enough == enough
+    rare = (np.arange(1700) % 20 == 0).astype(int)  # 85 rows of one class
+    assert not relation(g.normal(size=(1700, 3)), rare, 2).enough
+    assert not relation(np.zeros((2, 1)), np.arange(2), 2).seen
 
 
 def test_sparse_rows_are_not_made_dense():
@@ -190,7 +184,7 @@ def test_columns_of_unequal_scale_have_healthy_labels():
         assert found.findings[0].values["neighbours"] > 0.9
         assert "nothing that was measured" not in found.verdict
         assert "Cause not found" in found.verdict
-        assert "5e+03" in found.verdict or "4.94e+03" in found.verdict
+        assert "one spreads by 4.94e+03, half of them by 0.993 at most" in found.verdict
     x = (X / X.std(axis=0)).astype(np.float32)
     good = fastmlp.diagnose(x, y, scale=1.0, lr=0.1, hidden=8, epochs=5, seconds=3)
     assert not good.severe

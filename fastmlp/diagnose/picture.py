@@ -147,7 +147,11 @@ def _changes(panel: Any, found: Diagnosis) -> None:
     panel.set_yticks(places, [_wrapped(name) for name in names])
     panel.invert_yaxis()
     panel.set_xlim(0, 1.12)
-    panel.set_xlabel(f"held-out accuracy after {found.epochs} epochs")
+    label = f"held-out accuracy, {found.epochs} epochs"
+    for lost in (finding.values for finding in found.findings if finding.code == "does-not-train"):
+        panel.axvline(lost["neighbours"], color=_ORANGE, linestyle="--")
+        label += " (-- nearest neighbours)"
+    panel.set_xlabel(label)
     panel.set_title("What was tried")
 
 

@@ -86,10 +86,10 @@ def _shown(asked: Standing, fitted: Standing | None) -> bool:
 def _unrelated(trials: list[Trial], best: Standing, seen: Relation) -> Finding:
     return Finding(
         "labels-unrelated", "severe",
-        f"of {_trainings(len(trials))} the best recognises {best.recall:.3f} of a class on {best.rows:,} "
-        f"held-out rows, {NEIGHBOURS} nearest neighbours {seen.neighbours:.3f} on {seen.rows:,} rows; "
-        f"{seen.p:.0%} of permuted labels go as well with neighbours, columns or products of two",
-        f"over the {_chance(best):.3f} of guessing; at most {LEVEL:.0%} of permuted labels",
+        f"balanced accuracy {best.recall:.3f} on {best.rows:,} held-out rows, the best of "
+        f"{_trainings(trials)}; {_neighbours(seen)} on {seen.rows:,} rows; {seen.p:.0%} of permuted labels "
+        "go as well with neighbours, columns or products of two",
+        f"over {_chance(best):.3f}, which guessing gives; at most {LEVEL:.0%} of permuted labels",
         "neither nets, nor neighbours, nor columns see the labels in the inputs, on rows enough for a weak "
         "relation: look for shuffled or shifted rows",
         values=_figures(best, best, None, seen),
@@ -105,15 +105,17 @@ def _not_found(
     severe: bool,
     sample: NDArray[Any],
 ) -> Finding:
-    own = "" if fitted is None else f" and {fitted.recall:.3f} on its own training rows"
+    parts = ["the net diverges"] if trials[0].diverged else []
+    parts.append(f"balanced accuracy {asked.recall:.3f} on {asked.rows:,} held-out rows")
+    if fitted is not None:
+        parts[-1] += f", {fitted.recall:.3f} on its training rows"
+    parts += [f"the best of {_trainings(trials)} {best.recall:.3f}", _neighbours(seen)]
     if not severe:
         why = "that may be luck or a weak relation: these rows do not tell it from guessing"
     elif fitted is not None and fitted.skill >= _BY_HEART:
         why = "it learns its training rows by heart, and nothing that holds for others"
     elif seen.seen:
-        why = (
-            "the labels go with the inputs, but neither the net nor a change that was tried makes it see how"
-        )
+        why = "the labels go with the inputs, but the net does not see how, nor with a change that was tried"
     else:
         why = (
             "it learns nothing; nor was a relation of labels to inputs seen, on too few rows to rule one out"
@@ -125,11 +127,9 @@ def _not_found(
         look = f"the units of the columns: one spreads by {broad:.3g}, half of them by {usual:.3g} at most"
     return Finding(
         "does-not-train", "severe" if severe else "warning",
-        f"the net {'diverges' if trials[0].diverged else f'recognises {asked.recall:.3f} of a class'} on "
-        f"{asked.rows:,} held-out rows{own}; of {_trainings(len(trials))} the best recognises "
-        f"{best.recall:.3f}; {NEIGHBOURS} nearest neighbours {seen.neighbours:.3f}",
-        f"over the {_chance(asked):.3f} of guessing; permuted labels give the neighbours {seen.permuted:.3f} "
-        f"+- {seen.spread:.3f}",
+        "; ".join(parts),
+        f"over {_chance(asked):.3f}, which guessing gives; permuted labels give the neighbours "
+        f"{seen.permuted:.3f} +- {seen.spread:.3f}",
         f"{why}. Cause not found: look next at {look}",
         values=_figures(asked, best, fitted, seen)
         | {
@@ -141,8 +141,12 @@ def _not_found(
     )  # fmt: skip
 
 
-def _trainings(n: int) -> str:
-    return f"{n} training{'s' * (n > 1)}"
+def _trainings(trials: list[Trial]) -> str:
+    return f"{len(trials)} training{'s' * (len(trials) > 1)}"
+
+
+def _neighbours(seen: Relation) -> str:
+    return f"{NEIGHBOURS} nearest neighbours, columns by rank, {seen.neighbours:.3f}"
 
 
 def _figures(asked: Standing, best: Standing, fitted: Standing | None, seen: Relation) -> dict[str, Any]:
