@@ -29,7 +29,7 @@ from fastmlp.arguments import check_inputs, checked_order, checked_targets, chec
 from fastmlp.checks import positive_number, whole_number
 from fastmlp.config import PLAIN, Optimizer, clip_bounds
 from fastmlp.cores import Pace
-from fastmlp.data.encode import is_scipy_sparse
+from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
 from fastmlp.optimizers import OptimizerState, rates
 from fastmlp.parameters import Parameters
@@ -42,7 +42,7 @@ _CHUNK = 1000  # samples at a time where no batch size is given
 
 def encode(X: Any) -> Array:
     """The form in which this backend takes X (N, D): an array, pictures flattened, sparse rows filled up."""
-    array = X.toarray() if is_scipy_sparse(X) else np.asarray(X)
+    array = as_csr(X).toarray() if is_scipy_sparse(X) else np.asarray(X)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 

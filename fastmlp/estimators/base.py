@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.config import MOST_UNITS, Optimizer
 from fastmlp.cores import MOST_THREADS, Pace
-from fastmlp.data.encode import is_scipy_sparse
+from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.engine import load_backend
 from fastmlp.errors import ModelError
 from fastmlp.estimators.loop import Loop
@@ -169,6 +169,7 @@ class BaseMLP(BaseEstimator):
         hidden = self._widths()
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         new = first or not hasattr(self, "_seed")  # or the weights were set by hand, before any fit
+        check_sound(X)
         X, y = self._checked_data(X, y, new, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -290,6 +291,7 @@ class BaseMLP(BaseEstimator):
     def _answer(self, X: Any, what: str) -> Array:
         """``predict_proba`` or ``logits`` (N, K) of the backend."""
         check_is_fitted(self)
+        check_sound(X)
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
         parameters = self._parameters()
         nn = _backend(parameters.dtype)

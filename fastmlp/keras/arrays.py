@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.encode import is_scipy_sparse
+from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.keras.missing import missing
 
@@ -20,7 +20,7 @@ def rows_of(x: Any, inputs: int | None, name: str = "x") -> Any:
     """
     if x is None:
         raise DataError(f"{name} must be given", "None")
-    rows = x.tocsr() if is_scipy_sparse(x) else np.asarray(x)
+    rows = as_csr(x) if is_scipy_sparse(x) else np.asarray(x)
     if rows.dtype.kind not in "buif":
         raise DataError(f"{name} must hold numbers", f"dtype {rows.dtype}")
     if rows.ndim != 2 or inputs not in (None, rows.shape[1]):
