@@ -6,6 +6,7 @@ error of the class that the caller names. Knows no format but JSON.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -18,7 +19,9 @@ from typing import Any, NoReturn
 from fastmlp.checks import shown
 from fastmlp.errors import DataError, FastMLPError, RunFolderError
 
-MOST_JSON = 64 << 20  # bytes: a description, not data
+MOST_JSON = 16 << 20  # bytes: a description, not data; empty lists in it take 20 times that of memory
+
+_MOST_SAID = 160  # characters of somebody else's message
 
 PathLike = str | os.PathLike[str]
 
@@ -49,19 +52,40 @@ def path_of(what: str, path: Any, error: type[FastMLPError] = DataError) -> Path
     return named
 
 
+def regular(path: str, flags: int) -> int:
+    """``open(path, mode, opener=regular)`` opens a regular file, and neither waits for nor reads aught else.
+
+    Such an open raises OSError, for a folder, a pipe and a device too, and ValueError for a NUL in the name.
+    """
+    more = ("O_NONBLOCK", "O_NOCTTY")  # to open a pipe would else wait for its other end, without end
+    handle = os.open(path, flags | sum(getattr(os, name, 0) for name in more), 0o666)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "a folder, a pipe or a device", path)
+
+
+def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
+    """All of a regular file. Raises OSError, for one of more than ``most`` bytes too, and ValueError."""
+    with open(path, "rb", opener=regular) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(path))
+    return content
+
+
+def reason_of(problem: Exception) -> str:
+    """What the system said, or the error itself, on one line; never nothing."""
+    said = problem.strerror if isinstance(problem, OSError) else None
+    return " ".join((said or str(problem)).split())[:_MOST_SAID] or type(problem).__name__
+
+
 def read_json(path: Path, error: type[FastMLPError], *, most: int = MOST_JSON, do: str = "") -> Any:
     """What a JSON file holds. Raises ``error`` for a file that cannot be read, is none, or is too large."""
     try:
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(path, flags), "rb") as file:  # a pipe in its place must not hang
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise error(f"{path} must be a file", "a folder, a pipe or a device", do)
-            content = file.read(most + 1)
-    except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else problem
-        raise error(f"{path} must be a file that can be read", reason, do) from None
-    if len(content) > most:
-        raise error(f"{path} must hold at most {most:,} bytes", "more", do)
+        content = read_bytes(path, most)
+    except (OSError, ValueError, MemoryError) as problem:
+        raise error(f"{path} must be a JSON file that can be read", reason_of(problem), do) from None
     return parse_json(content, str(path), error, do=do)
 
 

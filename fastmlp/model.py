@@ -2,7 +2,7 @@
 
 The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
 takes its tensors by ``load_state_dict`` as they are. Everything else is JSON in the metadata
-entry ``fastmlp``. Nothing is pickled.
+entry ``fastmlp``, and all of it is sealed (sealed.py). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,17 +20,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import positive_number
+from fastmlp import sealed
+from fastmlp.checks import positive_number, shown
 from fastmlp.config import NUMERICS_REVISION, Architecture, Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows
 from fastmlp.engine import load_backend
-from fastmlp.errors import DataError, ModelError
-from fastmlp.files import write_whole
+from fastmlp.errors import ConfigError, DataError, ModelError
+from fastmlp.files import parse_json, path_of
 from fastmlp.parameters import Parameters
 from fastmlp.results import Evaluation
 
 _FORMAT = 1
+_ENTRY = "fastmlp"
+_KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
+_UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
+_FLOAT32 = np.dtype(np.float32)
+_WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it again"
 
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
@@ -88,35 +95,39 @@ class Model:
 
         Raises RunFolderError, and ModelError if not finite.
         """
-        from safetensors.numpy import save
-
         if not self.parameters.finite:
             raise ModelError("a model must be finite to be saved", "nan or infinity in its weights")
         state = self.parameters.astype(np.float32).to_torch()
-        metadata = {**(extra or {}), "format": "pt", "fastmlp": json.dumps(self._description())}
-        write_whole(Path(path), save(state, metadata))
+        metadata = {**(extra or {}), "format": "pt", _ENTRY: json.dumps(self._description())}
+        sealed.write(Path(path), state, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
-        """Read a model's file. Raises ModelError."""
-        from safetensors import SafetensorError, safe_open
+        """Read a model's file. Raises ModelError: also where any bit of it has changed since ``save``."""
+        return cls.load_with_extra(path)[0]
 
-        path = Path(path)
+    @classmethod
+    def load_with_extra(cls, path: str | os.PathLike[str]) -> tuple[Model, dict[str, str]]:
+        """A model and all metadata of its file, the ``extra`` of ``save`` among them. Raises ModelError.
+
+        A file from before there was a seal is taken with a warning: in it a change cannot be seen.
+        """
+        path = path_of("a model", path, ModelError)
+        state, metadata, is_sealed = sealed.read(path)
+        if _ENTRY not in metadata:
+            raise ModelError(_WHAT, f"{path}: no entry {_ENTRY!r} in its metadata", _DO)
+        if not is_sealed and (set(metadata) not in _UNSEALED or metadata["format"] != "pt"):
+            raise ModelError(_WHAT, f"{path}: no sha256 in its metadata", _DO)
+        description = parse_json(metadata[_ENTRY], f"the entry {_ENTRY!r} of {path}", ModelError)
         try:
-            if not path.is_file():
-                raise ModelError("a model must be a file that save() wrote", path, "train one first")
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            return cls._described(json.loads(metadata["fastmlp"]), Parameters.from_torch(state))
-        except ModelError:
-            raise
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-            what = str(error).rstrip(".")
-            reason = f"no entry {what} in its metadata" if isinstance(error, KeyError) else what
-            raise ModelError(
-                "a model must be a safetensors file that fastmlp wrote", f"{path}: {reason}", "train it again"
-            ) from None
+            model = cls._described(description, Parameters.from_torch(state))
+        except ConfigError as problem:
+            text = "; ".join(str(problem).splitlines()).rstrip(".")
+            raise ModelError(_WHAT, f"{path}: {text}", _DO) from None
+        if not is_sealed:
+            text = f"{path} is of an older fastmlp and holds no sha256: a damaged bit in it would not be seen"
+            warnings.warn(f"{text}. Save it again: Model.load(path).save(path).", stacklevel=3)
+        return model, metadata
 
     @cached_property
     def _labels(self) -> NDArray[np.int64]:
@@ -136,43 +147,61 @@ class Model:
         return X
 
     def _description(self) -> dict[str, Any]:
-        mean = None if self.mean is None else base64.b64encode(self.mean.astype("<f4").tobytes()).decode()
         return {
             "format": _FORMAT,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
             "scale": self.scale,
-            "mean": mean,
+            "mean": None if self.mean is None else _encoded(self.mean),
             "classes": list(self.classes),
             "training": self.training and self.training.to_json(),
         }
 
     @classmethod
-    def _described(cls, data: dict[str, Any], parameters: Parameters) -> Model:
-        if data["format"] != _FORMAT:
+    def _described(cls, data: Any, parameters: Parameters) -> Model:
+        """The inverse of ``_description``. Raises ModelError, ConfigError."""
+        if isinstance(data, dict) and data.get("format", _FORMAT) != _FORMAT:
             raise ModelError(
-                f"a model's format must be {_FORMAT}", data["format"], "load it with a newer fastmlp"
+                f"a model's format must be {_FORMAT}", shown(data["format"]), "load it with a newer fastmlp"
             )
+        if not isinstance(data, dict) or set(data) != _KEYS:
+            raise ModelError(f"a model's description must hold {', '.join(sorted(_KEYS))}", shown(data))
         architecture = Architecture.from_json(data["architecture"])
-        if parameters.shapes != architecture.shapes or parameters.dtype != np.float32:
+        if parameters.shapes != architecture.shapes or {array.dtype for array in parameters} != {_FLOAT32}:
             raise ModelError(
-                f"tensors must be float32 of shapes {architecture.shapes}",
-                f"{parameters.dtype} of shapes {parameters.shapes}",
+                f"tensors must be float32 of shapes {shown(architecture.shapes)}",
+                f"{parameters.dtype} of shapes {shown(parameters.shapes)}",
             )
-        classes = data["classes"]
-        K, known = architecture.classes, isinstance(classes, list) and all(type(k) is int for k in classes)
-        if not known or classes != sorted({k for k in classes if 0 <= k < 2**63}) or len(classes) != K:
-            raise ModelError(f"a model must name {K} classes, ascending integers from 0", classes)
-        mean = None
-        if data["mean"] is not None:
-            mean = np.frombuffer(base64.b64decode(data["mean"], validate=True), "<f4").astype(np.float32)
-            if mean.shape != (architecture.inputs,) or not np.isfinite(mean).all():
-                raise ModelError(f"the mean must be {architecture.inputs} finite numbers", mean.shape)
         if not parameters.finite:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
-        training = data["training"] and Training.from_json(data["training"])
+        classes = _checked_classes(data["classes"], architecture.classes)
+        mean = None if data["mean"] is None else _decoded(data["mean"], architecture.inputs)
+        training = None if data["training"] is None else Training.from_json(data["training"])
         scale = positive_number("scale", data["scale"], "255")
-        return cls(architecture, parameters, tuple(classes), scale, mean, training or None)
+        return cls(architecture, parameters, classes, scale, mean, training)
+
+
+def _checked_classes(classes: Any, K: int) -> tuple[int, ...]:
+    known = isinstance(classes, list) and all(type(k) is int for k in classes)
+    if not known or classes != sorted({k for k in classes if 0 <= k < 2**63}) or len(classes) != K:
+        raise ModelError(f"a model must name {K} classes, ascending integers from 0", shown(classes))
+    return tuple(classes)
+
+
+def _encoded(mean: NDArray[np.float32]) -> str:
+    return base64.b64encode(mean.astype("<f4").tobytes()).decode()
+
+
+def _decoded(text: Any, inputs: int) -> NDArray[np.float32]:
+    """The inverse of ``_encoded``. Raises ModelError."""
+    try:
+        content = base64.b64decode(text if isinstance(text, str) else "!", validate=True)
+    except ValueError:
+        content = b""
+    mean = np.frombuffer(content[: len(content) // 4 * 4], "<f4").astype(np.float32)
+    if len(content) != 4 * inputs or not np.isfinite(mean).all():
+        raise ModelError(f"the mean must be {inputs} finite numbers in base64", shown(text))
+    return mean
 
 
 def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp import randomness
+from fastmlp.checks import shown
 from fastmlp.config import Architecture
 from fastmlp.errors import ModelError
 
@@ -104,7 +105,8 @@ class Parameters:
         layers = range(len(state) // 2)
         names = [f"{2 * layer}.{part}" for layer in layers for part in ("weight", "bias")]
         if not names or set(names) != set(state):
-            raise ModelError("a state must hold 0.weight, 0.bias, 2.weight, 2.bias, ...", sorted(state))
+            wanted = "a state must hold 0.weight, 0.bias, 2.weight, 2.bias, ..."
+            raise ModelError(wanted, shown(sorted(state)))
         return cls(
             tuple(np.ascontiguousarray(np.asarray(state[f"{2 * layer}.weight"]).T) for layer in layers),
             tuple(np.array(state[f"{2 * layer}.bias"]) for layer in layers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from contextlib import suppress
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
 import fastmlp
-from fastmlp import DataError, Model, ModelError, RunFolderError
+from fastmlp import DataError, Model, ModelError, RunFolderError, sealed
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,12 @@ def saved(trained, tmp_path):
 
 
 def rewritten(path, change) -> None:
-    """The file again, after ``change(state, metadata)``."""
-    content = path.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    entry = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["fastmlp"])
-    state = load_file(path)
+    """The file again, sealed again, after ``change(state, metadata)``."""
+    state, metadata, _ = sealed.read(path)
+    entry = json.loads(metadata.pop("fastmlp"))
+    state = dict(state)
     change(state, entry)
-    path.write_bytes(save(state, {"fastmlp": json.dumps(entry)}))
+    sealed.write(path, state, {"format": "pt", "fastmlp": json.dumps(entry)})
 
 
 def test_predictions_are_labels_and_probabilities_are_theirs(trained):
@@ -200,18 +199,18 @@ def test_a_plain_safetensors_file_is_refused(tmp_path):
         Model.load(path)
 
 
-@pytest.mark.slow
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=50, derandomize=True, deadline=None)
 @given(data=st.data())
-def test_a_damaged_file_is_refused_or_finite(trained, tmp_path_factory, data):
+def test_a_damaged_file_is_refused(trained, tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "m"
     trained[0].save(path)
     content = bytearray(path.read_bytes())
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content) - 1)) :]
-    else:
-        at = data.draw(st.integers(0, len(content) - 1))
-        content[at] ^= data.draw(st.integers(1, 255))
+    for _ in range(data.draw(st.integers(0, 4))):
+        if content:
+            content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    changed = bytes(content) != path.read_bytes()
     path.write_bytes(content)
-    with suppress(ModelError):
-        assert Model.load(path).parameters.finite
+    with pytest.raises(ModelError) if changed else nullcontext():
+        Model.load(path)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.checks import shown
 from fastmlp.config import Architecture
 from fastmlp.errors import ModelError
+from fastmlp.files import parse_json
 from fastmlp.keras.layers.core import Activation, Dense
 from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from fastmlp.keras.missing import refuse
@@ -61,10 +63,10 @@ def load_model(
         {"custom_objects": custom_objects, **others},
         {"custom_objects": None, "safe_mode": True},
     )
-    net = Model.load(filepath)
-    entry = _entry(filepath)
+    net, metadata = Model.load_with_extra(filepath)
+    entry = _entry(metadata, filepath)
     try:
-        model = Sequential(name=entry and entry["name"])
+        model = Sequential(name=entry["name"] if entry else None)
         for layer in entry["layers"] if entry else _layers_of(net.architecture):
             model.add(_LAYERS[layer["class"]](**{word: layer[word] for word in _WORDS if word in layer}))
         _check(model, net.architecture)
@@ -98,15 +100,14 @@ def _described(model: Sequential) -> dict[str, Any]:
     return {"name": model.name, "layers": layers, "compiled": compiled}
 
 
-def _entry(path: str | os.PathLike[str]) -> Any:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as file:
-        text = (file.metadata() or {}).get(_ENTRY)
-    try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError("a model's layers must be JSON", f"{path}: {error}") from None
+def _entry(metadata: dict[str, str], path: Any) -> dict[str, Any] | None:
+    """What ``_described`` gave; None in a file that was not saved here. Raises ModelError."""
+    if _ENTRY not in metadata:
+        return None
+    entry = parse_json(metadata[_ENTRY], f"the entry {_ENTRY!r} of {path}", ModelError)
+    if not isinstance(entry, dict) or not entry:
+        raise ModelError("a model's layers must be those that save() wrote", f"{path}: {shown(entry)}")
+    return entry
 
 
 def _check(model: Sequential, architecture: Architecture) -> None:
