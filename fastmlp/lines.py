@@ -1,0 +1,52 @@
+"""A file that grows by a line at a time: each is on disk, or is no part of it. Reads nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from fastmlp.errors import RunFolderError
+from fastmlp.files import reason_of, regular
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+
+
+def add_line(path: Path, line: bytes, *, new: bool) -> None:
+    """Add ``line``, whose end it holds; it is on disk when this returns, and not there if this raises.
+
+    new: the file is made, and must not be there; otherwise it must. A link in its place is not followed.
+    Raises RunFolderError.
+    """
+    try:
+        handle = open_no_link(path, os.O_WRONLY | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0))
+        try:
+            _write(handle, line)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RunFolderError(
+            f"{path} must be writable", reason_of(error), "make room, or choose another place"
+        ) from None
+
+
+def open_no_link(path: Path, flags: int) -> int:
+    """The handle of a regular file. Raises OSError for all else, a link to one too."""
+    if not _NO_LINKS and path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return regular(str(path), flags | _NO_LINKS | getattr(os, "O_BINARY", 0))
+
+
+def _write(handle: int, content: bytes) -> None:
+    """All of it, to the disk; where that fails, the file is as long as before. Raises OSError."""
+    before = os.fstat(handle).st_size
+    left = memoryview(content)
+    try:
+        while left:  # once, where there is room
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
+    except BaseException:
+        with suppress(OSError):
+            os.ftruncate(handle, before)
+        raise
