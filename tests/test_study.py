@@ -17,7 +17,7 @@ import pytest
 from cli_runs import run, save_blobs, start, strict
 from small_study import PLAN, dataset, evidence
 
-from fastmlp import ConfigError
+from fastmlp import ConfigError, RunFolderError
 from fastmlp.data import load
 from fastmlp.diagnose.curvature import Surface
 from fastmlp.study import conduct, experiments, figures, measures, page, study, training
@@ -124,6 +124,17 @@ def test_nothing_is_trained_without_matplotlib(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"must have matplotlib; got none installed.*fastmlp\[plot\]"):
         study(dataset(), tmp_path / "out", PLAN)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_a_link_in_place_of_the_figures_folder_is_not_followed(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "figures").symlink_to(tmp_path / "mine")
+    with pytest.raises(RunFolderError, match="figures must be a folder; got a link"):
+        study(dataset(), tmp_path / "study", PLAN)
+    assert not list((tmp_path / "mine").iterdir())
+    assert [path.name for path in (tmp_path / "study").iterdir() if path.is_file()] == [NETS]
 
 
 def test_the_plan_has_every_seed_that_was_asked_for():

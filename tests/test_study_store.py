@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from small_study import dataset
 
 from fastmlp import RunFolderError, Training
+from fastmlp.lock import LOCK
 from fastmlp.study import store
 from fastmlp.study.store import NETS, Record, Store, data_digest, key_of
 
@@ -109,3 +112,61 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunFolderError, match="must be a folder that can be written"):
         Store(tmp_path / "file", DATA)
+
+
+def test_nobody_else_writes_there_meanwhile(tmp_path):
+    with Store(tmp_path, DATA) as kept:
+        kept.add(NET, RECORD)
+        with pytest.raises(RunFolderError, match="must be free; got another process or thread") as caught:
+            Store(tmp_path, DATA)
+        assert str(tmp_path) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == [NETS]
+    (tmp_path / LOCK).touch()  # as a kill leaves it
+    assert found(tmp_path, [4]) == [True]
+    assert [path.name for path in tmp_path.iterdir()] == [NETS]
+
+
+def test_each_net_is_flushed_to_the_disk(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+    with Store(tmp_path, DATA) as kept:
+        monkeypatch.setattr(os, "fsync", lambda handle: (fsync(handle), synced.append(handle)))
+        for seed in range(3):
+            kept.add(Training(seed=seed), RECORD)
+            assert len(synced) == seed + 1
+
+
+def test_a_net_that_finds_no_room_is_no_part_of_the_file(tmp_path, monkeypatch):
+    path = filled(tmp_path)
+    before = path.read_bytes()
+    with Store(tmp_path, DATA) as kept:
+
+        def short(handle, content, write=os.write, left=[30]):  # noqa: B006
+            if not left:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(handle, content[: left.pop()])
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", short)
+            with pytest.raises(RunFolderError, match="No space left"):
+                kept.add(NET, RECORD)
+        assert kept.get(NET) is None
+        assert path.read_bytes() == before
+        kept.add(NET, RECORD)
+    assert found(tmp_path, range(5)) == [True, True, True, False, True]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("name", [NETS, LOCK])
+def test_a_planted_link_is_not_followed(tmp_path, name, there):
+    folder, victim = tmp_path / "study", tmp_path / "victim"
+    folder.mkdir()
+    if there:
+        victim.write_text("precious")
+    (folder / name).symlink_to(victim)
+    with pytest.raises(RunFolderError, match=r"must be (writable|a folder that can be written)"):
+        Store(folder, DATA)
+    assert victim.read_text() == "precious" if there else not victim.exists()
+    (folder / name).unlink()
+    assert found(folder, [0]) == [False]

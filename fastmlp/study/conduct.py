@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -71,28 +72,30 @@ def study(
 
         evidence = gather(plan, find, start, curvatures, law, len(data.classes))
         seconds = sum(find(training).seconds for training in trainings)
-    notify("drawing")
-    nets = measures.portraits(data, plan.epochs, plan.images, threads)
-    judgements = judge(evidence)
-    report = {
-        "format": FORMAT,
-        "command": command,
-        "nets": len(trainings),
-        "seconds_training": seconds,
-        "data": {"name": data.name, "source": data.source, "sha256": digest},
-        "environment": environment.describe(),
-        "plan": asdict(plan),
-        "evidence": evidence,
-        "judgements": [judgement.to_json() for judgement in judgements],
-    }
-    drawn = figures.draw_all(evidence, nets, data)
-    _write(folder, report, page(report, judgements, drawn), drawn)
+        notify("drawing")
+        nets = measures.portraits(data, plan.epochs, plan.images, threads)
+        judgements = judge(evidence)
+        report = {
+            "format": FORMAT,
+            "command": command,
+            "nets": len(trainings),
+            "seconds_training": seconds,
+            "data": {"name": data.name, "source": data.source, "sha256": digest},
+            "environment": environment.describe(),
+            "plan": asdict(plan),
+            "evidence": evidence,
+            "judgements": [judgement.to_json() for judgement in judgements],
+        }
+        drawn = figures.draw_all(evidence, nets, data)
+        _write(folder, report, page(report, judgements, drawn), drawn)
     return report
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, "a link")
     except OSError as error:
         raise RunFolderError(
             f"{folder} must be a folder", error.strerror or error, "choose another place"

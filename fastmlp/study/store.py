@@ -20,8 +20,12 @@ import numpy as np
 from fastmlp.config import NUMERICS_REVISION, Training
 from fastmlp.data import Dataset
 from fastmlp.errors import RunFolderError
+from fastmlp.files import read_bytes, reason_of
+from fastmlp.lines import add_line
+from fastmlp.lock import FolderLock
 
 NETS = "nets.jsonl"
+_MOST = 1 << 30  # bytes: of millions of nets
 
 
 @dataclass(frozen=True)
@@ -62,51 +66,50 @@ def key_of(training: Training, data: str) -> str:
 
 
 class Store:
-    """The finished nets in a folder; a context, for the file that it appends to."""
+    """The finished nets in a folder; a context, in which nobody else writes there."""
 
     def __init__(self, folder: Path, data: str) -> None:
-        """Reads what is there. Raises RunFolderError where the folder cannot be written."""
+        """Reads what is there. Raises RunFolderError where the folder cannot be written, or somebody does."""
         self.path, self._data = folder / NETS, data
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a+b")
-            self._file.seek(0)
-            content = self._file.read()
+            self._lock = FolderLock(folder)
+            try:
+                self._records = dict(_read(self._content()))
+            except BaseException:
+                self._lock.release()
+                raise
+        except RunFolderError:
+            raise
         except OSError as error:
             raise RunFolderError(
-                f"{folder} must be a folder that can be written",
-                error.strerror or error,
-                "choose another place",
+                f"{folder} must be a folder that can be written", reason_of(error), "choose another place"
             ) from None
-        self._records = dict(_read(content))
-        if content and not content.endswith(b"\n"):  # a line that a kill cut short: the next begins anew
-            self._write(b"\n")
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._lock.release()
+
+    def _content(self) -> bytes:
+        """Of the file, which is made where there is none, and whose last line is ended."""
+        add_line(self.path, b"", new=not os.path.lexists(self.path))
+        content = read_bytes(self.path, _MOST)
+        if content and not content.endswith(b"\n"):  # a kill cut it short
+            add_line(self.path, b"\n", new=False)
+        return content
 
     def get(self, training: Training) -> Record | None:
         """The finished net, or None."""
         return self._records.get(key_of(training, self._data))
 
     def add(self, training: Training, record: Record) -> None:
-        """On disk when this returns, but for a loss of power. Raises RunFolderError."""
+        """On disk when this returns. Raises RunFolderError."""
         key = key_of(training, self._data)
         line = {"key": key, "training": training.to_json(), **asdict(record)}
-        self._write(json.dumps(line, allow_nan=False).encode() + b"\n")
+        add_line(self.path, json.dumps(line, allow_nan=False).encode() + b"\n", new=False)
         self._records[key] = record
-
-    def _write(self, content: bytes) -> None:
-        try:
-            self._file.write(content)
-            self._file.flush()
-        except OSError as error:
-            raise RunFolderError(
-                f"{self.path} must be writable", error.strerror or os.strerror(error.errno or 0), "make room"
-            ) from None
 
 
 def _read(content: bytes) -> Iterator[tuple[str, Record]]:
