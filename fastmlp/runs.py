@@ -6,16 +6,18 @@
     model.safetensors  the model after the last finished epoch
     summary.json       how it ended: the report that ``fastmlp train --json`` prints
 
-Every file is there whole, or as it was before. Nothing here trains or prints.
+Every file is there whole, or as it was before. One run at a time has the folder (lock.py), and none follows a
+link that lies in it. Nothing here trains or prints.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import signal
-import tempfile
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -28,12 +30,15 @@ from fastmlp.data import Dataset
 from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
 from fastmlp.engine import EpochResult
 from fastmlp.errors import ConfigError, DivergedError, RunFolderError
-from fastmlp.files import write_whole
+from fastmlp.files import path_of, write_whole
+from fastmlp.lines import add_line
+from fastmlp.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.model import Model
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
 HOME = Path("runs")  # of the folders that nobody named
+_TRIES = 100
 
 
 class RunFolder:
@@ -43,12 +48,13 @@ class RunFolder:
     weights_sha256: of the model in the folder, None as long as there is none.
     """
 
-    def __init__(self, path: Path, made: list[Path]) -> None:
+    def __init__(self, path: Path, made: list[Path], lock: FolderLock) -> None:
         self.path = path
         self.epochs: list[EpochResult] = []
         self.best_epoch: int | None = None
         self.weights_sha256: str | None = None
         self._made = made  # the folders that were not there, the innermost first
+        self._lock = lock
         self._begun = False
 
     @classmethod
@@ -59,9 +65,7 @@ class RunFolder:
         system refuses.
         """
         if path is not None:
-            if not str(path):
-                raise ConfigError("the run folder must have a name", repr(path), "leave it out for a new one")
-            return cls._make(Path(path).expanduser())
+            return cls._make(path_of("the run folder", path, ConfigError))
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = f"{stamp}-{training.act}-scale{training.scale:g}-seed{training.seed}"
         for number in range(1, 1000):
@@ -73,34 +77,29 @@ class RunFolder:
     def _make(cls, path: Path, exist_ok: bool = True) -> Self:
         made: list[Path] = []
         try:
-            if exist_ok and path.exists() and not path.is_dir():
-                raise ConfigError("the run folder must be a folder", f"the file {path}", "name another place")
-            made = [folder for folder in (path, *path.parents) if not folder.exists()]
-            path.mkdir(parents=True, exist_ok=exist_ok)
-            if any(path.iterdir()):
-                raise ConfigError(
-                    "the run folder must be empty or new",
-                    f"{path}, which holds {len(list(path.iterdir()))} files or folders",
-                    "name another, or empty it",
-                )
-            tempfile.TemporaryFile(dir=path).close()
+            for _ in range(_TRIES):
+                made = [folder for folder in (path, *path.parents) if not folder.exists()]
+                with suppress(FileNotFoundError):  # a run that ends takes away what it had made
+                    if _mkdir(path, exist_ok):
+                        return cls(path, made, _claimed(path))
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except BaseException as error:
             if isinstance(error, FileExistsError) and not exist_ok:
                 raise  # somebody else's, perhaps made just now
             _remove(made)
-            if not isinstance(error, OSError):
+            if not isinstance(error, OSError) or isinstance(error, RunFolderError):
                 raise
             raise RunFolderError(
                 f"{path} must be a folder that can be written",
                 error.strerror or error,
                 "name another place, or change its permissions",
             ) from None
-        return cls(path, made)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._lock.release()
         if not self._begun:
             _remove(self._made)
 
@@ -117,13 +116,8 @@ class RunFolder:
         """
         with _uninterrupted():
             self.keep(model)
-            try:
-                with (self.path / METRICS).open("a", encoding="utf-8") as file:
-                    file.write(strict_json(result.to_json()) + "\n")
-            except OSError as error:
-                raise RunFolderError(
-                    f"{self.path / METRICS} must be writable", error.strerror or error, "make room for it"
-                ) from None
+            line = strict_json(result.to_json()) + "\n"
+            add_line(self.path / METRICS, line.encode(), new=not self.epochs)
             self.epochs.append(result)
 
     def keep(self, model: Model) -> None:
@@ -238,6 +232,43 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if came:
             signal.raise_signal(signal.SIGINT)
+
+
+def _mkdir(path: Path, exist_ok: bool) -> bool:
+    """Whether the folder is there now; another run may be taking it away. Raises ConfigError, OSError."""
+    try:
+        path.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise ConfigError(
+                "the run folder must be a folder", f"the file {path}", "name another place"
+            ) from None
+        return False
+    return True
+
+
+def _claimed(folder: Path) -> FolderLock:
+    """The lock of a folder with nothing else in it. Raises ConfigError, RunFolderError, OSError."""
+    if (others := all_but_lock(folder)) and not (folder / LOCK).is_file():
+        raise _not_empty(folder, others)  # untouched
+    lock = FolderLock(folder)  # who writes there is told before what lies there
+    try:
+        if others := all_but_lock(folder):
+            raise _not_empty(folder, others)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _not_empty(folder: Path, names: list[str]) -> ConfigError:
+    return ConfigError(
+        "the run folder must be empty or new",
+        f"{folder}, which holds {len(names)} files or folders",
+        "name another, or empty it",
+    )
 
 
 def _remove(folders: list[Path]) -> None:

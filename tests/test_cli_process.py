@@ -15,6 +15,7 @@ import pytest
 from cli_runs import ANSI, FAST, save_blobs, start, strict
 
 import fastmlp
+from fastmlp.lock import LOCK, FolderLock
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of POSIX")
 
@@ -186,6 +187,65 @@ def test_a_run_folder_that_stops_taking_files_ends_the_training(blobs, tmp_path)
     assert "Traceback" not in err
     assert re.search(r"^Error: .* must be writable; got No such file or directory", err, re.M)
     assert fastmlp.Model.load(Path(tmp_path, "moved", "model.safetensors")).classes == (3, 5, 8)
+
+
+def test_of_two_runs_into_one_folder_one_is_refused(blobs, tmp_path):
+    folder = tmp_path / "run"
+    both = [
+        start("train", *FAST, "--data", blobs, "--epochs", 10**6, "--seed", seed, "--out", folder, "--json")
+        for seed in (1, 2)
+    ]
+    first = None
+    deadline = time.monotonic() + PATIENCE
+    while first is None and time.monotonic() < deadline:
+        first = next((process for process in both if process.poll() is not None), None)
+        time.sleep(0.02)
+    (other,) = (process for process in both if process is not first)
+    out, err = first.communicate(timeout=PATIENCE)
+    assert (first.returncode, out) == (1, "")
+    assert err == (
+        f"Error: {folder} must be free; got another process or thread that writes into it. "
+        "Choose another place, or wait for its end.\n"
+    )
+    assert wait_for((folder / "metrics.jsonl").exists, other)
+    report = strict(interrupt(other)[0])
+    assert json.loads((folder / "config.json").read_text())["seed"] == report["seed"]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines == report["epochs"]
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "environment.json", "metrics.jsonl", "model.safetensors", "summary.json",
+    }  # fmt: skip
+
+
+def test_a_killed_run_does_not_keep_its_folder(blobs, tmp_path):
+    folder = tmp_path / "run"
+    process = start("train", *FAST, "--data", "synthetic", "--out", folder)  # 2 s of drawing
+    assert wait_for((folder / LOCK).exists, process)
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert [path.name for path in folder.iterdir()] == [LOCK]
+    again = ("train", *FAST, "--data", blobs, "--epochs", 1, "--out", folder, "--json")
+    process = start(*again)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert strict(out)["weights_sha256"]
+    assert not (folder / LOCK).exists()
+    (folder / LOCK).touch()  # as a kill after the first epoch leaves it: what a run wrote stays
+    process = start(*again)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert "must be empty or new" in err
+
+
+def test_a_study_has_its_folder_alone(blobs, tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    held = FolderLock(folder)
+    process = start("study", "--quick", "--data", blobs, "--out", folder)
+    out, err = process.communicate(timeout=PATIENCE)
+    held.release()
+    assert (process.returncode, out) == (1, "")
+    assert err.splitlines()[-1].startswith(f"Error: {folder} must be free; got another process or thread")
 
 
 def test_a_closed_stdout_is_no_traceback(blobs, tmp_path):
