@@ -98,7 +98,7 @@ def diagnose(
 
     from fastmlp.data import load
     from fastmlp.diagnose.diagnosis import examine
-    from fastmlp.runs import CONFIG, recorded_data, recorded_training, strict_json
+    from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
 
     from .render import Screen, describe_dataset
 
@@ -106,6 +106,8 @@ def diagnose(
     source: dict[str, Any] = {"data": data, "test_data": test_data, "label": label}
     if run is not None:
         training = recorded_training(run)
+        if find_model(run).exists():
+            load_model(run)  # the folder tells of one run
         source |= recorded_data(Path(run).expanduser() / CONFIG)
     where = source.pop("data")
     with screen.downloads() as on_bytes:

@@ -62,14 +62,13 @@ def evaluate(
         lambda: checked_share("min-accuracy", min_accuracy),
     )
 
-    from fastmlp import Model
-    from fastmlp.runs import find_model, strict_json
+    from fastmlp.runs import find_model, load_model, strict_json
 
     from .render import Screen
 
     screen = Screen()
     path = find_model(model)
-    net = replace(Model.load(path), backend=backend)
+    net = replace(load_model(model), backend=backend)
     seed = net.training.seed if net.training else 0
     tested = _tested(path, data, test_data, label, seed, screen)
     screen.say("model", f"{path}: {net.architecture}, {net.architecture.act}, scale {net.scale:g}")

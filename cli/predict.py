@@ -36,13 +36,12 @@ def predict(
 
     import numpy as np
 
-    from fastmlp import Model
     from fastmlp.data import read_images
-    from fastmlp.runs import find_model, strict_json
+    from fastmlp.runs import load_model, strict_json
 
     from .render import Screen
 
-    net = replace(Model.load(find_model(model)), backend=backend)
+    net = replace(load_model(model), backend=backend)
     X, _ = read_images(images, label=label)
     Screen().say_if_compiling(backend)
     p = net.predict_proba(X, threads=n_threads)

@@ -25,12 +25,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from fastmlp.checks import shown
 from fastmlp.config import Training
 from fastmlp.data import Dataset
 from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
 from fastmlp.engine import EpochResult
-from fastmlp.errors import ConfigError, DivergedError, RunFolderError
-from fastmlp.files import path_of, write_whole
+from fastmlp.errors import ConfigError, DivergedError, ModelError, RunFolderError
+from fastmlp.files import path_of, read_json, write_whole
 from fastmlp.lines import add_line
 from fastmlp.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.model import Model
@@ -158,6 +159,23 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     """The model's file that ``path`` means: itself, or the one in that run folder."""
     path = Path(path).expanduser()
     return path / MODEL if path.is_dir() else path
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """The model that ``find_model`` means. Raises ModelError, RunFolderError.
+
+    That of a run folder must have the sum that its summary says; a run that was killed leaves no summary.
+    """
+    file = find_model(path)
+    model = Model.load(file)
+    summary, remedy = file.with_name(SUMMARY), "train again, or name the model's file to take it as it is"
+    if Path(path).expanduser().is_dir() and os.path.lexists(summary):
+        report = read_json(summary, RunFolderError, do=remedy)
+        wanted = report.get("weights_sha256") if isinstance(report, dict) else None
+        if model.parameters.sha256() != wanted:
+            must = f"{file} must be the run's model, whose weights_sha256 is {shown(wanted)} in its {SUMMARY}"
+            raise ModelError(must, model.parameters.sha256(), remedy)
+    return model
 
 
 def data_arguments(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
+import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import FAST, blobs, run, save_blobs, strict
+from cli_runs import FAST, blobs, run, save_blobs, start, strict
 from fastmlp_cli import evaluate
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import fastmlp
 from fastmlp.data import sources, synthetic
@@ -90,6 +94,69 @@ def test_evaluate_holds_out_the_same_sixth(tmp_path, images):
     again = strict(run("evaluate", *FAST, tmp_path / "run", "--json").stdout)
     assert again["test_loss"] == report["test_loss"]
     assert again["data_source"] == report["data_source"]
+
+
+def copied(trained, tmp_path, seed):
+    """The run's folder again, with a model of the same shape in it that is not the run's."""
+    folder = tmp_path / "copy"
+    shutil.copytree(trained["run_dir"], folder)
+    model = fastmlp.Model.load(folder / "model.safetensors")
+    other = fastmlp.initialise(model.architecture, seed=seed)
+    dataclasses.replace(model, parameters=other).save(folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "diagnose"])
+def test_a_run_folder_with_the_model_of_another_run_is_refused(trained, tmp_path, images, command):
+    folder = copied(trained, tmp_path, seed=5)
+    np.save(tmp_path / "images.npy", images[0])
+    backend = [] if command == "diagnose" else FAST
+    rest = [tmp_path / "images.npy"] if command == "predict" else []
+    result = run(command, folder, *rest, *backend)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.fullmatch(
+        r"Error: \S+/model.safetensors must be the run's model, whose weights_sha256 is '\w{64}' in its "
+        r"summary.json; got \w{64}. Train again, or name the model's file to take it as it is.\n",
+        result.stderr,
+    )
+    if command != "diagnose":
+        assert run(command, folder / "model.safetensors", *rest, *backend).exit_code == 0
+        (folder / "summary.json").unlink()  # as a run leaves it that was killed: nothing is said
+        result = run(command, folder, *rest, *backend)
+        assert result.exit_code == 0
+        assert "summary" not in result.stderr
+
+
+def test_a_damaged_model_is_one_line(trained, tmp_path):
+    folder = copied(trained, tmp_path, seed=5)
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    result = run("evaluate", folder, *FAST)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: {path} must be as it was saved; got bytes of another sha256. "
+        "Copy it again, or train it again.\n"
+    )
+
+
+def test_an_older_model_is_one_line_of_warning(trained, tmp_path):
+    folder = copied(trained, tmp_path, seed=5)
+    path = folder / "model.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    del metadata["sha256"]
+    save_file(load_file(path), path, metadata)
+    process = start("evaluate", path, *FAST)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.startswith("Test loss")
+    assert err.splitlines()[0] == (
+        f"Warning: {path} is of an older fastmlp and holds no sha256: a damaged bit in it would not be seen. "
+        "Save it again: Model.load(path).save(path)."
+    )
+    assert "Warning" not in "".join(err.splitlines()[1:])
 
 
 def test_evaluate_min_accuracy(trained, tmp_path, images):

@@ -26,6 +26,7 @@ from fastmlp import (
     DivergedError,
     EpochResult,
     Model,
+    ModelError,
     RunFolderError,
     Training,
     initialise,
@@ -33,7 +34,7 @@ from fastmlp import (
 )
 from fastmlp.data import Dataset
 from fastmlp.lock import LOCK
-from fastmlp.runs import RunFolder, data_arguments, find_model, recorded_data, strict_json
+from fastmlp.runs import RunFolder, data_arguments, find_model, load_model, recorded_data, strict_json
 
 EPOCH = EpochResult(1, 0.5, 120.0, 1.25, 0.5, math.nan, 0.75, 1.0, [2])
 
@@ -431,6 +432,56 @@ def test_a_disk_that_is_full_ends_a_run_after_a_whole_line(room):
     assert [json.loads(line)["epoch"] for line in content.splitlines()] == list(range(1, int(n) + 1))
     assert int(n) > 2
     assert len(content) < room
+
+
+# --- the model of a run ---------------------------------------------------------------------------
+
+
+def finished(model, name="run"):
+    with RunFolder.create(name, Training()) as run:
+        run.begin({}, {})
+        run.record(EPOCH, model)
+        run.finish(run.report())
+    return Path(name)
+
+
+def test_the_model_of_a_run_is_the_one_that_its_summary_tells_of(model):
+    folder = finished(model)
+    assert load_model(folder).parameters.sha256() == model.parameters.sha256()
+    other = replace(model, parameters=initialise(model.architecture, seed=9))
+    other.save(folder / "model.safetensors")
+    with pytest.raises(
+        ModelError, match=r"must be the run's model, whose weights_sha256 is '.*' in its summary"
+    ):
+        load_model(folder)
+    assert load_model(folder / "model.safetensors").parameters.sha256() == other.parameters.sha256()
+    (folder / "summary.json").unlink()  # as a kill leaves it
+    assert load_model(folder).parameters.sha256() == other.parameters.sha256()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", "null", "{}", '{"weights_sha256": null}', "[" * 100_000]
+)
+def test_a_summary_that_is_none_is_refused(model, content):
+    folder = finished(model)
+    (folder / "summary.json").write_text(content)
+    with pytest.raises((ModelError, RunFolderError), match=r"summary.json") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_flipped_bit_of_the_sum_is_refused(model):
+    folder = finished(model)
+    summary = folder / "summary.json"
+    content = summary.read_bytes()
+    at = content.index(b'"weights_sha256"')
+    for place in range(at, content.index(b"\n", at)):
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << bit
+            summary.write_bytes(flipped)
+            with pytest.raises((ModelError, RunFolderError)):
+                load_model(folder)
 
 
 def test_find_model():
