@@ -5,7 +5,9 @@ So no bit of it changes unseen, in a tensor or between them. What the tensors an
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastmlp.config import MOST_PARAMETERS
 from fastmlp.errors import ModelError
-from fastmlp.files import parse_json, read_bytes, reason_of, write_whole
+from fastmlp.files import parse_json, reason_of, regular, write_whole
 
 SEAL = "sha256"  # the entry's name
 MOST_HEADER = 100_000_000  # bytes: more is no safetensors
@@ -44,7 +46,7 @@ def read(path: Path) -> tuple[State, dict[str, str], bool]:
     from safetensors.numpy import load
 
     try:
-        content = read_bytes(path, min(path.stat().st_size, _MOST))
+        content = _content(path)
     except OSError as problem:
         raise ModelError(
             "a model must be a file that save() wrote", f"{path}: {reason_of(problem)}", "train one"
@@ -69,6 +71,17 @@ def read(path: Path) -> tuple[State, dict[str, str], bool]:
             f"{path} must be as it was saved", "bytes of another sha256", "copy it again, or train it again"
         )
     return state, metadata, True
+
+
+def _content(path: Path) -> bytes:
+    """All of the file at one moment; its beginning alone, if that is of no safetensors. Raises OSError."""
+    with open(path, "rb", opener=regular) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MOST:
+            raise OSError(errno.EFBIG, f"more than {_MOST:,} bytes")
+        header = int.from_bytes(file.read(8), "little")
+        file.seek(0)
+        return file.read(size if header <= min(size - 8, MOST_HEADER) else 8)
 
 
 def _digest(content: bytes, at: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -279,6 +280,22 @@ def test_a_header_that_is_none_is_one_error(tmp_path, header, length):
     path = tmp_path / "model.safetensors"
     path.write_bytes((len(header) if length is None else length).to_bytes(8, "little") + header)
     with pytest.raises(ModelError):
+        Model.load(path)
+
+
+def test_a_large_file_that_is_no_model_is_not_read(tmp_path):
+    path = tmp_path / "film"
+    with path.open("wb") as file:
+        file.write(b"\xff" * 64)
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    try:
+        assert refused(Model.load, path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    os.truncate(path, 1 << 35)
+    with pytest.raises(ModelError, match="more than 8,689,934,596 bytes"):
         Model.load(path)
 
 

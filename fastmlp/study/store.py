@@ -20,12 +20,11 @@ import numpy as np
 from fastmlp.config import NUMERICS_REVISION, Training
 from fastmlp.data import Dataset
 from fastmlp.errors import RunFolderError
-from fastmlp.files import read_bytes, reason_of
+from fastmlp.files import reason_of
 from fastmlp.lines import add_line
 from fastmlp.lock import FolderLock
 
 NETS = "nets.jsonl"
-_MOST = 1 << 30  # bytes: of millions of nets
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class Store:
     def _content(self) -> bytes:
         """Of the file, which is made where there is none, and whose last line is ended."""
         add_line(self.path, b"", new=not os.path.lexists(self.path))
-        content = read_bytes(self.path, _MOST)
+        content = self.path.read_bytes()
         if content and not content.endswith(b"\n"):  # a kill cut it short
             add_line(self.path, b"\n", new=False)
         return content
