@@ -5,6 +5,7 @@ Loaded for ``--help`` and for completion: commands import the library when they 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -57,6 +58,8 @@ def _common(
 def main() -> None:
     """What the installed script calls."""
     warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no encoding has
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="fastmlp")
     except SystemExit as end:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fastmlp.cores import resolve
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, RunFolderError
 
 from .options import (
     DEFAULT,
@@ -98,6 +97,7 @@ def diagnose(
 
     from fastmlp.data import load
     from fastmlp.diagnose.diagnosis import examine
+    from fastmlp.files import path_of
     from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
 
     from .render import Screen, describe_dataset
@@ -108,7 +108,7 @@ def diagnose(
         training = recorded_training(run)
         if find_model(run).exists():
             load_model(run)  # the folder tells of one run
-        source |= recorded_data(Path(run).expanduser() / CONFIG)
+        source |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
     where = source.pop("data")
     with screen.downloads() as on_bytes:
         dataset = load(where, **source, seed=training.seed, notify=screen.notice, progress=on_bytes)

@@ -115,10 +115,10 @@ def _tested(
 
     from fastmlp.data import load, read_test
     from fastmlp.data.sources import WORDS
-    from fastmlp.runs import recorded_data
+    from fastmlp.runs import absolute, recorded_data
 
     recorded = recorded_data(model)
-    own = data is None or (bool(recorded) and str(Path(data).absolute()) == recorded["data"])
+    own = data is None or (bool(recorded) and absolute(data) == recorded["data"])
     if not own and data not in (*WORDS, "auto") and test_data is None:
         X, y = read_test(data or "", label)
         return _Tested(X, y, Path(data or "").name, str(data))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -124,7 +123,7 @@ def train(
     )  # fmt: skip
 
     from fastmlp.data import load
-    from fastmlp.runs import RunFolder, data_arguments, strict_json
+    from fastmlp.runs import RunFolder, absolute, data_arguments, strict_json
 
     from .render import Screen
 
@@ -136,7 +135,7 @@ def train(
             )
         weights = _weights(sample_weight, len(dataset.y))
         arguments = data_arguments(data, test_data, label, dataset)
-        arguments["sample_weight"] = sample_weight and str(Path(sample_weight).expanduser().absolute())
+        arguments["sample_weight"] = sample_weight and absolute(sample_weight)
         facts, failure = _train_into(
             run, dataset, weights, arguments, training, backend, driver, threads, screen
         )
@@ -158,8 +157,9 @@ def _weights(path: str | None, n: int) -> Any:
         return None
     from fastmlp.arguments import checked_weights
     from fastmlp.data import npy
+    from fastmlp.files import path_of
 
-    return checked_weights(npy.read(Path(path).expanduser()), n)
+    return checked_weights(npy.read(path_of("sample-weight", path)), n)
 
 
 def _train_into(

@@ -8,14 +8,31 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fastmlp.errors import ConfigError
 
 SMALLEST, LARGEST = 1e-30, 1e30  # what float32 holds as a positive factor, and its reciprocal too
 
+_T = TypeVar("_T")
+
 _MOST_SHOWN = 160  # characters of a value in a message
+
+
+class _Brief(reprlib.Repr):
+    """Of what is long or deep, its beginning: a whole repr may take more memory than the data."""
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return repr(x)  # raises what it raises
+
+
+_brief = _Brief()
+_brief.maxlevel = 4
+_brief.maxlist = _brief.maxtuple = _brief.maxset = _brief.maxfrozenset = _brief.maxdict = 40
+_brief.maxarray = _brief.maxdeque = 40
+_brief.maxstring = _brief.maxlong = _brief.maxother = 2 * _MOST_SHOWN
 
 
 def shown(value: Any) -> str:
@@ -23,7 +40,7 @@ def shown(value: Any) -> str:
     try:
         if isinstance(value, int) and value.bit_length() > 10_000:  # Python refuses to write such digits
             return f"an integer of {value.bit_length():,} bits"
-        text = " ".join(repr(value).split())
+        text = " ".join(_brief.repr(value).split())
     except Exception:  # of whatever class the value is, its repr is its own
         return f"{_article(type(value).__name__)} that cannot be shown"
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 4]} ..."
@@ -32,10 +49,8 @@ def shown(value: Any) -> str:
 def as_float(value: Any) -> float:
     """``value`` as a float; nan for what is no real number, or none that float64 can hold."""
     try:
-        if isinstance(value, bool | str | bytes) or getattr(value, "ndim", None):
-            return math.nan
-        return float(value)
-    except Exception:  # OverflowError, TypeError, or whatever __float__ raises
+        return float(value) if _is_real(value) else math.nan
+    except Exception:  # OverflowError, or whatever __float__ raises
         return math.nan
 
 
@@ -44,9 +59,14 @@ def as_whole(value: Any) -> int | None:
     try:
         if isinstance(value, bool) or getattr(value, "ndim", None):
             return None
-        return operator.index(value)
+        return int.__int__(operator.index(value))  # an int itself, not of a subclass
     except Exception:  # TypeError, or whatever __index__ raises
         return None
+
+
+def as_text(value: Any) -> str | None:
+    """``value`` as a str, of a subclass its own characters; None for all else."""
+    return str.__str__(value) if isinstance(value, str) else None
 
 
 def as_list(value: Any) -> list[Any] | None:
@@ -57,6 +77,39 @@ def as_list(value: Any) -> list[Any] | None:
         return list(value) if isinstance(value, list | tuple | range) else None
     except Exception:  # whatever an object of that name raises
         return None
+
+
+def flag(name: str, value: Any) -> bool:
+    """``value`` as a bool, which NumPy's and 0 and 1 are too; raises ConfigError."""
+    kind = getattr(type(value), "__name__", "")
+    if isinstance(value, bool) or (kind in ("bool", "bool_") and not getattr(value, "ndim", None)):
+        return bool(value)
+    number = as_whole(value)
+    if number not in (0, 1):
+        raise ConfigError(f"{name} must be True or False", shown(value))
+    return number == 1
+
+
+def functions(name: str, value: Any) -> list[Any]:
+    """The functions in a list or a tuple; raises ConfigError."""
+    items = as_list(value)
+    if items is None or not all(map(callable, items)):
+        raise ConfigError(f"{name} must be a list of functions", shown(value))
+    return items
+
+
+def function(name: str, value: Any) -> Any:
+    """A function, or None; raises ConfigError."""
+    if value is not None and not callable(value):
+        raise ConfigError(f"{name} must be a function, or None", shown(value))
+    return value
+
+
+def instance(name: str, value: Any, kind: type[_T]) -> _T:
+    """``value`` if it is of that class; raises ConfigError."""
+    if not isinstance(value, kind):
+        raise ConfigError(f"{name} must be {_article(kind.__name__)} object", shown(value))
+    return value
 
 
 def whole_number(name: str, value: Any, low: int, high: int) -> int:
@@ -99,9 +152,18 @@ def not_negative(name: str, value: Any, example: str) -> float:
 
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """``value`` if it is one of the choices; raises ConfigError."""
-    if not isinstance(value, str) or value not in choices:
+    text = as_text(value)
+    if text is None or text not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}", shown(value))
-    return str(value)
+    return text
+
+
+def _is_real(value: Any) -> bool:
+    """Whether its class has real numbers: no truth values, no complex ones, no times, no text."""
+    if isinstance(value, bool | str) or getattr(value, "ndim", None):
+        return False
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of NumPy's scalars and arrays of one
+    return kind in "iuf" and any(hasattr(type(value), name) for name in ("__float__", "__index__"))
 
 
 def _article(noun: str) -> str:

@@ -17,7 +17,9 @@ from fastmlp.checks import (
     SMALLEST,
     as_float,
     as_list,
+    as_text,
     as_whole,
+    flag,
     not_negative,
     one_of,
     positive_number,
@@ -48,14 +50,15 @@ def clip_bounds(loss: str) -> tuple[float, float] | None:
 
     ``loss`` is ``logits``, ``keras2`` or ``clip:LO,HI``. Raises ConfigError.
     """
-    if loss == "logits":
+    text = as_text(loss) or ""
+    if text == "logits":
         return None
-    if loss == "keras2":
+    if text == "keras2":
         return KERAS2_CLIP
-    name, _, bounds = (loss if isinstance(loss, str) else "").partition(":")
-    limits = _numbers(bounds)
-    if name == "clip" and len(limits) == 2 and SMALLEST <= limits[0] < limits[1] <= 1:
-        return limits[0], limits[1]
+    name, _, bounds = text.partition(":")
+    low, high = _parsed(bounds, float, float) or (math.nan, math.nan)
+    if name == "clip" and SMALLEST <= low < high <= 1:
+        return low, high
     raise ConfigError(
         f"loss must be logits, keras2 or clip:LO,HI with {SMALLEST:g} <= LO < HI <= 1",
         shown(loss),
@@ -73,9 +76,10 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def hidden_widths(hidden: int | str | Sequence[int] | None) -> tuple[int, ...]:
     """Widths of the hidden layers from ``100``, ``"128,64"``, ``(128, 64)``, ``"none"`` or None."""
-    if hidden is None or (isinstance(hidden, str) and hidden.strip().lower() in ("none", "")):
+    text = as_text(hidden)
+    if hidden is None or (text is not None and text.strip().lower() in ("none", "")):
         return ()
-    items = hidden.split(",") if isinstance(hidden, str) else as_list(hidden)
+    items = as_list(hidden) if text is None else text.split(",")
     widths = tuple(_width(item) for item in ([hidden] if items is None else items))
     if not all(1 <= width <= MOST_UNITS for width in widths):
         raise ConfigError(
@@ -176,7 +180,7 @@ class Optimizer:
             self,
             name=lambda v: one_of("optimizer", v, OPTIMIZERS),
             alpha=lambda v: not_negative("alpha", v, "0.0001"),
-            epsilon_hat=bool,
+            epsilon_hat=lambda v: flag("epsilon_hat", v),
             **_STEP_CHECKS,
         )
         _check_optimizer(self.name, self.momentum, self.nesterov)
@@ -246,7 +250,7 @@ class Training:
             scale=lambda v: positive_number(
                 "scale", v, "255 for pixel bytes, 1 for data that is scaled already"
             ),
-            center=bool,
+            center=lambda v: flag("center", v),
             init=lambda v: one_of("init", v, INITS),
             lr=lambda v: positive_number("lr", v, "0.01"),
             batch_size=lambda v: whole_number("batch_size", v, 1, 2**31 - 1),
@@ -329,7 +333,7 @@ class Training:
 
 def _checked_loss(loss: str) -> str:
     clip_bounds(loss)
-    return str(loss)
+    return as_text(loss) or ""
 
 
 def _check_optimizer(name: str, momentum: float, nesterov: bool) -> None:
@@ -340,18 +344,24 @@ def _check_optimizer(name: str, momentum: float, nesterov: bool) -> None:
 
 
 def _step_schedule(schedule: str) -> tuple[int, float]:
-    every, factor = schedule.removeprefix("step:").split(",")
-    return int(every), float(factor)
+    """EVERY and FACTOR of step:EVERY,FACTOR; 0 and 0 of all else."""
+    name, _, text = schedule.partition(":")
+    return (_parsed(text, int, float) if name == "step" else None) or (0, 0.0)
+
+
+def _parsed(text: str, *kinds: Callable[[str], Any]) -> Any:
+    """What the pieces between commas mean, one of each kind; None for any other text."""
+    try:
+        return tuple(kind(piece) for kind, piece in zip(kinds, text.split(","), strict=True))
+    except ValueError:  # Python's limit of digits too
+        return None
 
 
 def _checked_schedule(schedule: Any) -> str:
-    name = schedule.replace(" ", "") if isinstance(schedule, str) else ""
+    name = (as_text(schedule) or "").replace(" ", "")
     if name in ("constant", "cosine"):
         return name
-    try:
-        every, factor = _step_schedule(name) if name.startswith("step:") else (0, 0.0)
-    except ValueError:
-        every, factor = 0, 0.0
+    every, factor = _step_schedule(name)
     if not (1 <= every <= 10**9 and SMALLEST <= factor <= 1):
         raise ConfigError(
             "schedule must be constant, cosine or step:EVERY,FACTOR, EVERY from 1 epoch and FACTOR up to 1",
@@ -362,9 +372,10 @@ def _checked_schedule(schedule: Any) -> str:
 
 
 def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
-    if weights is None or (isinstance(weights, str) and weights == "balanced"):
-        return weights
-    numbers = _numbers(weights) if isinstance(weights, str) else tuple(map(as_float, as_list(weights) or ()))
+    if weights is None or as_text(weights) == "balanced":
+        return as_text(weights)
+    text = as_text(weights)
+    numbers = tuple(map(as_float, as_list(weights) or ())) if text is None else _numbers(text)
     if not all(0 <= n <= LARGEST for n in numbers) or not any(numbers):
         raise ConfigError(
             "class_weight must be balanced, or a number from 0 for each class, not all of them 0",
@@ -376,7 +387,7 @@ def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
 
 _STEP_CHECKS: dict[str, Callable[[Any], Any]] = {
     "momentum": lambda v: share("momentum", v, "0.9"),
-    "nesterov": bool,
+    "nesterov": lambda v: flag("nesterov", v),
     "beta1": lambda v: share("beta1", v, "0.9"),
     "beta2": lambda v: share("beta2", v, "0.999"),
     "epsilon": lambda v: positive_number("epsilon", v, "1e-8"),
@@ -400,7 +411,7 @@ def _from_json(cls: type[_T], data: dict[str, Any]) -> _T:
     known = set(getattr(cls, "__dataclass_fields__", ()))
     if not isinstance(data, dict) or not set(data) <= known:
         raise ConfigError(
-            f"{cls.__name__} must be an object with keys among {', '.join(sorted(known))}", data
+            f"{cls.__name__} must be an object with keys among {', '.join(sorted(known))}", shown(data)
         )
     try:
         return cls(**data)

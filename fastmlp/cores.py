@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from fastmlp.checks import whole_number
+from fastmlp.checks import as_text, whole_number
 
 MOST_THREADS = 256
 
@@ -27,10 +27,11 @@ def available_cores() -> int:
 
 def resolve(threads: int | str) -> int:
     """``auto`` as the available cores, or a whole number as it is, also beyond them. Raises ConfigError."""
-    if threads == "auto":
+    text = as_text(threads)
+    if text == "auto":
         return min(available_cores(), MOST_THREADS)
-    if isinstance(threads, str) and threads.strip().isdecimal():
-        threads = int(threads)
+    if text is not None and text.strip().isdecimal() and len(text) < 20:
+        threads = int(text)
     return whole_number("threads", threads, 1, MOST_THREADS)
 
 
@@ -46,7 +47,7 @@ class Pace:
 
     def __init__(self, threads: int | str = "auto") -> None:
         self.most = resolve(threads)
-        fixed = threads != "auto" or self.most == 1
+        fixed = as_text(threads) != "auto" or self.most == 1
         halves = [self.most >> i for i in range(self.most.bit_length())]
         self._counts = [self.most] if fixed else halves
         self._trials = [] if fixed else list(halves)

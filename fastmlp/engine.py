@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastmlp import randomness
 from fastmlp.arguments import checked_weights
-from fastmlp.checks import one_of
+from fastmlp.checks import function, one_of
 from fastmlp.config import BACKENDS, DRIVERS, Training
 from fastmlp.cores import Pace
 from fastmlp.errors import ConfigError, DivergedError
@@ -117,6 +117,7 @@ def train(
     """
     nn = load_backend(backend)
     pace = Pace(threads)
+    function("progress", on_progress)
     history = History(backend, pace.most)
     sample_weight = checked_weights(sample_weight, len(y))
     options: dict[str, Any] = {

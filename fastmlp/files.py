@@ -12,6 +12,7 @@ import math
 import os
 import stat
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,10 +44,10 @@ def path_of(what: str, path: Any, error: type[FastMLPError] = DataError) -> Path
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             named.lstat()  # ValueError: NUL; OSError: too long, a loop of links
     except Exception as problem:
-        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else ""
+        reason = f": {reason_of(problem)}" if isinstance(problem, OSError) else ""
         raise error(
             f"{what} must be a path that can be looked up",
-            f"{shown(path)}{reason and ': '}{reason}",
+            f"{shown(path)}{reason}",
             "name a file or a folder",
         ) from None
     return named
@@ -74,6 +75,23 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
     return content
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file can be found there; what cannot be looked up is none."""
+    return _is(path, stat.S_ISREG)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder can be found there; what cannot be looked up is none."""
+    return _is(path, stat.S_ISDIR)
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def reason_of(problem: Exception) -> str:
     """What the system said, or the error itself, on one line; never nothing."""
     said = problem.strerror if isinstance(problem, OSError) else None
@@ -99,7 +117,7 @@ def parse_json(content: bytes | str, where: str, error: type[FastMLPError], *, d
     except RecursionError:
         problem = "brackets nested too deeply"
     except (ValueError, MemoryError) as found:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        problem = " ".join(str(found).split())[:160] or "too much"
+        problem = reason_of(found)
     raise error(f"{where} must be JSON", problem, do)
 
 
@@ -124,9 +142,9 @@ def write_whole(path: Path, content: bytes) -> None:
     """Replace ``path`` by ``content``, on disk when this returns. Raises RunFolderError."""
     try:
         replace(path, content, synced=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise RunFolderError(
-            f"{path} must be writable", error.strerror or error, "make room, or choose another place"
+            f"{path} must be writable", reason_of(error), "make room, or choose another place"
         ) from None
 
 

@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import one_of
+from fastmlp.arrays import as_pair
+from fastmlp.checks import function, functions, instance, one_of
 from fastmlp.config import BACKENDS, DRIVERS, Architecture, Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows, column_means
@@ -93,11 +94,13 @@ def fit(
     one_of("backend", backend, BACKENDS)
     one_of("driver", driver, DRIVERS)
     resolve(threads)
+    listened = functions("callbacks", callbacks)
+    function("progress", progress)
     data = Checked.of(X, y, test_data)
     model = data.model(training, initial, backend)
 
     def on_epoch(result: EpochResult) -> bool:
-        stops = [callback(result, model) is True for callback in callbacks]  # all of them are called
+        stops = [callback(result, model) is True for callback in listened]  # all of them are called
         return any(stops)
 
     history = data.train(
@@ -131,8 +134,14 @@ class Checked:
             raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(labels)}")
         classes = tuple(distinct(labels).tolist())
         if len(classes) < 2:
-            raise DataError("y must hold at least two different labels", f"{classes[0]} alone")
-        test = None if test_data is None else _checked_test(rows.shape[1], classes, *test_data)
+            raise DataError(
+                "y must hold at least two different labels", f"{classes[0]} alone" if classes else "none"
+            )
+        test = (
+            None
+            if test_data is None
+            else _checked_test(rows.shape[1], classes, *as_pair("test_data", test_data))
+        )
         return cls(rows, class_indices(labels, classes), classes, test, cache(lambda: column_means(rows)))
 
     def encoded(self, nn: ModuleType) -> Self:
@@ -143,7 +152,7 @@ class Checked:
     def architecture(self, training: Training, initial: Parameters | None) -> Architecture:
         """Of the net that this training makes. Raises ConfigError, and ModelError for other first weights."""
         architecture = training.architecture(self.rows.shape[1], len(self.classes))
-        if initial is not None and initial.shapes != architecture.shapes:
+        if initial is not None and instance("initial", initial, Parameters).shapes != architecture.shapes:
             raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
         return architecture
 

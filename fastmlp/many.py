@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastmlp.checks import shown
 from fastmlp.config import Training
 from fastmlp.cores import resolve
 from fastmlp.engine import History, load_backend
@@ -65,13 +66,13 @@ def fit_many(
     generator is closed or interrupted; no thread is left then. Raises ConfigError, DataError,
     ModelError, all of them at the call.
     """
-    chosen = list(trainings)
+    chosen = _listed("trainings", trainings)
     strange = [training for training in chosen if not isinstance(training, Training)]
     if strange:
         raise ConfigError(
-            "trainings must be Training objects", repr(strange[0]), "for example [Training(seed=0)]"
+            "trainings must be Training objects", shown(strange[0]), "for example [Training(seed=0)]"
         )
-    first = [None] * len(chosen) if initials is None else list(initials)
+    first = [None] * len(chosen) if initials is None else _listed("initials", initials)
     if len(first) != len(chosen):
         raise ConfigError(
             "initials must be as many as trainings", f"{len(first)} and {len(chosen)}", "use None for none"
@@ -81,6 +82,13 @@ def fit_many(
     for training, initial in zip(chosen, first, strict=True):
         data.architecture(training, initial)
     return _Crew(data, chosen, first).results(min(most, len(chosen)))
+
+
+def _listed(name: str, items: Iterable[Any]) -> list[Any]:
+    try:
+        return list(items)
+    except TypeError:
+        raise ConfigError(f"{name} must be a list of them", shown(items)) from None
 
 
 class _Stopped(Exception):

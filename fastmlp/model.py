@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import sealed
+from fastmlp.arrays import as_array
 from fastmlp.checks import positive_number, shown
 from fastmlp.config import NUMERICS_REVISION, Architecture, Training
 from fastmlp.cores import resolve
@@ -220,7 +221,7 @@ def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
 
 def checked_labels(y: ArrayLike) -> NDArray[np.int64]:
     """y (N,) as int64; raises DataError unless they are non-negative integers."""
-    labels = np.asarray(y)
+    labels = as_array("labels", y)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(
             "labels must be a 1-D array of integers", f"shape {labels.shape}, dtype {labels.dtype}"

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.checks import as_list, instance, whole_number
 from fastmlp.config import Optimizer
 from fastmlp.errors import ModelError
 from fastmlp.parameters import Parameters
@@ -28,15 +29,20 @@ class OptimizerState:
     @classmethod
     def start(cls, parameters: Parameters, optimizer: Optimizer) -> Self:
         """Before the first step: zeros."""
-        moments = tuple(parameters.copy() for _ in range(optimizer.moments))
+        instance("optimizer", optimizer, Optimizer)
+        moments = tuple(
+            instance("parameters", parameters, Parameters).copy() for _ in range(optimizer.moments)
+        )
         for moment in moments:
             for array in moment:
                 array[...] = 0
         return cls(0, moments)
 
     def check(self, parameters: Parameters, optimizer: Optimizer) -> None:
-        """Raise ModelError unless this is a state of that optimizer and net."""
-        shapes = [moment.shapes for moment in self.moments]
+        """Raise ModelError or ConfigError unless this is a state of that optimizer and net."""
+        whole_number("state.steps", self.steps, 0, 2**62)
+        moments = as_list(self.moments) or []
+        shapes = [instance("each of state.moments", moment, Parameters).shapes for moment in moments]
         if shapes != [parameters.shapes] * optimizer.moments:
             raise ModelError(
                 f"state must hold {optimizer.moments} moments of shapes {parameters.shapes}",

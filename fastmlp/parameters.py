@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp import randomness
-from fastmlp.checks import shown
-from fastmlp.config import Architecture
+from fastmlp.arrays import as_array, as_dtype
+from fastmlp.checks import instance, one_of, shown, whole_number
+from fastmlp.config import INITS, Architecture
 from fastmlp.errors import ModelError
 
 
@@ -32,9 +33,9 @@ class Parameters:
     biases: tuple[NDArray[Any], ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", tuple(self.weights))
-        object.__setattr__(self, "biases", tuple(self.biases))
-        shapes = [np.shape(W) for W in self.weights], [np.shape(b) for b in self.biases]
+        for name in ("weights", "biases"):
+            object.__setattr__(self, name, _arrays(name, getattr(self, name)))
+        shapes = [W.shape for W in self.weights], [b.shape for b in self.biases]
         chained = (
             len(shapes[0]) == len(shapes[1]) > 0
             and all(len(W) == 2 and b == W[1:] for W, b in zip(*shapes, strict=True))
@@ -102,14 +103,15 @@ class Parameters:
     @classmethod
     def from_torch(cls, state: Mapping[str, Any]) -> Parameters:
         """The inverse of ``to_torch``. Raises ModelError."""
+        if not isinstance(state, Mapping):
+            raise ModelError("a state must be a mapping of names to arrays", shown(state))
         layers = range(len(state) // 2)
         names = [f"{2 * layer}.{part}" for layer in layers for part in ("weight", "bias")]
         if not names or set(names) != set(state):
-            wanted = "a state must hold 0.weight, 0.bias, 2.weight, 2.bias, ..."
-            raise ModelError(wanted, shown(sorted(state)))
+            raise ModelError("a state must hold 0.weight, 0.bias, 2.weight, 2.bias, ...", shown([*state]))
         return cls(
-            tuple(np.ascontiguousarray(np.asarray(state[f"{2 * layer}.weight"]).T) for layer in layers),
-            tuple(np.array(state[f"{2 * layer}.bias"]) for layer in layers),
+            tuple(np.ascontiguousarray(_array(f"{2 * layer}.weight", state).T) for layer in layers),
+            tuple(_array(f"{2 * layer}.bias", state).copy() for layer in layers),
         )
 
     def to_keras(self) -> list[NDArray[Any]]:
@@ -119,7 +121,21 @@ class Parameters:
     @classmethod
     def from_keras(cls, arrays: Sequence[Any]) -> Parameters:
         """From ``keras.Sequential.get_weights()``: kernel, bias, kernel, bias, ... Raises ModelError."""
-        return cls(tuple(np.array(a) for a in arrays[0::2]), tuple(np.array(a) for a in arrays[1::2]))
+        copies = [array.copy() for array in _arrays("arrays", arrays)]
+        return cls(tuple(copies[0::2]), tuple(copies[1::2]))
+
+
+def _arrays(name: str, values: Any) -> tuple[NDArray[Any], ...]:
+    """Each as it is where it is an array of numbers. Raises ModelError."""
+    try:
+        items = tuple(values)
+    except Exception:  # TypeError, or whatever iterating raises
+        raise ModelError(f"{name} must be a sequence of arrays", shown(values)) from None
+    return tuple(as_array(f"each of {name}", item, error=ModelError) for item in items)
+
+
+def _array(name: str, state: Mapping[str, Any]) -> NDArray[Any]:
+    return as_array(name, state[name], error=ModelError)
 
 
 def initialise(
@@ -136,7 +152,12 @@ def initialise(
     torch          1 / sqrt(fan_in), biases too  torch.nn.Linear's default
     uniform        1                             what the question's first answer assumes
     ============== ============================= =====================================
+
+    Raises ConfigError.
     """
+    instance("architecture", architecture, Architecture)
+    one_of("init", init, INITS)
+    seed, dtype = whole_number("seed", seed, 0, 2**63 - 1), as_dtype("dtype", dtype)
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(architecture.shapes):
         limit = {

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
-from fastmlp.checks import positive_number, whole_number
+from fastmlp.arrays import as_array
+from fastmlp.checks import function, instance, positive_number, whole_number
 from fastmlp.config import PLAIN, Optimizer, clip_bounds
 from fastmlp.cores import Pace
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
@@ -42,7 +43,7 @@ _CHUNK = 1000  # samples at a time where no batch size is given
 
 def encode(X: Any) -> Array:
     """The form in which this backend takes X (N, D): an array, pictures flattened, sparse rows filled up."""
-    array = as_csr(X).toarray() if is_scipy_sparse(X) else np.asarray(X)
+    array = as_array("X", as_csr(X).toarray() if is_scipy_sparse(X) else X)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
@@ -214,8 +215,10 @@ def train_epoch(
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
+    instance("optimizer", optimizer, Optimizer)
     state = OptimizerState.start(parameters, optimizer) if state is None else state
-    state.check(parameters, optimizer)
+    instance("state", state, OptimizerState).check(parameters, optimizer)
+    function("progress", progress)
     trained, moments = parameters.copy(), tuple(moment.copy() for moment in state.moments)
     net = _Workspace(trained, X, scale, mean, act, batch_size)
     total, weighed, correct, live = 0.0, 0.0, 0, 0

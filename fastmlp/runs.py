@@ -31,7 +31,7 @@ from fastmlp.data import Dataset
 from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
 from fastmlp.engine import EpochResult
 from fastmlp.errors import ConfigError, DivergedError, ModelError, RunFolderError
-from fastmlp.files import path_of, read_json, write_whole
+from fastmlp.files import is_folder, path_of, read_json, reason_of, write_whole
 from fastmlp.lines import add_line
 from fastmlp.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.model import Model
@@ -92,7 +92,7 @@ class RunFolder:
                 raise
             raise RunFolderError(
                 f"{path} must be a folder that can be written",
-                error.strerror or error,
+                reason_of(error),
                 "name another place, or change its permissions",
             ) from None
 
@@ -157,8 +157,8 @@ class RunFolder:
 
 def find_model(path: str | os.PathLike[str]) -> Path:
     """The model's file that ``path`` means: itself, or the one in that run folder."""
-    path = Path(path).expanduser()
-    return path / MODEL if path.is_dir() else path
+    path = path_of("a model", path, ModelError)
+    return path / MODEL if is_folder(path) else path
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -169,7 +169,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     file = find_model(path)
     model = Model.load(file)
     summary, remedy = file.with_name(SUMMARY), "train again, or name the model's file to take it as it is"
-    if Path(path).expanduser().is_dir() and os.path.lexists(summary):
+    if is_folder(path_of("a model", path, ModelError)) and os.path.lexists(summary):
         report = read_json(summary, RunFolderError, do=remedy)
         wanted = report.get("weights_sha256") if isinstance(report, dict) else None
         if model.parameters.sha256() != wanted:
@@ -185,33 +185,32 @@ def data_arguments(
     if data == "auto":
         data = os.environ.get(ENVIRONMENT_VARIABLE) or dataset.name
     if data not in ("mnist", "synthetic"):
-        data = _absolute(data)
-    return {"data": data, "test_data": test_data and _absolute(test_data), "label": label}
+        data = absolute(data)
+    return {"data": data, "test_data": test_data and absolute(test_data), "label": label}
 
 
 def recorded_training(path: str | os.PathLike[str]) -> Training:
     """The Training of a run folder. Raises RunFolderError where there is none that can be read."""
-    config = Path(path).expanduser() / CONFIG
+    config = path_of("a run folder", path, RunFolderError) / CONFIG
+    do = "name a folder that `fastmlp train` wrote"
+    found = read_json(config, RunFolderError, do=do)
     try:
-        return Training.from_json(json.loads(config.read_text(encoding="utf-8"))["config"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:  # ConfigError is a ValueError
-        got = problem.strerror if isinstance(problem, OSError) else str(problem) or type(problem).__name__
-        raise RunFolderError(
-            f"{config} must say how a net was trained", got, "name a folder that `fastmlp train` wrote"
-        ) from None
+        return Training.from_json(found["config"] if isinstance(found, dict) else {})
+    except (KeyError, ConfigError) as problem:
+        raise RunFolderError(f"{config} must say how a net was trained", reason_of(problem), do) from None
 
 
 def recorded_data(model: Path) -> dict[str, str | None]:
     """The ``data_arguments`` of the run that a model's file lies in; empty where there are none."""
     try:
-        arguments = json.loads((model.parent / CONFIG).read_text(encoding="utf-8"))["arguments"]
-        found = {name: arguments[name] for name in ("data", "test_data", "label")}
-    except (OSError, ValueError, KeyError, TypeError):
+        config = read_json(model.parent / CONFIG, RunFolderError)
+    except RunFolderError:
         return {}
-    known = isinstance(found["data"], str) and all(
-        value is None or isinstance(value, str) for value in found.values()
-    )
-    return found if known else {}
+    arguments = config.get("arguments") if isinstance(config, dict) else None
+    found = arguments if isinstance(arguments, dict) else {}
+    texts = {name: found[name] for name in ("data", "test_data", "label") if name in found}
+    known = len(texts) == 3 and all(value is None or isinstance(value, str) for value in texts.values())
+    return texts if known and texts["data"] is not None else {}
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:
@@ -296,5 +295,6 @@ def _remove(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+def absolute(path: str) -> str:
+    """A path of data as every folder means it. Raises DataError."""
+    return str(path_of("data", path).absolute())

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp.arguments import checked_classes
+from fastmlp.arrays import as_pair
+from fastmlp.checks import function, functions
 from fastmlp.config import Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows
@@ -75,17 +77,22 @@ def fit(
     )  # fmt: skip
     training.architecture(linear[0].in_features, widths[-1])
     resolve(threads)
+    listened = functions("callbacks", callbacks)
+    function("progress", progress)
 
     def on_epoch(result: EpochResult) -> bool:
-        if callbacks:
+        if listened:
             _store(linear, parameters)
-        stops = [callback(result, module) is True for callback in callbacks]  # all of them are called
+        stops = [callback(result, module) is True for callback in listened]  # all of them are called
         return any(stops)
 
+    test = None
+    if test_data is not None:
+        test = _data(parameters, *as_pair("test_data", test_data), "the test data's X")
     try:
         return train(
             parameters, *_data(parameters, X, y, "X"), training, backend=backend, threads=threads,
-            test_data=None if test_data is None else _data(parameters, *test_data, "the test data's X"),
+            test_data=test,
             sample_weight=None if sample_weight is None else _array(sample_weight, "sample_weight"),
             on_epoch=on_epoch, on_progress=progress,
         )  # fmt: skip

@@ -200,7 +200,7 @@ def test_a_file_that_is_not_there(tmp_path, data_refused):
 
 
 def test_a_device_is_no_file(data_refused):
-    with data_refused("a folder or a device|an empty file"):
+    with data_refused("a folder, a pipe or a device"):
         load("/dev/zero")
 
 

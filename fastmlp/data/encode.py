@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.arrays import as_array
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 
@@ -77,11 +78,9 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
     """
     if is_scipy_sparse(X):
         raise DataError("X must be a dense array here", f"a sparse {type(X).__name__}", "use X.toarray()")
-    array = np.asarray(X)
+    array = as_array("X", X)
     if array.dtype == bool:
         array = array.astype(np.uint8)
-    if array.dtype.kind not in "uif":
-        raise DataError("X must hold numbers", f"dtype {array.dtype}")
     if array.ndim < 2 or array.size == 0:
         raise DataError("X must be a table of shape (N, D) with at least one value", f"shape {array.shape}")
     array = array.reshape(len(array), -1)

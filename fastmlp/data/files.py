@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.errors import DataError
+from fastmlp.files import is_file, reason_of, regular
 
 BYTE_BUDGET = 4 << 30  # the most that one file may unfold to
 DEFLATE_RATIO = 1032  # deflate emits at most 258 bytes for 2 bits
@@ -45,7 +47,7 @@ def translated(path: Path) -> Iterator[None]:
         raise DataError(f"{path} must fit into memory", "too little memory", "use a smaller file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path} must be whole and undamaged", str(error) or "an early end", "get the file again"
+            f"{path} must be whole and undamaged", reason_of(error), "get the file again"
         ) from None
 
 
@@ -53,12 +55,12 @@ def translated(path: Path) -> Iterator[None]:
 def opened(path: Path) -> Iterator[tuple[Stream, int]]:
     """The content of ``path``, unpacked where it is gzip, and the most bytes that can come out of it."""
     with translated(path):
-        size = path.stat().st_size
-        if not path.is_file():
-            raise DataError(f"{path} must be a file", "a folder or a device", "name one file")
-        if size == 0:
-            raise DataError(f"{path} must hold data", "an empty file", "get the file again")
-        with path.open("rb") as file:
+        if path.exists() and not is_file(path):
+            raise DataError(f"{path} must be a file", "a folder, a pipe or a device", "name one file")
+        with open(path, "rb", opener=regular) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise DataError(f"{path} must hold data", "an empty file", "get the file again")
             if file.peek(2)[:2] != b"\x1f\x8b":
                 yield cast(Stream, file), size
             else:

@@ -17,6 +17,7 @@ from fastmlp.data import unpacked
 from fastmlp.data.files import opened, read_array, translated
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
+from fastmlp.files import is_file
 
 UNSIGNED_BYTE = 0x08
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
@@ -82,7 +83,7 @@ def find(folder: Path, name: str) -> Path | None:
     """The file called ``name`` (spelled ``-idx3-`` or ``.idx3-``; with .gz, which goes first, or without)."""
     for spelling in (name, name.replace("-idx", ".idx"), name.replace(".idx", "-idx")):
         for path in (folder / f"{spelling}.gz", folder / spelling):
-            if path.is_file():
+            if is_file(path):
                 return path
     return None
 

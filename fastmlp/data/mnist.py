@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastmlp.data import idx
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
+from fastmlp.files import path_of, reason_of
 from fastmlp.private import home
 
 if TYPE_CHECKING:  # the network's modules take some 40 ms to load
@@ -65,7 +66,7 @@ def fetch_mnist(
     """
     from fastmlp.data.download import Patience
 
-    target = cache_folder() if folder is None else Path(folder).expanduser()
+    target = cache_folder() if folder is None else path_of("folder", folder)
     order, left = list(MIRRORS if mirrors is None else mirrors), Patience(patience)
     try:
         if folder is None:
@@ -76,7 +77,7 @@ def fetch_mnist(
                 _fetch(name, target, order, left, progress)
     except OSError as error:
         raise DataError(
-            f"{target} must be a folder that can be written", error, "name another folder"
+            f"{target} must be a folder that can be written", reason_of(error), "name another folder"
         ) from None
     return target
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data.files import DEFLATE_RATIO, Stream, opened, read_array, translated
 from fastmlp.errors import DataError
+from fastmlp.files import reason_of, regular
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000  # as in NumPy
@@ -65,13 +66,13 @@ def archive(path: Path) -> Iterator[Archive]:
     """An .npz file, open for reading."""
     with translated(path):
         try:
-            with opened(path), zipfile.ZipFile(path) as file:
+            with open(path, "rb", opener=regular) as content, zipfile.ZipFile(content) as file:
                 yield Archive(path, file)
         except DataError:
             raise
         except (*ZIP_ERRORS, ValueError, KeyError, zlib.error) as error:
             raise DataError(
-                f"{path} must be a whole .npz file", str(error) or "another file", "get the file again"
+                f"{path} must be a whole .npz file", reason_of(error), "get the file again"
             ) from None
 
 

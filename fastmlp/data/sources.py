@@ -15,18 +15,19 @@ from typing import Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.checks import as_text, as_whole, function, shown, whole_number
 from fastmlp.data import csvfile, idx, mnist, npy, tables
 from fastmlp.data.assemble import assemble
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.parts import Features, Part, Parts, features, image_shape, labels
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.files import PathLike, is_folder, path_of
 
 ENVIRONMENT = "FASTMLP_DATA"
 AUTO_PATIENCE = 5.0  # seconds of waiting that auto grants the network
 MNIST_PATIENCE = 60.0
 WORDS = ("mnist", "synthetic")  # what a source may be called, beside auto and a path
 
-PathLike = str | os.PathLike[str]
 Notify = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 
@@ -82,16 +83,18 @@ def load(
     without a CSV file.
     """
     environment = os.environ.get(ENVIRONMENT) or None
-    if data == "auto" and environment in WORDS:
-        data = environment
-    named = environment if data == "auto" else None if data in WORDS else data
+    word = as_text(data)
+    if word == "auto" and environment in WORDS:
+        word = data = environment
+    named = environment if word == "auto" else None if word in WORDS else data
     _check_label(label, named, test_data)
-    say = notify or _silent
+    seed = whole_number("seed", seed, 0, 2**63 - 1)
+    say, progress = function("notify", notify) or _silent, function("progress", progress)
     if named is not None:
-        found = _named(named, label, data == "auto")
-    elif data == "synthetic":
+        found = _named(named, label, word == "auto")
+    elif word == "synthetic":
         found = _synthetic(seed)
-    elif data == "mnist":
+    elif word == "mnist":
         found = _environment_mnist(environment) or _mnist(MNIST_PATIENCE, say, progress)
     else:
         found = _auto(seed, say, progress)
@@ -104,8 +107,8 @@ def load(
 
 def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
     """What a path holds, by its kind: a folder, or a file by the end of its name."""
-    path = _path(path)
-    if path.is_dir():
+    path = path_of("data", path)
+    if is_folder(path):
         return idx.read_folder(path)
     match _kind(path):
         case "npz":
@@ -134,8 +137,8 @@ def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Feat
     Of a folder or .npz with two parts, the test part. Of a CSV, all columns but the label's.
     """
     _check_label(label, path)
-    path = _path(path)
-    if path.is_dir():
+    path = path_of("data", path)
+    if is_folder(path):
         parts = idx.read_folder(path)
         part = parts.test or parts.train
         assert part is not None
@@ -177,7 +180,7 @@ def _named(path: PathLike, label: str | int | None, by_environment: bool) -> _Fo
             raise
         must = f"{ENVIRONMENT} must name data that can be read, or be unset: {error.must}"
         raise DataError(must, error.got, error.do) from None
-    return _Found(_path(path).resolve().name, str(path), parts)
+    return _Found(path_of("data", path).absolute().name, os.fspath(path), parts)
 
 
 def _synthetic(seed: int) -> _Found:
@@ -196,9 +199,10 @@ def _environment_mnist(path: str | None) -> _Found | None:
         if path is None:
             return None
         parts = None
-        if _path(path).is_dir():
-            parts = mnist.read_complete(_path(path))
-        elif _kind(_path(path)) == "npz":
+        found = path_of("data", path)
+        if is_folder(found):
+            parts = mnist.read_complete(found)
+        elif _kind(found) == "npz":
             read = read_parts(path)
             parts = read if mnist.is_mnist(read) else None
     except DataError:
@@ -230,15 +234,6 @@ def _auto(seed: int, say: Notify, progress: Progress | None) -> _Found:
         return _synthetic(seed)
 
 
-def _path(path: PathLike) -> Path:
-    try:
-        if str(path):
-            return Path(path).expanduser()
-    except RuntimeError:
-        pass
-    raise DataError("data must be a path that can be looked up", repr(str(path)), "name a file or a folder")
-
-
 def _kind(path: Path) -> str:
     name = path.name.lower()
     if name.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
@@ -247,9 +242,13 @@ def _kind(path: Path) -> str:
 
 
 def _check_label(label: str | int | None, *paths: PathLike | None) -> None:
-    if label is not None and not any(path is not None and _kind(Path(path)) == "csv" for path in paths):
+    if label is None:
+        return
+    if as_text(label) is None and as_whole(label) is None:
+        raise ConfigError("label must be a column's name or its index", shown(label))
+    if not any(path is not None and _kind(path_of("data", path)) == "csv" for path in paths):
         raise ConfigError(
-            "label must go with a CSV file", repr(label), "leave it out: other formats keep labels apart"
+            "label must go with a CSV file", shown(label), "leave it out: other formats keep labels apart"
         )
 
 

@@ -6,6 +6,7 @@ ends the process. Here NumPy alone looks, and scipy itself is not loaded.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,9 @@ _SCIPY_HAS_NONE = np.float16  # of this number type
 
 
 def is_scipy_sparse(X: Any) -> bool:
-    """Whether X is one of scipy.sparse's matrices or arrays."""
-    return type(X).__module__.startswith("scipy.sparse") and hasattr(X, "tocsr")
+    """Whether X is one of scipy.sparse's matrices or arrays; scipy itself is not loaded."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(X))
 
 
 def as_csr(X: Any) -> Any:

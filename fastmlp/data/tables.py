@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fastmlp.data import npy
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
+from fastmlp.files import is_file
 
 TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"))
 TEST = (("x_test", "y_test"), ("test_images", "test_labels"))
@@ -58,7 +59,7 @@ def read_npy(path: Path) -> Part:
     siblings = ["".join((*words[:at], word, *words[at + 1 :])) for word in LABEL_WORDS[words[at]]]
     images = npy.read(path)
     for sibling in siblings:
-        if (path.parent / sibling).is_file():
+        if is_file(path.parent / sibling):
             return Part(images, npy.read(path.parent / sibling), str(path))
     raise DataError(f"{path} must have its labels beside it", f"no {siblings[0]} there", "put it there")
 

@@ -6,13 +6,13 @@ import html
 import io
 import os
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from fastmlp.checks import shown
 from fastmlp.diagnose.diagnosis import Diagnosis
 from fastmlp.diagnose.findings import in_words
 from fastmlp.errors import ConfigError
-from fastmlp.files import write_whole
+from fastmlp.files import path_of, write_whole
 
 SUFFIXES = (".png", ".svg", ".html")
 _BLUE, _ORANGE, _GREEN, _GREY = "#2f6fb0", "#c8641b", "#3a8a4d", "#808080"
@@ -31,8 +31,8 @@ svg { width: 100%; height: auto; background: #ffffff; border-radius: 6px; }
 
 def check(path: str | os.PathLike[str]) -> None:
     """Raises ConfigError where no picture can be made, or not of that name."""
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"plot must end in {', '.join(SUFFIXES)}", str(path), "for example why.png")
+    if path_of("plot", path, ConfigError).suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"plot must end in {', '.join(SUFFIXES)}", shown(path), "for example why.png")
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "plot must have matplotlib", "none installed", 'install it: pip install "fastmlp[plot]"'
@@ -42,9 +42,10 @@ def check(path: str | os.PathLike[str]) -> None:
 def save(found: Diagnosis, path: str | os.PathLike[str]) -> None:
     """Write it as .png, .svg, or a page of its own with the findings, .html. Raises ConfigError, OSError."""
     check(path)
-    kind = Path(path).suffix.lower()
+    path = path_of("plot", path, ConfigError)
+    kind = path.suffix.lower()
     content = drawing(found, "png" if kind == ".png" else "svg")
-    write_whole(Path(path), page(found, content).encode() if kind == ".html" else content)
+    write_whole(path, page(found, content).encode() if kind == ".html" else content)
 
 
 def page(found: Diagnosis, svg: bytes) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.encode import is_scipy_sparse
+from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.diagnose.chance import even, skill, spread, standing
 from fastmlp.randomness import permutation, raw_integers
 

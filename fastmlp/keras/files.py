@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from fastmlp.checks import shown
 from fastmlp.config import Architecture
 from fastmlp.errors import ModelError
-from fastmlp.files import parse_json
+from fastmlp.files import parse_json, path_of, reason_of
 from fastmlp.keras.layers.core import Activation, Dense
 from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from fastmlp.keras.missing import refuse
@@ -36,7 +35,8 @@ _OLD_CLIP = {False: "keras2", True: None}  # by from_logits, in files that do no
 
 def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the file. Raises ValueError for a model that is not built, OSError."""
-    if not overwrite and Path(path).exists():
+    path = path_of("filepath", path, ModelError)
+    if not overwrite and path.exists():
         raise FileExistsError(f"{path} is there already, and overwrite is False")
     if not model.built:
         raise ModelError("a model must be built to be saved", "no inputs", "give input_dim, or fit it")
@@ -63,8 +63,9 @@ def load_model(
         {"custom_objects": custom_objects, **others},
         {"custom_objects": None, "safe_mode": True},
     )
-    net, metadata = Model.load_with_extra(filepath)
-    entry = _entry(metadata, filepath)
+    path = path_of("filepath", filepath, ModelError)
+    net, metadata = Model.load_with_extra(path)
+    entry = _entry(metadata, path)
     try:
         model = Sequential(name=entry["name"] if entry else None)
         for layer in entry["layers"] if entry else _layers_of(net.architecture):
@@ -80,8 +81,10 @@ def load_model(
                 loss_class(loss["from_logits"], clip=loss.get("clip", _OLD_CLIP[loss["from_logits"]])),
                 entry["compiled"]["metrics"],
             )
-    except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        raise ModelError("a model's layers must be those that save() wrote", f"{filepath}: {error}") from None
+    except Exception as error:  # KeyError, TypeError, MissingError: whatever comes of building from an entry
+        raise ModelError(
+            "a model's layers must be those that save() wrote", f"{path}: {reason_of(error)}"
+        ) from None
     return model
 
 

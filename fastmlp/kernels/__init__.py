@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
-from fastmlp.checks import one_of, positive_number, whole_number
+from fastmlp.checks import function, instance, one_of, positive_number, whole_number
 from fastmlp.config import DRIVERS, PLAIN, Optimizer
 from fastmlp.cores import Pace, resolve
 from fastmlp.data.encode import Encoded, encode
@@ -69,6 +69,7 @@ def predict_proba(
     """Probabilities (N, K) of the classes for X (N, D)."""
     if not isinstance(threads, Pace):
         resolve(threads)
+    instance("parameters", parameters, Parameters)
     if (quick := few.predict_proba(parameters, X, act, scale, mean)) is not None:
         return quick
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
@@ -214,8 +215,10 @@ def train_epoch(
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
+    instance("optimizer", optimizer, Optimizer)
     state = OptimizerState.start(parameters, optimizer) if state is None else state
-    state.check(parameters, optimizer)
+    instance("state", state, OptimizerState).check(parameters, optimizer)
+    function("progress", progress)
     batches = -(-len(order) // batch_size)
     work = net.build(parameters, X, batch_size, pace.most, apart=driver == "team")
     rule = passes.rule_of(optimizer, lr, work, state, batches)

@@ -19,10 +19,12 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-from fastmlp.files import replace
+from fastmlp.files import read_bytes, reason_of, replace
 
 MAGIC = b"fastmlp kernel 1\n"
 SUFFIX = ".kernel"
+
+MOST = 256 << 20  # bytes of a file; the largest has about one million
 
 _SUM = hashlib.sha256().digest_size
 _used: set[Path] = set()  # the files that this process read or wrote, or would have liked to
@@ -61,7 +63,10 @@ class KernelCache(FunctionCache):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Exception as problem:  # whatever it is, compiling is the answer
-            _warn_once(path.parent, f"compiled code cannot be used ({path}: {problem}); it is compiled again")
+            _warn_once(
+                path.parent,
+                f"compiled code cannot be used ({path}: {reason_of(problem)}); it is compiled again",
+            )
             return None
 
     def _save_overload(self, sig, data):
@@ -101,7 +106,7 @@ def is_whole(path: Path) -> bool:
     """Whether there is a file with the right sum."""
     try:
         _payload(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, MemoryError):
         return False
     return True
 
@@ -115,7 +120,7 @@ def warn_unkept(folder: Path, problem: OSError) -> None:
 
 
 def _payload(path: Path) -> memoryview:
-    content = memoryview(path.read_bytes())
+    content = memoryview(read_bytes(path, MOST))
     start = len(MAGIC) + _SUM
     if content[: len(MAGIC)] != MAGIC:
         raise ValueError("not a file of this cache")

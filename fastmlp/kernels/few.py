@@ -33,7 +33,9 @@ def predict_proba(
     parameters: Parameters, X: Any, act: str, scale: float, mean: Any
 ) -> NDArray[np.float32] | None:
     """Probabilities (N, K) for an array X (N, D) of a few rows of uint8 or float32; None for all else."""
-    if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST or act not in ACTS:
+    if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST:
+        return None
+    if type(act) is not str or act not in ACTS:
         return None
     if parameters not in _layouts:
         _layouts[parameters] = _layout(parameters)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import environment
+from fastmlp.checks import instance
 from fastmlp.cores import resolve
 from fastmlp.data import Dataset
 from fastmlp.errors import DataError, FastMLPError, RunFolderError
-from fastmlp.files import write_whole
+from fastmlp.files import path_of, reason_of, write_whole
 from fastmlp.runs import strict_json
 from fastmlp.study import figures, measures
 from fastmlp.study.claims import judge
@@ -47,8 +48,9 @@ def study(
     """
     figures.check()
     resolve(threads)
-    plan = plan or Plan()
-    folder, digest = Path(out).expanduser(), data_digest(data)
+    plan = Plan() if plan is None else instance("plan", plan, Plan)
+    instance("data", data, Dataset)
+    folder, digest = path_of("out", out, RunFolderError), data_digest(data)
     if not len(data.y_test):
         raise DataError("data must have a test part", "none", "name another source")
     trainings = plan.trainings()
@@ -97,13 +99,11 @@ def _make(folder: Path) -> None:
         if folder.is_symlink():
             raise OSError(errno.ELOOP, "a link")
     except OSError as error:
-        raise RunFolderError(
-            f"{folder} must be a folder", error.strerror or error, "choose another place"
-        ) from None
+        raise RunFolderError(f"{folder} must be a folder", reason_of(error), "choose another place") from None
 
 
 def _write(folder: Path, report: dict[str, Any], text: str, drawn: dict[str, str]) -> None:
     for name, svg in drawn.items():
         write_whole(folder / FIGURES / f"{name}.svg", figures.alone(svg).encode())
     write_whole(folder / REPORT, (strict_json(report, indent=1) + "\n").encode())
-    write_whole(folder / PAGE, text.encode())
+    write_whole(folder / PAGE, text.encode(errors="backslashreplace"))  # a file's name may hold any byte

@@ -6,25 +6,29 @@ damaged (half a line after a loss of power, or somebody's edit) is as if it were
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import math
 import os
-from collections.abc import Iterator
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from fastmlp.checks import as_float, as_list, shown, whole_number
 from fastmlp.config import NUMERICS_REVISION, Training
 from fastmlp.data import Dataset
-from fastmlp.errors import RunFolderError
-from fastmlp.files import reason_of
+from fastmlp.errors import ConfigError, FastMLPError, RunFolderError
+from fastmlp.files import parse_json, reason_of, regular
 from fastmlp.lines import add_line
 from fastmlp.lock import FolderLock
 
 NETS = "nets.jsonl"
+MOST_LINE = 16 << 20  # bytes; a net of a million epochs has that many
+
+_MOST, _LARGEST = 2**63 - 1, sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,13 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = FolderLock(folder)
             try:
-                self._records = dict(_read(self._content()))
+                self._records = self._stored()
             except BaseException:
                 self._lock.release()
                 raise
         except RunFolderError:
             raise
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             raise RunFolderError(
                 f"{folder} must be a folder that can be written", reason_of(error), "choose another place"
             ) from None
@@ -91,13 +95,14 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
-    def _content(self) -> bytes:
-        """Of the file, which is made where there is none, and whose last line is ended."""
+    def _stored(self) -> dict[str, Record]:
+        """The records in the file, which is made where there is none, and whose last line is ended."""
         add_line(self.path, b"", new=not os.path.lexists(self.path))
-        content = self.path.read_bytes()
-        if content and not content.endswith(b"\n"):  # a kill cut it short
+        with open(self.path, "rb", opener=regular) as file:
+            records, whole = _read(file)
+        if not whole:  # a kill cut it short
             add_line(self.path, b"\n", new=False)
-        return content
+        return records
 
     def get(self, training: Training) -> Record | None:
         """The finished net, or None."""
@@ -111,40 +116,47 @@ class Store:
         self._records[key] = record
 
 
-def _read(content: bytes) -> Iterator[tuple[str, Record]]:
-    """Key and record of each line that holds one."""
-    for line in content.splitlines():
-        try:
-            found = json.loads(line)
-            record = _checked(found)
-            key = found["key"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+def _read(file: BinaryIO) -> tuple[dict[str, Record], bool]:
+    """The records by their keys, of each line that holds one; and whether the last line has its end."""
+    records: dict[str, Record] = {}
+    whole = True
+    while line := file.readline(MOST_LINE):
+        begins, whole = whole, line.endswith(b"\n")
+        if not begins or len(line) == MOST_LINE:  # of one too long
             continue
+        try:
+            found = parse_json(line, NETS, RunFolderError)
+            record = _record(found)
+        except FastMLPError:
+            continue
+        key = found.get("key")
         if isinstance(key, str) and len(key) == 64:
-            yield key, record
+            records[key] = record
+    return records, whole
 
 
-def _checked(found: Any) -> Record:
-    """Raises ValueError, KeyError or TypeError unless it is a record as ``add`` writes it."""
-    losses = tuple(_number(value) for value in found["losses"])
-    loss = None if found["loss"] is None else _number(found["loss"])
-    diverged = None if found["diverged"] is None else _whole(found["diverged"])
-    record = Record(
-        _number(found["accuracy"]), loss, losses, _whole(found["dead"]), _number(found["live"]), diverged,
-        _number(found["seconds"]),
-    )  # fmt: skip
-    if not (0 <= record.accuracy <= 1 and 0 <= record.live <= 1 and record.dead >= 0):
-        raise ValueError
-    return record
+def _record(found: Any) -> Record:
+    """Raises ConfigError unless it is a record as ``add`` writes it."""
+    fields = dict.fromkeys((field.name for field in dataclasses.fields(Record)), "missing")
+    fields |= found if isinstance(found, dict) else {}
+    losses = as_list(fields["losses"])
+    if losses is None:
+        raise ConfigError("losses must be a list", shown(fields["losses"]))
+    return Record(
+        accuracy=_between("accuracy", fields["accuracy"], 0, 1),
+        loss=None if fields["loss"] is None else _between("loss", fields["loss"]),
+        losses=tuple(_between("losses", loss) for loss in losses),
+        dead=whole_number("dead", fields["dead"], 0, _MOST),
+        live=_between("live", fields["live"], 0, 1),
+        diverged=None
+        if fields["diverged"] is None
+        else whole_number("diverged", fields["diverged"], 1, _MOST),
+        seconds=_between("seconds", fields["seconds"], 0),
+    )
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError
-    return float(value)
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int:
-        raise ValueError
-    return value
+def _between(name: str, value: Any, low: float = -_LARGEST, high: float = _LARGEST) -> float:
+    number = as_float(value)
+    if not low <= number <= high:
+        raise ConfigError(f"{name} must be a number from {low:g} to {high:g}", shown(value))
+    return number
