@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import fastmlp.forks  # noqa: F401  (a fork waits for what follows)
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:

@@ -20,12 +20,15 @@ from typing import Any
 import llvmlite
 import numba
 from llvmlite import binding
+from llvmlite.binding import ffi
 from numba import njit
 from numba._dynfunc import make_function
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 
-from fastmlp.files import replace
+from fastmlp import forks
+from fastmlp.files import read_bytes, replace
 from fastmlp.kernels.cache import KernelCache, is_whole, used_in, warn_unkept
 from fastmlp.private import forget_unused, home, private_folder, touch
 
@@ -37,6 +40,8 @@ _SETTINGS = (  # Numba's, that change the code and are in no key of its own
     "OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "ENABLE_AVX", "LOOP_VECTORIZE", "SLP_VECTORIZE",
     "CPU_NAME", "CPU_FEATURES",
 )  # fmt: skip
+
+_MOST_MARK = 1 << 20  # bytes of a mark; the largest has some thousand
 
 _NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # half of the time to compile
 
@@ -87,6 +92,9 @@ class _PartCompiler(Compiler):
         result.target_context.insert_user_function(key, result.fndesc, library)
         return result._replace(entry_point=key)
 
+
+# Else a child forked meanwhile finds them taken, LLVM between two steps, and the garbage collection off.
+forks.wait_for(global_compiler_lock, ffi.lib._lock)
 
 device = njit(pipeline_class=_PartCompiler, **_OPTIONS, **_NO_WRAPPERS)
 """A function that only compiled code calls: compiled by itself, then linked into its callers."""
@@ -165,7 +173,7 @@ def is_kept(kind: str = "*") -> bool:
 def _has_all(folder: Path, mark: Path) -> bool:
     """Whether what the mark names is there."""
     try:
-        names = mark.read_text(errors="replace").splitlines()
-    except OSError:
+        names = read_bytes(mark, _MOST_MARK).decode(errors="replace").splitlines()
+    except (OSError, ValueError):
         return False
     return bool(names) and all(is_whole(folder / name) for name in names)

@@ -51,8 +51,8 @@ def launching() -> Iterator[None]:
         raise ConfigError(
             'driver must be "team" in a forked process that used "prange" before it forked', "prange"
         )
+    _launched_by.add(os.getpid())  # before the lock, which a child may find taken
     with _one_at_a_time:
-        _launched_by.add(os.getpid())
         yield
 
 

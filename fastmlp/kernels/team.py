@@ -20,6 +20,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numpy.typing import NDArray
 
+from fastmlp import forks
 from fastmlp.kernels.intrinsics import with_twin
 from fastmlp.kernels.jit import device
 
@@ -52,6 +53,7 @@ def _word(context, builder, array_type, array, index):
 
 
 _one_at_a_time = threading.Lock()
+forks.wait_for(_one_at_a_time)
 
 
 def _atomic_add(state, index, value):
