@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arrays import NUMBERS, WHOLE, as_array
 from fastmlp.checks import LARGEST, as_text, instance, one_of, positive_number
-from fastmlp.config import ACTIVATIONS
+from fastmlp.config import ACTIVATIONS, clip_bounds
 from fastmlp.errors import DataError, ModelError
 from fastmlp.parameters import Parameters
 
@@ -47,6 +47,7 @@ def checked_classes(parameters: Parameters, y: ArrayLike, n: int) -> NDArray[np.
 def checked_targets(parameters: Parameters, y: ArrayLike, n: int, loss: str) -> NDArray[Any]:
     """y as that loss wants it: ``checked_classes``, or (n, K) float numbers for ``squared``."""
     if as_text(loss) != "squared":
+        clip_bounds(loss)
         return checked_classes(parameters, y, n)
     K = parameters.shapes[-1][1]
     targets = as_array("y", y)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastmlp.checks import shown
+from fastmlp.checks import reason_of, shown
 from fastmlp.errors import ConfigError, DataError, FastMLPError
 
 NUMBERS, WHOLE = "buif", "iu"  # kinds of dtypes
@@ -24,7 +24,9 @@ def as_array(
         array = np.asarray(value)
     except MemoryError:
         raise
-    except Exception:  # rows of different lengths, an integer of 400 digits, whatever __array__ raises
+    except ValueError as problem:  # rows of different lengths, say: NumPy says it well
+        raise error(f"{name} must be an array of numbers", reason_of(problem)) from None
+    except Exception:  # OverflowError, or whatever __array__ raises
         raise error(f"{name} must be an array of numbers", shown(value)) from None
     if array.dtype.kind not in kinds:
         what = "whole numbers" if kinds == WHOLE else "numbers"

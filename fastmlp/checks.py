@@ -46,6 +46,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 4]} ..."
 
 
+def reason_of(problem: Exception) -> str:
+    """What the system said, or the error itself, on one line; never nothing."""
+    said = problem.strerror if isinstance(problem, OSError) else None
+    return " ".join((said or str(problem)).split())[:_MOST_SHOWN] or type(problem).__name__
+
+
 def as_float(value: Any) -> float:
     """``value`` as a float; nan for what is no real number, or none that float64 can hold."""
     try:

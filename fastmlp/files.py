@@ -17,12 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastmlp.checks import shown
+from fastmlp.checks import reason_of, shown
 from fastmlp.errors import DataError, FastMLPError, RunFolderError
 
 MOST_JSON = 16 << 20  # bytes: a description, not data; empty lists in it take 20 times that of memory
-
-_MOST_SAID = 160  # characters of somebody else's message
 
 PathLike = str | os.PathLike[str]
 
@@ -90,12 +88,6 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
         return kind(path.stat().st_mode)
     except (OSError, ValueError):
         return False
-
-
-def reason_of(problem: Exception) -> str:
-    """What the system said, or the error itself, on one line; never nothing."""
-    said = problem.strerror if isinstance(problem, OSError) else None
-    return " ".join((said or str(problem)).split())[:_MOST_SAID] or type(problem).__name__
 
 
 def read_json(path: Path, error: type[FastMLPError], *, most: int = MOST_JSON, do: str = "") -> Any:

@@ -7,8 +7,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from fastmlp.checks import reason_of
 from fastmlp.errors import RunFolderError
-from fastmlp.files import reason_of, regular
+from fastmlp.files import regular
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 

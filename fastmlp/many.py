@@ -87,7 +87,7 @@ def fit_many(
 def _listed(name: str, items: Iterable[Any]) -> list[Any]:
     try:
         return list(items)
-    except TypeError:
+    except Exception:  # TypeError, or whatever iterating raises
         raise ConfigError(f"{name} must be a list of them", shown(items)) from None
 
 

@@ -40,6 +40,8 @@ class OptimizerState:
 
     def check(self, parameters: Parameters, optimizer: Optimizer) -> None:
         """Raise ModelError or ConfigError unless this is a state of that optimizer and net."""
+        instance("parameters", parameters, Parameters)
+        instance("optimizer", optimizer, Optimizer)
         whole_number("state.steps", self.steps, 0, 2**62)
         moments = as_list(self.moments) or []
         shapes = [instance("each of state.moments", moment, Parameters).shapes for moment in moments]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp import randomness
-from fastmlp.arrays import as_array, as_dtype
+from fastmlp.arrays import NUMBERS, as_array, as_dtype
 from fastmlp.checks import instance, one_of, shown, whole_number
 from fastmlp.config import INITS, Architecture
 from fastmlp.errors import ModelError
@@ -75,7 +75,8 @@ class Parameters:
         return all(bool(np.isfinite(array).all()) for array in self)
 
     def astype(self, dtype: DTypeLike) -> Parameters:
-        """A copy in another number type."""
+        """A copy in another number type. Raises ConfigError for what is none."""
+        dtype = as_dtype("dtype", dtype, NUMBERS)
         return Parameters(
             tuple(np.array(W, dtype=dtype, order="C") for W in self.weights),
             tuple(np.array(b, dtype=dtype, order="C") for b in self.biases),

@@ -25,13 +25,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from fastmlp.checks import shown
+from fastmlp.checks import reason_of, shown
 from fastmlp.config import Training
 from fastmlp.data import Dataset
 from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
 from fastmlp.engine import EpochResult
-from fastmlp.errors import ConfigError, DivergedError, ModelError, RunFolderError
-from fastmlp.files import is_folder, path_of, read_json, reason_of, write_whole
+from fastmlp.errors import ConfigError, DivergedError, FastMLPError, ModelError, RunFolderError
+from fastmlp.files import is_folder, path_of, read_json, write_whole
 from fastmlp.lines import add_line
 from fastmlp.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.model import Model
@@ -192,12 +192,16 @@ def data_arguments(
 def recorded_training(path: str | os.PathLike[str]) -> Training:
     """The Training of a run folder. Raises RunFolderError where there is none that can be read."""
     config = path_of("a run folder", path, RunFolderError) / CONFIG
-    do = "name a folder that `fastmlp train` wrote"
-    found = read_json(config, RunFolderError, do=do)
     try:
-        return Training.from_json(found["config"] if isinstance(found, dict) else {})
-    except (KeyError, ConfigError) as problem:
-        raise RunFolderError(f"{config} must say how a net was trained", reason_of(problem), do) from None
+        found = read_json(config, RunFolderError)
+        training: Any = found.get("config") if isinstance(found, dict) else None
+        return Training.from_json(training)
+    except FastMLPError as problem:
+        raise RunFolderError(
+            f"{config} must say how a net was trained",
+            problem.got if isinstance(problem, RunFolderError) else problem,
+            "name a folder that `fastmlp train` wrote",
+        ) from None
 
 
 def recorded_data(model: Path) -> dict[str, str | None]:

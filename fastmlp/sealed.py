@@ -15,9 +15,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastmlp.checks import reason_of
 from fastmlp.config import MOST_PARAMETERS
 from fastmlp.errors import ModelError
-from fastmlp.files import parse_json, reason_of, regular, write_whole
+from fastmlp.files import parse_json, regular, write_whole
 
 SEAL = "sha256"  # the entry's name
 MOST_HEADER = 100_000_000  # bytes: more is no safetensors

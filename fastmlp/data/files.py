@@ -18,8 +18,9 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.checks import reason_of
 from fastmlp.errors import DataError
-from fastmlp.files import is_file, reason_of, regular
+from fastmlp.files import is_file, regular
 
 BYTE_BUDGET = 4 << 30  # the most that one file may unfold to
 DEFLATE_RATIO = 1032  # deflate emits at most 258 bytes for 2 bits

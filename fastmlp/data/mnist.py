@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.checks import reason_of
 from fastmlp.data import idx
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
-from fastmlp.files import path_of, reason_of
+from fastmlp.files import path_of
 from fastmlp.private import home
 
 if TYPE_CHECKING:  # the network's modules take some 40 ms to load

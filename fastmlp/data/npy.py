@@ -19,9 +19,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.checks import reason_of
 from fastmlp.data.files import DEFLATE_RATIO, Stream, opened, read_array, translated
 from fastmlp.errors import DataError
-from fastmlp.files import reason_of, regular
+from fastmlp.files import regular
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000  # as in NumPy

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmlp.checks import functions, positive_number
 from fastmlp.config import Training
 from fastmlp.cores import resolve
 from fastmlp.data.assemble import held_out
@@ -53,6 +54,8 @@ def diagnose(
         seed=seed, loss=loss,
     )  # fmt: skip
     resolve(threads)
+    seconds = positive_number("seconds", seconds, "20")
+    functions("notify", [notify])
     data = Checked.of(X, y, test_data)
     data.architecture(training, initial)
     if data.test is None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.arrays import as_array
+from fastmlp.checks import as_float
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.keras.missing import missing
@@ -20,7 +22,7 @@ def rows_of(x: Any, inputs: int | None, name: str = "x") -> Any:
     """
     if x is None:
         raise DataError(f"{name} must be given", "None")
-    rows = as_csr(x) if is_scipy_sparse(x) else np.asarray(x)
+    rows = as_csr(x) if is_scipy_sparse(x) else as_array(name, x)
     if rows.dtype.kind not in "buif":
         raise DataError(f"{name} must hold numbers", f"dtype {rows.dtype}")
     if rows.ndim != 2 or inputs not in (None, rows.shape[1]):
@@ -38,9 +40,7 @@ def classes_of(y: Any, n: int, K: int, sparse: bool, name: str = "y") -> NDArray
     """
     if y is None:
         raise DataError(f"{name} must be given", "None")
-    given = np.asarray(y)
-    if given.dtype.kind not in "buif":
-        raise DataError(f"{name} must hold numbers", f"dtype {given.dtype}")
+    given = as_array(name, y)
     if len(given.shape) == 0 or len(given) != n:
         raise DataError(f"x and {name} must have as many rows", f"{n} and {given.shape}")
     return _indices(given, K, name) if sparse else _hot(given, K, name)
@@ -48,8 +48,9 @@ def classes_of(y: Any, n: int, K: int, sparse: bool, name: str = "y") -> NDArray
 
 def split(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Training and validation part: the last ``share`` of the rows, as they stand. Raises DataError."""
+    share = as_float(share)
     if not 0 < share < 1:
-        raise DataError("validation_split must be a number between 0 and 1", repr(share))
+        raise DataError("validation_split must be a number between 0 and 1", f"{share:g}")
     N = x.shape[0]
     at = math.floor(N * (1 - share))
     if at in (0, N):

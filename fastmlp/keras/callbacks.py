@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.checks import one_of
+from fastmlp.checks import as_float, flag, one_of, shown, whole_number
+from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, unknown_names
+from fastmlp.keras.names import named
 
 if TYPE_CHECKING:
     from fastmlp.keras.sequential import Sequential
@@ -91,10 +94,13 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        self.monitor, self.mode = monitor, one_of("mode", mode, ("auto", "min", "max"))
-        self.min_delta, self.patience, self.verbose = abs(min_delta), patience, verbose
-        self.baseline, self.start_from_epoch = baseline, start_from_epoch
-        self.restore_best_weights = restore_best_weights
+        self.monitor, self.mode = named("monitor", monitor), one_of("mode", mode, ("auto", "min", "max"))
+        self.min_delta = abs(_number("min_delta", min_delta))
+        self.patience = whole_number("patience", patience, 0, 10**9)
+        self.verbose = _verbosity(verbose)
+        self.baseline = None if baseline is None else _number("baseline", baseline)
+        self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, 0, 10**9)
+        self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Nothing is best yet."""
@@ -150,7 +156,7 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
-        self.schedule, self.verbose = schedule, verbose
+        self.schedule, self.verbose = schedule, _verbosity(verbose)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Set the rate."""
@@ -169,6 +175,17 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
+def _verbosity(value: Any) -> int:
+    return whole_number("verbose", int(value) if isinstance(value, bool) else value, 0, 2)
+
+
+def _number(name: str, value: Any) -> float:
+    number = as_float(value)
+    if not math.isfinite(number):
+        raise ConfigError(f"{name} must be a finite number", shown(value))
+    return number
+
+
 def checked(callbacks: Any) -> list[Callback]:
     """A list of them, from one or several. Raises TypeError, and MissingError for those of batches."""
     if callbacks is None:
@@ -176,7 +193,7 @@ def checked(callbacks: Any) -> list[Callback]:
     listed = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
     for callback in listed:
         if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks must be of fastmlp.keras.callbacks.Callback; got {callback!r}")
+            raise TypeError(f"callbacks must be of fastmlp.keras.callbacks.Callback; got {shown(callback)}")
         for name in _NEVER_CALLED:
             if hasattr(callback, name):
                 raise missing(f"call of {name}", "callbacks hear of trainings and epochs")

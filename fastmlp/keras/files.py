@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.checks import shown
+from fastmlp.checks import flag, reason_of, shown
 from fastmlp.config import Architecture
 from fastmlp.errors import ModelError
-from fastmlp.files import parse_json, path_of, reason_of
+from fastmlp.files import parse_json, path_of
 from fastmlp.keras.layers.core import Activation, Dense
 from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from fastmlp.keras.missing import refuse
@@ -36,7 +36,7 @@ _OLD_CLIP = {False: "keras2", True: None}  # by from_logits, in files that do no
 def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the file. Raises ValueError for a model that is not built, OSError."""
     path = path_of("filepath", path, ModelError)
-    if not overwrite and path.exists():
+    if not flag("overwrite", overwrite) and path.exists():
         raise FileExistsError(f"{path} is there already, and overwrite is False")
     if not model.built:
         raise ModelError("a model must be built to be saved", "no inputs", "give input_dim, or fit it")

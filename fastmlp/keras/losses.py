@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmlp.checks import one_of
+from fastmlp.checks import as_text, flag, one_of, shown
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
+from fastmlp.keras.names import named
 from fastmlp.keras.settled import Settled
 
 __all__ = [
@@ -42,15 +43,15 @@ class Crossentropy(Settled):
         self, from_logits: bool = False, *, clip: str | None = None, name: str | None = None, **others: Any
     ) -> None:
         refuse(type(self).__name__, others, _OPTIONS)
-        if clip is not None and from_logits:
+        if clip is not None and flag("from_logits", from_logits):
             raise ConfigError(
-                "clip must be None with from_logits=True", repr(clip),
+                "clip must be None with from_logits=True", shown(clip),
                 "end the net in a softmax and leave from_logits out: the clip is one of probabilities",
             )  # fmt: skip
         self._keep(
-            from_logits=bool(from_logits),
+            from_logits=flag("from_logits", from_logits),
             clip=None if clip is None else one_of("clip", clip, ("keras2",)),
-            name=name or self.word,
+            name=self.word if name is None else named("", name),
         )
 
     @property
@@ -83,9 +84,9 @@ def get(loss: Any) -> Crossentropy:
     if isinstance(loss, Crossentropy):
         return loss
     for known in (categorical_crossentropy, sparse_categorical_crossentropy):
-        if loss in (known.word, type(known).__name__, type(known)):
+        if loss is type(known) or as_text(loss) in (known.word, type(known).__name__):
             return known
-    raise missing(f"loss {loss!r}", f"it has {categorical_crossentropy.word} and its sparse form")
+    raise missing(f"loss {shown(loss)}", f"it has {categorical_crossentropy.word} and its sparse form")
 
 
 __getattr__ = unknown_names(__name__, "loss", tuple(__all__[:2]))

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from fastmlp.checks import as_text, shown
 from fastmlp.keras.missing import missing
 
 HIDDEN = {
@@ -22,9 +23,10 @@ _given: Counter[str] = Counter()
 def named(kind: str, name: Any) -> str:
     """``name``, or the next one for a layer or model of that class. Raises ValueError."""
     if name is not None:
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"name must be a text that is not empty; got {name!r}")
-        return name
+        text = as_text(name)
+        if not text:
+            raise ValueError(f"name must be a text that is not empty; got {shown(name)}")
+        return text
     base = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
     _given[base] += 1
     number = _given[base] - 1
@@ -35,7 +37,9 @@ def activation_named(activation: Any) -> str:
     """One of ACTIVATIONS; ``linear`` for None. Raises MissingError."""
     if activation is None:
         return "linear"
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return activation
-    named = repr(activation) if isinstance(activation, str) else getattr(activation, "__name__", activation)
-    raise missing(f"activation {named}", f"it has {', '.join(map(repr, ACTIVATIONS))}, by their names")
+    text = as_text(activation)
+    if text in ACTIVATIONS:
+        return str(text)
+    told = getattr(activation, "__name__", None)  # of a function
+    told = told if isinstance(told, str) else shown(activation)
+    raise missing(f"activation {told}", f"it has {', '.join(map(repr, ACTIVATIONS))}, by their names")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from fastmlp import config
-from fastmlp.checks import positive_number
+from fastmlp.checks import flag, positive_number, shown
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
+from fastmlp.keras.names import named
 from fastmlp.keras.settled import Settled
 from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters
@@ -44,7 +45,7 @@ class Optimizer(Settled):
     ) -> None:
         lr = others.pop("lr", None)  # its name in old programs
         refuse(type(self).__name__, others, _OTHERS)
-        self._keep(rule=rule, name=name or type(self).__name__)
+        self._keep(rule=rule, name=type(self).__name__ if name is None else named("", name))
         self.learning_rate = learning_rate if lr is None else lr
         self._state: OptimizerState | None = None
         self._trained: tuple[Any, ...] = ()
@@ -113,8 +114,10 @@ class SGD(Optimizer):
         name: str | None = None,
         **others: Any,
     ) -> None:
-        self._keep(momentum=momentum, nesterov=bool(nesterov))
-        rule = config.Optimizer("sgd", momentum=momentum, nesterov=bool(nesterov and momentum))
+        rule = config.Optimizer("sgd", momentum=momentum)
+        self._keep(momentum=rule.momentum, nesterov=flag("nesterov", nesterov))
+        if self.nesterov and self.momentum:
+            rule = config.Optimizer("sgd", momentum=momentum, nesterov=True)
         super().__init__(learning_rate, rule, name, others)
 
     def describe(self) -> dict[str, Any]:
@@ -141,7 +144,7 @@ class Adam(Optimizer):
         name: str | None = None,
         **others: Any,
     ) -> None:
-        if amsgrad:
+        if flag("amsgrad", amsgrad):
             raise missing("amsgrad in Adam", "leave it out")
         self._keep(beta_1=beta_1, beta_2=beta_2, epsilon=1e-7 if epsilon is None else epsilon)
         rule = config.Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=self.epsilon, epsilon_hat=True)
@@ -158,7 +161,7 @@ def get(optimizer: Any) -> Optimizer:
         return optimizer
     if isinstance(optimizer, str) and optimizer.lower() in ("sgd", "adam"):
         return SGD() if optimizer.lower() == "sgd" else Adam()
-    raise missing(f"optimizer {optimizer!r}", "it has 'sgd', 'adam', SGD(...) and Adam(...)")
+    raise missing(f"optimizer {shown(optimizer)}", "it has 'sgd', 'adam', SGD(...) and Adam(...)")
 
 
 __getattr__ = unknown_names(__name__, "optimizer", tuple(__all__))

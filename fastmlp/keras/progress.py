@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from fastmlp.checks import as_text, as_whole, shown
 from fastmlp.errors import ConfigError
 
 _WIDTH = 20
@@ -20,9 +21,11 @@ class Progress:
     """
 
     def __init__(self, verbose: Any, samples: int, batch_size: int) -> None:
-        if verbose not in ("auto", 0, 1, 2):  # True is 1
-            raise ConfigError("verbose must be 'auto', 0, 1 or 2", repr(verbose))
-        self.verbose = 1 if verbose == "auto" else int(verbose)
+        known = int(verbose) if isinstance(verbose, bool) else as_whole(verbose)
+        known = 1 if as_text(verbose) == "auto" else known
+        if known not in (0, 1, 2):
+            raise ConfigError("verbose must be 'auto', 0, 1 or 2", shown(verbose))
+        self.verbose = known
         self.batch_size = batch_size
         self.steps = -(-samples // batch_size)
         self._started = self._shown = 0.0

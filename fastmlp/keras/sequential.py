@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import randomness
-from fastmlp.checks import whole_number
+from fastmlp.checks import as_float, as_list, as_text, as_whole, flag, function, shown, whole_number
 from fastmlp.engine import load_backend
 from fastmlp.errors import ConfigError, ModelError
 from fastmlp.keras import arrays, losses, optimizers, summary
@@ -72,7 +72,7 @@ class Sequential(Settled):
         self._layers: list[Layer] = []
         self._compiled: tuple[optimizers.Optimizer, losses.Crossentropy, str | None] | None = None
         self._seed, self._epochs = next_seed(), 0
-        for layer in layers or ():
+        for layer in _listed("layers", layers):
             self.add(layer)
 
     def __init_subclass__(cls) -> None:
@@ -95,7 +95,7 @@ class Sequential(Settled):
             self._keep(inputs=layer.inputs)
             return
         if not isinstance(layer, Dense | Activation):
-            raise TypeError(f"a layer must be one of fastmlp.keras.layers; got {layer!r}")
+            raise TypeError(f"a layer must be one of fastmlp.keras.layers; got {shown(layer)}")
         if layer.name in (other.name for other in self._layers):
             raise ModelError("layers of a model must have different names", repr(layer.name))
         if not self._layers and self.inputs is None:
@@ -117,9 +117,12 @@ class Sequential(Settled):
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
         """First weights for rows of ``input_shape`` (None, D). Raises ValueError."""
         if input_shape is not None:
-            width = whole_number("input_shape[-1]", input_shape[-1], 1, 2**31 - 1)
-            if len(input_shape) != 2 or self.inputs not in (None, width):
-                raise ModelError(f"input_shape must be (None, {self.inputs or 'D'})", tuple(input_shape))
+            shape = _listed("input_shape", input_shape)
+            if len(shape) != 2:
+                raise ModelError(f"input_shape must be (None, {self.inputs or 'D'})", shown(input_shape))
+            width = whole_number("input_shape[-1]", shape[-1], 1, 2**31 - 1)
+            if self.inputs not in (None, width):
+                raise ModelError(f"input_shape must be (None, {self.inputs})", shown(input_shape))
             self._keep(inputs=width)
         if self.inputs is None:
             raise ModelError("a model must know its inputs", "none", "give input_dim, or fit it")
@@ -153,12 +156,16 @@ class Sequential(Settled):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name, or at that index. Raises ValueError."""
         if name is not None and index is not None:
-            raise ModelError("a layer must be asked for by name or by index", f"{name!r} and {index}")
-        found = self._layers[index : index + 1] if index is not None else []
-        found = found or [layer for layer in self._layers if layer.name == name]
+            raise ModelError(
+                "a layer must be asked for by name or by index", f"{shown(name)} and {shown(index)}"
+            )
+        at, found = as_whole(index), []
+        if at is not None and -len(self._layers) <= at < len(self._layers):
+            found = [self._layers[at]]
+        found = found or [layer for layer in self._layers if layer.name == as_text(name)]
         if not found:
             told = ", ".join(layer.name for layer in self._layers)
-            raise ModelError(f"a layer must be one of {told}", repr(name if index is None else index))
+            raise ModelError(f"a layer must be one of {told}", shown(name if index is None else index))
         return found[0]
 
     def get_weights(self) -> list[NDArray[np.float32]]:
@@ -181,8 +188,10 @@ class Sequential(Settled):
         self, line_length: int | None = None, *, print_fn: Callable[[str], object] | None = None
     ) -> None:
         """Print a table of the layers."""
-        for line in summary.lines(self, line_length or 65):
-            (print_fn or say)(line)
+        width = 65 if line_length is None else whole_number("line_length", line_length, 1, 10_000)
+        show = function("print_fn", print_fn)
+        for line in summary.lines(self, width):
+            (say if show is None else show)(line)
 
     # --- training -------------------------------------------------------------------------------
 
@@ -255,7 +264,7 @@ class Sequential(Settled):
         validation = None
         if validation_data is not None:
             validation = self._pair(validation_data)
-        elif validation_split:
+        elif as_float(validation_split) != 0:
             (rows, classes), validation = arrays.split(rows, classes, validation_split)
         size, last = _batch(batch_size), whole_number("epochs", epochs, 0, 10**9)
         _batch(validation_batch_size)
@@ -303,7 +312,7 @@ class Sequential(Settled):
         result = nn.evaluate(network.parameters, rows, classes, **options)
         logs = named(result.loss, result.accuracy, accuracy)
         progress.end(logs)
-        if return_dict:
+        if flag("return_dict", return_dict):
             return logs
         return result.loss if accuracy is None else [result.loss, result.accuracy]
 
@@ -379,7 +388,7 @@ class Sequential(Settled):
             self._epochs += 1
             return randomness.permutation(N, self._seed, "order", self._epochs)
 
-        return permuted if shuffle else lambda epoch: np.arange(N)
+        return permuted if flag("shuffle", shuffle) else lambda epoch: np.arange(N)
 
 
 def _batch(size: int | None) -> int:
@@ -388,12 +397,20 @@ def _batch(size: int | None) -> int:
 
 def _accuracy_name(metrics: Any) -> str | None:
     """What the logs are to call the accuracy; None for no metric. Raises MissingError."""
-    listed = [metrics] if isinstance(metrics, str) else list(metrics or ())
+    listed = [metrics] if isinstance(metrics, str) else _listed("metrics", metrics)
     for metric in listed:
-        if not isinstance(metric, str) or metric not in METRICS:
-            raise missing(f"metric {metric!r}", f"it has {', '.join(map(repr, METRICS))}")
+        if as_text(metric) not in METRICS:
+            raise missing(f"metric {shown(metric)}", f"it has {', '.join(map(repr, METRICS))}")
     if len(listed) > 1:
         raise missing(
             f"several metrics at once ({', '.join(listed)})", "they are the same accuracy: keep one"
         )
     return listed[0] if listed else None
+
+
+def _listed(name: str, items: Any) -> list[Any]:
+    """The items of a list; none for None. Raises ConfigError."""
+    listed = [] if items is None else as_list(items)
+    if listed is None:
+        raise ConfigError(f"{name} must be a list", shown(items))
+    return listed

@@ -215,6 +215,7 @@ def train_epoch(
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
+    driver = one_of("driver", driver, DRIVERS)
     instance("optimizer", optimizer, Optimizer)
     state = OptimizerState.start(parameters, optimizer) if state is None else state
     instance("state", state, OptimizerState).check(parameters, optimizer)
@@ -225,7 +226,7 @@ def train_epoch(
     target, alpha = (work.theta, -lr) if rule.plain else (net.aligned_like(work.theta), 1.0)
     totals, bad = passes.train(
         work, X, net.rows_of(X, scale, mean), order, batch_size, target, alpha, act,
-        passes.loss_of(loss, y, weights), pace, rule, one_of("driver", driver, DRIVERS), progress,
+        passes.loss_of(loss, y, weights), pace, rule, driver, progress,
     )  # fmt: skip
     if bad is not None:
         what, batch = bad

@@ -19,7 +19,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-from fastmlp.files import read_bytes, reason_of, replace
+from fastmlp.checks import reason_of
+from fastmlp.files import read_bytes, replace
 
 MAGIC = b"fastmlp kernel 1\n"
 SUFFIX = ".kernel"

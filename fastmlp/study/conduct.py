@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp import environment
-from fastmlp.checks import instance
+from fastmlp.checks import instance, reason_of
 from fastmlp.cores import resolve
 from fastmlp.data import Dataset
 from fastmlp.errors import DataError, FastMLPError, RunFolderError
-from fastmlp.files import path_of, reason_of, write_whole
+from fastmlp.files import path_of, write_whole
 from fastmlp.runs import strict_json
 from fastmlp.study import figures, measures
 from fastmlp.study.claims import judge

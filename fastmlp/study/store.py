@@ -17,11 +17,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastmlp.checks import as_float, as_list, shown, whole_number
+from fastmlp.checks import as_float, as_list, reason_of, shown, whole_number
 from fastmlp.config import NUMERICS_REVISION, Training
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError, FastMLPError, RunFolderError
-from fastmlp.files import parse_json, reason_of, regular
+from fastmlp.files import parse_json, regular
 from fastmlp.lines import add_line
 from fastmlp.lock import FolderLock
 

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import whole_number
+from fastmlp.arrays import as_array
+from fastmlp.checks import as_list, as_text, as_whole, flag, shown, whole_number
 from fastmlp.config import MOST_UNITS, Architecture
+from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.keras.names import activation_named, named
 from fastmlp.keras.seeds import next_seed
@@ -116,14 +118,16 @@ class Dense(_Activated):
     ) -> None:
         refuse("Dense", others, _DENSE)
         super().__init__(activation, name=name, inputs=_width("Dense", input_dim, input_shape))
-        if not use_bias:
+        if not flag("use_bias", use_bias):
             raise missing("Dense without a bias", "leave use_bias as it is")
-        if kernel_initializer not in INITIALIZERS:
+        initializer = as_text(kernel_initializer)
+        if initializer not in INITIALIZERS:
             raise missing(
-                f"initializer {kernel_initializer!r}", f"it has {', '.join(INITIALIZERS)}, by their names"
+                f"initializer {shown(kernel_initializer)}",
+                f"it has {', '.join(INITIALIZERS)}, by their names",
             )
         self._keep(
-            units=whole_number("units", units, 1, MOST_UNITS), kernel_initializer=kernel_initializer,
+            units=whole_number("units", units, 1, MOST_UNITS), kernel_initializer=initializer,
             kernel=None, bias=None,
         )  # fmt: skip
 
@@ -185,7 +189,7 @@ def Input(shape: Sequence[int | None] | int | None = None, **options: Any) -> In
 
 def copy_weights(own: Sequence[NDArray[Any]], weights: Sequence[Any], where: str) -> None:
     """Into each of its own arrays, in place. Raises ValueError unless all have the same shapes."""
-    arrays = [np.asarray(array) for array in weights]
+    arrays = [as_array(f"weights of {where}", array) for array in as_list(weights) or ()]
     shapes, wanted = [array.shape for array in arrays], [array.shape for array in own]
     if shapes != wanted:
         raise ValueError(f"weights of {where} must have shapes {wanted}; got {shapes}")
@@ -196,11 +200,13 @@ def copy_weights(own: Sequence[NDArray[Any]], weights: Sequence[Any], where: str
 def _width(where: str, input_dim: Any, input_shape: Any) -> int | None:
     """D of ``input_dim=D`` or ``input_shape=(D,)``; None for neither."""
     if input_shape is not None:
-        shape = tuple(input_shape)
-        if len(shape) != 1:
-            raise missing(f"{where} of shape {shape}", "rows are (D,): reshape x to (N, D)")
-        if input_dim not in (None, shape[0]):
-            raise ValueError(f"input_dim and input_shape must agree; got {input_dim} and {shape}")
+        shape = as_list(input_shape)
+        if shape is None or len(shape) != 1:
+            raise missing(f"{where} of shape {shown(input_shape)}", "rows are (D,): reshape x to (N, D)")
+        if input_dim is not None and as_whole(input_dim) != as_whole(shape[0]):
+            raise ConfigError(
+                "input_dim and input_shape must agree", f"{shown(input_dim)} and {shown(shape)}"
+            )
         input_dim = shape[0]
     return None if input_dim is None else whole_number("input_dim", input_dim, 1, 2**31 - 1)
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastmlp.arrays import NUMBERS, as_array, as_dtype
+from fastmlp.checks import whole_number
 from fastmlp.errors import DataError
 from fastmlp.keras.missing import unknown_names
 
@@ -20,16 +22,18 @@ def to_categorical(
 
     num_classes: None for the largest index + 1. Raises ValueError.
     """
-    classes = np.asarray(x)
-    if classes.dtype.kind not in "buif" or not np.array_equal(classes, classes.astype(np.int64)):
+    classes = as_array("x, class indices,", x)
+    if not np.array_equal(classes, classes.astype(np.int64)):
         raise DataError("x must hold class indices", f"dtype {classes.dtype}", "use whole numbers from 0")
     classes = classes.astype(np.int64)
     if classes.ndim > 1 and classes.shape[-1] == 1:
         classes = classes.reshape(classes.shape[:-1])
-    K = int(num_classes) if num_classes else int(classes.max(initial=-1)) + 1
+    K = int(classes.max(initial=-1)) + 1
+    if num_classes is not None:
+        K = whole_number("num_classes", num_classes, 0, 2**31 - 1) or K
     if classes.size and not 0 <= classes.min() <= classes.max() < K:
         raise DataError(f"x must hold class indices from 0 to {K - 1}", f"{classes.min()} .. {classes.max()}")
-    rows = np.zeros((classes.size, K), dtype)
+    rows = np.zeros((classes.size, K), as_dtype("dtype", dtype, NUMBERS))
     rows[np.arange(classes.size), classes.reshape(-1)] = 1
     return rows.reshape(*classes.shape, K)
 
