@@ -7,13 +7,16 @@ anything in it: it must cost nothing.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
+from _thread import get_ident
+from importlib import _bootstrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+PACKAGES = {"fastmlp", "numpy", "numba", "llvmlite"}  # others may run a program as they are imported
 
 _locks: list[AbstractContextManager[Any]] = []
 _taken: list[AbstractContextManager[Any]] = []
@@ -28,16 +31,12 @@ def _before() -> None:
     """Take the locks at a moment when no other thread imports: that may need them."""
     logs = "logging" in sys.modules
     while True:
-        busy = _being_imported()
-        for name in busy:
-            try:
-                importlib.import_module(name)  # waits for the thread that does it
-            except Exception:  # raised there
-                continue
+        for name in _being_imported():
+            _bootstrap._lock_unlock_module(name)  # type: ignore[attr-defined]
         for lock in list(_locks):
             lock.__enter__()
             _taken.append(lock)
-        if _being_imported() in ([], busy):  # those of this thread itself are not waited for
+        if not _being_imported():
             break
         _after()
     if not logs and "logging" in sys.modules:
@@ -50,11 +49,13 @@ def _after() -> None:
 
 
 def _being_imported() -> list[str]:
-    """Modules of this package whose import has begun and not ended, in whatever thread."""
-    package = __name__.partition(".")[0] + "."
-    ours = [module for name, module in sys.modules.copy().items() if name.startswith(package)]
-    specs = [getattr(module, "__spec__", None) for module in ours]
-    return [spec.name for spec in specs if spec is not None and getattr(spec, "_initializing", False)]
+    """Modules of PACKAGES that another thread has begun to import, and has not ended."""
+    me = get_ident()
+    locks = _bootstrap._module_locks.copy().items()  # type: ignore[attr-defined]
+    owners = {name: getattr(lock(), "owner", None) for name, lock in locks}
+    return [
+        name for name, owner in owners.items() if owner not in (None, me) and name.split(".")[0] in PACKAGES
+    ]
 
 
 if hasattr(os, "register_at_fork"):

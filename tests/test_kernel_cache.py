@@ -110,6 +110,31 @@ def test_a_flipped_bit(kept, at):
         replaced_after_one_warning(kept, "compiled again")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders")
+@pytest.mark.parametrize("what", ["pipe", "link to a device", "folder"])
+def test_what_is_no_file_is_waited_for_by_nobody(kept, what):
+    """It is compiled, once; a pipe and a link are replaced, a folder stays."""
+    kept.unlink()
+    if what == "pipe":
+        os.mkfifo(kept)
+    elif what == "folder":
+        kept.mkdir()
+    else:
+        kept.symlink_to("/dev/zero")
+    assert not cache.is_whole(kept)
+    if what == "folder":
+        with pytest.warns(RuntimeWarning, match="compiled"):
+            assert fresh(X) == (10, False)
+        assert kept.is_dir()
+    else:
+        replaced_after_one_warning(kept, "a folder, a pipe or a device")
+
+
+def test_a_pipe_in_the_place_of_a_mark_is_no_mark(folder):
+    os.mkfifo(folder / "run.kept")
+    assert not jit.is_kept("run")
+
+
 @pytest.mark.parametrize("left", [0, 1, len(cache.MAGIC), HEADER, HEADER + 1, 0.5, -1])
 def test_a_truncated_file(kept, left):
     content = kept.read_bytes()

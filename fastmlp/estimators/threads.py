@@ -23,4 +23,4 @@ def threads_here(threads: int | str) -> int | str:
     if not (of_joblib or in_process):
         return threads
     share = os.environ.get("NUMBA_NUM_THREADS", "") if of_joblib and in_process else ""
-    return max(1, min(int(share), available_cores())) if share.isdecimal() else 1
+    return max(1, min(int(share), available_cores())) if share.isdecimal() and len(share) < 20 else 1
