@@ -24,13 +24,13 @@ from fastmlp import (
     DivergedError,
     ModelError,
     Training,
-    initialise,
     kernels,
     reference,
 )
 from fastmlp.config import Optimizer
 from fastmlp.engine import parted, weights_of
 from fastmlp.optimizers import OptimizerState, rates
+from fastmlp.parameters import Parameters
 
 RULES = {
     "plain": Optimizer(),
@@ -213,11 +213,8 @@ def test_divergence_leaves_parameters_and_state_alone(nn):
 def test_squared_loss(nn, K):
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(50, 9)).astype(np.float32), rng.normal(size=(50, K)).astype(np.float32)
-
-    class Shape:
-        shapes = ((9, 6), (6, K))
-
-    p = initialise(Shape, seed=1)
+    drawn = [rng.normal(size=shape).astype(np.float32) / 3 for shape in ((9, 6), (6, K))]
+    p = Parameters(tuple(drawn), tuple(np.zeros(width, np.float32) for width in (6, K)))
     out = np.tanh(X @ p.weights[0] + p.biases[0]) @ p.weights[1] + p.biases[1]
     got = nn.loss_and_gradients(p, X, Y, act="tanh", loss="squared")
     check("loss", got.loss, ((out - Y) ** 2).sum(axis=1).mean() / 2)
@@ -253,7 +250,7 @@ def test_bad_arguments_are_named(nn):
     for bad in (
         np.ones(89), -np.ones(90), np.full(90, np.nan), too_large, np.array(["a"] * 90), np.ones((90, 1)),
     ):  # fmt: skip
-        with pytest.raises(DataError, match="sample_weight must be"):
+        with pytest.raises(DataError, match="sample_weight must"):
             nn.train_epoch(p, X, y, order, sample_weight=bad)
     with pytest.raises(ModelError, match="state must hold 2 moments"):
         nn.train_epoch(

@@ -254,7 +254,7 @@ class Sequential(Settled):
         """
         how = self._how()
         if not isinstance(shuffle, bool | np.bool_ | int):
-            raise missing(f"shuffle={shuffle!r} in fit", "it has True and False")
+            raise missing(f"shuffle={shown(shuffle)} in fit", "it has True and False")
         weights = {"class_weight": class_weight, "sample_weight": sample_weight}
         refuse("fit", weights | others, dict.fromkeys(weights) | _FIT)
         listened = checked(callbacks)

@@ -175,10 +175,10 @@ class InputLayer(Layer):
         refuse("Input", others, _INPUT)
         given = (shape,) if isinstance(shape, int) else shape
         width = _width("Input", None, input_shape if given is None else given)
-        if given is not None and input_shape is not None and tuple(given) != tuple(input_shape):
-            raise ValueError(f"shape and input_shape must agree; got {given} and {input_shape}")
+        if given is not None and input_shape is not None and width != _width("Input", None, input_shape):
+            raise ConfigError("shape and input_shape must agree", f"{shown(given)} and {shown(input_shape)}")
         if width is None:
-            raise ValueError("Input must have a shape, for example shape=(784,)")
+            raise ConfigError("Input must have a shape", "none", "for example shape=(784,)")
         super().__init__(name=name, inputs=width)
 
 
