@@ -28,7 +28,7 @@ from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows
 from fastmlp.engine import load_backend
 from fastmlp.errors import ConfigError, DataError, ModelError
-from fastmlp.files import parse_json, path_of
+from fastmlp.files import parse_json, path_of, reason_of
 from fastmlp.parameters import Parameters
 from fastmlp.results import Evaluation
 
@@ -123,8 +123,7 @@ class Model:
         try:
             model = cls._described(description, Parameters.from_torch(state))
         except ConfigError as problem:
-            text = "; ".join(str(problem).splitlines()).rstrip(".")
-            raise ModelError(_WHAT, f"{path}: {text}", _DO) from None
+            raise ModelError(_WHAT, f"{path}: {reason_of(problem)}".rstrip("."), _DO) from None
         if not is_sealed:
             text = f"{path} is of an older fastmlp and holds no sha256: a damaged bit in it would not be seen"
             warnings.warn(f"{text}. Save it again: Model.load(path).save(path).", stacklevel=3)

@@ -16,6 +16,7 @@ import errno
 import json
 import math
 import os
+import re
 import signal
 import stat
 import threading
@@ -38,6 +39,7 @@ from fastmlp.model import Model
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
+_PREPARED = re.compile(r"\.(config|environment)\.json-[0-9a-f]{32}")  # by files.replace; then it has its name
 HOME = Path("runs")  # of the folders that nobody named
 _TRIES = 100
 
@@ -271,13 +273,19 @@ def _mkdir(path: Path, exist_ok: bool) -> bool:
 
 
 def _claimed(folder: Path) -> FolderLock:
-    """The lock of a folder with nothing else in it. Raises ConfigError, RunFolderError, OSError."""
+    """The lock of a folder with nothing else in it, but what a kill left of a run before its first file.
+
+    Raises ConfigError, RunFolderError, OSError.
+    """
     if (others := all_but_lock(folder)) and not (folder / LOCK).is_file():
         raise _not_empty(folder, others)  # untouched
     lock = FolderLock(folder)  # who writes there is told before what lies there
     try:
-        if others := all_but_lock(folder):
+        others = all_but_lock(folder)
+        if not all(map(_PREPARED.fullmatch, others)):
             raise _not_empty(folder, others)
+        for name in others:
+            (folder / name).unlink()
     except BaseException:
         lock.release()
         raise

@@ -283,6 +283,23 @@ def test_a_lock_that_was_left_behind_is_nothing(model):
         RunFolder.create("run", Training())
 
 
+def test_what_a_kill_left_of_the_first_file_is_nothing():
+    name = Path("run", f".config.json-{uuid.uuid4().hex}")
+    name.parent.mkdir()
+    name.write_text("{")
+    Path("run", LOCK).touch()
+    Path("run/mine").touch()
+    with pytest.raises(ConfigError, match="which holds 2 files"):
+        RunFolder.create("run", Training())
+    assert name.exists()
+    Path("run/mine").unlink()
+    with pytest.raises(ConfigError, match="which holds 1 files"):  # no lock was there: it is not of a kill
+        RunFolder.create("run", Training())
+    Path("run", LOCK).touch()
+    with RunFolder.create("run", Training()):
+        assert tree() == ["run", f"run/{LOCK}"]
+
+
 def test_a_lock_of_somebody_elses_is_something():
     Path("run").mkdir()
     Path("run", LOCK).write_text("mine")
