@@ -14,6 +14,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from fastmlp import forks
 from fastmlp.errors import RunFolderError
 from fastmlp.lines import open_no_link
 
@@ -108,10 +109,10 @@ _forking = threading.RLock()  # no fork between opening a file and knowing that 
 
 
 def _in_child() -> None:
-    _forking.release()
     for lock in _held:
         lock._close()  # the parent's handle stays, and the lock with it
 
 
+forks.wait_for(_forking)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_in_child)

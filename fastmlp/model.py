@@ -22,13 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import sealed
 from fastmlp.arrays import as_array
-from fastmlp.checks import positive_number, shown
+from fastmlp.checks import positive_number, reason_of, shown
 from fastmlp.config import NUMERICS_REVISION, Architecture, Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows
 from fastmlp.engine import load_backend
 from fastmlp.errors import ConfigError, DataError, ModelError
-from fastmlp.files import parse_json, path_of, reason_of
+from fastmlp.files import parse_json, path_of
 from fastmlp.parameters import Parameters
 from fastmlp.results import Evaluation
 
