@@ -242,7 +242,19 @@ def write_labelled_csv(path, X, y):
     return path.with_suffix(".csv")
 
 
-@pytest.mark.parametrize("write", [write_idx, write_npy, write_flat, write_csv, write_labelled_csv])
+def write_counted_csv(path, X, _):
+    """As pandas writes an array, between semicolons: the numbers of columns and of rows are no image."""
+    table = X.reshape(len(X), -1)
+    lines = [";".join(["", *map(str, range(table.shape[1]))])]
+    lines += [f'"{i}";{";".join(map(str, row))}' for i, row in enumerate(table.tolist())]
+    path.with_suffix(".csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    return path.with_suffix(".csv")
+
+
+WRITERS = [write_idx, write_npy, write_flat, write_csv, write_labelled_csv, write_counted_csv]
+
+
+@pytest.mark.parametrize("write", WRITERS)
 def test_predict_prints_a_label_a_line(trained, tmp_path, images, write):
     path = write(tmp_path / "images", *images)
     result = run("predict", *FAST, trained["run_dir"], path)

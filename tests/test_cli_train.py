@@ -293,6 +293,12 @@ def test_csv_with_a_label_column(tmp_path, monkeypatch):
     )
     assert report["test_accuracy"] == 1
     assert "a sixth held out for testing (10 rows, seed 0)" in report["data_source"]
+    wrong = run("train", *FAST, "--data", "table.csv", "--label", "knd")
+    assert (wrong.exit_code, wrong.stdout) == (4, "")
+    assert "which has the columns 'a', 'kind', 'b'; got 'knd'. Did you mean 'kind'?" in wrong.stderr
+    Path("table.csv").write_text(Path("table.csv").read_text().replace(",", ";"))
+    shown = run("train", *FAST, "--data", "table.csv", "--label", "kind", "--scale", 1)
+    assert "table.csv (fields separated by semicolons), a sixth held out" in shown.stderr
 
 
 def test_real_mnist(tmp_path, monkeypatch, mnist_folder):

@@ -73,7 +73,8 @@ class Head:
 
     def called(self, column: int) -> str:
         """What a message calls a column."""
-        return f"column {column}" + (f" ({_short(self.names[column])})" if self.names else "")
+        name = self.names[column] if self.names else ""
+        return f"column {column}" + (f" ({_short(name)})" if name else "")
 
 
 def head_of(
