@@ -82,7 +82,8 @@ def diagnose(
     """Find out why a net does not train.
 
     Measures the net before its first step, watches it train, and trains it again with each change that
-    ought to help. Exit code 1 when a finding is severe: when it costs 5 % of accuracy.
+    ought to help. Exit code 1 when a finding is severe: when it costs 5 % of accuracy, when the data hold
+    nothing to learn, or when the net is no better than guessing and nothing that was tried helps.
     """
     training, *_ = checked(
         training_of(

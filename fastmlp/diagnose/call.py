@@ -40,7 +40,10 @@ def diagnose(
 
     The options are those of ``fastmlp.fit``. The net is measured before its first step, watched while it
     trains, and trained again with each change that ought to help, one at a time: a finding is
-    severe where that wins at least 5 % of accuracy on rows held out, or where the data hold nothing to learn.
+    severe where that wins at least 5 % of accuracy on rows held out, where the data hold nothing to learn, or
+    where the net is shown to be no better than guessing and none of the changes cures it (does-not-train).
+    Labels are called unrelated to the inputs (labels-unrelated) only if nearest neighbours and columns, which
+    need no net, see no more of them than of permuted ones, on rows enough to show a weak relation.
 
     test_data: (X_test, y_test), the rows held out; a sixth of X without it.
     seconds:   what the trials together may take, about: they have fewer epochs where more would not fit.

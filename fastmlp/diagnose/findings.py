@@ -1,7 +1,7 @@
 """Findings: what is wrong, by what was measured, and what a change of setting was seen to do about it.
 
-A finding is severe only where it costs accuracy: its change was tried and won at least SEVERE, or the
-data themselves do not hold what a net could learn.
+A finding is severe only where it costs accuracy: its change was tried and won at least SEVERE, the data
+themselves do not hold what a net could learn, or the net is at chance and no change cured it (unlearnt.py).
 """
 
 from __future__ import annotations

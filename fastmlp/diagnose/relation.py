@@ -77,12 +77,12 @@ def relation(X: Any, y: Labels, K: int) -> Relation:
     nearest = _nearest(ranks, min(NEIGHBOURS, n - 1))
     recalls = np.array([_recall(y[order], nearest, K) for order in orders])
     shown = np.array([recalls, *_told_apart(ranks, y, K, orders)])
-    by_luck = shown[:, 1:].std(axis=1, keepdims=True)
-    most = ((shown - shown[:, 1:].mean(axis=1, keepdims=True)) / np.maximum(by_luck, 1e-9)).max(axis=0)
+    deviations = np.maximum(shown.std(axis=1, keepdims=True), 1e-9)
+    most = ((shown - shown.mean(axis=1, keepdims=True)) / deviations).max(axis=0)  # of the looks
     present = len(np.unique(y))
     luck = spread(y)
     return Relation(
-        n, float(recalls[0]), float(recalls[1:].mean()), float(by_luck[0, 0]),
+        n, float(recalls[0]), float(recalls[1:].mean()), float(recalls[1:].std()),
         float((most >= most[0]).mean()), skill(float(recalls[0]), present), luck,
         _SIGMAS * luck <= SMALLEST and n >= _FELLOWS * present,
     )  # fmt: skip
