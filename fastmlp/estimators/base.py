@@ -146,7 +146,7 @@ class BaseMLP(BaseEstimator):
         raise NotImplementedError
 
     def _meaning(self) -> tuple[int | None, str]:
-        """How many outputs there must be, and of what."""
+        """How many outputs there must be, and the attribute that says so."""
         raise NotImplementedError
 
     def _strata(self, y: Array) -> Array | None:

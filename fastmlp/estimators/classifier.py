@@ -242,7 +242,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _meaning(self) -> tuple[int | None, str]:
         if not hasattr(self, "classes_"):
             raise ModelError("classes_ must be the labels, one for each output", "none", "set it with coefs_")
-        return len(self.classes_), f"classes_, {shown(np.asarray(self.classes_).tolist())}"
+        return len(self.classes_), "classes_"
 
     def _strata(self, y: Array) -> Array | None:
         labels: Array = self.classes_[y]

@@ -23,8 +23,8 @@ _BINARY = (
 def parameters_of(estimator: Any, outputs: int | None, meaning: str) -> Parameters:
     """coefs_ and intercepts_ in one number type: float32 if the first is float32, else float64.
 
-    outputs: how many the last layer must have, as ``meaning`` says; None where nobody knows yet. The arrays
-    are the estimator's own, where they are in that type already. Raises ModelError.
+    outputs: how many the last layer must have, by the attribute ``meaning``; None where nobody knows yet. The
+    arrays are the estimator's own, where they are in that type already. Raises ModelError.
     """
     coefs, intercepts = (_listed(estimator, name) for name in ("coefs_", "intercepts_"))
     dtype = np.float32 if coefs[0].dtype == np.float32 else np.float64
@@ -39,7 +39,8 @@ def parameters_of(estimator: Any, outputs: int | None, meaning: str) -> Paramete
     if inputs != wanted:
         raise ModelError(f"coefs_[0] must have {wanted} rows, one for each of n_features_in_", inputs)
     if outputs not in (None, last):
-        columns = f"coefs_[-1] must have {outputs} columns, one for each of {meaning}"
+        told = shown(np.asarray(getattr(estimator, meaning)).tolist())
+        columns = f"coefs_[-1] must have {outputs} columns, one for each of {meaning}, {told}"
         raise ModelError(columns, last, _BINARY if (outputs, last) == (2, 1) else "")
     _check("n_layers_", estimator, len(coefs) + 1)
     _check("n_outputs_", estimator, last)
