@@ -45,6 +45,13 @@ def imported():
     assert keras.config.backend() == BACKEND
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    """Keras keeps what it has compiled."""
+    yield
+    keras.backend.clear_session()
+
+
 N, D, K = 110, 30, 5  # 110 = 4 * 25 + 10: the last batch is short
 BACKENDS = ("numba", "numpy")
 OPTIMIZERS = {
@@ -258,7 +265,7 @@ def mnist(mnist_folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("mnist")
-@pytest.mark.parametrize("number", list(cases.STEPS)[:: 1 if CLIP else 4])
+@pytest.mark.parametrize("number", list(cases.STEPS)[:: 1 if CLIP else 8])
 def test_the_same_steps_on_unscaled_inputs(number):
     """Each from Keras' own weights; on TensorFlow the file below has them all."""
     case = cases.drawn(number)
@@ -270,13 +277,13 @@ def test_the_same_steps_on_unscaled_inputs(number):
 @on_tensorflow
 @pytest.mark.usefixtures("mnist")
 def test_the_file_for_the_tests_without_keras_is_what_keras_answers():
-    """Else run tests/write_keras_fixtures.py."""
+    """A third of it, drawn anew. Else run tests/write_keras_fixtures.py."""
     kept = cases.kept()
     assert list(kept) == [*cases.TRAININGS, *cases.STEPS]
-    for number in cases.TRAININGS:
+    for number in cases.TRAININGS[1::3]:
         case = cases.drawn(number)
         cases.same_training(cases.trained(keras, case), kept[number], case)
-    for number in cases.STEPS:
+    for number in cases.STEPS[1::3]:
         case, want = cases.drawn(number), kept[number]
         cases.same_steps(cases.stepped(keras, case, want["weights"]), want, case)
 
