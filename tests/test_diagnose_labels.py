@@ -15,10 +15,11 @@ import fastmlp
 from fastmlp.diagnose.chance import even, skill, spread, standing
 from fastmlp.diagnose.findings import Finding
 from fastmlp.diagnose.relation import relation
-from fastmlp.diagnose.unlearnt import guesses
+from fastmlp.diagnose.trials import Trial
+from fastmlp.diagnose.unlearnt import guesses, unlearnt
 
 NET = {"scale": 1.0, "epochs": 5, "hidden": 8, "seconds": 3.0}
-SOME = TABLES[::7]  # of the tables, in the fast tests
+SOME = TABLES[::9]  # of the tables, in the fast tests
 
 
 def looked_at(table):
@@ -257,6 +258,51 @@ def test_every_table_under_a_net_that_knows_nothing_of_units(table):
         assert found.severe, found.verdict
     if chance:
         assert "nothing that was measured" not in found.verdict
+
+
+def at(recall, rows):
+    """How a net stands that recognises so much of each of two classes, on so many rows."""
+    y = np.arange(rows) % 2
+    return standing(np.where(np.arange(rows) // 2 < recall * rows // 2, y, 1 - y), y, 2)
+
+
+KNOWN = unequal_table(1700)
+RANDOM = KNOWN[0], np.random.default_rng(11).permutation(KNOWN[1])
+SOME_ROWS, FEW_ROWS = ((RANDOM[0][:n], RANDOM[1][:n]) for n in (1000, 60))
+LOST, MAYBE, NO_SENSE = (
+    ("does-not-train", "severe"), ("does-not-train", "warning"), ("labels-unrelated", "severe"),
+)  # fmt: skip
+JUDGED = {  # data; on rows held out; on its training rows, None where it diverged; what is said
+    "guesses where neighbours see": (KNOWN, at(0.5, 400), at(0.5, 2000), LOST),
+    "hardly better than guessing": (KNOWN, at(0.6, 2000), at(0.6, 2000), LOST),
+    "diverges, whatever is changed": (KNOWN, None, None, None),
+    "learns": (KNOWN, at(0.7, 2000), at(0.7, 2000), None),
+    "learns, on few rows": (KNOWN, at(0.8, 10), at(0.8, 50), None),
+    "random labels": (RANDOM, at(0.5, 400), at(0.5, 2000), NO_SENSE),
+    "random labels, learnt by heart": (RANDOM, at(0.5, 400), at(1.0, 2000), NO_SENSE),
+    "modest where nothing is seen": (RANDOM, at(0.6, 2000), at(0.6, 2000), None),
+    "few random labels": (FEW_ROWS, at(0.5, 10), at(0.5, 50), MAYBE),
+    "some random labels": (SOME_ROWS, at(0.5, 400), at(0.5, 1000), LOST),
+    "some, learnt by heart": (SOME_ROWS, at(0.5, 400), at(1.0, 1000), LOST),
+    "some, learnt a little": (SOME_ROWS, at(0.5, 400), at(0.6, 1000), MAYBE),
+    "some, after a divergence": (SOME_ROWS, at(0.5, 400), None, LOST),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_what_is_said_of_a_net_that_nothing_cured(name):
+    (X, y), held_out, fitted, want = JUDGED[name]
+    trials = [Trial({}, 1, 0.5, standing=held_out), Trial({"lr": 1.0}, 1, 0.5, standing=held_out)]
+    got = unlearnt(X, y, 2, trials, fitted, [], X)
+    assert (got and (got.code, got.severity)) == want
+    if got and got.code == "does-not-train":
+        assert list(got.values["tried"]) == ["use lr 1"]
+
+
+def test_a_net_that_a_change_cures_has_its_cause():
+    cured = Finding("lr-too-low", "severe", "", "", "", "use lr 1", {"lr": 1.0}, 0.5, 0.9)
+    trials = [Trial({}, 1, 0.5, standing=at(0.5, 400)), Trial({"lr": 1.0}, 1, 0.9, standing=at(0.9, 400))]
+    assert unlearnt(*KNOWN, 2, trials, at(0.5, 2000), [cured], KNOWN[0]) is None
 
 
 # --- how it is told ---------------------------------------------------------------------------------
