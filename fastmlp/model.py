@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp import sealed
 from fastmlp.arrays import as_array
-from fastmlp.checks import positive_number, reason_of, shown
-from fastmlp.config import NUMERICS_REVISION, Architecture, Training
+from fastmlp.checks import as_list, as_whole, instance, one_of, positive_number, reason_of, shown
+from fastmlp.config import BACKENDS, NUMERICS_REVISION, Architecture, Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows
 from fastmlp.engine import load_backend
@@ -57,6 +57,25 @@ class Model:
     mean: NDArray[np.float32] | None = None
     training: Training | None = None
     backend: str = "numba"
+
+    def __post_init__(self) -> None:
+        instance("architecture", self.architecture, Architecture)
+        shapes = instance("parameters", self.parameters, Parameters).shapes
+        if shapes != self.architecture.shapes:
+            raise ModelError(f"parameters must have shapes {self.architecture.shapes}", shapes)
+        K = self.architecture.classes
+        classes = tuple(map(as_whole, as_list(self.classes) or ()))
+        if None in classes or len(set(classes)) != K or len(classes) != K:
+            raise ModelError(f"classes must be {K} different integers", shown(self.classes))
+        mean = self.mean
+        if mean is not None and as_array("mean", mean, error=ModelError).shape != (self.architecture.inputs,):
+            raise ModelError(f"mean must have shape ({self.architecture.inputs},)", shown(mean))
+        if self.training is not None:
+            instance("training", self.training, Training)
+        scale = positive_number("scale", self.scale, "255 for pixel bytes, 1 for none")
+        checked = {"classes": classes, "scale": scale, "backend": one_of("backend", self.backend, BACKENDS)}
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.int64]:
         """The most probable label (N,) of each row of X (N, D). Raises DataError, ModelError."""

@@ -19,6 +19,7 @@ import fastmlp
 from fastmlp import data, keras, kernels, reference
 from fastmlp.errors import FastMLPError
 from fastmlp.optimizers import OptimizerState
+from fastmlp.study.conduct import study
 
 N, D, K = 12, 3, 2
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
@@ -57,6 +58,7 @@ PASSES = {
     "encode": {"X": X},
 }
 FIT = {"X": X, "y": Y, "epochs": 1, "hidden": 2, "scale": 1.0, "backend": "numpy"}
+NO_TEST = fastmlp.data.Dataset("small", "drawn", X, Y, X[:0], Y[:0], (0, 1), None)
 SMALL = fastmlp.Training(hidden=2, scale=1, epochs=1)
 
 
@@ -98,6 +100,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "diagnose": (fastmlp.diagnose.diagnose, {**FIT, "seconds": 1e-3} | {"backend": None}),
     "torch.fit": (torch_fit, {"X": X, "y": Y, "epochs": 1, "backend": "numpy"}),
     "load": (data.load, {"data": "synthetic"}),
+    "fetch_mnist": (data.fetch_mnist, {"folder": "nothing", "mirrors": (), "patience": 0.0}),
+    "study": (study, {"data": NO_TEST, "out": "out"}),
     "read_test": (data.read_test, {"path": "nothing.npz"}),
     "read_images": (data.read_images, {"path": "nothing.npz"}),
     **{f"kernels.{name}": (getattr(kernels, name), given) for name, given in PASSES.items()},
@@ -140,6 +144,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_home: Path) 
     drawn = fastmlp.data.Dataset("small", "drawn", X, Y, X, Y, (0, 1), None)
     monkeypatch.setattr("fastmlp.data.sources._synthetic", lambda seed: _found(drawn))
     monkeypatch.setattr("fastmlp.data.sources._mnist", lambda *_: _found(drawn))
+    monkeypatch.setattr("fastmlp.data.mnist.MIRRORS", ())
 
 
 def _found(drawn: Any) -> Any:

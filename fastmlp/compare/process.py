@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp.compare.contenders import Contender
+from fastmlp.errors import FastMLPError
+from fastmlp.files import parse_json
 
 THREADS = (
     "OPENBLAS_NUM_THREADS",
@@ -88,7 +90,10 @@ class Process:
             line = ""
         if not line:
             raise WorkerError(f"ended with code {self._process.wait()}{self._last_words()}")
-        answer = json.loads(line)
+        try:
+            answer = parse_json(line, "an answer", FastMLPError)
+        except FastMLPError as problem:  # cut short as the process ended
+            raise WorkerError(str(problem)) from None
         if "error" in answer:
             raise WorkerError(" ".join(answer["error"].split()))
         return answer["value"]

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import reason_of
+from fastmlp.checks import as_float, as_list, as_text, function, reason_of, shown
 from fastmlp.data import idx
 from fastmlp.data.parts import Part, Parts
-from fastmlp.errors import DataError
+from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import path_of
 from fastmlp.private import home
 
@@ -63,12 +63,14 @@ def fetch_mnist(
 
     What is there and right is left alone; what is damaged or missing is downloaded, as .gz. patience: seconds
     that may be spent waiting in all, over what a transfer of 64 kB/s needs. DataError if a file cannot be
-    had; the others stay.
+    had; the others stay. ConfigError for mirrors that are no texts, and a patience that is no number from 0.
     """
     from fastmlp.data.download import Patience
 
     target = cache_folder() if folder is None else path_of("folder", folder)
-    order, left = list(MIRRORS if mirrors is None else mirrors), Patience(patience)
+    order = _mirrors(MIRRORS if mirrors is None else mirrors)
+    left = Patience(_seconds(patience))
+    function("progress", progress)
     try:
         if folder is None:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,6 +83,21 @@ def fetch_mnist(
             f"{target} must be a folder that can be written", reason_of(error), "name another folder"
         ) from None
     return target
+
+
+def _mirrors(mirrors: Any) -> list[str]:
+    listed = as_list(mirrors)
+    found = [text for text in map(as_text, listed or ()) if text is not None]
+    if listed is None or len(found) < len(listed):
+        raise ConfigError("mirrors must be a tuple of addresses", shown(mirrors))
+    return found
+
+
+def _seconds(patience: Any) -> float:
+    seconds = as_float(patience)
+    if not seconds >= 0:  # so for nan
+        raise ConfigError("patience must be a number of seconds from 0", shown(patience))
+    return seconds
 
 
 def read_complete(folder: Path) -> Parts | None:
