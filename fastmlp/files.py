@@ -65,9 +65,12 @@ def regular(path: str, flags: int) -> int:
 
 
 def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
-    """All of a regular file. Raises OSError, for one of more than ``most`` bytes too, and ValueError."""
-    with open(path, "rb", opener=regular) as file:
-        content = file.read(most + 1)
+    """All of a regular file. Raises OSError alone, for one of more than ``most`` bytes too."""
+    try:
+        with open(path, "rb", opener=regular) as file:
+            content = file.read(most + 1)
+    except (ValueError, MemoryError) as problem:  # ValueError: a NUL in the name
+        raise OSError(errno.EINVAL, reason_of(problem), os.fspath(path)) from None
     if len(content) > most:
         raise OSError(errno.EFBIG, f"more than {most:,} bytes", os.fspath(path))
     return content
@@ -94,7 +97,7 @@ def read_json(path: Path, error: type[FastMLPError], *, most: int = MOST_JSON, d
     """What a JSON file holds. Raises ``error`` for a file that cannot be read, is none, or is too large."""
     try:
         content = read_bytes(path, most)
-    except (OSError, ValueError, MemoryError) as problem:
+    except OSError as problem:
         raise error(f"{path} must be a JSON file that can be read", reason_of(problem), do) from None
     return parse_json(content, str(path), error, do=do)
 

@@ -44,8 +44,10 @@ def _before() -> None:
 
 
 def _after() -> None:
-    while _taken:
-        _taken.pop().__exit__(None, None, None)
+    taken = _taken.copy()
+    _taken.clear()  # before the first is free: another thread's fork takes it then
+    for lock in reversed(taken):
+        lock.__exit__(None, None, None)
 
 
 def _being_imported() -> list[str]:

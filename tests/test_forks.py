@@ -145,6 +145,28 @@ def test_a_fork_waits_for_a_lock_that_another_thread_holds(monkeypatch):
     thread.join()
 
 
+def test_forks_of_several_threads_take_turns(monkeypatch):
+    monkeypatch.setattr(forks, "_locks", [threading.RLock(), threading.RLock()])
+    failures = []
+
+    def fork():
+        try:
+            for _ in range(300):
+                forks._before()
+                assert len(forks._taken) == 2
+                forks._after()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=fork) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert not forks._taken
+
+
 def test_imports_of_other_threads_are_waited_for_and_no_others(tmp_path, monkeypatch):
     """Not those of the thread that forks, nor of packages that may run a program as they are imported."""
     begun, go_on = threading.Event(), threading.Event()

@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import as_text, as_whole, function, shown, whole_number
+from fastmlp.checks import as_text, function, shown, whole_number
 from fastmlp.data import csvfile, idx, mnist, npy, tables
 from fastmlp.data.assemble import assemble
 from fastmlp.data.dataset import Dataset
@@ -87,7 +87,7 @@ def load(
     if word == "auto" and environment in WORDS:
         word = data = environment
     named = environment if word == "auto" else None if word in WORDS else data
-    _check_label(label, named, test_data)
+    label = _checked_label(label, named, test_data)
     seed = whole_number("seed", seed, 0, 2**63 - 1)
     say, progress = function("notify", notify) or _silent, function("progress", progress)
     if named is not None:
@@ -123,7 +123,7 @@ def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
 
 def read_test(path: PathLike, label: str | int | None = None) -> tuple[Features, NDArray[np.int64]]:
     """X (N, D) and labels (N,) as they stand in the file: its test part if it has one, else all of it."""
-    _check_label(label, path)
+    label = _checked_label(label, path)
     parts = read_parts(path, label)
     part = parts.test or parts.train
     assert part is not None
@@ -136,7 +136,7 @@ def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Feat
 
     Of a folder or .npz with two parts, the test part. Of a CSV, all columns but the label's.
     """
-    _check_label(label, path)
+    label = _checked_label(label, path)
     path = path_of("data", path)
     if is_folder(path):
         parts = idx.read_folder(path)
@@ -241,15 +241,17 @@ def _kind(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
-def _check_label(label: str | int | None, *paths: PathLike | None) -> None:
+def _checked_label(label: Any, *paths: PathLike | None) -> str | int | None:
+    """A name or an index, for a CSV file among the paths; None for None. Raises ConfigError."""
     if label is None:
-        return
-    if as_text(label) is None and as_whole(label) is None:
-        raise ConfigError("label must be a column's name or its index", shown(label))
+        return None
+    name = as_text(label)
+    checked = whole_number("label, where it is no name,", label, -(2**31), 2**31) if name is None else name
     if not any(path is not None and _kind(path_of("data", path)) == "csv" for path in paths):
         raise ConfigError(
             "label must go with a CSV file", shown(label), "leave it out: other formats keep labels apart"
         )
+    return checked
 
 
 def _silent(line: str) -> None:

@@ -174,6 +174,6 @@ def _has_all(folder: Path, mark: Path) -> bool:
     """Whether what the mark names is there."""
     try:
         names = read_bytes(mark, _MOST_MARK).decode(errors="replace").splitlines()
-    except (OSError, ValueError):
+    except OSError:
         return False
     return bool(names) and all(is_whole(folder / name) for name in names)
