@@ -6,8 +6,10 @@ import contextlib
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +80,25 @@ def test_the_questions_programs_on_mnist(mnist_folder, monkeypatch, capsys, act,
     assert out.count("600/600") == 15
     assert "313/313" in out
     assert len(names["history"].history["accuracy"]) == 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (BY_NAME, r"([\d.]+), ([\d.]+) and ([\d.]+) with the loss by its name \(seeds 0 to 2\)"),
+        (KERAS_2, r"and at ([\d.]+), ([\d.]+) and ([\d.]+) with the clip"),
+    ],
+)
+def test_the_readme_says_how_the_questions_relu_ends_on_mnist(mnist_folder, monkeypatch, loss, sentence):
+    monkeypatch.setenv("FASTMLP_DATA", str(mnist_folder))
+    readme = " ".join((Path(__file__).parents[1] / "README.md").read_text().split())
+    ends = []
+    for seed in range(3):
+        names: dict = {}
+        exec(QUESTION.format(act="relu", scaled=False, loss=loss, seed=seed), names)
+        ends.append(f"{names['score'][1]:.2f}")
+    assert re.findall(sentence, readme) == [tuple(ends)]
 
 
 @pytest.fixture(scope="module")
