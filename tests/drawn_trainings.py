@@ -221,8 +221,14 @@ def outcome(
     nn: Any, c: Combination, X: Any, threads: int | str | Pace = 1, driver: str = "team",
     dtype: Any = np.float32, **options: Any,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Every array that training, and a look at the net after it, leave: by name."""
+    """Every array that a look at the net, its training, and a look after it leave: by name."""
     p, found = c.parameters.astype(dtype), {}
+    step = nn.loss_and_gradients(
+        p, X, c.y, loss=c.loss, threads=threads, sample_weight=c.sample_weight, **options
+    )  # fmt: skip
+    found |= {f"gradient of {label}": array for label, array in step.gradients.named()}
+    found["loss of a step"] = np.float64(step.loss)
+    found["counts of a step"] = np.array([step.correct, step.live])
     state = OptimizerState.start(p, c.optimizer)
     for epoch, order in enumerate(c.orders, 1):
         totals = nn.train_epoch(
@@ -235,12 +241,6 @@ def outcome(
     for name, moment in zip("mv"[-len(state.moments) :], state.moments, strict=False):
         found |= {f"{name} of {label}": array for label, array in moment.named()}
     found["steps"] = np.int64(state.steps)
-    step = nn.loss_and_gradients(
-        p, X, c.y, loss=c.loss, threads=threads, sample_weight=c.sample_weight, **options
-    )  # fmt: skip
-    found |= {f"gradient of {label}": array for label, array in step.gradients.named()}
-    found["loss of a step"] = np.float64(step.loss)
-    found["counts of a step"] = np.array([step.correct, step.live])
     found["logits"] = nn.logits(p, X, threads=threads, **options)
     evaluated = nn.evaluate(p, X, c.y, loss=c.loss, threads=threads, **options)
     found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated)

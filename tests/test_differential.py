@@ -39,7 +39,11 @@ TEAMS = [way for way in WAYS if way.startswith("team")]
 OTHERS = [way for way in WAYS if way.startswith("prange")]  # slow to launch: one of them for each form
 SAMPLE = (*range(88, 96), 104, 107, 109, 110, 178, 183, 5, 50, 140)
 FEW = ("team of 2", "team, changing")
-KINDS = {"m": "averages", "v": "averages", "gradient": "gradient", "loss": "loss", "logits": "outputs"}
+KINDS = {
+    "W": "weights", "b": "weights", "m": "averages", "v": "averages", "gradient": "gradient", "loss": "loss",
+    "logits": "outputs",
+}  # fmt: skip
+BY_STEPS = ("W", "b", "logits")
 EXACT = ("counts", "accuracy", "steps")
 
 
@@ -80,12 +84,15 @@ def compare_ways(c: Combination, form: str, rows: Any, ways: Iterable[str]) -> d
 def compare_close(c: Combination, got: dict[str, np.ndarray], want: dict[str, np.ndarray], name: str) -> None:
     """Every array within its tolerance; what is counted exactly."""
     assert got.keys() == want.keys()
+    kinds = {kind: f"drawn {word}" for kind, word in KINDS.items()}
+    if c.optimizer.name == "adam":
+        kinds |= {kind: f"{kinds[kind]} of Adam" for kind in BY_STEPS}
     for label, array in want.items():
-        kind = label.split()[0]
+        kind = label.split()[0].rstrip("1234")
         if kind in EXACT:
             assert np.array_equal(got[label], array), f"{c}, {name}: {label} {got[label]}, expected {array}"
         else:
-            check(f"drawn {KINDS.get(kind, 'weights')}", got[label], array, f"{label}, {name} {c}")
+            check(kinds[kind], got[label], array, f"{label}, {name} {c}")
 
 
 def compare_all(c: Combination, ways_of: Callable[[int], Iterable[str]]) -> None:
