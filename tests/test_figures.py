@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
+from cli_runs import run
 
 from fastmlp.data import load
 from fastmlp.study import experiments, measures
@@ -117,3 +118,15 @@ def test_the_curvatures(mnist_folder, act, text):
     (shown,) = sentence(text)
     measured = measures.curvature(load(mnist_folder), 1.0, act, experiments.Plan().images)
     assert rounds_to(measured, shown), measured
+
+
+@pytest.mark.slow
+def test_the_diagnosis_of_raw_pixels(mnist_folder, monkeypatch):
+    """The README's example is what the command prints, but for the verdict that follows."""
+    monkeypatch.setenv("FASTMLP_DATA", str(mnist_folder))
+    command, example = re.findall(
+        r"^\$ fastmlp (diagnose .*?)\n(.*?)```", (ROOT / "README.md").read_text(), re.M | re.S
+    )[0]
+    result = run(*command.split(), "--seconds", "600")  # so that a busy machine cuts nothing short
+    assert result.exit_code == 1
+    assert result.output.startswith(example)
