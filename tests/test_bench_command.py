@@ -52,6 +52,7 @@ def test_json_says_everything(tmp_path):
     assert "round 7/7" in result.stderr
 
 
+@pytest.mark.slow
 def test_peak_is_plausible():
     from fastmlp.compare.peak import measure
 

@@ -45,6 +45,7 @@ def orders(kind, task):
     return [whole if kind in OWN_ORDER else task.order(epoch) for epoch in (1, 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of other people's
 @pytest.mark.parametrize("kind", ["Kernels", "Reference", *MODULES])
 def test_two_epochs_agree_with_fastmlp(kind, task, monkeypatch):

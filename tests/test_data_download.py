@@ -287,6 +287,7 @@ def test_name_server_that_does_not_answer(data_home, data_refused, monkeypatch):
     released.set()
 
 
+@pytest.mark.slow
 def test_transfer_that_proceeds_may_outlast_the_patience(server, data_home, monkeypatch):
     monkeypatch.setattr(download, "PACE", len(FILES[FIRST]) / 4)
     started = time.monotonic()

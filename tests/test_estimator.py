@@ -1086,6 +1086,7 @@ def test_grid_search_in_two_processes():
     assert same_nets(both.best_estimator_, alone.best_estimator_)
 
 
+@pytest.mark.slow
 def test_threads_of_workers(monkeypatch):
     def here(_=None):
         return threads.threads_here("auto")

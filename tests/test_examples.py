@@ -75,6 +75,7 @@ def test_a_sequential_of_pytorch(own_loop):
     assert (answers == names["digits"].y_test).mean() == names["history"].epochs[-1].test_accuracy
 
 
+@pytest.mark.slow
 def test_scikit_learn():
     pytest.importorskip("sklearn")
     (text,) = blocks("In scikit-learn")

@@ -146,6 +146,7 @@ def test_batches_without_any_input_in_a_half(halved):
     assert halved == [False, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [0, 1])
 def test_who_has_more_to_do_gets_fewer_samples(apart, monkeypatch, busy):
     """One half holds all inputs that are not 0: so the other member takes more of the samples."""

@@ -320,6 +320,7 @@ def ended(started):
     return started.returncode, out.strip(), err
 
 
+@pytest.mark.slow
 @posix
 def test_processes_that_fill_an_empty_cache_at_once(tmp_path):
     home = {"XDG_CACHE_HOME": str(tmp_path)}
@@ -333,6 +334,7 @@ def test_processes_that_fill_an_empty_cache_at_once(tmp_path):
     assert ended(process(**home)) == (0, "10.0 30.0 1 1", "")  # loaded, the parallel one too
 
 
+@pytest.mark.slow
 @posix
 def test_a_process_that_is_killed_while_it_writes(tmp_path):
     home = {"XDG_CACHE_HOME": str(tmp_path)}
@@ -370,6 +372,7 @@ def test_functions_stay_as_they_are_where_compiling_is_disabled(tmp_path):
     assert output(PLAIN, **home) == "True False False False False"
 
 
+@pytest.mark.slow
 @posix
 def test_settings_that_change_the_code_have_a_folder_of_their_own(tmp_path):
     home = {"XDG_CACHE_HOME": str(tmp_path)}

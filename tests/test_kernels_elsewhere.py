@@ -195,6 +195,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT of POSIX")
 @pytest.mark.parametrize(("threads", "driver"), [(1, "team"), (3, "team"), ("auto", "team"), (2, "prange")])
 def test_ctrl_c_ends_an_epoch_of_minutes_within_a_second(threads, driver):

@@ -209,6 +209,7 @@ def test_bytes_do_not_depend_on_slices(monkeypatch, kind, driver):
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("driver", ["team", "prange"])
 def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, driver):
     """Every wait counts as long here: no slice takes its ten seconds, and the bytes are the same."""

@@ -59,6 +59,7 @@ def test_raw_sigmoid_on_mnist(mnist):
     assert ((accuracy >= 0.93) & (accuracy <= 0.955)).all()
 
 
+@pytest.mark.slow
 def test_raw_relu_on_mnist_dies(mnist):
     results = last_epochs(mnist, act="relu", scale=1)
     dead = [result.dead_units[0] for result in results]

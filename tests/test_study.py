@@ -92,6 +92,7 @@ def test_a_second_call_trains_nothing(done, tmp_path, monkeypatch):
     assert (tmp_path / "again" / NETS).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(done, tmp_path):
     _, report = done
 
