@@ -289,8 +289,8 @@ def _of_models(folder: Path) -> list[Reader]:
 def _of_runs(folder: Path) -> list[Reader]:
     from fastmlp_cli.train import _weights
 
-    from fastmlp import Training
-    from fastmlp.runs import recorded_data, recorded_training
+    from fastmlp import Architecture, Model, Training, initialise
+    from fastmlp.runs import load_model, recorded_data, recorded_training
     from fastmlp.study.store import Record, Store
 
     run = folder / "run"
@@ -304,6 +304,12 @@ def _of_runs(folder: Path) -> list[Reader]:
             store.add(Training(seed=seed), Record(0.9, 0.25, (0.5, 0.25), 3, 0.75, None, 1.5))
     lines = (folder / "filled" / "nets.jsonl").read_bytes()
     weights = folder / "weights.npy"
+    net = Architecture(3, (4,), 2)
+    model = Model(net, initialise(net), (0, 7))
+    model.save(folder / "summed")
+    summed = {folder / "ended" / "model.safetensors": (folder / "summed").read_bytes()}
+    summary = folder / "ended" / "summary.json"
+    ended = {"status": "finished", "epochs": [], "weights_sha256": model.parameters.sha256()}
 
     def runs() -> None:
         recorded_data(run / "model.safetensors")
@@ -317,6 +323,8 @@ def _of_runs(folder: Path) -> list[Reader]:
     return [
         Reader("run's config.json", {run / "config.json": json.dumps(config).encode()}, runs,
                (damaged_json,) * 3),
+        Reader("run's summary.json", summed | {summary: json.dumps(ended).encode()},
+               lambda: load_model(summary.parent), (damaged_json,) * 3, (summary,)),
         Reader("study's nets.jsonl", {kept / "nets.jsonl": lines}, nets, (in_lines,) * 3),
         Reader("sample weights", {weights: _saved(np.save, np.ones(8))}, lambda: _weights(str(weights), 8)),
     ]  # fmt: skip
