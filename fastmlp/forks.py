@@ -60,5 +60,5 @@ def _being_imported() -> list[str]:
     ]
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork") and hasattr(_bootstrap, "_module_locks"):
     os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
