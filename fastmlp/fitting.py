@@ -65,7 +65,7 @@ def fit(
     ----------
     X: numbers, finite; uint8 stays uint8, everything else becomes float32. (N, rows, columns) is
         flattened.
-    y: non-negative integers, at least two different ones; they are the model's classes.
+    y: non-negative integers, at least two different ones; they are the model's classes. Bools are 0 and 1.
     hidden, act, scale, center, init, lr, batch_size, epochs, seed, loss, optimizer, momentum, nesterov,
         beta1, beta2, epsilon, weight_decay, schedule, validation, patience, class_weight: see
         ``Training``. Inputs are divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.

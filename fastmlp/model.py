@@ -238,9 +238,9 @@ def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 def checked_labels(y: ArrayLike) -> NDArray[np.int64]:
-    """y (N,) as int64; raises DataError unless they are non-negative integers."""
+    """y (N,) as int64, bools as 0 and 1; raises DataError unless they are non-negative integers."""
     labels = as_array("labels", y)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if labels.ndim != 1 or labels.dtype.kind not in "biu":
         raise DataError(
             "labels must be a 1-D array of integers", f"shape {labels.shape}, dtype {labels.dtype}"
         )

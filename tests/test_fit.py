@@ -243,3 +243,13 @@ def test_errors_survive_a_process_boundary():
 
     error = pickle.loads(pickle.dumps(DivergedError("the loss must stay finite", "nan", "use a smaller lr")))
     assert str(error) == "the loss must stay finite; got nan. Use a smaller lr."
+
+
+def test_bool_labels_are_0_and_1():
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+    by_number, by_truth = (
+        fastmlp.fit(X, labels, hidden=4, epochs=2, backend="numpy")[0] for labels in (y, y == 1)
+    )
+    assert by_truth.classes == (0, 1)
+    assert by_truth.parameters.sha256() == by_number.parameters.sha256()
+    assert by_truth.evaluate(X, y == 1) == by_number.evaluate(X, y)
