@@ -309,7 +309,7 @@ def _of_runs(folder: Path) -> list[Reader]:
     model.save(folder / "summed")
     summed = {folder / "ended" / "model.safetensors": (folder / "summed").read_bytes()}
     summary = folder / "ended" / "summary.json"
-    ended = {"status": "finished", "epochs": [], "weights_sha256": model.parameters.sha256()}
+    ended = {"status": "finished", "weights_sha256": model.parameters.sha256()}
 
     def runs() -> None:
         recorded_data(run / "model.safetensors")

@@ -158,6 +158,8 @@ def _found(drawn: Any) -> Any:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_wrong_argument_is_one_error(name):
+    if name == "torch.fit":
+        pytest.importorskip("torch")
     function, arguments = FUNCTIONS[name]
     more = (TypeError,) if name == "torch.fit" else ()  # as it documents, for what is no module
     assert wrong(function, arguments, allowed=(FastMLPError, *more)) == []
