@@ -9,9 +9,9 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,10 @@ from fastmlp.arguments import checked_weights
 from fastmlp.checks import function, one_of
 from fastmlp.config import BACKENDS, DRIVERS, Training
 from fastmlp.cores import Pace
-from fastmlp.errors import ConfigError, DivergedError
+from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters
-from fastmlp.results import Evaluation
+from fastmlp.results import Evaluation, Midway
 
 Array = NDArray[Any]
 
@@ -81,6 +81,73 @@ class History:
         return self.epochs[-1 if self.best_epoch is None else self.best_epoch - 1]
 
 
+@dataclass
+class Best:
+    """Early stopping: the epoch with the lowest validation loss so far, and its weights."""
+
+    epoch: int = 0
+    loss: float = math.inf
+    parameters: Parameters | None = None
+
+    def note(self, epoch: int, held: Evaluation, parameters: Parameters) -> None:
+        """Judge a finished epoch."""
+        if held.loss < self.loss or self.parameters is None:
+            self.epoch, self.loss, self.parameters = epoch, held.loss, parameters.copy()
+
+    def restore(self, parameters: Parameters) -> int | None:
+        """The best weights into ``parameters``; returns their epoch."""
+        if self.parameters is None:
+            return None
+        for array, best in zip(parameters, self.parameters, strict=True):
+            array[...] = best
+        return self.epoch
+
+
+@dataclass
+class Checkpoint:
+    """All that a training needs to go on to the same bytes, as it is now.
+
+    parameters, state: after the last of the finished ``epochs``.
+    best:   of them, with ``patience``.
+    midway: the epoch after them, where one was begun before the training was broken off.
+    told:   how many epochs ``on_epoch`` has seen to its end: all of them, or all but the last.
+    ended:  whether it has ended the training.
+    """
+
+    parameters: Parameters
+    state: OptimizerState
+    epochs: list[EpochResult] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
+    midway: Midway | None = None
+    told: int = 0
+    ended: bool = False
+
+    def tell(self, on_epoch: Callable[[EpochResult], object] | None) -> None:
+        """Tell of the last epoch, unless it is known."""
+        if self.told < len(self.epochs):
+            self.ended = on_epoch is not None and on_epoch(self.epochs[-1]) is True
+            self.told = len(self.epochs)
+
+    def is_over(self, training: Training) -> bool:
+        """Whether no epoch is left."""
+        epoch = len(self.epochs)
+        stands_still = training.patience and epoch - self.best.epoch >= training.patience
+        return self.ended or epoch >= training.epochs or bool(stands_still)
+
+
+class Keeper(Protocol):
+    """What keeps checkpoints (checkpoint.py has one)."""
+
+    def restore(self, now: Checkpoint) -> None:
+        """Make the one before the first epoch that which is kept, if any is."""
+
+    def wait(self, *, midway: bool = False) -> float:
+        """Seconds until the next one is due, after an epoch or within."""
+
+    def keep(self, now: Checkpoint) -> None:
+        """Keep it, unless nothing has come to it."""
+
+
 def load_backend(name: str) -> ModuleType:
     """The module of that backend: ``numba`` or ``numpy``. Raises ConfigError."""
     if one_of("backend", name, BACKENDS) == "numba":
@@ -106,19 +173,21 @@ def train(
     sample_weight: Array | None = None,
     on_epoch: Callable[[EpochResult], object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> History:
     """Train ``parameters`` in place on X (N, D) and classes y (N,).
 
     mean (D,) is subtracted from the inputs where ``training.center``. sample_weight (N,): how much
     each row counts, besides ``training.class_weight``. ``on_epoch`` sees each
     finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
-    done in it) now and then. Raises DivergedError; ``parameters`` are then those after the last
+    done in it) now and then. With a ``keeper`` the training goes on from the checkpoint that it has, if
+    it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again.
+    Raises DivergedError; ``parameters`` are then those after the last
     good epoch, as they are after KeyboardInterrupt. The error's ``history`` has the epochs before.
     """
     nn = load_backend(backend)
     pace = Pace(threads)
     function("progress", on_progress)
-    history = History(backend, pace.most)
     sample_weight = checked_weights(sample_weight, len(y))
     options: dict[str, Any] = {
         "act": training.act,
@@ -127,7 +196,8 @@ def train(
         "threads": pace,
     }
     optimizer = training.steps()
-    state = OptimizerState.start(parameters, optimizer)
+    now = Checkpoint(parameters, OptimizerState.start(parameters, optimizer))
+    history = History(backend, pace.most, now.epochs)
     steps: dict[str, Any] = {
         "loss": training.loss, "batch_size": training.batch_size, "driver": one_of("driver", driver, DRIVERS),
         "optimizer": optimizer,
@@ -137,69 +207,85 @@ def train(
     if test_data is not None:
         test_data = nn.encode(test_data[0]), test_data[1]
     rows, held_out = parted(len(y), training.validation, training.seed)
-    N, best = len(rows), _Best(training.patience)
-    steps["lr"] = training.lr_at(1)
-    _once(nn, parameters, X, y, rows, {**options, **steps})
-    for epoch in range(1, training.epochs + 1):
-        steps["lr"] = training.lr_at(epoch)
-        started = time.perf_counter()
-        order = randomness.permutation(N, training.seed, "order", epoch)
-        if len(held_out):
-            order = rows[order]
-        progress = None if on_progress is None else _progress_of(epoch, on_progress)
-        try:
-            totals = nn.train_epoch(
-                parameters, X, y, order, **options, **steps, state=state, progress=progress
+    N = len(rows)
+    if keeper is not None:
+        keeper.restore(now)
+    if not now.is_over(training):
+        _once(nn, parameters, X, y, rows, {**options, **steps, "lr": training.lr_at(1)})
+    try:
+        now.tell(on_epoch)
+        while not now.is_over(training):
+            epoch = len(now.epochs) + 1
+            clock = _Clock(now, keeper)
+            order = randomness.permutation(N, training.seed, "order", epoch)
+            if len(held_out):
+                order = rows[order]
+            progress = None if on_progress is None else _progress_of(epoch, on_progress)
+            try:
+                totals = nn.train_epoch(
+                    parameters, X, y, order, **options, **steps, lr=training.lr_at(epoch), state=now.state,
+                    progress=progress, midway=now.midway, pause=None if keeper is None else clock.pause,
+                )  # fmt: skip
+            except DivergedError as error:
+                raise _explained(error, epoch, training, history) from None
+            seconds = clock.seconds
+            now.midway = None
+            tested = test_data and nn.evaluate(parameters, *test_data, **options, loss=training.loss)
+            held = None
+            if len(held_out):
+                held = nn.evaluate(parameters, X, y, **options, loss=training.loss, rows=held_out)
+            result = EpochResult(
+                epoch=epoch,
+                seconds=seconds,
+                samples_per_second=N / seconds,
+                train_loss=totals.loss,
+                train_accuracy=totals.correct / totals.samples,
+                test_loss=tested.loss if tested else None,
+                test_accuracy=tested.accuracy if tested else None,
+                live_share=totals.live / totals.samples,
+                dead_units=nn.dead_units(parameters, X, **options),
+                validation_loss=held.loss if held else None,
+                validation_accuracy=held.accuracy if held else None,
             )
-        except DivergedError as error:
-            raise _explained(error, epoch, training, history) from None
-        seconds = time.perf_counter() - started
-        tested = test_data and nn.evaluate(parameters, *test_data, **options, loss=training.loss)
-        held = None
-        if len(held_out):
-            held = nn.evaluate(parameters, X, y, **options, loss=training.loss, rows=held_out)
-        result = EpochResult(
-            epoch=epoch,
-            seconds=seconds,
-            samples_per_second=N / seconds,
-            train_loss=totals.loss,
-            train_accuracy=totals.correct / totals.samples,
-            test_loss=tested.loss if tested else None,
-            test_accuracy=tested.accuracy if tested else None,
-            live_share=totals.live / totals.samples,
-            dead_units=nn.dead_units(parameters, X, **options),
-            validation_loss=held.loss if held else None,
-            validation_accuracy=held.accuracy if held else None,
-        )
-        history.epochs.append(result)
-        best.note(epoch, held, parameters)
-        if (on_epoch is not None and on_epoch(result) is True) or best.over(epoch):
-            break
-    history.best_epoch = best.restore(parameters)
+            if training.patience and held is not None:
+                now.best.note(epoch, held, parameters)
+            now.epochs.append(result)
+            now.tell(on_epoch)
+            if keeper is not None and (now.is_over(training) or keeper.wait() <= 0):
+                keeper.keep(now)
+    except BaseException:
+        is_whole = now.state.steps == len(now.epochs) * -(
+            -N // training.batch_size
+        )  # or within an epoch's end
+        if keeper is not None and is_whole:
+            with suppress(FastMLPError):
+                keeper.keep(now)
+        raise
+    history.best_epoch = now.best.restore(parameters)
     return history
 
 
-class _Best:
-    """Early stopping: the epoch with the lowest validation loss so far, and its weights."""
+class _Clock:
+    """Times an epoch, and keeps checkpoints within it, which do not count."""
 
-    def __init__(self, patience: int) -> None:
-        self.patience, self.loss, self.epoch = patience, math.inf, 0
-        self.parameters: Parameters | None = None
+    def __init__(self, now: Checkpoint, keeper: Keeper | None) -> None:
+        self._now, self._keeper = now, keeper
+        self._began = time.perf_counter() - (0.0 if now.midway is None else now.midway.seconds)
 
-    def note(self, epoch: int, held: Evaluation | None, parameters: Parameters) -> None:
-        if self.patience and held is not None and (held.loss < self.loss or self.parameters is None):
-            self.loss, self.epoch, self.parameters = held.loss, epoch, parameters.copy()
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
 
-    def over(self, epoch: int) -> bool:
-        return bool(self.patience) and epoch - self.epoch >= self.patience
-
-    def restore(self, parameters: Parameters) -> int | None:
-        """The best weights into ``parameters``; returns their epoch."""
-        if self.parameters is None:
-            return None
-        for array, best in zip(parameters, self.parameters, strict=True):
-            array[...] = best
-        return self.epoch
+    def pause(self, take: Callable[[], Midway]) -> float:
+        assert self._keeper is not None
+        wait = self._keeper.wait(midway=True)
+        if wait > 0:
+            return wait
+        seconds = self.seconds
+        self._now.midway = replace(take(), seconds=seconds)
+        self._keeper.keep(self._now)
+        self._began = time.perf_counter() - seconds
+        return self._keeper.wait(midway=True)
 
 
 def parted(N: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,6 +10,7 @@ import errno
 import json
 import math
 import os
+import re
 import stat
 import uuid
 from collections.abc import Callable
@@ -133,6 +134,36 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(text)
 
 
+_PREPARED = re.compile(r"\.(.+)-[0-9a-f]{32}")
+
+
+def prepared_for(name: str) -> str | None:
+    """The name of the file that ``replace`` was preparing under that name; None for other names."""
+    found = _PREPARED.fullmatch(name)
+    return found and found[1]
+
+
+def forget_prepared(folder: Path, *names: str) -> None:
+    """Remove what a kill has left in a folder of the files of those names; what cannot go stays."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if prepared_for(entry.name) in names and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Names of files that were made or replaced in the folder are on disk then, where the system has that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    with suppress(OSError):  # some file systems have no such thing
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Replace ``path`` by ``content``, on disk when this returns. Raises RunFolderError."""
     try:
@@ -148,7 +179,7 @@ def replace(path: Path, *pieces: bytes | memoryview, synced: bool = False) -> No
 
     Without ``synced`` a loss of power may leave less than all of it: right where a sum is checked.
     """
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")  # as prepared_for has it
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "wb") as file:

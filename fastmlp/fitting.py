@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
@@ -11,7 +12,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.arguments import checked_weights
 from fastmlp.arrays import as_pair
+from fastmlp.checkpoint import SECONDS, CheckpointFile, Identity, opened, sums_of
 from fastmlp.checks import function, functions, instance, one_of
 from fastmlp.config import BACKENDS, DRIVERS, Architecture, Training
 from fastmlp.cores import resolve
@@ -19,6 +22,7 @@ from fastmlp.data.encode import as_rows, column_means
 from fastmlp.data.parts import distinct
 from fastmlp.engine import EpochResult, History, train
 from fastmlp.errors import DataError, DivergedError, ModelError
+from fastmlp.files import PathLike
 from fastmlp.model import Model, checked_labels, class_indices
 from fastmlp.parameters import Parameters, initialise
 
@@ -58,6 +62,8 @@ def fit(
     initial: Parameters | None = None,
     callbacks: Sequence[Callback] = (),
     progress: Callable[[int, int], None] | None = None,
+    checkpoint: PathLike | CheckpointFile | None = None,
+    checkpoint_seconds: float = SECONDS,
 ) -> tuple[Model, History]:
     """Train a net on X (N, D) and labels y (N,); returns the model and its history. Prints nothing.
 
@@ -80,9 +86,17 @@ def fit(
     callbacks: each is called ``callback(result, model)`` after every epoch, with an EpochResult
         and the model as it is then; returning True ends the training.
     progress: called ``progress(epoch, samples)`` now and then, with the samples done in that epoch.
+    checkpoint: a folder that keeps how far the training has come: the same call again, whatever ended the
+        first, goes on from there to the same bytes, and does nothing where nothing is left to do. What
+        decides the result must be the same, but that ``epochs`` may be more (not with a cosine schedule);
+        threads and driver may differ. Epochs that it holds are in the history, and callbacks do not see
+        them again; a training that a callback ended is finished.
+    checkpoint_seconds: between two checkpoints within an epoch. Beside them there is one after an epoch,
+        if the last was written a second ago or more, and one at the end.
 
-    Raises ConfigError, DataError, ModelError (``initial`` of another shape), and DivergedError,
-    which holds ``model`` and ``history`` of the epochs before.
+    Raises ConfigError, DataError, ModelError (``initial`` of another shape), RunFolderError (a
+    checkpoint that cannot be read or written, is in use or of another numerics revision), and
+    DivergedError, which holds ``model`` and ``history`` of the epochs before.
     """
     training = Training(
         hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
@@ -97,17 +111,29 @@ def fit(
     listened = functions("callbacks", callbacks)
     function("progress", progress)
     data = Checked.of(X, y, test_data)
+    weights = checked_weights(sample_weight, len(data.indices))
     model = data.model(training, initial, backend)
 
     def on_epoch(result: EpochResult) -> bool:
         stops = [callback(result, model) is True for callback in listened]  # all of them are called
         return any(stops)
 
-    history = data.train(
-        model, backend=backend, threads=threads, driver=driver, sample_weight=sample_weight,
-        on_progress=progress, on_epoch=on_epoch,
-    )  # fmt: skip
+    with _opened(checkpoint, checkpoint_seconds) as keeper:
+        if keeper is not None:
+            keeper.begin(Identity(training, backend, keeper.sums or data.sums(weights, initial)))
+        history = data.train(
+            model, backend=backend, threads=threads, driver=driver, sample_weight=weights,
+            on_progress=progress, on_epoch=on_epoch, keeper=keeper,
+        )  # fmt: skip
     return model, history
+
+
+def _opened(
+    checkpoint: PathLike | CheckpointFile | None, seconds: float
+) -> AbstractContextManager[CheckpointFile | None]:
+    if checkpoint is None or isinstance(checkpoint, CheckpointFile):
+        return nullcontext(checkpoint)
+    return opened(checkpoint, seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +174,12 @@ class Checked:
         """The same in the form that a backend reads, made once."""
         test = None if self.test is None else (nn.encode(self.test[0]), self.test[1])
         return replace(self, rows=nn.encode(self.rows), test=test)
+
+    def sums(self, sample_weight: NDArray[Any] | None, initial: Parameters | None) -> dict[str, str | None]:
+        """sha256 of all that goes into a training beside its options, by name."""
+        labels = np.asarray(self.classes)
+        test = self.test and (self.test[0], labels[self.test[1]])
+        return sums_of((self.rows, labels[self.indices]), test, sample_weight, initial)
 
     def architecture(self, training: Training, initial: Parameters | None) -> Architecture:
         """Of the net that this training makes. Raises ConfigError, and ModelError for other first weights."""

@@ -33,7 +33,7 @@ from fastmlp.parameters import Parameters
 from fastmlp.results import Evaluation
 
 _FORMAT = 1
-_ENTRY = "fastmlp"
+_ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
 _FLOAT32 = np.dtype(np.float32)
@@ -47,6 +47,7 @@ class Model:
     classes: the K labels, in the order of the outputs.
     mean:    (D,) float32, subtracted from the inputs; None for none.
     training: how it was trained, where that is known.
+    epoch:   the one after which these are its weights, where that is known; 0: before the first.
     backend: which code computes: "numba", or "numpy" to do without compiling.
     """
 
@@ -57,6 +58,7 @@ class Model:
     mean: NDArray[np.float32] | None = None
     training: Training | None = None
     backend: str = "numba"
+    epoch: int | None = None
 
     def __post_init__(self) -> None:
         instance("architecture", self.architecture, Architecture)
@@ -119,6 +121,8 @@ class Model:
             raise ModelError("a model must be finite to be saved", "nan or infinity in its weights")
         state = self.parameters.astype(np.float32).to_torch()
         metadata = {**(extra or {}), "format": "pt", _ENTRY: json.dumps(self._description())}
+        if self.epoch is not None:
+            metadata[_EPOCH] = str(self.epoch)
         sealed.write(Path(path), state, metadata)
 
     @classmethod
@@ -140,7 +144,7 @@ class Model:
             raise ModelError(_WHAT, f"{path}: no sha256 in its metadata", _DO)
         description = parse_json(metadata[_ENTRY], f"the entry {_ENTRY!r} of {path}", ModelError)
         try:
-            model = cls._described(description, Parameters.from_torch(state))
+            model = cls._described(description, Parameters.from_torch(state), _epoch(metadata))
         except ConfigError as problem:
             raise ModelError(_WHAT, f"{path}: {reason_of(problem)}".rstrip("."), _DO) from None
         if not is_sealed:
@@ -177,7 +181,7 @@ class Model:
         }
 
     @classmethod
-    def _described(cls, data: Any, parameters: Parameters) -> Model:
+    def _described(cls, data: Any, parameters: Parameters, epoch: int | None) -> Model:
         """The inverse of ``_description``. Raises ModelError, ConfigError."""
         if isinstance(data, dict) and data.get("format", _FORMAT) != _FORMAT:
             raise ModelError(
@@ -197,7 +201,17 @@ class Model:
         mean = None if data["mean"] is None else _decoded(data["mean"], architecture.inputs)
         training = None if data["training"] is None else Training.from_json(data["training"])
         scale = positive_number("scale", data["scale"], "255")
-        return cls(architecture, parameters, classes, scale, mean, training)
+        return cls(architecture, parameters, classes, scale, mean, training, epoch=epoch)
+
+
+def _epoch(metadata: Mapping[str, str]) -> int | None:
+    """What the metadata say of it. Raises ModelError."""
+    text = metadata.get(_EPOCH)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 11):
+        raise ModelError("a model's epoch must be a whole number", shown(text))
+    return int(text)
 
 
 def _checked_classes(classes: Any, K: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from fastmlp.checks import as_list, instance, whole_number
 from fastmlp.config import Optimizer
 from fastmlp.errors import ModelError
 from fastmlp.parameters import Parameters
+from fastmlp.results import Midway
 
 
 @dataclass(eq=False)
@@ -51,6 +52,27 @@ class OptimizerState:
                 shapes,
                 "make one with OptimizerState.start",
             )
+
+
+def begun(
+    parameters: Parameters, state: OptimizerState, midway: Midway | None, batch_size: int, N: int
+) -> tuple[Parameters, tuple[Parameters, ...], Midway | None]:
+    """The parameters and moments with which an epoch of N samples goes on, and where.
+
+    Raises ModelError unless that is the end of one of its batches, of the same net.
+    """
+    if midway is None:
+        return parameters, state.moments, None
+    instance("midway", midway, Midway)
+    samples = whole_number("midway.samples", midway.samples, 0, N - 1)
+    shapes = [instance("midway's", part, Parameters).shapes for part in (midway.parameters, *midway.moments)]
+    if samples % batch_size or shapes != [parameters.shapes] * (1 + len(state.moments)):
+        raise ModelError(
+            f"midway must be at the end of a batch of {batch_size:,}, and hold {1 + len(state.moments)} "
+            f"parameters of shapes {parameters.shapes}",
+            f"{samples:,} samples, {shapes}",
+        )
+    return midway.parameters, midway.moments, midway
 
 
 def rates(optimizer: Optimizer, lr: float, steps: int, more: int) -> NDArray[Any]:

@@ -19,7 +19,9 @@ With sample weights w, a batch's loss is sum(w loss) / sum(w), and 1 / B becomes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -32,9 +34,9 @@ from fastmlp.config import PLAIN, Optimizer, clip_bounds
 from fastmlp.cores import Pace
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
-from fastmlp.optimizers import OptimizerState, rates
+from fastmlp.optimizers import OptimizerState, begun, rates
 from fastmlp.parameters import Parameters
-from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
+from fastmlp.results import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 
 Array = NDArray[Any]
 
@@ -198,6 +200,8 @@ def train_epoch(
     optimizer: Optimizer = PLAIN,
     state: OptimizerState | None = None,
     sample_weight: Array | None = None,
+    midway: Midway | None = None,
+    pause: Pause | None = None,
 ) -> EpochTotals:
     """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
 
@@ -207,8 +211,10 @@ def train_epoch(
     or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
     at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
     updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
-    counts; a batch of rows that do not count changes nothing. Raises DivergedError, with the
-    parameters and the state as they were before the epoch.
+    counts; a batch of rows that do not count changes nothing. ``pause``: see results.py; what it takes is
+    a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the parameters and
+    the state (its moments may be any) before the epoch. Raises DivergedError, with the parameters and
+    the state as they were before the epoch.
     """
     X = _checked(parameters, X, act, scale, mean)
     y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))
@@ -219,17 +225,31 @@ def train_epoch(
     state = OptimizerState.start(parameters, optimizer) if state is None else state
     instance("state", state, OptimizerState).check(parameters, optimizer)
     function("progress", progress)
-    trained, moments = parameters.copy(), tuple(moment.copy() for moment in state.moments)
+    function("pause", pause)
+    first, averages, midway = begun(parameters, state, midway, batch_size, len(order))
+    trained, moments = first.copy(), tuple(moment.copy() for moment in averages)
     net = _Workspace(trained, X, scale, mean, act, batch_size)
-    total, weighed, correct, live = 0.0, 0.0, 0, 0
+    done, total, weighed, correct, live = 0, 0.0, 0.0, 0, 0
+    if midway is not None:
+        done, total, correct, live = midway.samples, midway.loss, midway.correct, midway.live
+
+    def take() -> Midway:
+        averages = tuple(moment.copy() for moment in moments)
+        return Midway(done, total, correct, live, trained.copy(), averages)
+
+    due = -math.inf
     per_step = rates(optimizer, lr, state.steps, -(-len(order) // batch_size))
     with np.errstate(over="ignore", invalid="ignore"):
         for batch, rows in enumerate(_batches(len(order), batch_size)):
             picked = order[rows]
             mine = None if weights is None else weights[picked]
+            weighed += len(picked) if mine is None else float(mine.sum(dtype=np.float64))
+            if rows.start < done:
+                continue
+            if pause is not None and monotonic() >= due:
+                due = pause(take) + monotonic()
             losses, hits, unclipped = net.step(picked, y[picked], loss, mine)
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
-            weighed += len(picked) if mine is None else float(mine.sum(dtype=np.float64))
             if mine is None or mine.any():
                 rate, root = per_step[batch].tolist()
                 net.update(optimizer, moments, rate, root, len(picked))
@@ -238,13 +258,14 @@ def train_epoch(
                 error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")
                 error.batch = batch + 1
                 raise error
-            total, correct, live = total + batch_loss, correct + hits, live + unclipped
+            done, total = rows.stop, total + batch_loss
+            correct, live = correct + hits, live + unclipped
             if progress is not None and (batch % 10 == 0 or rows.stop == len(order)):
                 progress(rows.stop)
+    state.steps += len(per_step)  # before the rest: where it is as it was, all is
     for old, new in zip((parameters, *state.moments), (trained, *moments), strict=True):
         for array, value in zip(old, new, strict=True):
             array[...] = value
-    state.steps += len(per_step)
     return EpochTotals(total / (weighed or 1.0), correct, live, len(order), 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from fastmlp.parameters import Parameters
@@ -24,6 +26,31 @@ class EpochTotals(NamedTuple):
     live: int
     samples: int
     members: int  # threads that took part
+
+
+@dataclass(frozen=True, eq=False)
+class Midway:
+    """An epoch that has come to the end of a batch: ``train_epoch`` goes on from there to the same bytes.
+
+    samples:    of its order, done.
+    loss:       sum of their losses, each times its weight.
+    correct, live: as in EpochTotals, of them.
+    parameters, moments: as they are there, copies.
+    seconds:    that the epoch has taken, where whoever trains knows them.
+    """
+
+    samples: int
+    loss: float
+    correct: int
+    live: int
+    parameters: Parameters
+    moments: tuple[Parameters, ...]
+    seconds: float = 0.0
+
+
+# Called now and then at the end of a batch, with a function that takes the epoch as it is there; returns
+# after how many seconds it is to be called again.
+Pause = Callable[[Callable[[], Midway]], float]
 
 
 class Evaluation(NamedTuple):

@@ -22,7 +22,7 @@ from fastmlp.files import parse_json, regular, write_whole
 
 SEAL = "sha256"  # the entry's name
 MOST_HEADER = 100_000_000  # bytes: more is no safetensors
-_MOST = 8 + MOST_HEADER + 4 * MOST_PARAMETERS
+MOST = 8 + MOST_HEADER + 4 * MOST_PARAMETERS
 
 State = Mapping[str, NDArray[Any]]
 
@@ -42,12 +42,15 @@ def write(path: Path, state: State, metadata: Mapping[str, str]) -> None:
     write_whole(path, b"".join((rest[:at], _digest(content, at).encode(), rest[at + len(blank) :])))
 
 
-def read(path: Path) -> tuple[State, dict[str, str], bool]:
-    """Tensors, metadata, and whether they are sealed. Raises ModelError, also where the seal is broken."""
+def read(path: Path, *, most: int = MOST) -> tuple[State, dict[str, str], bool]:
+    """Tensors, metadata, and whether they are sealed. Raises ModelError, also where the seal is broken.
+
+    most: bytes.
+    """
     from safetensors.numpy import load
 
     try:
-        content = _content(path)
+        content = _content(path, most)
     except OSError as problem:
         raise ModelError(
             "a model must be a file that save() wrote", f"{path}: {reason_of(problem)}", "train one"
@@ -74,12 +77,12 @@ def read(path: Path) -> tuple[State, dict[str, str], bool]:
     return state, metadata, True
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most: int) -> bytes:
     """All of the file at one moment; its beginning alone, if that is of no safetensors. Raises OSError."""
     with open(path, "rb", opener=regular) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > _MOST:
-            raise OSError(errno.EFBIG, f"more than {_MOST:,} bytes")
+        if size > most:
+            raise OSError(errno.EFBIG, f"more than {most:,} bytes")
         header = int.from_bytes(file.read(8), "little")
         file.seek(0)
         return file.read(size if header <= min(size - 8, MOST_HEADER) else 8)

@@ -22,9 +22,9 @@ from fastmlp.errors import DivergedError
 from fastmlp.kernels import few, net, passes
 from fastmlp.kernels.passes import is_warm
 from fastmlp.kernels.products import WORD
-from fastmlp.optimizers import OptimizerState
+from fastmlp.optimizers import OptimizerState, begun
 from fastmlp.parameters import Parameters
-from fastmlp.results import EpochTotals, Evaluation, LossAndGradients
+from fastmlp.results import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 
 __all__ = [
     "dead_units",
@@ -198,6 +198,8 @@ def train_epoch(
     optimizer: Optimizer = PLAIN,
     state: OptimizerState | None = None,
     sample_weight: Array | None = None,
+    midway: Midway | None = None,
+    pause: Pause | None = None,
 ) -> EpochTotals:
     """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
 
@@ -207,8 +209,10 @@ def train_epoch(
     or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
     at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
     updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
-    counts; a batch of rows that do not count changes nothing. Raises DivergedError, with the
-    parameters and the state as they were before the epoch.
+    counts; a batch of rows that do not count changes nothing. ``pause``: see results.py; what it takes is
+    a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the parameters and
+    the state (its moments may be any) before the epoch. Raises DivergedError, with the parameters and
+    the state as they were before the epoch.
     """
     X, pace = _checked(parameters, X, act, scale, mean, threads)
     y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))
@@ -220,23 +224,26 @@ def train_epoch(
     state = OptimizerState.start(parameters, optimizer) if state is None else state
     instance("state", state, OptimizerState).check(parameters, optimizer)
     function("progress", progress)
+    function("pause", pause)
+    first, moments, midway = begun(parameters, state, midway, batch_size, len(order))
     batches = -(-len(order) // batch_size)
-    work = net.build(parameters, X, batch_size, pace.most, apart=driver == "team")
-    rule = passes.rule_of(optimizer, lr, work, state, batches)
+    work = net.build(first, X, batch_size, pace.most, apart=driver == "team")
+    rule = passes.rule_of(optimizer, lr, work, state.steps, moments, batches)
     target, alpha = (work.theta, -lr) if rule.plain else (net.aligned_like(work.theta), 1.0)
     totals, bad = passes.train(
         work, X, net.rows_of(X, scale, mean), order, batch_size, target, alpha, act,
         passes.loss_of(loss, y, weights), pace, rule, driver, progress,
+        midway, pause,
     )  # fmt: skip
     if bad is not None:
         what, batch = bad
         error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch}")
         error.batch = batch
         raise error
+    state.steps += batches  # before the rest: where it is as it was, all is
     averages = (rule.v,) if optimizer.moments == 1 else (rule.m, rule.v)
     for old, flat in zip((parameters, *state.moments), (work.theta, *averages), strict=False):
         net.take(work, flat, old)
-    state.steps += batches
     return totals
 
 

@@ -5,8 +5,10 @@ Knows how work is split among threads, and for how long; loops.py knows what is 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from fastmlp.config import Optimizer, clip_bounds
 from fastmlp.cores import Pace, available_cores
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels import jit, loops, losses, mail, maths, net, steps, team
-from fastmlp.optimizers import OptimizerState, rates
-from fastmlp.results import EpochTotals
+from fastmlp.optimizers import rates
+from fastmlp.parameters import Parameters
+from fastmlp.results import EpochTotals, Midway, Pause
 
 Array = NDArray[Any]
 
@@ -85,9 +88,12 @@ def train(
     rule: steps.Rule = PLAIN_RULE,
     driver: str = "team",
     progress: Callable[[int], None] | None = None,
+    midway: Midway | None = None,
+    pause: Pause | None = None,
 ) -> tuple[EpochTotals, tuple[str, int] | None]:
     """A pass of training, in slices of time, each with as many threads as ``pace`` says.
 
+    midway: where it goes on; its parameters are those of ``work``, its moments those of ``rule``.
     Also returns what became non-finite, and in which batch (from 1).
     """
     counts, bad = np.zeros((pace.most, 8), np.int64), np.zeros((pace.most, 8), np.int64)
@@ -95,9 +101,14 @@ def train(
         train=True, loss=loss, rule=rule, order=net.plain(order), B=B, target=target, alpha=np.float32(alpha),
         totals=np.zeros(1), counts=counts, bad=bad, losses=np.empty(B, np.float32), act=maths.ACTS[act],
     )  # fmt: skip
+    if midway is not None:
+        job, counts[0, :2] = job._replace(first=midway.samples), (midway.correct, midway.live)
+        job.totals[0] = midway.loss
     launch = _prange if driver == "prange" else _team
-    most = 0
+    most, left = 0, math.inf
     while job.first < len(order) and not bad[:, 0].any():
+        if pause is not None:
+            left = pause(partial(_midway, work, job, rule))
         threads, seconds = pace.next()
         halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
@@ -108,7 +119,9 @@ def train(
         )
         work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
-        members, done, late = launch(threads, work, rows, job, progress, seconds)
+        members, done, late = launch(
+            threads, work, rows, job, progress, min(seconds, left), seconds == math.inf
+        )
         pace.note(threads, done - job.first, time.perf_counter() - started, late)
         most, job = max(most, members), job._replace(first=done if done else len(order))
     correct, live = counts[:, :2].sum(axis=0).tolist()
@@ -120,8 +133,17 @@ def train(
     return totals, ("loss" if cause == loops.LOSS_BAD else "weights", batch)
 
 
+def _midway(work: net.Net, job: loops.Job, rule: steps.Rule) -> Midway:
+    """The pass between two slices."""
+    averages = (rule.m, rule.v) if rule.adam else (rule.v,) if len(rule.v) else ()
+    correct, live = job.counts[:, :2].sum(axis=0).tolist()
+    moments = tuple(net.unpack(work, average) for average in averages)
+    parameters = net.unpack(work, work.theta)
+    return Midway(int(job.first), float(job.totals[0]), correct, live, parameters, moments)
+
+
 def _team(
-    threads: int, work: net.Net, rows: net.Rows, job: loops.Job, progress: Any, seconds: float
+    threads: int, work: net.Net, rows: net.Rows, job: loops.Job, progress: Any, seconds: float, patient: bool
 ) -> tuple[int, int, bool]:
     outcome = team.run(
         lambda state, m: loops.run(state, m, threads, work, rows, job),
@@ -129,6 +151,7 @@ def _team(
         available_cores(),
         progress,
         seconds=seconds,
+        patient=patient,
         brief="run" in _ran and len(job.order) * len(work.theta) <= _BRIEF,
     )
     _note("run")
@@ -136,14 +159,15 @@ def _team(
 
 
 def _prange(
-    threads: int, work: net.Net, rows: net.Rows, job: loops.Job, progress: Any, seconds: float
+    threads: int, work: net.Net, rows: net.Rows, job: loops.Job, progress: Any, seconds: float, patient: bool
 ) -> tuple[int, int, bool]:
     from fastmlp.kernels import prange
 
     with prange.launching():
         _, done, late = team.run(
-            lambda state, m: prange.run(state, threads, work, rows, job), 1, 1, progress, seconds=seconds
-        )
+            lambda state, m: prange.run(state, threads, work, rows, job), 1, 1, progress,
+            seconds=seconds, patient=patient,
+        )  # fmt: skip
     _note("prange")
     return threads, done, late
 
@@ -162,10 +186,10 @@ def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
 
 
 def rule_of(
-    optimizer: Optimizer, lr: float, work: net.Net, state: OptimizerState, batches: int
+    optimizer: Optimizer, lr: float, work: net.Net, taken: int, moments: tuple[Parameters, ...], batches: int
 ) -> steps.Rule:
-    """The optimizer's rule for so many batches, with the state's averages laid out as the net's weights."""
-    averages = [net.laid_out(work, moment) for moment in state.moments]
+    """The optimizer's rule for so many batches after the steps taken, its averages laid out as theta."""
+    averages = [net.laid_out(work, moment) for moment in moments]
     return steps.Rule(
         plain=optimizer.plain,
         adam=optimizer.name == "adam",
@@ -179,7 +203,7 @@ def rule_of(
         alpha=np.float32(optimizer.alpha),
         m=averages[0] if len(averages) == 2 else _NONE,
         v=averages[-1] if averages else _NONE,
-        rates=rates(optimizer, lr, state.steps, batches).astype(np.float32).reshape(-1),
+        rates=rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1),
     )
 
 

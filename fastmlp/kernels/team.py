@@ -195,6 +195,7 @@ def run(
     progress: Callable[[int], None] | None = None,
     *,
     seconds: float = math.inf,
+    patient: bool = False,
     brief: bool = False,
 ) -> tuple[int, int, bool]:
     """Call ``member(state, m)`` for each m < members, each in a thread of its own; wait for all.
@@ -202,13 +203,14 @@ def run(
     ``progress`` is called with the word DONE of the state now and then, and at the end. An exception in a
     member, in ``progress`` or in the waiting thread (Ctrl-C) stops the others at their next
     barrier and is raised here. After ``seconds`` they are asked to leave when their batch is done;
-    with such a limit they also leave by themselves where they wait for each other too often.
+    with such a limit they also leave by themselves where they wait for each other too often, unless they are
+    ``patient``.
     ``brief`` work of a single member, too short for Ctrl-C to matter, needs no thread. Returns how
     many members ran to their end, DONE, and whether they left because they waited too often.
     """
     state = np.zeros(_WORDS, np.int64)
     state[SPINS] = _SPINS if members <= cores else 0
-    state[LATE] = -MOST_LATE if math.isfinite(seconds) else -(2**62)
+    state[LATE] = -MOST_LATE if math.isfinite(seconds) and not patient else -(2**62)
     if brief and members == 1:
         member(state, 0)
         if progress is not None:
