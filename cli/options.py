@@ -192,6 +192,13 @@ Driver = Annotated[
         rich_help_panel=SPEED,
     ),
 ]
+CheckpointSeconds = Annotated[
+    float,
+    typer.Option(
+        help="Between two checkpoints within an epoch; beside them, at most one a second after epochs.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 MinAccuracy = Annotated[
     float | None,
     typer.Option(metavar="A", help="Exit with 5 if the test accuracy is under A.", rich_help_panel=OUTPUT),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastmlp.checks import one_of
-from fastmlp.config import BACKENDS, DRIVERS, Training
+from fastmlp.checks import one_of, positive_number
+from fastmlp.config import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
 from fastmlp.cores import resolve
+from fastmlp.errors import ConfigError
 
 from .options import (
     DEFAULT,
@@ -22,6 +24,7 @@ from .options import (
     Beta1,
     Beta2,
     Center,
+    CheckpointSeconds,
     ClassWeight,
     Clip,
     Data,
@@ -54,13 +57,13 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from fastmlp.data import Dataset
     from fastmlp.runs import RunFolder
 
     from .render import Screen
 
 
 def train(
+    context: typer.Context,
     act: Act = DEFAULT.act,
     hidden: Hidden = HIDDEN,
     scale: Scale = DEFAULT.scale,
@@ -98,6 +101,16 @@ def train(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with the run in that folder, to the same bytes, however it ended; no other option "
+            "is needed. --epochs may be more.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    checkpoint_seconds: CheckpointSeconds = CHECKPOINT_SECONDS,
     min_accuracy: MinAccuracy = None,
     json: Json = False,
     quiet: Annotated[
@@ -109,38 +122,66 @@ def train(
     Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD.
     """
     started = time.perf_counter()
-    training, *_ = checked(
-        training_of(
-            hidden=hidden, loss=loss, clip=clip, act=act, scale=scale, center=center, init=init, lr=lr,
-            batch_size=batch_size, epochs=epochs, seed=seed, optimizer=optimizer, momentum=momentum,
-            nesterov=nesterov, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay,
-            schedule=schedule, validation=validation, patience=patience, class_weight=class_weight,
-        ),
-        lambda: resolve(threads),
-        lambda: one_of("driver", driver, DRIVERS),
-        lambda: one_of("backend", backend, BACKENDS),
-        lambda: checked_share("min-accuracy", min_accuracy),
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "hidden": hidden, "loss": loss, "clip": clip, "act": act, "scale": scale, "center": center,
+        "init": init, "lr": lr, "batch_size": batch_size, "epochs": epochs, "seed": seed,
+        "optimizer": optimizer, "momentum": momentum, "nesterov": nesterov, "beta1": beta1, "beta2": beta2,
+        "epsilon": epsilon, "weight_decay": weight_decay, "schedule": schedule, "validation": validation,
+        "patience": patience, "class_weight": class_weight,
+    }  # fmt: skip
+    source: dict[str, Any] = {
+        "data": data, "test_data": test_data, "label": label, "sample_weight": sample_weight,
+    }  # fmt: skip
+    decided = {name for name in (*options, *source, "backend") if _is_given(context, name)}
+    with ExitStack() as stack:
+        begun, report, failure = None, None, None
+        if resume is not None:
+            from fastmlp.runs import RunFolder
 
-    from fastmlp.data import load
-    from fastmlp.runs import RunFolder, absolute, data_arguments, strict_json
+            _check_no_folder(out)
+            run = stack.enter_context(RunFolder.resume(resume))
+            report = run.ended()
+            if report is None or decided:
+                begun = run.begun()
+                options = _as_begun(options, begun.identity.training.to_json() | {"clip": None}, decided)
+                source = _as_begun(source, begun.arguments, decided)
+                backend = backend if "backend" in decided else begun.identity.backend
+        training, *_ = checked(
+            training_of(**options),
+            lambda: resolve(threads),
+            lambda: one_of("driver", driver, DRIVERS),
+            lambda: one_of("backend", backend, BACKENDS),
+            lambda: checked_share("min-accuracy", min_accuracy),
+            lambda: positive_number("checkpoint-seconds", checkpoint_seconds, f"{CHECKPOINT_SECONDS:g}"),
+        )  # fmt: skip
 
-    from .render import Screen
+        from fastmlp.runs import RunFolder, strict_json
 
-    screen = Screen(quiet=quiet)
-    with RunFolder.create(out, training) as run:
-        with screen.downloads() as on_bytes:
-            dataset = load(
-                data, test_data=test_data, label=label, seed=seed, notify=screen.notice, progress=on_bytes
+        from .render import Screen
+
+        screen = Screen(quiet=quiet)
+        if resume is None:
+            run = stack.enter_context(RunFolder.create(out, training))
+        elif begun is not None:
+            begun.identity.goes_on_as(training, backend).check(begun.identity, run.path)
+            if training != begun.identity.training or decided & {*source}:
+                report = None
+        if report is None:
+            facts, failure = _train_into(
+                run,
+                source,
+                training,
+                backend,
+                driver,
+                threads,
+                checkpoint_seconds,
+                resume is not None,
+                screen,
             )
-        weights = _weights(sample_weight, len(dataset.y))
-        arguments = data_arguments(data, test_data, label, dataset)
-        arguments["sample_weight"] = sample_weight and absolute(sample_weight)
-        facts, failure = _train_into(
-            run, dataset, weights, arguments, training, backend, driver, threads, screen
-        )
-        report = {**run.report(failure), **facts, "seconds_total": time.perf_counter() - started}
-        run.finish(report)
+            report = {**run.report(failure), **facts, "seconds_total": time.perf_counter() - started}
+            run.finish(report)
+        else:
+            screen.say("done", "nothing is left to do")
         screen.say("kept", f"in {run.path}")
     if json:
         typer.echo(strict_json(report))
@@ -149,6 +190,24 @@ def train(
     if not json:
         typer.echo(f"Test accuracy: {report['test_accuracy']:.4f}")
     demand(report["test_accuracy"], min_accuracy)
+
+
+def _is_given(context: Any, name: str) -> bool:
+    """Whether the command line has that option."""
+    return bool(context.get_parameter_source(name).name == "COMMANDLINE")
+
+
+def _check_no_folder(out: str | None) -> None:
+    if out is not None:
+        raise ConfigError("out must be left out beside resume, which names the run folder", f"--out {out}")
+
+
+def _as_begun(options: dict[str, Any], begun: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """The options of a run, but for those that are given."""
+    chosen = {name: value if name in given else begun[name] for name, value in options.items()}
+    if "clip" in given and "loss" not in given:
+        chosen["loss"] = None  # it is another word for it
+    return chosen
 
 
 def _weights(path: str | None, n: int) -> Any:
@@ -164,23 +223,37 @@ def _weights(path: str | None, n: int) -> Any:
 
 def _train_into(
     run: RunFolder,
-    dataset: Dataset,
-    weights: Any,
-    arguments: dict[str, str | None],
+    source: dict[str, Any],
     training: Training,
     backend: str,
     driver: str,
     threads: int | str,
+    checkpoint_seconds: float,
+    resumed: bool,
     screen: Screen,
 ) -> tuple[dict[str, Any], BaseException | None]:
     """Train into the folder and onto the screen; what to tell of it, and what ended it early."""
     import numpy as np
 
     from fastmlp import DivergedError, Model, __version__, environment, fit
+    from fastmlp.checkpoint import Identity, sums_of
+    from fastmlp.data import load
     from fastmlp.data.encode import look_at, walk_of
+    from fastmlp.runs import absolute, data_arguments
 
     from .render import describe_dataset, scale_note
 
+    data, test_data, label, sample_weight = source.values()
+    with screen.downloads() as on_bytes:
+        dataset = load(
+            data,
+            test_data=test_data,
+            label=label,
+            seed=training.seed,
+            notify=screen.notice,
+            progress=on_bytes,
+        )
+    weights = _weights(sample_weight, len(dataset.y))
     architecture = training.architecture(dataset.X.shape[1], len(dataset.classes))
     screen.say("data", dataset.source)
     screen.say("", describe_dataset(dataset))
@@ -203,18 +276,25 @@ def _train_into(
         "data_source": dataset.source,
         "samples": {"train": len(dataset.y), "test": len(dataset.y_test)},
     }
-    run.begin(
-        {**facts, "arguments": arguments},
-        environment.describe() | (environment.describe_compiler() if backend == "numba" else {}),
-    )
     classes = np.asarray(dataset.classes)
+    y, test = classes[dataset.y], (dataset.X_test, classes[dataset.y_test])
+    identity = Identity(training, backend, sums_of((dataset.X, y), test, weights))
+    machine = environment.describe() | (environment.describe_compiler() if backend == "numba" else {})
+    if resumed:
+        run.go_on(identity, machine)
+        if len(run.epochs) < training.epochs:
+            screen.say("from", f"epoch {len(run.epochs) + 1}")
+    else:
+        arguments = data_arguments(data, test_data, label, dataset)
+        arguments["sample_weight"] = sample_weight and absolute(sample_weight)
+        run.begin({**facts, "arguments": arguments, **identity.to_json()}, machine)
     try:
         screen.say_if_compiling(backend, "run" if driver == "team" else driver)
         with screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress):
             model, history = fit(
-                dataset.X, classes[dataset.y], **asdict(training), backend=backend, threads=threads,
-                driver=driver, test_data=(dataset.X_test, classes[dataset.y_test]), sample_weight=weights,
-                callbacks=(run.record, on_epoch), progress=on_progress,
+                dataset.X, y, **asdict(training), backend=backend, threads=threads, driver=driver,
+                test_data=test, sample_weight=weights, callbacks=(run.record, on_epoch), progress=on_progress,
+                checkpoint=run.checkpoints(checkpoint_seconds, identity.sums),
             )  # fmt: skip
         if history.best_epoch is not None:
             run.settle(model, history.best_epoch)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fastmlp import sealed
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
-from fastmlp.config import BACKENDS, NUMERICS_REVISION, Training
+from fastmlp.config import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Training
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.engine import Best, Checkpoint, EpochResult
 from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
@@ -34,13 +34,12 @@ from fastmlp.parameters import Parameters
 from fastmlp.results import Midway
 
 CHECKPOINT = "checkpoint.safetensors"
-SECONDS = 10.0  # between two within an epoch
 _LEAST = 1.0  # seconds between two after epochs
 _SHARE = 0.02  # of the time between two, that one may take: one more is written at the end
 
 _FORMAT, _ENTRY = 1, "fastmlp_checkpoint"
 _KEYS = {
-    "format", "numerics", "backend", "training", "sums", "epochs", "told", "steps", "best_epoch", "midway",
+    "format", "numerics", "backend", "config", "sums", "epochs", "told", "steps", "best_epoch", "midway",
     "ended",
 }  # fmt: skip
 _MIDWAY_KEYS = {"samples", "loss", "correct", "live", "seconds"}
@@ -93,10 +92,14 @@ class Identity:
             words.append(f"epochs {self.training.epochs} instead of {begun.training.epochs}, which {why}")
         return words
 
+    def goes_on_as(self, training: Training, backend: str) -> Identity:
+        """The same but for the options."""
+        return Identity(training, backend, self.sums)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump."""
         return {
-            "training": self.training.to_json(), "backend": self.backend, "sums": dict(self.sums),
+            "config": self.training.to_json(), "backend": self.backend, "sums": dict(self.sums),
             "numerics": self.numerics,
         }  # fmt: skip
 
@@ -161,11 +164,11 @@ class CheckpointFile:
     """
 
     def __init__(
-        self, folder: Path, seconds: float = SECONDS, sums: Mapping[str, str | None] | None = None
+        self, folder: Path, seconds: float = CHECKPOINT_SECONDS, sums: Mapping[str, str | None] | None = None
     ) -> None:
         """sums: of the data, where they are known. Raises ConfigError for seconds that are not over 0."""
         self.path, self.sums = folder / CHECKPOINT, sums
-        self._seconds = positive_number("checkpoint_seconds", seconds, f"{SECONDS:g}")
+        self._seconds = positive_number("checkpoint_seconds", seconds, f"{CHECKPOINT_SECONDS:g}")
         self._identity: Identity | None = None
         self._kept: tuple[int, ...] = ()  # of what is in the file
         self._last, self._cost = time.monotonic(), 0.0
@@ -216,7 +219,7 @@ class CheckpointFile:
 
 
 @contextmanager
-def opened(folder: PathLike, seconds: float = SECONDS) -> Iterator[CheckpointFile]:
+def opened(folder: PathLike, seconds: float = CHECKPOINT_SECONDS) -> Iterator[CheckpointFile]:
     """The checkpoints in a folder, which is made if need be, and locked until the end.
 
     Raises ConfigError, and RunFolderError where another has it or the system refuses.
@@ -296,7 +299,7 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
         raise ModelError(
             f"a checkpoint must be of format {_FORMAT}", f"another format or description, {shown(data)}"
         )
-    identity = Identity.from_json(data["training"], data["backend"], data["sums"], data["numerics"])
+    identity = Identity.from_json(data["config"], data["backend"], data["sums"], data["numerics"])
     parameters = _taken("parameters", tensors)
     moments = tuple(_taken(f"moments.{i}", tensors) for i in range(identity.training.steps().moments))
     best = Best(whole_number("best_epoch", data["best_epoch"], 0, 10**9), _column("best_loss", tensors, 1)[0])

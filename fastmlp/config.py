@@ -37,6 +37,8 @@ DRIVERS = ("team", "prange")
 
 NUMERICS_REVISION = 3  # goes up whenever the same training may give other bytes
 
+CHECKPOINT_SECONDS = 10.0  # between two checkpoints within an epoch
+
 MOST_UNITS = 1_000_000  # in one layer
 MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
 KERAS2_CLIP = (1e-7, 1 - 1e-7)  # keras 2.0: keras/backend/common.py, _EPSILON

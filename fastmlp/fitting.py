@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.arguments import checked_weights
 from fastmlp.arrays import as_pair
-from fastmlp.checkpoint import SECONDS, CheckpointFile, Identity, opened, sums_of
+from fastmlp.checkpoint import CheckpointFile, Identity, opened, sums_of
 from fastmlp.checks import function, functions, instance, one_of
-from fastmlp.config import BACKENDS, DRIVERS, Architecture, Training
+from fastmlp.config import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Architecture, Training
 from fastmlp.cores import resolve
 from fastmlp.data.encode import as_rows, column_means
 from fastmlp.data.parts import distinct
@@ -63,7 +63,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     progress: Callable[[int, int], None] | None = None,
     checkpoint: PathLike | CheckpointFile | None = None,
-    checkpoint_seconds: float = SECONDS,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> tuple[Model, History]:
     """Train a net on X (N, D) and labels y (N,); returns the model and its history. Prints nothing.
 
@@ -115,7 +115,8 @@ def fit(
     model = data.model(training, initial, backend)
 
     def on_epoch(result: EpochResult) -> bool:
-        stops = [callback(result, model) is True for callback in listened]  # all of them are called
+        then = replace(model, epoch=result.epoch)
+        stops = [callback(result, then) is True for callback in listened]  # all of them are called
         return any(stops)
 
     with _opened(checkpoint, checkpoint_seconds) as keeper:
@@ -125,7 +126,7 @@ def fit(
             model, backend=backend, threads=threads, driver=driver, sample_weight=weights,
             on_progress=progress, on_epoch=on_epoch, keeper=keeper,
         )  # fmt: skip
-    return model, history
+    return replace(model, epoch=history.final.epoch), history
 
 
 def _opened(
@@ -206,7 +207,7 @@ class Checked:
                 mean=model.mean, test_data=self.test, **options,
             )  # fmt: skip
         except DivergedError as error:
-            error.model = model
+            error.model = replace(model, epoch=len(error.history.epochs))  # type: ignore[attr-defined]
             raise
 
 

@@ -1,4 +1,4 @@
-"""A file that grows by a line at a time: each is on disk, or is no part of it. Reads nothing."""
+"""A file that grows by a line at a time: each is on disk, or is no part of it; and is cut. Reads nothing."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ def add_line(path: Path, line: bytes, *, new: bool) -> None:
         raise RunFolderError(
             f"{path} must be writable", reason_of(error), "make room, or choose another place"
         ) from None
+
+
+def cut(path: Path, length: int) -> None:
+    """Take away all but the first bytes; the rest of the file is no part of it when this returns.
+
+    Raises RunFolderError.
+    """
+    try:
+        handle = open_no_link(path, os.O_WRONLY)
+        try:
+            os.ftruncate(handle, length)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RunFolderError(f"{path} must be writable", reason_of(error), "change its permissions") from None
 
 
 def open_no_link(path: Path, flags: int) -> int:

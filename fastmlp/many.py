@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -168,7 +168,8 @@ class _Crew:
             )
         except DivergedError as error:
             history, failure = error.history, error  # type: ignore[assignment]  # an error knows no History
-        return Fitted(index, training, model, history, failure)
+        epoch = history.final.epoch if history.epochs else 0
+        return Fitted(index, training, replace(model, epoch=epoch), history, failure)
 
     def _listen(self, *_: Any) -> None:
         if self.stop.is_set():

@@ -3,7 +3,8 @@
     config.json        Training, where the data came from, backend and threads
     environment.json   versions and machine
     metrics.jsonl      a line per finished epoch
-    model.safetensors  the model after the last finished epoch
+    model.safetensors  the model after the last finished epoch, with its number
+    checkpoint.safetensors  what the training needs to go on (checkpoint.py)
     summary.json       how it ended: the report that ``fastmlp train --json`` prints
 
 Every file is there whole, or as it was before. One run at a time has the folder (lock.py), and none follows a
@@ -16,32 +17,56 @@ import errno
 import json
 import math
 import os
-import re
 import signal
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from fastmlp import checkpoint
+from fastmlp.checkpoint import CHECKPOINT, CheckpointFile, Identity
 from fastmlp.checks import reason_of, shown
 from fastmlp.config import Training
 from fastmlp.data import Dataset
 from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
-from fastmlp.engine import EpochResult
+from fastmlp.engine import Checkpoint, EpochResult
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError, ModelError, RunFolderError
-from fastmlp.files import is_folder, path_of, read_json, write_whole
-from fastmlp.lines import add_line
+from fastmlp.files import (
+    forget_prepared,
+    is_folder,
+    path_of,
+    prepared_for,
+    read_bytes,
+    read_json,
+    sync_folder,
+    write_whole,
+)
+from fastmlp.lines import add_line, cut
 from fastmlp.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.model import Model
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
-_PREPARED = re.compile(r"\.(config|environment)\.json-[0-9a-f]{32}")  # by files.replace; then it has its name
+_REPLACED = (CONFIG, ENVIRONMENT, MODEL, SUMMARY, CHECKPOINT)  # as a whole
+_ARGUMENTS = ("data", "test_data", "label", "sample_weight")
+_MOST_METRICS = 4 << 30  # bytes
 HOME = Path("runs")  # of the folders that nobody named
 _TRIES = 100
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a run folder says of how its run was begun.
+
+    arguments: of its data: ``data_arguments`` and sample_weight.
+    """
+
+    identity: Identity
+    arguments: dict[str, str | None]
 
 
 class RunFolder:
@@ -98,6 +123,22 @@ class RunFolder:
                 "name another place, or change its permissions",
             ) from None
 
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str]) -> Self:
+        """The folder of a run, however it ended. Raises RunFolderError, also where it is in use."""
+        folder = path_of("a run folder", path, RunFolderError)
+        recorded_training(folder)
+        try:
+            run = cls(folder, [], FolderLock(folder))
+        except RunFolderError:
+            raise
+        except OSError as problem:
+            raise RunFolderError(
+                f"{folder} must be a folder that can be written", reason_of(problem), "change its permissions"
+            ) from None
+        forget_prepared(folder, *_REPLACED)
+        return run
+
     def __enter__(self) -> Self:
         return self
 
@@ -112,16 +153,115 @@ class RunFolder:
         self._write(CONFIG, config)
         self._write(ENVIRONMENT, environment)
 
+    def begun(self) -> Begun:
+        """What config.json says. Raises RunFolderError."""
+        path = self.path / CONFIG
+        do = "name a run that this fastmlp began"
+        config = read_json(path, RunFolderError, do=do)
+        try:
+            names = ("config", "backend", "sums", "numerics")
+            identity = Identity.from_json(*(config[name] for name in names))
+            arguments = {name: config["arguments"][name] for name in _ARGUMENTS}
+        except (KeyError, TypeError, ConfigError) as problem:
+            got = f"no {problem}" if isinstance(problem, KeyError) else reason_of(problem)
+            raise RunFolderError(f"{path} must say how a run was begun", got, do) from None
+        if not all(value is None or isinstance(value, str) for value in arguments.values()):
+            raise RunFolderError(f"{path} must say where the data are", shown(arguments), do)
+        return Begun(identity, arguments)
+
+    def ended(self) -> dict[str, Any] | None:
+        """The report of a run that has finished, which has its model beside it; None where one may go on.
+
+        Raises RunFolderError, ModelError.
+        """
+        path = self.path / SUMMARY
+        if not os.path.lexists(path):
+            return None
+        report = read_json(path, RunFolderError, do="take it away to go on from the checkpoint")
+        if not isinstance(report, dict) or report.get("status") != _status(None):
+            return None
+        load_model(self.path)
+        return report | {"run_dir": str(self.path.absolute())}
+
+    def go_on(self, identity: Identity, environment: dict[str, Any]) -> None:
+        """Bring the folder to where its checkpoint is, or to the beginning where there is none.
+
+        Lines of epochs that the checkpoint holds stay as they are, to the byte; what came after them, and
+        the summary of an earlier end, goes. Raises ConfigError and DataError for another training, and
+        RunFolderError, before anything is changed.
+        """
+        begun = self.begun().identity
+        identity.check(begun, self.path)
+        found = self._checkpoint(identity)
+        kept = found.epochs if found else []
+        lines, there = b"".join(map(_line, kept)), self._metrics()
+        if there[: len(lines)] != lines[: len(there)]:
+            must = (
+                f"{self.path / METRICS} must begin with the lines of the {len(kept)} epochs of {CHECKPOINT}"
+            )
+            raise RunFolderError(must, "others", "begin another run")
+        self._begun = True
+        self._take_away(SUMMARY)
+        if identity.training != begun.training:
+            config = read_json(self.path / CONFIG, RunFolderError)
+            self._write(CONFIG, config | {"config": identity.training.to_json()})
+        if not (self.path / ENVIRONMENT).exists():
+            self._write(ENVIRONMENT, environment)
+        if not kept:
+            self._take_away(METRICS)
+        elif len(there) > len(lines):
+            cut(self.path / METRICS, len(lines))
+        elif len(there) < len(lines):
+            add_line(self.path / METRICS, lines[len(there) :], new=not there)
+        self.epochs = kept
+        if found is None or not kept:
+            self._take_away(MODEL)
+        else:
+            self._bring_model_to(found)
+        sync_folder(self.path)
+
+    def _checkpoint(self, identity: Identity) -> Checkpoint | None:
+        """What is kept of that training. Raises as ``go_on`` does."""
+        path = self.path / CHECKPOINT
+        if os.path.lexists(path):
+            owner, found = checkpoint.read(path)
+            identity.check(owner, self.path)
+            return found
+        if self.ended():
+            raise RunFolderError(f"{path} must be there for a finished run to go on", "none", "begin another")
+        return None
+
+    def _bring_model_to(self, found: Checkpoint) -> None:
+        epoch, digest = len(found.epochs), found.parameters.sha256()
+        with suppress(ModelError):  # none that can be read: it is written again at the next epoch's end
+            model = Model.load(self.path / MODEL)
+            if (model.epoch, model.parameters.sha256()) == (epoch, digest):
+                self.weights_sha256 = digest
+            elif model.parameters.shapes == found.parameters.shapes:
+                self.keep(replace(model, parameters=found.parameters, epoch=epoch))
+
+    def _metrics(self) -> bytes:
+        path = self.path / METRICS
+        try:
+            return read_bytes(path, _MOST_METRICS) if os.path.lexists(path) else b""
+        except OSError as problem:
+            raise RunFolderError(f"{path} must be a file that can be read", reason_of(problem)) from None
+
     def record(self, result: EpochResult, model: Model) -> None:
         """Keep a finished epoch and the model after it; made to be a callback of ``fit``.
 
-        Ctrl-C waits for it: the files and ``epochs`` always agree.
+        Ctrl-C waits for it: the files and ``epochs`` always agree. An epoch that they hold is passed over.
         """
+        if result.epoch <= len(self.epochs):
+            return
         with _uninterrupted():
             self.keep(model)
-            line = strict_json(result.to_json()) + "\n"
-            add_line(self.path / METRICS, line.encode(), new=not self.epochs)
+            add_line(self.path / METRICS, _line(result), new=not self.epochs)
             self.epochs.append(result)
+
+    def checkpoints(self, seconds: float, sums: Mapping[str, str | None]) -> CheckpointFile:
+        """For ``fit``, of data of those sums. Raises ConfigError."""
+        return CheckpointFile(self.path, seconds, sums)
 
     def keep(self, model: Model) -> None:
         """Write the model alone."""
@@ -153,8 +293,19 @@ class RunFolder:
         """Write the last file."""
         self._write(SUMMARY, summary)
 
+    def _take_away(self, name: str) -> None:
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as problem:
+            raise RunFolderError(f"{self.path / name} must be replaceable", reason_of(problem)) from None
+
     def _write(self, name: str, content: dict[str, Any]) -> None:
         write_whole(self.path / name, (strict_json(content, indent=2) + "\n").encode())
+
+
+def _line(result: EpochResult) -> bytes:
+    """What metrics.jsonl has of an epoch."""
+    return (strict_json(result.to_json()) + "\n").encode()
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
@@ -282,7 +433,7 @@ def _claimed(folder: Path) -> FolderLock:
     lock = FolderLock(folder)  # who writes there is told before what lies there
     try:
         others = all_but_lock(folder)
-        if not all(map(_PREPARED.fullmatch, others)):
+        if not all(prepared_for(name) in (CONFIG, ENVIRONMENT) for name in others):
             raise _not_empty(folder, others)
         for name in others:
             (folder / name).unlink()
