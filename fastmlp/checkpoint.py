@@ -160,7 +160,7 @@ class CheckpointFile:
     """The checkpoints of one training in a folder that the caller has locked: an engine.Keeper.
 
     One is written after an epoch, if the last was begun a second ago, and within an epoch after ``seconds``;
-    less often where more than 3 % of the time would go to it. The last is written in any case.
+    less often where more than 2 % of the time would go to them. The last is written in any case.
     """
 
     def __init__(
@@ -314,7 +314,9 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
         loss, seconds = (_finite(name, found[name]) for name in ("loss", "seconds"))
         midway = Midway(samples, loss, correct, live, _taken("midway", tensors), moments, seconds)
     n = whole_number("epochs", data["epochs"], 0, 10**9)
-    epochs = _epochs(n, len(parameters.weights) - 1, tensors)
+    absent = ["test_"] * (identity.sums.get("test data") is None)
+    absent += ["validation_"] * (not identity.training.validation)
+    epochs = _epochs(n, len(parameters.weights) - 1, tuple(absent), tensors)
     parts = (*moments, *(part.parameters for part in (best, midway) if part and part.parameters))
     if tensors or {part.shapes for part in parts} - {parameters.shapes}:
         raise ModelError("a checkpoint must hold tensors of one net", f"others, {shown([*tensors])}")
@@ -343,16 +345,18 @@ def _column(name: str, tensors: Tensors, *shape: int) -> Any:
     return array.tolist()
 
 
-def _epochs(n: int, hidden: int, tensors: Tensors) -> list[EpochResult]:
-    there = [name for name in _COLUMNS if f"epochs.{name}" in tensors]
-    columns = {name: _column(f"epochs.{name}", tensors, n) for name in there}
-    absent: dict[str, Any] = dict.fromkeys(set(_COLUMNS) - set(there))
-    dead = _column("epochs.dead_units", tensors, n, hidden) if n and hidden else [[]] * n
+def _epochs(n: int, hidden: int, absent: tuple[str, ...], tensors: Tensors) -> list[EpochResult]:
+    """Of n epochs and a net with so many hidden layers; numbers whose names begin so are ``absent``."""
+    if not n:
+        return []
+    columns: dict[str, list[Any]] = {
+        name: [None] * n if name.startswith(absent) else _column(f"epochs.{name}", tensors, n)
+        for name in _COLUMNS
+    }
+    columns["dead_units"] = _column("epochs.dead_units", tensors, n, hidden) if hidden else [[]] * n
+    rows = zip(*columns.values(), strict=True)
     return [
-        EpochResult(
-            epoch=i + 1, dead_units=list(dead[i]), **absent, **{name: columns[name][i] for name in there}
-        )
-        for i in range(n)
+        EpochResult(epoch=i, **dict(zip(columns, row, strict=True))) for i, row in enumerate(rows, start=1)
     ]
 
 

@@ -269,7 +269,7 @@ class _Clock:
     """Times an epoch, and keeps checkpoints within it, which do not count."""
 
     def __init__(self, now: Checkpoint, keeper: Keeper | None) -> None:
-        self._now, self._keeper = now, keeper
+        self._now, self._keeper, self._is_new = now, keeper, True
         self._began = time.perf_counter() - (0.0 if now.midway is None else now.midway.seconds)
 
     @property
@@ -279,8 +279,9 @@ class _Clock:
     def pause(self, take: Callable[[], Midway]) -> float:
         assert self._keeper is not None
         wait = self._keeper.wait(midway=True)
-        if wait > 0:
-            return wait
+        if wait > 0 or self._is_new:  # nothing is done yet
+            self._is_new = False
+            return max(0.0, wait)
         seconds = self.seconds
         self._now.midway = replace(take(), seconds=seconds)
         self._keeper.keep(self._now)

@@ -68,6 +68,7 @@ def test_ctrl_c_keeps_the_finished_epochs(blobs, tmp_path, backend):
     assert err.endswith("Interrupted.\n")
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "environment.json", "metrics.jsonl", "model.safetensors", "summary.json",
+        "checkpoint.safetensors",
     }  # fmt: skip
 
 
@@ -214,6 +215,7 @@ def test_of_two_runs_into_one_folder_one_is_refused(blobs, tmp_path):
     assert lines == report["epochs"]
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "environment.json", "metrics.jsonl", "model.safetensors", "summary.json",
+        "checkpoint.safetensors",
     }  # fmt: skip
 
 

@@ -24,7 +24,10 @@ KEYS = {
     "data", "weights_sha256", "run_dir", "status", "error", "version", "config", "data_source", "samples",
     "best_epoch",
 }  # fmt: skip
-FILES = {"config.json", "environment.json", "metrics.jsonl", "model.safetensors", "summary.json"}
+FILES = {
+    "config.json", "environment.json", "metrics.jsonl", "model.safetensors", "summary.json",
+    "checkpoint.safetensors",
+}  # fmt: skip
 
 
 @pytest.fixture
