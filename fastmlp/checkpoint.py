@@ -152,8 +152,9 @@ def _sum_of_rows(X: Any) -> str:
         X = X.copy()
         X.sum_duplicates()
     with np.errstate(over="ignore"):
-        parts = X.indptr.astype(np.int64), X.indices.astype(np.int64), X.data.astype(np.float32)
-    return sum_of(np.array(X.shape, np.int64), *parts)
+        stored = slice(int(X.indptr[-1]))  # behind it there may be more
+        parts = X.indptr, X.indices[stored].astype(np.int64), X.data[stored].astype(np.float32)
+    return sum_of(np.array(X.shape, np.int64), parts[0].astype(np.int64), *parts[1:])
 
 
 class CheckpointFile:

@@ -447,7 +447,7 @@ def _not_empty(folder: Path, names: list[str]) -> ConfigError:
     return ConfigError(
         "the run folder must be empty or new",
         f"{folder}, which holds {len(names)} files or folders",
-        "name another, or empty it",
+        "name another, or empty it" + ", or resume its run" * (CONFIG in names),
     )
 
 

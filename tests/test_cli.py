@@ -61,6 +61,8 @@ def test_train_help_lists_the_options():
         "test-data",
         "label",
         "out",
+        "resume",
+        "checkpoint-seconds",
         "min-accuracy",
         "json",
         "quiet",
