@@ -1,5 +1,66 @@
-"""``python -m fastmlp_cli``."""
+"""The way in, of the installed script and of ``python -m fastmlp_cli``, and the one way out."""
 
-from .app import main
+from __future__ import annotations
 
-main()
+import os
+import sys
+import threading
+from typing import NoReturn
+
+from fastmlp.errors import FastMLPError
+
+from . import ends, streams
+from .room import demand_room
+
+
+def main() -> NoReturn:
+    """Run the command and end the process: with its exit code, or with 128 + the number of a signal."""
+    try:
+        ends.listen()  # before anything that takes its time to load
+        streams.prepare()
+        code = _run()
+        ends.ignore()
+    except ends.Stopped as stopped:
+        ends.ignore()
+        sys.stderr.write(f"{stopped}\n")
+        code = 128 + stopped.number
+    if any(thread.name.startswith("fastmlp-") for thread in threading.enumerate()):
+        _end_at_once(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        from .app import run
+
+        code = run()
+    except Exception:
+        if (number := ends.came()) is not None:  # an import makes its own error of a signal
+            raise ends.Stopped(number) from None
+        if not (lack := _lack_of_room()):
+            raise
+        sys.stderr.write(f"Error: {streams.clean(lack)}\n")
+        code = 1
+    if code and (number := ends.came()) is not None:
+        raise ends.Stopped(number)
+    return code
+
+
+def _lack_of_room() -> str:
+    """Why whatever failed did, where libraries find no room; else nothing."""
+    try:
+        demand_room()
+    except FastMLPError as lack:
+        return str(lack)
+    return ""
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End while a thread still compiles: LLVM may crash in a process that takes itself down in order."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

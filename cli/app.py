@@ -1,48 +1,46 @@
-"""The ``fastmlp`` command: its sub-commands, ``--version``, and the way in.
+"""The ``fastmlp`` command: its sub-commands and ``--version``. The way in: __main__.py.
 
 Loaded for ``--help`` and for completion: commands import the library when they run, not before.
 """
 
 from __future__ import annotations
 
-import io
-import os
-import sys
-import threading
 import warnings
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 import fastmlp
+from fastmlp.errors import in_short
 
 from . import bench, data, diagnose, evaluate, info, predict, study, train, warmup
-from .failures import Boundary
+from .failures import Boundary, Command
+from .streams import echo
 
 app = typer.Typer(
     name="fastmlp",
     cls=Boundary,
     help="Train small multilayer perceptrons on a CPU, fast.",
     epilog="Exit codes: 0 fine, 1 cannot go on or a severe finding, 2 wrong usage, 3 diverged, "
-    "4 data missing or bad, 5 --min-accuracy not reached, 130 interrupted.",
+    "4 data missing or bad, 5 --min-accuracy not reached, 128 + N ended by signal N (130: Ctrl-C).",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("train")(train.train)
-app.command("diagnose")(diagnose.diagnose)
-app.command("study")(study.study)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("data")(data.data)
-app.command("info")(info.info)
-app.command("warmup")(warmup.warmup)
-app.command("bench")(bench.bench)
+app.command("train", cls=Command)(train.train)
+app.command("diagnose", cls=Command)(diagnose.diagnose)
+app.command("study", cls=Command)(study.study)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("predict", cls=Command)(predict.predict)
+app.command("data", cls=Command)(data.data)
+app.command("info", cls=Command)(info.info)
+app.command("warmup", cls=Command)(warmup.warmup)
+app.command("bench", cls=Command)(bench.bench)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fastmlp {fastmlp.__version__}")
+        echo(f"fastmlp {fastmlp.__version__}")
         raise typer.Exit
 
 
@@ -55,28 +53,17 @@ def _common(
     pass
 
 
-def main() -> None:
-    """What the installed script calls."""
+def run() -> int:
+    """What the command line asks for; the exit code."""
     warnings.showwarning = _show_warning
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no encoding has
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="fastmlp")
     except SystemExit as end:
-        if any(thread.name.startswith("fastmlp-") for thread in threading.enumerate()):
-            _end_at_once(end.code)
-        raise
-
-
-def _end_at_once(code: object) -> NoReturn:
-    """End while a thread still compiles: LLVM may crash in a process that takes itself down in order."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(code if isinstance(code, int) else 1)
+        return end.code if isinstance(end.code, int) else 1
+    return 0
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     from .render import Screen
 
-    Screen().notice(f"Warning: {message}")
+    Screen().notice(f"Warning: {' '.join(in_short(str(message)).split())}")

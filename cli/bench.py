@@ -12,6 +12,7 @@ from fastmlp.compare.contenders import RIVALS
 from fastmlp.cores import resolve
 
 from .options import DATA, Json, Threads, checked, completes
+from .streams import echo
 
 if TYPE_CHECKING:
     from fastmlp.compare.report import Report, Row
@@ -70,10 +71,9 @@ def bench(
         notify=lambda text: screen.say("bench", text),
     )
     if json:
-        typer.echo(strict_json(report.to_json()))
+        echo(strict_json(report.to_json()))
         return
-    for line in table(report):
-        typer.echo(line)
+    echo(*table(report))
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -10,6 +10,7 @@ from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
 
 from .options import Json, Label, completes
+from .streams import echo
 
 if TYPE_CHECKING:
     from fastmlp.data import Dataset, Status
@@ -56,17 +57,17 @@ def data(
         if source is not None or show is not None:
             dataset = load(source or "auto", label=label, notify=screen.notice, progress=on_bytes)
     if json:
-        typer.echo(strict_json(status() | ({"dataset": _facts(dataset)} if dataset else {})))
+        echo(strict_json(status() | ({"dataset": _facts(dataset)} if dataset else {})))
     elif dataset is not None:
-        typer.echo(f"{dataset.source}\n{describe_dataset(dataset)}")
+        echo(dataset.source, describe_dataset(dataset))
         if source is not None:
-            typer.echo(_table(_facts(dataset)))
+            echo(*_table(_facts(dataset)))
     elif not fetch:
-        typer.echo(_describe(status()))
+        echo(*_describe(status()))
     if show is not None and dataset is not None and not json:
         if dataset.image_shape is None:
             raise DataError("data to show must be pictures", f"rows of {dataset.X.shape[1]} numbers")
-        typer.echo()
+        echo("")
         for line in draw_images(out, dataset, show):
             out.print(line)
 
@@ -90,14 +91,14 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _table(facts: dict[str, Any]) -> str:
+def _table(facts: dict[str, Any]) -> list[str]:
     """How many images each class has."""
     rows = zip(facts["classes"], facts["train_counts"], facts["test_counts"], strict=True)
     lines = [f"values {facts['range'][0]:g} .. {facts['range'][1]:g}", "class   train    test"]
-    return "\n".join(lines + [f"{name:>5}{train:>8,}{test:>8,}" for name, train, test in rows])
+    return lines + [f"{name:>5}{train:>8,}{test:>8,}" for name, train, test in rows]
 
 
-def _describe(there: Status) -> str:
+def _describe(there: Status) -> list[str]:
     means = {
         "environment": f"the data in {there['environment']} (FASTMLP_DATA)",
         "cache": "MNIST, from the cache",
@@ -107,4 +108,4 @@ def _describe(there: Status) -> str:
     lines += [f"        {state:<8}  {name}" for name, state in there["files"].items()]
     if not there["complete"]:
         lines.append("fastmlp data --fetch completes it")
-    return "\n".join(lines)
+    return lines

@@ -34,6 +34,7 @@ from .options import (
     checked,
     training_of,
 )
+from .streams import echo
 
 if TYPE_CHECKING:
     from fastmlp.diagnose import Diagnosis, Finding
@@ -129,10 +130,9 @@ def diagnose(
         screen.say("drawn", f"in {plot}")
     if json:
         report = found.to_json() | {"data": {"name": dataset.name, "source": dataset.source}}
-        typer.echo(strict_json(report))
+        echo(strict_json(report))
     else:
-        for line in table(found):
-            typer.echo(line)
+        echo(*table(found))
     if found.severe:
         raise typer.Exit(1)
 

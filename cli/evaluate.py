@@ -26,6 +26,7 @@ from .options import (
     completes,
     demand,
 )
+from .streams import echo
 
 if TYPE_CHECKING:
     from .render import Screen
@@ -89,12 +90,12 @@ def evaluate(
             "classes": list(net.classes),
             "confusion": confusion,
         }
-        typer.echo(strict_json(report))
+        echo(strict_json(report))
     else:
         if confusion and (worst := _worst(confusion, net.classes)):
             screen.say("least", worst)
-        typer.echo(f"Test loss: {result.loss:.4f}")
-        typer.echo(f"Test accuracy: {result.accuracy:.4f}")
+        echo(f"Test loss: {result.loss:.4f}")
+        echo(f"Test accuracy: {result.accuracy:.4f}")
     demand(result.accuracy, min_accuracy)
 
 

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
+from fastmlp.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    FastMLPError,
+    ModelError,
+    RunFolderError,
+    in_short,
+)
+
+from .room import demand_room
+from .streams import OutputError, UnreadError, clean
+
+_UsageError: Any = typer.BadParameter.__base__  # click's, or typer's own
 
 
 class AccuracyError(FastMLPError):
@@ -19,27 +34,51 @@ CODES: dict[type[BaseException], int] = {
     FastMLPError: 1,
     ModelError: 1,
     RunFolderError: 1,
+    OutputError: 1,
     MemoryError: 1,
     ConfigError: 2,  # as typer's own usage errors
     DivergedError: 3,
     DataError: 4,
     AccuracyError: 5,
-    KeyboardInterrupt: 130,
+    UnreadError: 128 + 13,  # as programs that SIGPIPE ends
 }
 
 
 class Boundary(TyperGroup):
     """A group of commands that turns what they raise into a message on stderr and an exit code."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def main(self, *args: Any, **options: Any) -> Any:
         try:
-            result = super().invoke(ctx)
-            if sys.stdout is not None:  # None where it was closed by the caller
-                sys.stdout.flush()  # a closed pipe shows here, where typer ends quietly on it
+            return super().main(*args, **options)
         except tuple(CODES) as failure:
             tell(failure)
-            raise typer.Exit(code_of(failure)) from None
-        return result
+            sys.exit(code_of(failure))
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _usage():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _usage():
+            return super().invoke(ctx)
+
+
+class Command(TyperCommand):
+    """A command that begins where there is room for it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        demand_room()
+        return super().invoke(ctx)
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """What typer says of wrong usage quotes the command line, on which anything may stand."""
+    try:
+        yield
+    except _UsageError as problem:
+        problem.message = clean(in_short(problem.message))
+        raise
 
 
 def code_of(failure: BaseException) -> int:
@@ -49,15 +88,20 @@ def code_of(failure: BaseException) -> int:
 
 def tell(failure: BaseException) -> None:
     """One line on stderr; more where several values are wrong."""
-    from .render import Screen
-
-    screen = Screen()
-    if isinstance(failure, KeyboardInterrupt):
-        screen.notice("Interrupted.")
+    if isinstance(failure, UnreadError):
         return
     text = str(failure)
     if isinstance(failure, MemoryError):
         got = text or "too little of it"
         text = f"the training must fit into memory; got {got}. Use a smaller --batch-size, net or data set."
-    for line in text.splitlines():
-        screen.error(line)
+    for line in text.split("\n"):
+        _say(line)
+
+
+def _say(line: str) -> None:
+    try:
+        from .render import Screen
+    except Exception:  # no room for that either
+        sys.stderr.write(f"Error: {clean(line)}\n")
+    else:
+        Screen().error(line)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
 from .options import Json
+from .streams import echo
 
 
 def info(json: Json = False) -> None:
@@ -20,10 +19,10 @@ def info(json: Json = False) -> None:
     there = status()
     facts |= {"data_auto": there["auto"], "data_cache": there["cache"], "data_complete": there["complete"]}
     if json:
-        typer.echo(strict_json(facts))
+        echo(strict_json(facts))
         return
     for name, value in facts.items():
-        typer.echo(f"{name.replace('_', ' '):<18}{_text(value)}".rstrip())
+        echo(f"{name.replace('_', ' '):<18}{_text(value)}".rstrip())
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ from fastmlp.config import BACKENDS
 from fastmlp.cores import resolve
 
 from .options import Backend, Json, Label, ModelPath, Threads, checked
+from .streams import echo
 
 
 def predict(
@@ -48,12 +49,12 @@ def predict(
     labels = np.asarray(net.classes)[p.argmax(axis=1)].tolist()
     if json:
         report: dict[str, Any] = {"classes": list(net.classes), "labels": labels}
-        typer.echo(strict_json(report | ({"probabilities": p.tolist()} if proba else {})))
+        echo(strict_json(report | ({"probabilities": p.tolist()} if proba else {})))
     elif proba:
         rows = [",".join(map(str, ("label", *net.classes)))]
         rows += [
             f"{k}," + ",".join(f"{value:.6g}" for value in row) for k, row in zip(labels, p, strict=True)
         ]
-        typer.echo("\n".join(rows))
+        echo(*rows)
     else:
-        typer.echo("\n".join(map(str, labels)))
+        echo(*map(str, labels))

@@ -1,6 +1,6 @@
 """What people see on stderr: lines, bars, a table of epochs, digits. Loads rich: import it when it is needed.
 
-Bars are drawn on a terminal only; rich honours NO_COLOR. Data for programs go to stdout by ``typer.echo``.
+Bars are drawn on a terminal only; rich honours NO_COLOR. Results go to stdout by streams.py.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from .streams import clean
+
 if TYPE_CHECKING:
     from fastmlp.config import Architecture
     from fastmlp.data import Dataset
@@ -46,15 +48,15 @@ class Screen:
     def say(self, label: str, text: str = "") -> None:
         """A line about the run: a dim label, then text."""
         if not self.quiet:
-            self.console.print(Text.assemble((f"{label:<5} ", "dim"), text))
+            self.console.print(Text.assemble((f"{label:<5} ", "dim"), clean(text)))
 
     def notice(self, text: str) -> None:
         """A line that is shown whatever was asked for."""
-        self.console.print(Text(text, "yellow"))
+        self.console.print(Text(clean(text), "yellow"))
 
     def error(self, text: str) -> None:
         """A line about what went wrong."""
-        self.console.print(Text.assemble(("Error:", "bold red"), " ", text))
+        self.console.print(Text.assemble(("Error:", "bold red"), " ", clean(text)))
 
     def say_if_compiling(self, backend: str, kernel: str = "run") -> None:
         """A line before the wait, where what is compiled is not kept yet."""

@@ -12,6 +12,7 @@ import typer
 from fastmlp.cores import resolve
 
 from .options import OUTPUT, TRAINING, Data, Json, Threads, checked
+from .streams import echo
 
 OUT, SEEDS = "study", 200
 
@@ -74,9 +75,9 @@ def study(
         )  # fmt: skip
     screen.say("done", f"in {time.perf_counter() - started:.0f} s")
     if json:
-        typer.echo(strict_json(report))
+        echo(strict_json(report))
         return
     width = max(len(judgement["verdict"]) for judgement in report["judgements"])
     for judgement in report["judgements"]:
-        typer.echo(f"{judgement['verdict']:<{width}}  {judgement['who']}: {judgement['said']}")
-    typer.echo(f"Report: {Path(out).expanduser() / PAGE}")
+        echo(f"{judgement['verdict']:<{width}}  {judgement['who']}: {judgement['said']}")
+    echo(f"Report: {Path(out).expanduser() / PAGE}")

@@ -14,6 +14,7 @@ from fastmlp.config import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
 from fastmlp.cores import resolve
 from fastmlp.errors import ConfigError
 
+from .ends import heard, held, whole
 from .options import (
     DEFAULT,
     HIDDEN,
@@ -55,6 +56,7 @@ from .options import (
     demand,
     training_of,
 )
+from .streams import echo
 
 if TYPE_CHECKING:
     from fastmlp.runs import RunFolder
@@ -133,7 +135,7 @@ def train(
         "data": data, "test_data": test_data, "label": label, "sample_weight": sample_weight,
     }  # fmt: skip
     decided = {name for name in (*options, *source, "backend") if _is_given(context, name)}
-    with ExitStack() as stack:
+    with held(), ExitStack() as stack:  # what a signal ends is brought to its end
         begun, report, failure = None, None, None
         if resume is not None:
             from fastmlp.runs import RunFolder
@@ -184,11 +186,11 @@ def train(
             screen.say("done", "nothing is left to do")
         screen.say("kept", f"in {run.path}")
     if json:
-        typer.echo(strict_json(report))
+        echo(strict_json(report))
     if failure is not None:
         raise failure
     if not json:
-        typer.echo(f"Test accuracy: {report['test_accuracy']:.4f}")
+        echo(f"Test accuracy: {report['test_accuracy']:.4f}")
     demand(report["test_accuracy"], min_accuracy)
 
 
@@ -244,7 +246,7 @@ def _train_into(
     from .render import describe_dataset, scale_note
 
     data, test_data, label, sample_weight = source.values()
-    with screen.downloads() as on_bytes:
+    with heard(), screen.downloads() as on_bytes:
         dataset = load(
             data,
             test_data=test_data,
@@ -253,7 +255,7 @@ def _train_into(
             notify=screen.notice,
             progress=on_bytes,
         )
-    weights = _weights(sample_weight, len(dataset.y))
+        weights = _weights(sample_weight, len(dataset.y))
     architecture = training.architecture(dataset.X.shape[1], len(dataset.classes))
     screen.say("data", dataset.source)
     screen.say("", describe_dataset(dataset))
@@ -278,8 +280,9 @@ def _train_into(
     }
     classes = np.asarray(dataset.classes)
     y, test = classes[dataset.y], (dataset.X_test, classes[dataset.y_test])
-    identity = Identity(training, backend, sums_of((dataset.X, y), test, weights))
-    machine = environment.describe() | (environment.describe_compiler() if backend == "numba" else {})
+    with heard():
+        identity = Identity(training, backend, sums_of((dataset.X, y), test, weights))
+        machine = environment.describe() | (environment.describe_compiler() if backend == "numba" else {})
     if resumed:
         run.go_on(identity, machine)
         if len(run.epochs) < training.epochs:
@@ -289,12 +292,15 @@ def _train_into(
         arguments["sample_weight"] = sample_weight and absolute(sample_weight)
         run.begin({**facts, "arguments": arguments, **identity.to_json()}, machine)
     try:
-        screen.say_if_compiling(backend, "run" if driver == "team" else driver)
-        with screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress):
+        with (
+            heard(),
+            screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress),
+        ):
+            screen.say_if_compiling(backend, "run" if driver == "team" else driver)
             model, history = fit(
                 dataset.X, y, **asdict(training), backend=backend, threads=threads, driver=driver,
-                test_data=test, sample_weight=weights, callbacks=(run.record, on_epoch), progress=on_progress,
-                checkpoint=run.checkpoints(checkpoint_seconds, identity.sums),
+                test_data=test, sample_weight=weights, callbacks=(whole(run.record), on_epoch),
+                progress=on_progress, checkpoint=run.checkpoints(checkpoint_seconds, identity.sums),
             )  # fmt: skip
         if history.best_epoch is not None:
             run.settle(model, history.best_epoch)

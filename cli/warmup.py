@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-import typer
-
 from fastmlp.errors import FastMLPError
 
 from .options import Json
+from .streams import echo
 
 
 def warmup(json: Json = False) -> None:
@@ -31,7 +30,7 @@ def warmup(json: Json = False) -> None:
     kept = jit.COMPILED and jit.is_kept()
     if json:
         report = {"seconds": seconds, "kept": kept, "kernel_cache": None if folder is None else str(folder)}
-        typer.echo(strict_json(report))
+        echo(strict_json(report))
     if not kept:
         raise FastMLPError(
             "compiled kernels must be kept",
@@ -39,4 +38,4 @@ def warmup(json: Json = False) -> None:
             "unset it" if not jit.COMPILED else "name a folder of yours in XDG_CACHE_HOME",
         )
     if not json:
-        typer.echo(f"All kernels are there after {seconds:.1f} s, in {folder}")
+        echo(f"All kernels are there after {seconds:.1f} s, in {folder}")

@@ -27,7 +27,7 @@ from fastmlp.config import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Trai
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.engine import Best, Checkpoint, EpochResult
 from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
-from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sync_folder
+from fastmlp.files import PathLike, forget_prepared, parse_json, path_of
 from fastmlp.lock import FolderLock
 from fastmlp.optimizers import OptimizerState
 from fastmlp.parameters import Parameters
@@ -275,7 +275,6 @@ def write(path: Path, identity: Identity, now: Checkpoint) -> None:
     }
     used = {name: tensor for name, tensor in tensors.items() if tensor.size}
     sealed.write(path, used, {_ENTRY: json.dumps(description, allow_nan=False)})
-    sync_folder(path.parent)
 
 
 def read(path: Path) -> tuple[Identity, Checkpoint]:

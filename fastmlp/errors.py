@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MOST = 4000  # characters of a message
+
+
+def in_short(text: str) -> str:
+    """The text; of one that is longer than MOST, its beginning and its end."""
+    return text if len(text) <= MOST else f"{text[: MOST // 2]} ... {text[5 - MOST // 2 :]}"
+
 
 class FastMLPError(Exception):
-    """Base of the family. ``str(error)`` is one readable line (or several, one a problem).
+    """Base of the family. ``str(error)`` is one readable line of at most MOST characters.
 
     Parameters
     ----------
@@ -29,18 +36,30 @@ class FastMLPError(Exception):
             text += f"; got {self.got}"
         if self.do:
             text += f". {self.do[0].upper()}{self.do[1:]}"
-        return text if text.endswith((".", "?")) else text + "."
+        text = in_short(text if text.endswith((".", "?")) else text + ".")
+        return text.replace("\r", "\\r").replace("\n", "\\n")  # a name may hold them: still one line
 
 
 class ConfigError(FastMLPError, ValueError):
-    """Option values that are out of range or do not go together; holds all of them at once."""
+    """Option values that are out of range or do not go together."""
 
     @classmethod
     def collect(cls, problems: Sequence[ConfigError]) -> ConfigError:
         """One error that says everything the given ones say."""
         if len(problems) == 1:
             return problems[0]
-        return cls("\n".join(str(problem) for problem in problems))
+        return ConfigErrors(*map(str, problems))
+
+
+class ConfigErrors(ConfigError):
+    """Several problems, one a line."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.args = problems  # so that it survives pickling
+
+    def __str__(self) -> str:
+        return self.must
 
 
 class DataError(FastMLPError, ValueError):

@@ -152,18 +152,6 @@ def forget_prepared(folder: Path, *names: str) -> None:
                     Path(entry.path).unlink()
 
 
-def sync_folder(folder: Path) -> None:
-    """Names of files that were made or replaced in the folder are on disk then, where the system has that."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    with suppress(OSError):  # some file systems have no such thing
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def write_whole(path: Path, content: bytes) -> None:
     """Replace ``path`` by ``content``, on disk when this returns. Raises RunFolderError."""
     try:
@@ -188,6 +176,23 @@ def replace(path: Path, *pieces: bytes | memoryview, synced: bool = False) -> No
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
+        if synced:
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """What was made or renamed in a folder is on disk when this returns, where systems know how. OSError."""
+    flags = getattr(os, "O_DIRECTORY", None)
+    if flags is None:  # Windows
+        return
+    handle = os.open(folder, os.O_RDONLY | flags)
+    try:
+        os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # some file systems of networks
+            raise
+    finally:
+        os.close(handle)

@@ -17,12 +17,10 @@ import errno
 import json
 import math
 import os
-import signal
 import stat
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -250,14 +248,13 @@ class RunFolder:
     def record(self, result: EpochResult, model: Model) -> None:
         """Keep a finished epoch and the model after it; made to be a callback of ``fit``.
 
-        Ctrl-C waits for it: the files and ``epochs`` always agree. An epoch that they hold is passed over.
+        An epoch that the folder holds already is passed over.
         """
         if result.epoch <= len(self.epochs):
             return
-        with _uninterrupted():
-            self.keep(model)
-            add_line(self.path / METRICS, _line(result), new=not self.epochs)
-            self.epochs.append(result)
+        self.keep(model)
+        add_line(self.path / METRICS, _line(result), new=not self.epochs)
+        self.epochs.append(result)
 
     def checkpoints(self, seconds: float, sums: Mapping[str, str | None]) -> CheckpointFile:
         """For ``fit``, of data of those sums. Raises ConfigError."""
@@ -389,23 +386,6 @@ def _status(failure: BaseException | None) -> str:
     if isinstance(failure, DivergedError):
         return "diverged"
     return "failed" if isinstance(failure, Exception) else "interrupted"
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """SIGINT is delivered after the block. Other threads than the main one never get it anyway."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if came:
-            signal.raise_signal(signal.SIGINT)
 
 
 def _mkdir(path: Path, exist_ok: bool) -> bool:

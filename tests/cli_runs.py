@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 FAST = ("--backend", "numpy")  # nothing to compile
 ENTRY = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's & turns it off
-    "from fastmlp_cli.app import main; main()"
+    "from fastmlp_cli.__main__ import main; main()"
 )
 COLOURS = ("FORCE_COLOR", "NO_COLOR", "PY_COLORS")  # what a developer's shell may say about them
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

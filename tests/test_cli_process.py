@@ -118,7 +118,7 @@ def test_a_closed_pipe_is_no_news(tmp_path):
     os.close(writer)
     _, err = process.communicate(timeout=PATIENCE)
     assert err == ""
-    assert process.returncode == 1
+    assert process.returncode == 141
 
 
 def on_terminal(*args, cwd, **env):

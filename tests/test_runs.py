@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import signal
 import stat
 import subprocess
 import sys
@@ -162,28 +161,6 @@ def test_the_report_says_how_it_ended(model, failure, status, error):
     report = run.report(failure)
     assert (report["test_accuracy"], report["seconds_training"]) == (0.75, 0.5)
     assert report["run_dir"] == str(Path("run").absolute())
-
-
-@pytest.mark.skipif(os.name != "posix", reason="os.kill is something else on Windows")
-def test_ctrl_c_waits_for_an_epoch_to_be_recorded(model, monkeypatch):
-    keep = RunFolder.keep
-
-    def interrupted(self, model):
-        os.kill(os.getpid(), signal.SIGINT)
-        keep(self, model)
-
-    monkeypatch.setattr(RunFolder, "keep", interrupted)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        run = RunFolder.create("run", Training())
-        with pytest.raises(KeyboardInterrupt):
-            run.record(EPOCH, model)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert run.epochs == [EPOCH]
-    assert Path("run/metrics.jsonl").read_text().count("\n") == 1
-    assert Model.load("run/model.safetensors").parameters.sha256() == run.weights_sha256
 
 
 def test_epochs_can_be_recorded_from_another_thread(model):

@@ -23,7 +23,7 @@ def two(name: Annotated[str, typer.Option(help="A name.")] = "") -> None:
     "The second."
 app(prog_name="bare")
 """
-OURS = "from fastmlp_cli.app import main; main()"
+OURS = "from fastmlp_cli.__main__ import main; main()"
 
 TRAINING = r"""
 import re

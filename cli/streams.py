@@ -1,0 +1,99 @@
+"""stdin, stdout and stderr as a run meets them: closed, full, or with nobody at the other end.
+
+Progress that nobody can see is no reason to stop. A result that cannot be delivered is an error, once.
+Text for people passes ``clean``; ``echo`` is the way to stdout. Nothing heavy is loaded here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from typing import Any
+
+from fastmlp.checks import reason_of
+from fastmlp.errors import FastMLPError
+
+MOST_COLUMNS = 10_000
+_replaced: list[Any] = []
+
+
+class OutputError(FastMLPError):
+    """stdout takes nothing."""
+
+
+class UnreadError(OutputError):
+    """Whoever read stdout has gone, as ``head`` does: no news for anybody."""
+
+
+def prepare() -> None:
+    """Make the three streams fit for a run; the first thing that a process does with them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: else the next file to be opened would have its number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    sys.stdout, sys.stderr = _over(sys.stdout, _Results), _over(sys.stderr, _Progress)
+    for name in ("COLUMNS", "LINES"):
+        value = os.environ.get(name, "")
+        if value.isdecimal() and not 0 < int(value[:9]) <= MOST_COLUMNS:
+            del os.environ[name]  # as if the shell had not said it: a window has another size
+
+
+def clean(text: str) -> str:
+    """The text on one line, all written out that is not printable: escape codes, changes of direction."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def echo(*lines: str) -> None:
+    """Lines on stdout. Raises OutputError, where ``prepare`` was called."""
+    sys.stdout.write("\n".join((*map(clean, lines), "")))
+    sys.stdout.flush()
+
+
+class _Raw(io.FileIO):
+    """An open file, by its number, of which only the writing differs."""
+
+    failed = False
+
+    def write(self, content: Any) -> int:
+        """All of it, or up to where the system takes no more; nothing after a failure."""
+        if not self.failed:
+            try:
+                while (n := super().write(content)) is None:  # others made it non-blocking
+                    select.select([], [self], [])
+            except OSError as problem:
+                self.failed = True
+                self.fail(problem)
+            else:
+                return n
+        return len(content)
+
+    def fail(self, problem: OSError) -> None:
+        """Raises what is to be told of it."""
+
+
+class _Results(_Raw):
+    def fail(self, problem: OSError) -> None:
+        kind = UnreadError if isinstance(problem, BrokenPipeError) else OutputError
+        raise kind("stdout must take the result", reason_of(problem), "make room, or name another place")
+
+
+class _Progress(_Raw):
+    pass
+
+
+def _over(stream: Any, kind: type[_Raw]) -> Any:
+    """The stream, written through a file of that kind; one that is none of the system's stays as it is."""
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # PYTHONUNBUFFERED
+    if type(raw) is not io.FileIO:  # a console of Windows
+        return stream
+    _replaced.append(stream)  # which would close the file else
+    return io.TextIOWrapper(
+        io.BufferedWriter(kind(raw.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors="backslashreplace",  # a file's name may hold what no encoding has
+        line_buffering=stream.line_buffering or stream.write_through,
+    )
