@@ -44,7 +44,7 @@ class _Ear:
             self.pending = self.pending or number
         elif time.monotonic() >= self.raised + _PATIENCE:
             self.pending, self.raised, self.came = None, time.monotonic(), self.came or number
-            raise Stopped(number)
+            raise Stopped(self.came)
 
     def speak(self) -> None:
         if self.pending is not None and self.came is None and not self.held:
@@ -65,6 +65,9 @@ def listen() -> None:
 def ignore() -> None:
     """Hear nothing more: the process is about to end."""
     _ear.held = True
+    for number in SIGNALS:
+        if signal.getsignal(number) == _ear.hear:
+            signal.signal(number, signal.SIG_IGN)  # while Python goes down it has no handlers
 
 
 def came() -> int | None:

@@ -15,7 +15,7 @@ from typing import Any
 from fastmlp.checks import reason_of
 from fastmlp.errors import FastMLPError
 
-MOST_COLUMNS = 10_000
+SIZES = range(10, 10_000)  # of a window
 _replaced: list[Any] = []
 
 
@@ -35,8 +35,8 @@ def prepare() -> None:
     sys.stdout, sys.stderr = _over(sys.stdout, _Results), _over(sys.stderr, _Progress)
     for name in ("COLUMNS", "LINES"):
         value = os.environ.get(name, "")
-        if value.isdecimal() and not 0 < int(value[:9]) <= MOST_COLUMNS:
-            del os.environ[name]  # as if the shell had not said it: a window has another size
+        if not (value.isascii() and value.isdecimal() and int(value[:9]) in SIZES):
+            os.environ.pop(name, None)  # no window has that size, and rich would print nothing in it
 
 
 def clean(text: str) -> str:

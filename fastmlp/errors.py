@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MOST = 4000  # characters of a message
+MOST = 2000  # characters of a message
 
 
 def in_short(text: str) -> str:
