@@ -23,7 +23,7 @@ def main() -> NoReturn:
     except ends.Stopped as stopped:
         ends.ignore()
         sys.stderr.write(f"{stopped}\n")
-        code = 128 + stopped.number
+        _end_at_once(128 + stopped.number)
     if any(thread.name.startswith("fastmlp-") for thread in threading.enumerate()):
         _end_at_once(code)
     sys.exit(code)
@@ -56,7 +56,7 @@ def _lack_of_room() -> str:
 
 
 def _end_at_once(code: int) -> NoReturn:
-    """End while a thread still compiles: LLVM may crash in a process that takes itself down in order."""
+    """End while a thread may still compile: LLVM crashes or waits in a process that goes down in order."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
