@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import threading
 from pathlib import Path
 
 from fastmlp.checks import as_text, whole_number
@@ -23,6 +24,14 @@ def available_cores() -> int:
     """Cores this process may run on: its affinity, capped by the container's CPU quota; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, _quota())))
+
+
+def start(thread: threading.Thread) -> None:
+    """Start it. Raises MemoryError where the system has no room for one more."""
+    try:
+        thread.start()
+    except RuntimeError:
+        raise MemoryError("no room for one more thread") from None
 
 
 def resolve(threads: int | str) -> int:

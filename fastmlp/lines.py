@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastmlp.checks import reason_of
 from fastmlp.errors import RunFolderError
-from fastmlp.files import regular
+from fastmlp.files import regular, sync_folder
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
@@ -24,6 +24,8 @@ def add_line(path: Path, line: bytes, *, new: bool) -> None:
         handle = open_no_link(path, os.O_WRONLY | os.O_APPEND | (os.O_CREAT | os.O_EXCL if new else 0))
         try:
             _write(handle, line)
+            if new:
+                sync_folder(path.parent)
         finally:
             os.close(handle)
     except OSError as error:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.checks import shown
 from fastmlp.config import Training
-from fastmlp.cores import resolve
+from fastmlp.cores import resolve, start
 from fastmlp.engine import History, load_backend
 from fastmlp.errors import ConfigError, DivergedError
 from fastmlp.fitting import Checked
@@ -118,7 +118,7 @@ class _Crew:
         ]
         try:
             for thread in threads:
-                thread.start()
+                start(thread)
             for _ in range(self.count):
                 yield self._next()
         finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from nasty import VALUES, Raises
 
 from fastmlp import files
 from fastmlp.errors import ConfigError, DataError, ModelError, RunFolderError
+from fastmlp.lines import add_line
 
 posix = pytest.mark.skipif(os.name != "posix", reason="other names, and no pipes in folders")
 
@@ -213,3 +216,37 @@ assert recorded_data(folder / "model") == {}
         [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=100, check=False
     )
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="folders that can be opened")
+def test_what_is_to_be_kept_is_on_disk_with_its_name(tmp_path, monkeypatch):
+    """The file before it has its name, the folder after that: else a loss of power may take either."""
+    real, done = os.fsync, []
+
+    def fsync(handle):
+        done.append((stat.S_ISDIR(os.fstat(handle).st_mode), (tmp_path / "x").exists()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    files.write_whole(tmp_path / "x", b"x")
+    assert done == [(False, False), (True, True)]
+    (tmp_path / "x").unlink()
+    done.clear()
+    add_line(tmp_path / "x", b"x\n", new=True)
+    add_line(tmp_path / "x", b"y\n", new=False)
+    assert done == [(False, True), (True, True), (False, True)]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="folders that can be opened")
+def test_a_file_system_that_syncs_no_folders_is_no_error_and_a_failing_disk_is(tmp_path, monkeypatch):
+    def fsync(handle, real=os.fsync):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(problem, os.strerror(problem))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    problem = errno.EINVAL
+    files.write_whole(tmp_path / "x", b"x")
+    problem = errno.EIO
+    with pytest.raises(RunFolderError, match="Input/output error"):
+        files.write_whole(tmp_path / "x", b"y")

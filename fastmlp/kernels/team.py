@@ -21,6 +21,7 @@ from numba.core import cgutils, types
 from numpy.typing import NDArray
 
 from fastmlp import forks
+from fastmlp.cores import start
 from fastmlp.kernels.intrinsics import with_twin
 from fastmlp.kernels.jit import device
 
@@ -236,7 +237,7 @@ def run(
     deadline = time.monotonic() + seconds  # on a busy machine, starting a thread takes its time too
     try:
         for thread in threads:
-            thread.start()
+            start(thread)
             started.append(thread)
         for thread in started:
             while thread.is_alive():
