@@ -7,10 +7,8 @@ import sys
 import threading
 from typing import NoReturn
 
-from fastmlp.errors import FastMLPError
-
 from . import ends, streams
-from .room import demand_room
+from .room import lack_of_room
 
 
 def main() -> NoReturn:
@@ -37,22 +35,13 @@ def _run() -> int:
     except Exception:
         if (number := ends.came()) is not None:  # an import makes its own error of a signal
             raise ends.Stopped(number) from None
-        if not (lack := _lack_of_room()):
+        if not (lack := lack_of_room()):
             raise
         sys.stderr.write(f"Error: {streams.clean(lack)}\n")
         code = 1
     if code and (number := ends.came()) is not None:
         raise ends.Stopped(number)
     return code
-
-
-def _lack_of_room() -> str:
-    """Why whatever failed did, where libraries find no room; else nothing."""
-    try:
-        demand_room()
-    except FastMLPError as lack:
-        return str(lack)
-    return ""
 
 
 def _end_at_once(code: int) -> NoReturn:

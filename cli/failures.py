@@ -20,7 +20,7 @@ from fastmlp.errors import (
     in_short,
 )
 
-from .room import demand_room
+from .room import demand_room, lack_of_room
 from .streams import OutputError, UnreadError, clean
 
 _UsageError: Any = typer.BadParameter.__base__  # click's, or typer's own
@@ -93,7 +93,9 @@ def tell(failure: BaseException) -> None:
     text = str(failure)
     if isinstance(failure, MemoryError):
         got = text or "too little of it"
-        text = f"the training must fit into memory; got {got}. Use a smaller --batch-size, net or data set."
+        text = lack_of_room() or (
+            f"the training must fit into memory; got {got}. Use a smaller --batch-size, net or data set."
+        )
     for line in text.split("\n"):
         _say(line)
 

@@ -28,6 +28,15 @@ def demand_room() -> None:
         ) from None
 
 
+def lack_of_room() -> str:
+    """What ``demand_room`` raises, as text, or nothing: why something else may have failed."""
+    try:
+        demand_room()
+    except FastMLPError as lack:
+        return str(lack)
+    return ""
+
+
 def _limit() -> str:
     import resource
 

@@ -155,18 +155,19 @@ def children(pid):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_ctrl_c_leaves_no_process(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda sent: sent.name)
+def test_a_signal_leaves_no_process(tmp_path, sent):
     process = start("bench", "--rivals", "numpy", "--rounds", 10_000, "--data", save_blobs(tmp_path))
     for line in process.stderr:
         if "round 1/" in line:
             break
     workers = children(process.pid)
     assert len(workers) >= 2
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + sent
     assert out == ""
-    assert err.endswith("Interrupted.\n")
+    assert err.endswith("Interrupted.\n" if sent == signal.SIGINT else f"Ended by {sent.name}.\n")
     assert "Traceback" not in err
     for worker in workers:
         with pytest.raises(ProcessLookupError):
