@@ -122,7 +122,7 @@ def test_windows_of_any_size_get_their_text(columns, monkeypatch):
 
 
 @posix
-@pytest.mark.parametrize("env", [{"COLUMNS": "0", "LINES": "0"}, {"COLUMNS": "1"}, {"TERM": "dumb"}], ids=str)
+@pytest.mark.parametrize("env", [{"COLUMNS": "0", "LINES": "0", "TERM": "dumb"}, {"COLUMNS": "1"}], ids=str)
 def test_a_process_prints_in_windows_of_any_size(env, tmp_path):
     process = start("train", "--help", env=env, cwd=tmp_path)
     out, err = process.communicate(timeout=60)
@@ -131,7 +131,9 @@ def test_a_process_prints_in_windows_of_any_size(env, tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("size", [(0, 0), (1, 1), (24, 80)], ids=str)
+@pytest.mark.parametrize(
+    "size", [(0, 0), *(pytest.param(size, marks=pytest.mark.slow) for size in ((1, 1), (24, 80)))], ids=str
+)
 def test_a_terminal_of_any_size_gets_a_training(size, tmp_path):
     import pty
     import termios
