@@ -28,8 +28,12 @@ def wait_for(*locks: AbstractContextManager[Any]) -> None:
 
 
 def _before() -> None:
-    """Take the locks at a moment when no other thread imports: that may need them."""
-    logs = "logging" in sys.modules
+    """Take the locks at a moment when no other thread imports: that may need them.
+
+    Who compiles may log meanwhile: what another hook has taken of logging's lock is given back until then.
+    """
+    logs: Any = getattr(sys.modules.get("logging"), "_lock", None)
+    owned = logs._release_save() if logs is not None and logs._is_owned() else None
     while True:
         for name in _being_imported():
             _bootstrap._lock_unlock_module(name)  # type: ignore[attr-defined]
@@ -39,7 +43,9 @@ def _before() -> None:
         if not _being_imported():
             break
         _after()
-    if not logs and "logging" in sys.modules:
+    if owned is not None:
+        logs._acquire_restore(owned)
+    elif logs is None and hasattr(sys.modules.get("logging"), "_lock"):
         sys.modules["logging"]._lock.acquire()  # its own hook, registered meanwhile, is to release it
 
 

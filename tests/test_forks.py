@@ -58,6 +58,31 @@ for thread in threads:
 raise SystemExit(code)
 """
 
+LOGGING = """
+import fastmlp  # before logging: then its hook is the first to run, and takes its lock
+import logging
+from fastmlp import forks
+
+lock, inside = threading.Lock(), threading.Event()
+forks.wait_for(lock)
+
+def compile():
+    with lock:
+        inside.set()
+        time.sleep(0.5)  # the fork is waiting for the lock by now
+        with logging._lock:
+            pass
+
+thread = threading.Thread(target=compile)
+thread.start()
+inside.wait()
+signal.alarm(int(sys.argv[1]))
+code = child(lambda: logging.getLogger("child").warning("x" * 0))
+thread.join()
+with logging._lock:
+    raise SystemExit(code or logging._lock._is_owned() is False)
+"""
+
 WHOLE = """
 import numpy as np
 import fastmlp
@@ -89,6 +114,12 @@ def test_a_child_forked_meanwhile_goes_on(script):
     done = ran(script, 60)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+def test_who_compiles_may_log_while_a_fork_waits():
+    done = ran(LOGGING, 30)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "\n"  # what the child logged
 
 
 @pytest.mark.slow
