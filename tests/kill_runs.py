@@ -162,7 +162,7 @@ def child(place: Path, kill_at: int, arguments: list[str]) -> None:
         _fit(place, arguments[1], resumed="--resume" in arguments)
     else:
         sys.argv = ["fastmlp", *arguments]
-        from fastmlp_cli.app import main
+        from fastmlp_cli.__main__ import main
 
         main()
 
