@@ -289,7 +289,9 @@ def _of_models(folder: Path) -> list[Reader]:
 def _of_runs(folder: Path) -> list[Reader]:
     from fastmlp_cli.train import _weights
 
-    from fastmlp import Architecture, Model, Training, initialise
+    from fastmlp import Architecture, Model, Training, fit, initialise
+    from fastmlp.checkpoint import CHECKPOINT
+    from fastmlp.checkpoint import read as read_checkpoint
     from fastmlp.runs import load_model, recorded_data, recorded_training
     from fastmlp.study.store import Record, Store
 
@@ -311,6 +313,11 @@ def _of_runs(folder: Path) -> list[Reader]:
     summary = folder / "ended" / "summary.json"
     ended = {"status": "finished", "weights_sha256": model.parameters.sha256()}
 
+    kept_by_fit = folder / "fitted"
+    fit(np.eye(8), np.arange(8) % 2, hidden=4, epochs=2, optimizer="adam", validation=0.2, patience=1,
+        backend="numpy", checkpoint=kept_by_fit)  # fmt: skip
+    point = {folder / "point" / CHECKPOINT: (kept_by_fit / CHECKPOINT).read_bytes()}
+
     def runs() -> None:
         recorded_data(run / "model.safetensors")
         recorded_training(run)
@@ -325,6 +332,7 @@ def _of_runs(folder: Path) -> list[Reader]:
                (damaged_json,) * 3),
         Reader("run's summary.json", summed | {summary: json.dumps(ended).encode()},
                lambda: load_model(summary.parent), (damaged_json,) * 3, (summary,)),
+        Reader("checkpoint", point, lambda: read_checkpoint(*point), (in_safetensors,)),
         Reader("study's nets.jsonl", {kept / "nets.jsonl": lines}, nets, (in_lines,) * 3),
         Reader("sample weights", {weights: _saved(np.save, np.ones(8))}, lambda: _weights(str(weights), 8)),
     ]  # fmt: skip
