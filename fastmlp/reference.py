@@ -36,7 +36,7 @@ from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
 from fastmlp.optimizers import OptimizerState, begun, rates
 from fastmlp.parameters import Parameters
-from fastmlp.results import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
+from fastmlp.results import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
 
 Array = NDArray[Any]
 
@@ -247,7 +247,7 @@ def train_epoch(
             if rows.start < done:
                 continue
             if pause is not None and monotonic() >= due:
-                due = pause(take) + monotonic()
+                due = seconds_of(pause, take) + monotonic()
             losses, hits, unclipped = net.step(picked, y[picked], loss, mine)
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
             if mine is None or mine.any():

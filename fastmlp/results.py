@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fastmlp.checks import as_float, shown
+from fastmlp.errors import ConfigError
 from fastmlp.parameters import Parameters
 
 
@@ -51,6 +53,14 @@ class Midway:
 # Called now and then at the end of a batch, with a function that takes the epoch as it is there; returns
 # after how many seconds it is to be called again.
 Pause = Callable[[Callable[[], Midway]], float]
+
+
+def seconds_of(pause: Pause, take: Callable[[], Midway]) -> float:
+    """What it returns. Raises ConfigError for what are no seconds."""
+    seconds = as_float(told := pause(take))
+    if not seconds >= 0:
+        raise ConfigError("pause must return a number of seconds, from 0", shown(told))
+    return seconds
 
 
 class Evaluation(NamedTuple):

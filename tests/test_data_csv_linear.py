@@ -59,15 +59,17 @@ def test_four_times_the_file_takes_four_times_the_time(tmp_path, monkeypatch, na
     if block:
         monkeypatch.setattr(csvfile, "BLOCK", block)
     label = "b0" if "label" in name and "header" in name else None
+    ratios = []
     gc.disable()
     try:
-        n = 1_000
-        while (small := seconds(tmp_path / "a.csv", text(n), label)) < 0.002 and n < 32_000:
-            n *= 2
-        large = seconds(tmp_path / "a.csv", text(4 * n), label)
+        while len(ratios) < 4 and min(ratios, default=9) >= 9:  # others on the machine cost caches too
+            n = 1_000
+            while (small := seconds(tmp_path / "a.csv", text(n), label)) < 0.002 and n < 32_000:
+                n *= 2
+            ratios.append(seconds(tmp_path / "a.csv", text(4 * n), label) / max(small, 0.002))
     finally:
         gc.enable()
-    assert large < 9 * max(small, 0.002)
+    assert min(ratios) < 9, ratios
 
 
 def test_parsing_in_all_is_a_few_times_the_file(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from fastmlp.data.encode import Encoded
 from fastmlp.kernels import jit, loops, losses, mail, maths, net, steps, team
 from fastmlp.optimizers import rates
 from fastmlp.parameters import Parameters
-from fastmlp.results import EpochTotals, Midway, Pause
+from fastmlp.results import EpochTotals, Midway, Pause, seconds_of
 
 Array = NDArray[Any]
 
@@ -108,7 +108,7 @@ def train(
     most, left = 0, math.inf
     while job.first < len(order) and not bad[:, 0].any():
         if pause is not None:
-            left = pause(partial(_midway, work, job, rule))
+            left = seconds_of(pause, partial(_midway, work, job, rule))
         threads, seconds = pace.next()
         halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
