@@ -62,6 +62,7 @@ def test_two_epochs_agree_with_fastmlp(kind, task, monkeypatch):
     assert program.accuracy() == mine.accuracy() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OWN_ORDER)
 @pytest.mark.filterwarnings("ignore")
 def test_those_that_draw_their_order_shuffle(kind, task, monkeypatch):

@@ -260,6 +260,7 @@ def test_no_network(data_home, data_refused, closed_port):
     assert files_in(data_home) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behaviour", STALLING)
 def test_stalling_costs_patience_once_over_all_mirrors(server, data_home, data_refused, behaviour):
     mirrors = tuple(server.mirror(name, behaviour) for name in ("one", "two"))
@@ -271,6 +272,7 @@ def test_stalling_costs_patience_once_over_all_mirrors(server, data_home, data_r
     assert files_in(data_home) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behaviour", STALLING)
 def test_stalling_mirror_leaves_time_for_the_next(server, data_home, behaviour):
     fetch_mnist(mirrors=(server.mirror("one", behaviour), server.mirror("two", right)), patience=2)

@@ -95,6 +95,7 @@ def test_unchanged_files_load(folder, name):
     assert len(load(folder / name).classes) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_changed_files(folder, name):
     @examples
@@ -106,6 +107,7 @@ def test_changed_files(folder, name):
     attempt()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["images.idx", "X.npy", "a.npz", "a.csv"])
 def test_random_bytes(folder, name):
     @examples

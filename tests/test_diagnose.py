@@ -289,6 +289,7 @@ def test_a_damaged_run(tmp_path, content):
     assert "must say how a net was trained" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", picture.SUFFIXES)
 def test_pictures(data, tmp_path, suffix):
     pytest.importorskip("matplotlib")

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 ESTIMATORS = [MLPClassifier(), MLPRegressor()]
 
 
+@pytest.mark.slow
 @estimator_checks.parametrize_with_checks(ESTIMATORS)
 def test_check(estimator, check):
     check(estimator)

@@ -155,6 +155,7 @@ def test_a_forked_child_fits_after_its_parent_did():
     os.waitpid(child, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("how", multiprocessing.get_all_start_methods())
 def test_fits_in_a_pool_of_processes(how, monkeypatch):

@@ -318,6 +318,7 @@ def test_cache_folder_is_private_and_named_by_the_source(tmp_path):
         folder = other.stdout.split()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME moves the cache on Linux alone")
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_cache_folder_that_others_may_write_is_not_used(tmp_path, level):

@@ -113,6 +113,7 @@ def test_it_goes_on_where_it_was_stopped(done, tmp_path):
     assert again["evidence"] == report["evidence"]
 
 
+@pytest.mark.slow
 def test_without_pictures_there_are_no_pixels(tmp_path):
     study(dataset(pictures=False), tmp_path, replace(PLAN, seeds=2))
     names = {path.stem for path in (tmp_path / "figures").iterdir()}

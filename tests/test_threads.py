@@ -117,6 +117,7 @@ def team_names():
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("fastmlp-")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", THREADS)
 def test_every_member_is_a_living_thread(threads):
     """Also with more of them than cores: an explicit number is honoured."""
