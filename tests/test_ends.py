@@ -211,7 +211,7 @@ def test_signals_at_drawn_moments_lose_nothing(command, data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_signals_at_many_drawn_moments_lose_nothing(command, data, tmp_path):
-    assert_signals_end(command, data, tmp_path, 20, seed=1)
+    assert_signals_end(command, data, tmp_path, 10, seed=1)
 
 
 @pytest.mark.parametrize("point", ["RunFolder.keep", "RunFolder.finish", "RunFolder.begin"])
@@ -412,7 +412,7 @@ def test_too_little_memory_is_one_message(mebibytes, data, tmp_path):
 def test_any_limit_of_memory_is_one_message_or_enough(command, data, tmp_path):
     """The lowest that is let pass is enough for kernels to be compiled."""
     args = commands(data, tmp_path)[command]
-    for mebibytes in (32, 100, 200, 400, 700, *range(900, 10_000, 20)):
+    for mebibytes in (32, 100, 200, 400, 700, *range(900, 10_000, 40)):
         ran = limited("RLIMIT_AS", mebibytes << 20, *args, XDG_CACHE_HOME=str(tmp_path / "cache"))
         if ran.returncode != 1 or "address space" not in ran.stderr:
             break
