@@ -79,7 +79,7 @@ QUICK = {"hidden": (8,), "epochs": 6, "batch_size": 16, "lr": 0.05, "test_data":
     [
         *(("numpy", rule) for rule in ("sgd", "nesterov", "adam")),
         *(pytest.param("numba", rule, marks=pytest.mark.slow) for rule in ("sgd", "nesterov")),
-        ("numba", "adam"),
+        pytest.param("numba", "adam", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("weighted", [False, True])

@@ -219,6 +219,7 @@ def test_of_two_runs_into_one_folder_one_is_refused(blobs, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_killed_run_does_not_keep_its_folder(blobs, tmp_path):
     folder = tmp_path / "run"
     process = start("train", *FAST, "--data", "synthetic", "--out", folder)  # 2 s of drawing

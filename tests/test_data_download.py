@@ -365,6 +365,7 @@ def test_auto_downloads_and_says_so(server, data_home, monkeypatch):
     assert load(notify=pytest.fail).name == "mnist"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behaviour", STALLING)
 def test_auto_gives_the_network_its_seconds_and_falls_back(server, monkeypatch, behaviour):
     from fastmlp.data import sources

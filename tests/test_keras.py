@@ -57,6 +57,7 @@ print("accuracy", score[1])
 BY_NAME, KERAS_2 = '"categorical_crossentropy"', 'CategoricalCrossentropy(clip="keras2")'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "scaled", "loss", "low", "high"),
     [

@@ -247,6 +247,7 @@ def test_of_the_facade_it_is_an_error_as_keras_has_it(name):
     assert wrong(function, arguments, allowed=allowed, quiet=True) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [{}, {"solver": "sgd", "learning_rate": "invscaling"}])
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_of_an_estimator_it_is_an_error_as_scikit_learn_has_it(kind, solver, monkeypatch):

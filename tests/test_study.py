@@ -304,6 +304,7 @@ def test_the_command_refuses_before_anything_is_trained(short, tmp_path, monkeyp
     assert (out / NETS).read_text() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
 def test_the_command_can_be_stopped_and_goes_on(tmp_path, sent):
