@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from fastmlp import kernels
-from fastmlp.cores import available_cores
+from fastmlp.backends.threads import available_cores
 from fastmlp.data import Dataset
-from fastmlp.parameters import Parameters
-from fastmlp.randomness import permutation
+from fastmlp.net import Parameters
+from fastmlp.random import permutation
 
 EPOCHS = 5
 

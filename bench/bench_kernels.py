@@ -14,15 +14,15 @@ import pytest
 from numba import njit
 
 from fastmlp import kernels
-from fastmlp.compare.peak import Peak, measure
-from fastmlp.config import Architecture
+from fastmlp.benchmark.peak import Peak, measure
 from fastmlp.data import Dataset
-from fastmlp.kernels import inputs, loops, losses, net, passes, products, views
-from fastmlp.parameters import initialise
-from fastmlp.randomness import permutation
+from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul, views
+from fastmlp.net import initialise
+from fastmlp.random import permutation
+from fastmlp.spec import Architecture
 
 B, HIDDEN = 100, 100
-RULE = passes.PLAIN_RULE
+RULE = launch.PLAIN_RULE
 STAGES = ("gather", "first layer", "loss and backward", "first layer's update", "deeper updates")
 
 
@@ -33,20 +33,22 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
     The first layer's update reads the rows of the first batch each time: in a step, they are near.
     """
     work, rows, N = views.addresses_of_net(work), views.addresses_of_rows(rows), len(order)
-    order, D, last = loops.address(order), work.fan_in[0], work.depth - 1
+    order, D, last = epoch.address(order), work.fan_in[0], work.depth - 1
     for begin in range(0, N - B + 1, B):
         if stage < 3:
             for lo in range(0, B, 50):
                 hi = lo + 50
                 if stage == 0:
-                    for w in range((D + products.WORD - 1) // products.WORD):
-                        inputs.gather_word(work, rows, order, N, begin + lo, hi - lo, B, w)
+                    for w in range((D + matmul.WORD - 1) // matmul.WORD):
+                        first_layer.gather_word(work, rows, order, N, begin + lo, hi - lo, B, w)
                 elif stage == 1:
-                    inputs.first_layer(work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0])
+                    first_layer.first_layer(
+                        work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0]
+                    )
                 else:
                     stride, K = work.stride[last], work.fan_out[last]
                     at = work.a_at[last] + lo * stride
-                    p, step = work.columns, np.int64(products.WORD)
+                    p, step = work.columns, np.int64(matmul.WORD)
                     losses.softmax(p, 0, step, work.acts, at, stride, hi - lo, K)
                     for b in range(hi - lo):
                         label = y[order[begin + lo + b]]
@@ -57,11 +59,11 @@ def one_stage(stage, work, rows, rule, y, order, B, alpha):
                         p[b + label * step] -= np.float32(1)
                         p[b + K * step] = np.float32(0.01)
                     losses.scaled_rows(work.deltas, at, stride, p, 0, step, hi - lo, K, K * step)
-                    loops.backward(work, lo, hi, 0)
+                    epoch.backward(work, lo, hi, 0)
         elif stage == 3:
-            inputs.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1)
+            first_layer.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1)
         else:
-            loops.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0.0, 1.0)
+            epoch.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def limits(digits: Dataset, stage: str) -> Limits:
 def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
     X = kernels.encode(digits.X)
     p = initialise(Architecture(X.shape[1], (HIDDEN,), len(digits.classes)))
-    work, rows = net.build(p, X, B, 1), net.rows_of(X, 255.0, None)
+    work, rows = layout.build(p, X, B, 1), layout.rows_of(X, 255.0, None)
     order = permutation(len(X), 0, "order", 1)
     before = work.theta.copy()
     for first in range(len(STAGES)):  # everything is there, and compiled, before one of them is timed
@@ -125,7 +127,7 @@ def test_dense_first_layer(benchmark: Any, peak: Peak, width: int, which: str) -
     """Random normal inputs: the share of the peak that the tiles reach."""
     X = kernels.encode(np.random.default_rng(0).standard_normal((2000, 784), np.float32))
     p = initialise(Architecture(784, (width,), 10))
-    work, rows, order = net.build(p, X, B, 1), net.rows_of(X, 1.0, None), np.arange(2000)
+    work, rows, order = layout.build(p, X, B, 1), layout.rows_of(X, 1.0, None), np.arange(2000)
     y, stage = np.zeros(2000, np.int64), 1 if which == "forward" else 3
 
     benchmark.group = f"dense first layer, {which}"

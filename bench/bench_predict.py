@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fastmlp.data import Dataset
-from fastmlp.parameters import Parameters
-from fastmlp.randomness import permutation
+from fastmlp.net import Parameters
+from fastmlp.random import permutation
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
-from fastmlp.cores import available_cores
+from fastmlp.backends.threads import available_cores
 
 BASE = {"N": 2000, "H": 100, "B": 100, "D": 784, "density": 0.19}
 POINTS = [

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.data import Dataset
-from fastmlp.parameters import Parameters
+from fastmlp.net import Parameters
 
 B = 100
 

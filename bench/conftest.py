@@ -16,13 +16,13 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
-from fastmlp.config import Architecture
-from fastmlp.cores import available_cores
+from fastmlp.backends.threads import available_cores
 from fastmlp.data import Dataset, load
 from fastmlp.environment import describe
-from fastmlp.parameters import Parameters, initialise
+from fastmlp.net import Parameters, initialise
+from fastmlp.spec import Architecture
 
-sys.path.append(str(Path(__file__).parent))  # for epochs.py and starts.py: importlib mode leaves it out
+sys.path.append(str(Path(__file__).parent))  # for epochs.py and startup.py: importlib mode leaves it out
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
-from fastmlp.config import PLAIN, Architecture, Optimizer
-from fastmlp.kernels import passes
+from fastmlp.kernels import launch
+from fastmlp.net import Parameters, initialise
 from fastmlp.optimizers import OptimizerState
-from fastmlp.parameters import Parameters, initialise
-from fastmlp.randomness import permutation
+from fastmlp.random import permutation
+from fastmlp.spec import PLAIN, Architecture, Optimizer
 
 CLASSES = 10
 PAUSE = 0.05  # seconds before a turn of the kernels: OpenBLAS threads spin for about 30 ms after work
@@ -91,11 +91,11 @@ def in_way(turn: Turn, apart: int) -> Turn:
     """The same with two threads that always work together (loops.NEVER), or apart (loops.ALWAYS)."""
 
     def work() -> object:
-        usual, passes.APART = passes.APART, apart
+        usual, launch.APART = launch.APART, apart
         try:
             return turn()
         finally:
-            passes.APART = usual
+            launch.APART = usual
 
     return work
 

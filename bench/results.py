@@ -18,30 +18,30 @@ from pathlib import Path
 from statistics import median
 
 import epochs
+import facades
+import many_nets
 import numpy as np
 import plots
-import starts
-import swarms
-import users
-from limits import dense_flop, dense_seconds, sparse_seconds
+import startup
 from markdown import duration, table, text
+from roofline import dense_flop, dense_seconds, sparse_seconds
 
 from fastmlp import kernels, reference
-from fastmlp.compare import LEAST_ROUNDS
-from fastmlp.compare.peak import Peak, measure
-from fastmlp.compare.report import bench
-from fastmlp.compare.rounds import compare
-from fastmlp.compare.statistics import paired_ratio
-from fastmlp.compare.task import Task
-from fastmlp.config import DRIVERS
-from fastmlp.cores import available_cores
+from fastmlp.backends.threads import available_cores
+from fastmlp.benchmark import LEAST_ROUNDS
+from fastmlp.benchmark.peak import Peak, measure
+from fastmlp.benchmark.report import bench
+from fastmlp.benchmark.rounds import compare
+from fastmlp.benchmark.statistics import paired_ratio
+from fastmlp.benchmark.task import Task
 from fastmlp.data import Dataset, load
 from fastmlp.environment import describe
 from fastmlp.errors import DataError
-from fastmlp.kernels import loops
+from fastmlp.kernels import epoch
+from fastmlp.spec import DRIVERS
 
 HIDDEN = 100
-WAYS = {"together": loops.NEVER, "apart": loops.ALWAYS}
+WAYS = {"together": epoch.NEVER, "apart": epoch.ALWAYS}
 
 
 @dataclass(frozen=True)
@@ -254,10 +254,10 @@ def imports(run: Run) -> str:
     rounds = 3 if run.quick else 6
     entries = {
         entry.contender.label: entry
-        for entry in compare(Task.of(run.data), users.contenders(run.cores), rounds=rounds, notify=run.note)
+        for entry in compare(Task.of(run.data), facades.contenders(run.cores), rounds=rounds, notify=run.note)
     }
-    engine, lines = entries[users.ENGINE], []
-    for theirs, (program, _, ours) in users.PAIRS.items():
+    engine, lines = entries[facades.ENGINE], []
+    for theirs, (program, _, ours) in facades.PAIRS.items():
         row = [theirs, ours]
         for entry in (entries[theirs], entries[ours]):
             whole = not entry.failure and entry.seconds
@@ -269,12 +269,14 @@ def imports(run: Run) -> str:
             row.append("")
         if entries[ours].seconds:
             run.note(f"imports: {ours} over its engine")
-            cost = users.over_engine(getattr(users, f"{program}Ours"), Task.of(run.data), run.cores, rounds)
+            cost = facades.over_engine(
+                getattr(facades, f"{program}Ours"), Task.of(run.data), run.cores, rounds
+            )
             row.append(f"{median(cost):.3f} ({min(cost):.3f} - {max(cost):.3f})")
             row.append(f"{entries[ours].accuracy:.4f}")
         lines.append(row)
     return text(
-        f"The question's net, {users.EPOCHS} epochs of plain SGD on {run.data.name} as float32 / 255: the "
+        f"The question's net, {facades.EPOCHS} epochs of plain SGD on {run.data.name} as float32 / 255: the "
         f"whole call, from arrays to a trained net, {rounds} rounds in turns; the engine alone, encoding and "
         f"`kernels.train_epoch`, takes {duration(median(engine.seconds))}. *Over its engine*: the whole time "
         "over that of the engine's calls within it, in one process: median, least and most.",
@@ -325,19 +327,21 @@ def dense(run: Run) -> str:
 def start(run: Run) -> str:
     """Starting, compiling, training: the whole process."""
     rounds = 2 if run.quick else 5
-    commands = dict(starts.IMPORTS)
-    if starts.has_torch():
-        commands['python -c "import torch"'] = starts.TORCH
-    commands["fastmlp train, 15 epochs"] = starts.TRAIN
+    commands = dict(startup.IMPORTS)
+    if startup.has_torch():
+        commands['python -c "import torch"'] = startup.TORCH
+    commands["fastmlp train, 15 epochs"] = startup.TRAIN
     times: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(rounds + 1):
         run.note(f"start: round {turn}")
         for name, command in commands.items():
-            spent = starts.seconds(command)
+            spent = startup.seconds(command)
             if turn:
                 times[name].append(spent)
     run.note("start: an empty cache")
-    pairs = [starts.first_and_second([*starts.TRAIN, "--epochs", "1"]) for _ in range(1 if run.quick else 3)]
+    pairs = [
+        startup.first_and_second([*startup.TRAIN, "--epochs", "1"]) for _ in range(1 if run.quick else 3)
+    ]
     first, second = (median(times) for times in zip(*pairs, strict=True))
     lines = [[f"`{name}`", f"{median(spent):.3f} s"] for name, spent in times.items()]
     lines.append(["`fastmlp train --epochs 1`, the first ever: compiles everything", f"{first:.1f} s"])
@@ -353,7 +357,7 @@ def start(run: Run) -> str:
 def memory(run: Run) -> str:
     """The peak of a training."""
     run.note("memory")
-    found = starts.memory()
+    found = startup.memory()
     return text(
         f"`fastmlp.fit` on {run.data.name}, tested each epoch: at its peak the process has "
         f"{found['over']:.0f} MiB over the {found['before']:.0f} MiB that it had before it read the "
@@ -432,14 +436,16 @@ def prediction(run: Run) -> str:
 def many(run: Run) -> str:
     """Independent nets, one a core, against one core and against processes of PyTorch."""
     rounds, nets = (2 if run.quick else 6), 2 * run.cores
-    has_torch = starts.has_torch()
+    has_torch = startup.has_torch()
     times: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
-        torch = stack.enter_context(swarms.TorchProcesses.ready(run.data, run.cores)) if has_torch else None
+        torch = (
+            stack.enter_context(many_nets.TorchProcesses.ready(run.data, run.cores)) if has_torch else None
+        )
         for turn in range(rounds + 1):
             run.note(f"many: round {turn}")
             spent = {
-                f"fastmlp, {n} at a time": swarms.ours(run.data, nets, n) / nets
+                f"fastmlp, {n} at a time": many_nets.ours(run.data, nets, n) / nets
                 for n in sorted({1, run.cores})
             }
             if torch:
@@ -457,7 +463,7 @@ def many(run: Run) -> str:
             ]
         )  # fmt: skip
     return text(
-        f"Nets of 784-{HIDDEN}-10 on {run.data.name}, {swarms.EPOCHS} epochs each, tested after every epoch: "
+        f"Nets of 784-{HIDDEN}-10 on {run.data.name}, {many_nets.EPOCHS} epochs each, tested after each: "
         f"{nets} by `fit_many` a round, its encoding of the data inside the clock; PyTorch's processes have "
         f"theirs in memory before it starts. Medians of {rounds} rounds, in turns. *Times* is against "
         "fit_many on all cores.",

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastmlp.backends.threads import resolve
+from fastmlp.benchmark import LEAST_ROUNDS
+from fastmlp.benchmark.contenders import RIVALS
 from fastmlp.checks import one_of, whole_number
-from fastmlp.compare import LEAST_ROUNDS
-from fastmlp.compare.contenders import RIVALS
-from fastmlp.cores import resolve
 
 from .options import DATA, Json, Threads, checked, completes
 from .streams import echo
 
 if TYPE_CHECKING:
-    from fastmlp.compare.report import Report, Row
+    from fastmlp.benchmark.report import Report, Row
 
 
 def bench(
@@ -53,7 +53,7 @@ def bench(
         lambda: whole_number("rounds", rounds, LEAST_ROUNDS, 10_000),
     )
 
-    from fastmlp.compare.report import bench as compare
+    from fastmlp.benchmark.report import bench as compare
     from fastmlp.data import load
     from fastmlp.runs import strict_json
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastmlp.cores import resolve
+from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
 
 from .options import (
@@ -37,7 +37,8 @@ from .options import (
 from .streams import echo
 
 if TYPE_CHECKING:
-    from fastmlp.diagnose import Diagnosis, Finding
+    from fastmlp.diagnosis.diagnosis import Diagnosis
+    from fastmlp.diagnosis.findings import Finding
 
 SECONDS = 20.0
 _OF_A_RUN = (
@@ -98,7 +99,7 @@ def diagnose(
     )  # fmt: skip
 
     from fastmlp.data import load
-    from fastmlp.diagnose.diagnosis import examine
+    from fastmlp.diagnosis.diagnosis import examine
     from fastmlp.files import path_of
     from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
 
@@ -124,7 +125,7 @@ def diagnose(
         threads=threads, seconds=seconds, notify=lambda text: screen.say("", text),
     )  # fmt: skip
     if plot is not None:
-        from fastmlp.diagnose.picture import save
+        from fastmlp.diagnosis.picture import save
 
         save(found, plot)
         screen.say("drawn", f"in {plot}")
@@ -174,7 +175,7 @@ def _check_alone(context: Any, run: str | None) -> None:
 
 def _check_picture(path: str | None) -> None:
     if path is not None:
-        from fastmlp.diagnose.picture import check
+        from fastmlp.diagnosis.picture import check
 
         check(path)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
-from fastmlp.config import BACKENDS
-from fastmlp.cores import resolve
+from fastmlp.spec import BACKENDS
 
 from .options import (
     DATA,

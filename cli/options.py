@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fastmlp.config import ACTIVATIONS, BACKENDS, DRIVERS, INITS, OPTIMIZERS, Training, clip_bounds
 from fastmlp.errors import ConfigError
+from fastmlp.spec import ACTIVATIONS, BACKENDS, DRIVERS, INITS, OPTIMIZERS, Training, clip_bounds
 
 from .failures import AccuracyError
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
-from fastmlp.config import BACKENDS
-from fastmlp.cores import resolve
+from fastmlp.spec import BACKENDS
 
 from .options import Backend, Json, Label, ModelPath, Threads, checked
 from .streams import echo

@@ -28,9 +28,9 @@ from rich.text import Text
 from .streams import clean
 
 if TYPE_CHECKING:
-    from fastmlp.config import Architecture
     from fastmlp.data import Dataset
-    from fastmlp.engine import EpochResult
+    from fastmlp.spec import Architecture
+    from fastmlp.train.loop import EpochResult
 
 SHADES = " ░▒▓█"
 SHADES_ASCII = " .:*#"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fastmlp.cores import resolve
+from fastmlp.backends.threads import resolve
 
 from .options import OUTPUT, TRAINING, Data, Json, Threads, checked
 from .streams import echo
@@ -53,8 +53,8 @@ def study(
 
     from fastmlp.data import load
     from fastmlp.runs import strict_json
-    from fastmlp.study.conduct import PAGE
-    from fastmlp.study.conduct import study as conduct
+    from fastmlp.study.run import PAGE
+    from fastmlp.study.run import study as conduct
 
     from .render import Screen, describe_dataset
 

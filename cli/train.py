@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of, positive_number
-from fastmlp.config import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
-from fastmlp.cores import resolve
 from fastmlp.errors import ConfigError
+from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
 
 from .ends import heard, held, whole
 from .options import (
@@ -216,7 +216,7 @@ def _weights(path: str | None, n: int) -> Any:
     """Of the n training rows, from a file; None without one. Raises DataError."""
     if path is None:
         return None
-    from fastmlp.arguments import checked_weights
+    from fastmlp.backends.checks import checked_weights
     from fastmlp.data import npy
     from fastmlp.files import path_of
 
@@ -238,10 +238,10 @@ def _train_into(
     import numpy as np
 
     from fastmlp import DivergedError, Model, __version__, environment, fit
-    from fastmlp.checkpoint import Identity, sums_of
     from fastmlp.data import load
     from fastmlp.data.encode import look_at, walk_of
     from fastmlp.runs import absolute, data_arguments
+    from fastmlp.train.checkpoint import Identity, sums_of
 
     from .render import describe_dataset, scale_note
 

@@ -15,40 +15,42 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fastmlp import data, keras, kernels, reference, torch
-    from fastmlp.config import Architecture, Optimizer, Training
-    from fastmlp.engine import EpochResult, History
+    from fastmlp.backends.types import Evaluation
+    from fastmlp.diagnosis.call import diagnose
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
     from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
-    from fastmlp.fitting import fit
-    from fastmlp.many import Fitted, fit_many
     from fastmlp.model import Model
+    from fastmlp.net import Parameters, initialise
     from fastmlp.optimizers import OptimizerState
-    from fastmlp.parameters import Parameters, initialise
-    from fastmlp.results import Evaluation
+    from fastmlp.spec import Architecture, Optimizer, Training
+    from fastmlp.train.fit import fit
+    from fastmlp.train.fit_many import Fitted, fit_many
+    from fastmlp.train.loop import EpochResult, History
 
 _HOMES = {
-    "Architecture": "config",
+    "Architecture": "spec",
     "ConfigError": "errors",
     "DataError": "errors",
     "DivergedError": "errors",
-    "EpochResult": "engine",
-    "Evaluation": "results",
+    "EpochResult": "train.loop",
+    "Evaluation": "backends.types",
     "FastMLPError": "errors",
-    "Fitted": "many",
-    "History": "engine",
+    "Fitted": "train.fit_many",
+    "History": "train.loop",
     "Model": "model",
     "ModelError": "errors",
-    "Optimizer": "config",
+    "Optimizer": "spec",
     "OptimizerState": "optimizers",
-    "Parameters": "parameters",
+    "Parameters": "net",
     "RunFolderError": "errors",
-    "Training": "config",
-    "fit": "fitting",
-    "fit_many": "many",
-    "initialise": "parameters",
+    "Training": "spec",
+    "diagnose": "diagnosis.call",
+    "fit": "train.fit",
+    "fit_many": "train.fit_many",
+    "initialise": "net",
 }
 _EXTRAS = {"MLPClassifier": "estimators", "MLPRegressor": "estimators"}  # not in __all__: need scikit-learn
-_MODULES = ("data", "diagnose", "keras", "kernels", "reference", "torch")
+_MODULES = ("data", "keras", "kernels", "reference", "torch")
 
 __all__ = [
     "Architecture",

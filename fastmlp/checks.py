@@ -1,4 +1,4 @@
-"""Numbers and words that come from outside: what fits is returned, all else is one ConfigError.
+"""Numbers, words and arrays that come from outside: what fits is returned, all else is one error.
 
 Whatever ``value`` is - an integer of a million digits, an array, an object whose methods raise - nothing
 else comes out of these. Files and paths from outside: files.py.
@@ -10,11 +10,16 @@ import math
 import operator
 import reprlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, DataError, FastMLPError
+
+if TYPE_CHECKING:  # numpy is loaded where there is an array
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
 
 SMALLEST, LARGEST = 1e-30, 1e30  # what float32 holds as a positive factor, and its reciprocal too
+NUMBERS, WHOLE = "buif", "iu"  # kinds of dtypes
 
 _T = TypeVar("_T")
 
@@ -174,3 +179,43 @@ def _is_real(value: Any) -> bool:
 
 def _article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def as_array(
+    name: str, value: Any, kinds: str = NUMBERS, error: type[FastMLPError] = DataError
+) -> NDArray[Any]:
+    """``np.asarray(value)``, of one of these kinds of dtypes. Raises ``error``, and MemoryError."""
+    import numpy as np
+
+    try:
+        array = np.asarray(value)
+    except MemoryError:
+        raise
+    except ValueError as problem:  # rows of different lengths, say: NumPy says it well
+        raise error(f"{name} must be an array of numbers", reason_of(problem)) from None
+    except Exception:  # OverflowError, or whatever __array__ raises
+        raise error(f"{name} must be an array of numbers", shown(value)) from None
+    if array.dtype.kind not in kinds:
+        what = "whole numbers" if kinds == WHOLE else "numbers"
+        raise error(f"{name} must hold {what}", f"shape {array.shape}, dtype {array.dtype}")
+    return array
+
+
+def as_dtype(name: str, value: DTypeLike, choices: str = "f") -> np.dtype[Any]:
+    """``np.dtype(value)``, of one of these kinds. Raises ConfigError."""
+    import numpy as np
+
+    try:
+        dtype = np.dtype(value)
+    except Exception:  # TypeError, or whatever a dtype attribute raises
+        dtype = np.dtype(object)
+    if dtype.kind not in choices:
+        raise ConfigError(f"{name} must be a number type", shown(value), "for example float32")
+    return dtype
+
+
+def as_pair(name: str, value: Any) -> tuple[Any, Any]:
+    """The two items of a tuple or a list. Raises DataError."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise DataError(f"{name} must be two arrays, (X, y)", shown(value))
+    return value[0], value[1]

@@ -9,8 +9,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from fastmlp import __version__, cores
-from fastmlp.config import NUMERICS_REVISION
+from fastmlp import __version__
+from fastmlp.backends import threads
+from fastmlp.spec import NUMERICS_REVISION
 
 PACKAGES = ("numpy", "numba", "llvmlite", "safetensors", "platformdirs", "typer", "rich")
 SETTINGS = ("FASTMLP_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_")  # beginnings of variables that matter here
@@ -27,9 +28,9 @@ def describe() -> dict[str, Any]:
         "system": platform.platform(),
         "machine": platform.machine(),
         "cpu": _processor(),
-        "cores": cores.available_cores(),
+        "cores": threads.available_cores(),
         "cores_of_machine": os.cpu_count(),
-        "threads_auto": cores.resolve("auto"),
+        "threads_auto": threads.resolve("auto"),
         "packages": {name: _version(name) for name in PACKAGES},
         "blas": _blas(),
         "settings": {k: v for k, v in sorted(os.environ.items()) if k.startswith(SETTINGS)},

@@ -2,7 +2,7 @@
 
 The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
 takes its tensors by ``load_state_dict`` as they are. Everything else is JSON in the metadata
-entry ``fastmlp``, and all of it is sealed (sealed.py). Nothing is pickled.
+entry ``fastmlp``, and all of it is sealed (files/sealed.py). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -15,22 +15,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp import sealed
-from fastmlp.arrays import as_array
-from fastmlp.checks import as_list, as_whole, instance, one_of, positive_number, reason_of, shown
-from fastmlp.config import BACKENDS, NUMERICS_REVISION, Architecture, Training
-from fastmlp.cores import resolve
+from fastmlp.backends.threads import resolve
+from fastmlp.backends.types import Evaluation
+from fastmlp.checks import as_array, as_list, as_whole, instance, one_of, positive_number, reason_of, shown
 from fastmlp.data.encode import as_rows
-from fastmlp.engine import load_backend
 from fastmlp.errors import ConfigError, DataError, ModelError
-from fastmlp.files import parse_json, path_of
-from fastmlp.parameters import Parameters
-from fastmlp.results import Evaluation
+from fastmlp.files import parse_json, path_of, sealed
+from fastmlp.net import Parameters
+from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Architecture, Training
 
 _FORMAT = 1
 _ENTRY, _EPOCH = "fastmlp", "epoch"
@@ -38,6 +36,17 @@ _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "trai
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
 _FLOAT32 = np.dtype(np.float32)
 _WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it again"
+
+
+def load_backend(name: str) -> ModuleType:
+    """The module of that backend: ``numba`` or ``numpy``. Raises ConfigError."""
+    if one_of("backend", name, BACKENDS) == "numba":
+        from fastmlp import kernels
+
+        return kernels
+    from fastmlp import reference
+
+    return reference
 
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer

@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.backends.types import Midway
 from fastmlp.checks import as_list, instance, whole_number
-from fastmlp.config import Optimizer
 from fastmlp.errors import ModelError
-from fastmlp.parameters import Parameters
-from fastmlp.results import Midway
+from fastmlp.net import Parameters
+from fastmlp.spec import Optimizer
 
 
 @dataclass(eq=False)

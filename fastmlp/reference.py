@@ -27,16 +27,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
-from fastmlp.arrays import as_array
-from fastmlp.checks import function, instance, positive_number, whole_number
-from fastmlp.config import PLAIN, Optimizer, clip_bounds
-from fastmlp.cores import Pace
+from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.threads import Pace
+from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
+from fastmlp.checks import as_array, function, instance, positive_number, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
+from fastmlp.net import Parameters
 from fastmlp.optimizers import OptimizerState, begun, rates
-from fastmlp.parameters import Parameters
-from fastmlp.results import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
+from fastmlp.spec import PLAIN, Optimizer, clip_bounds
 
 Array = NDArray[Any]
 
@@ -211,10 +210,10 @@ def train_epoch(
     or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
     at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
     updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
-    counts; a batch of rows that do not count changes nothing. ``pause``: see results.py; what it takes is
-    a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the parameters and
-    the state (its moments may be any) before the epoch. Raises DivergedError, with the parameters and
-    the state as they were before the epoch.
+    counts; a batch of rows that do not count changes nothing. ``pause``: see ``backends.types``; what it
+    takes is a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the
+    parameters and the state (its moments may be any) before the epoch. Raises DivergedError, with the
+    parameters and the state as they were before the epoch.
     """
     X = _checked(parameters, X, act, scale, mean)
     y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))

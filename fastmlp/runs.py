@@ -4,11 +4,11 @@
     environment.json   versions and machine
     metrics.jsonl      a line per finished epoch
     model.safetensors  the model after the last finished epoch, with its number
-    checkpoint.safetensors  what the training needs to go on (checkpoint.py)
+    checkpoint.safetensors  what the training needs to go on (train/checkpoint.py)
     summary.json       how it ended: the report that ``fastmlp train --json`` prints
 
-Every file is there whole, or as it was before. One run at a time has the folder (lock.py), and none follows a
-link that lies in it. Nothing here trains or prints.
+Every file is there whole, or as it was before. One run at a time has the folder (files/lock.py), and none
+follows a link that lies in it. Nothing here trains or prints.
 """
 
 from __future__ import annotations
@@ -25,13 +25,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from fastmlp import checkpoint
-from fastmlp.checkpoint import CHECKPOINT, CheckpointFile, Identity
 from fastmlp.checks import reason_of, shown
-from fastmlp.config import Training
 from fastmlp.data import Dataset
 from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
-from fastmlp.engine import Checkpoint, EpochResult
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError, ModelError, RunFolderError
 from fastmlp.files import (
     forget_prepared,
@@ -43,9 +39,13 @@ from fastmlp.files import (
     sync_folder,
     write_whole,
 )
-from fastmlp.lines import add_line, cut
-from fastmlp.lock import LOCK, FolderLock, all_but_lock
+from fastmlp.files.lines import add_line, cut
+from fastmlp.files.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.model import Model
+from fastmlp.spec import Training
+from fastmlp.train import checkpoint
+from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, Identity
+from fastmlp.train.loop import Checkpoint, EpochResult
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"

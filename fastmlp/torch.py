@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp.arguments import checked_classes
-from fastmlp.arrays import as_pair
-from fastmlp.checks import function, functions
-from fastmlp.config import Training
-from fastmlp.cores import resolve
+from fastmlp.backends.checks import checked_classes
+from fastmlp.backends.threads import resolve
+from fastmlp.checks import as_pair, function, functions
 from fastmlp.data.encode import as_rows
-from fastmlp.engine import EpochResult, History, train
 from fastmlp.errors import DataError, ModelError
-from fastmlp.parameters import Parameters
+from fastmlp.net import Parameters
+from fastmlp.spec import Training
+from fastmlp.train.loop import EpochResult, History, train
 
 if TYPE_CHECKING:
     import torch

@@ -28,13 +28,13 @@ def mnist_folder() -> Path:
 @pytest.fixture
 def data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No FASTMLP_DATA, no proxies, and an empty cache, whose folder for MNIST this is."""
-    from fastmlp import private
+    from fastmlp import cache_dir
     from fastmlp.data import mnist
 
     monkeypatch.delenv("FASTMLP_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "*")
     home = tmp_path / "cache" / "fastmlp"
-    monkeypatch.setattr(private, "home", lambda: home)
+    monkeypatch.setattr(cache_dir, "home", lambda: home)
     monkeypatch.setattr(mnist, "cache_folder", lambda: home / "mnist")
     return home / "mnist"
 
@@ -79,7 +79,8 @@ def same_draws() -> None:
         sys.modules["keras"].utils.set_random_seed(1)
 
 
-sys.path.append(str(Path(__file__).parent))  # for compare.py and nets.py: importlib mode leaves it out
+for folder in ("support", "facades", "kernels"):  # importlib mode leaves them out
+    sys.path.append(str(Path(__file__).parent / folder))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

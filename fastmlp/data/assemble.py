@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.checks import Features, Part, Parts, distinct, features, image_shape, labels
 from fastmlp.data.dataset import Dataset
-from fastmlp.data.parts import Features, Part, Parts, distinct, features, image_shape, labels
 from fastmlp.errors import DataError
-from fastmlp.randomness import permutation
+from fastmlp.random import permutation
 
 HELD_OUT = 6  # one row in six
 

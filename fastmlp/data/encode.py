@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.arrays import as_array
+from fastmlp.checks import as_array
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 

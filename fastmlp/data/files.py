@@ -1,6 +1,6 @@
 """Opening a named file with care: regular files only, plain or gzip, never more bytes than promised.
 
-No format is known here; idx.py, npy.py and csvfile.py read through it. A gzip file is recognised by its
+No format is known here; idx.py, npy.py and csv/ read through it. A gzip file is recognised by its
 first two bytes, not by its name: some browsers unpack a download and keep the name.
 """
 

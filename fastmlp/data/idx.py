@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import unpacked
+from fastmlp.data.checks import Part, Parts
 from fastmlp.data.files import opened, read_array, translated
-from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
 from fastmlp.files import is_file
 

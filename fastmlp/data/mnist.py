@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.cache_dir import home
 from fastmlp.checks import as_float, as_list, as_text, function, reason_of, shown
 from fastmlp.data import idx
-from fastmlp.data.parts import Part, Parts
+from fastmlp.data.checks import Part, Parts
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import path_of
-from fastmlp.private import home
 
 if TYPE_CHECKING:  # the network's modules take some 40 ms to load
     from fastmlp.data.download import Patience, Progress

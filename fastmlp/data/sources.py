@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_text, function, shown, whole_number
-from fastmlp.data import csvfile, idx, mnist, npy, tables
+from fastmlp.data import csv, idx, mnist, npy, tables
 from fastmlp.data.assemble import assemble
+from fastmlp.data.checks import Features, Part, Parts, features, image_shape, labels
 from fastmlp.data.dataset import Dataset
-from fastmlp.data.parts import Features, Part, Parts, features, image_shape, labels
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import PathLike, is_folder, path_of
 
@@ -76,7 +76,7 @@ def load(
     test_data: a path, read in the same ways; its test part where it has one, else its training part.
         Without it: the test part of ``data``, else a seeded sixth of the training part.
     label: CSV's label column, a name or an index from 0; default: the column ``label``, else the first.
-        What else a CSV file may be, and which first line is a header: data/csvline.py and csvhead.py.
+        What else a CSV file may be, and which first line is a header: data/csvline.py and csv/head.py.
     seed: of the held-out sixth and of the synthetic digits.
 
     DataError where something named is missing, damaged or not fit for training; ConfigError for a label
@@ -116,7 +116,7 @@ def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
         case "npy":
             return Parts(tables.read_npy(path))
         case "csv":
-            return Parts(csvfile.read(path, label))
+            return Parts(csv.read(path, label))
         case _:
             return Parts(idx.read_pair(path))
 
@@ -150,7 +150,7 @@ def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Feat
             case "npy":
                 X = npy.read(path)
             case "csv":
-                X = csvfile.read_images(path, label)
+                X = csv.read_images(path, label)
             case _:
                 X = idx.read(path)
     rows = features(X, str(path))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data.dataset import Dataset
 from fastmlp.errors import ConfigError
-from fastmlp.randomness import uniform
+from fastmlp.random import uniform
 
 # Ways to write each digit. A stroke is a line of points "xy" on a grid of 0..9 by 0..9, y downwards;
 # corners are rounded off (_rounded), a doubled point stays sharp.

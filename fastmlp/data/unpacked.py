@@ -20,8 +20,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.cache_dir import forget_unused, private_folder, touch
 from fastmlp.files import replace
-from fastmlp.private import forget_unused, private_folder, touch
 
 SMALL = 1 << 20  # bytes; a packed file of that size unfolds in some 10 ms
 BUDGET = 1 << 30  # bytes of all entries

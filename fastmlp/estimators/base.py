@@ -16,18 +16,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from fastmlp.backends.threads import MOST_THREADS, Pace
 from fastmlp.checks import LARGEST, SMALLEST
-from fastmlp.config import MOST_UNITS, Optimizer
-from fastmlp.cores import MOST_THREADS, Pace
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
-from fastmlp.engine import load_backend
 from fastmlp.errors import ModelError
 from fastmlp.estimators.loop import Loop
-from fastmlp.estimators.rows import Rows
-from fastmlp.estimators.steps import Steps
+from fastmlp.estimators.schedule import Steps
+from fastmlp.estimators.split import Rows
 from fastmlp.estimators.threads import threads_here
 from fastmlp.estimators.weights import parameters_of
-from fastmlp.parameters import Parameters
+from fastmlp.model import load_backend
+from fastmlp.net import Parameters
+from fastmlp.spec import MOST_UNITS, Optimizer
 
 Array = NDArray[Any]
 

@@ -15,9 +15,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.checks import shown
-from fastmlp.config import clip_bounds
 from fastmlp.errors import ModelError
 from fastmlp.estimators.base import BaseMLP
+from fastmlp.spec import clip_bounds
 
 Array = NDArray[Any]
 

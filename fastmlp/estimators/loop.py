@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.progress import progress_bar
-from fastmlp.estimators.rows import Held, Rows
-from fastmlp.parameters import Parameters
-from fastmlp.randomness import permutation
+from fastmlp.estimators.split import Held, Rows
+from fastmlp.net import Parameters
+from fastmlp.random import permutation
 from fastmlp.reference import loss_and_delta
 
 _OUT = 5  # calls from a warning here to the caller of fit

@@ -7,7 +7,7 @@ import os
 
 from joblib.parallel import get_active_backend
 
-from fastmlp.cores import available_cores
+from fastmlp.backends.threads import available_cores
 
 
 def threads_here(threads: int | str) -> int | str:

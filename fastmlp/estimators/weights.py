@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastmlp.checks import as_list, shown
 from fastmlp.errors import ModelError
-from fastmlp.parameters import Parameters
+from fastmlp.net import Parameters
 
 _BINARY = (
     "a binary net of scikit-learn has one logistic output; two that give the same probabilities are "

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.arrays import as_array
-from fastmlp.checks import as_float
+from fastmlp.checks import as_array, as_float
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.keras.missing import missing

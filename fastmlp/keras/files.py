@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.checks import flag, reason_of, shown
-from fastmlp.config import Architecture
 from fastmlp.errors import ModelError
 from fastmlp.files import parse_json, path_of
 from fastmlp.keras.layers.core import Activation, Dense
@@ -22,6 +21,7 @@ from fastmlp.keras.missing import refuse
 from fastmlp.keras.network import Network
 from fastmlp.keras.optimizers import SGD, Adam, Optimizer
 from fastmlp.model import Model
+from fastmlp.spec import Architecture
 
 if TYPE_CHECKING:
     from fastmlp.keras.sequential import Sequential

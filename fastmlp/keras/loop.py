@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.cores import Pace
+from fastmlp.backends.threads import Pace
 from fastmlp.errors import DivergedError
 from fastmlp.keras.callbacks import Callback
 from fastmlp.keras.progress import Progress
-from fastmlp.parameters import Parameters
+from fastmlp.net import Parameters
 
 if TYPE_CHECKING:
     from fastmlp.keras.sequential import Sequential

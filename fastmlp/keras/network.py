@@ -10,7 +10,7 @@ from fastmlp.errors import ModelError
 from fastmlp.keras.layers.core import Dense, Layer
 from fastmlp.keras.missing import missing
 from fastmlp.keras.names import HIDDEN
-from fastmlp.parameters import Parameters
+from fastmlp.net import Parameters
 
 
 @dataclass(frozen=True)

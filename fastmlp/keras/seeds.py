@@ -8,7 +8,7 @@ import secrets
 import numpy as np
 
 from fastmlp.checks import whole_number
-from fastmlp.randomness import raw_integers
+from fastmlp.random import raw_integers
 
 _root, _drawn = secrets.randbits(63), 0
 

@@ -11,9 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import randomness
+from fastmlp import random
 from fastmlp.checks import as_float, as_list, as_text, as_whole, flag, function, shown, whole_number
-from fastmlp.engine import load_backend
 from fastmlp.errors import ConfigError, ModelError
 from fastmlp.keras import arrays, losses, optimizers, summary
 from fastmlp.keras.callbacks import History, checked
@@ -25,6 +24,7 @@ from fastmlp.keras.network import Network
 from fastmlp.keras.progress import Progress, say
 from fastmlp.keras.seeds import next_seed
 from fastmlp.keras.settled import Settled
+from fastmlp.model import load_backend
 
 METRICS = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy")
 
@@ -386,7 +386,7 @@ class Sequential(Settled):
 
         def permuted(epoch: int) -> NDArray[np.int64]:
             self._epochs += 1
-            return randomness.permutation(N, self._seed, "order", self._epochs)
+            return random.permutation(N, self._seed, "order", self._epochs)
 
         return permuted if flag("shuffle", shuffle) else lambda epoch: np.arange(N)
 

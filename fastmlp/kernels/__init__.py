@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.arguments import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.threads import Pace, resolve
+from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 from fastmlp.checks import function, instance, one_of, positive_number, whole_number
-from fastmlp.config import DRIVERS, PLAIN, Optimizer
-from fastmlp.cores import Pace, resolve
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
-from fastmlp.kernels import few, net, passes
-from fastmlp.kernels.passes import is_warm
-from fastmlp.kernels.products import WORD
+from fastmlp.kernels import launch, layout, single_rows
+from fastmlp.kernels.launch import is_warm
+from fastmlp.kernels.matmul import WORD
+from fastmlp.net import Parameters
 from fastmlp.optimizers import OptimizerState, begun
-from fastmlp.parameters import Parameters
-from fastmlp.results import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
+from fastmlp.spec import DRIVERS, PLAIN, Optimizer
 
 __all__ = [
     "dead_units",
@@ -52,9 +52,9 @@ def forward(
 ) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    work = net.build(parameters, X, len(X), pace.most)
-    passes.answer(work, net.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, keep=True)
-    return net.outputs(work, len(X))
+    work = layout.build(parameters, X, len(X), pace.most)
+    launch.answer(work, layout.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, keep=True)
+    return layout.outputs(work, len(X))
 
 
 def predict_proba(
@@ -70,7 +70,7 @@ def predict_proba(
     if not isinstance(threads, Pace):
         resolve(threads)
     instance("parameters", parameters, Parameters)
-    if (quick := few.predict_proba(parameters, X, act, scale, mean)) is not None:
+    if (quick := single_rows.predict_proba(parameters, X, act, scale, mean)) is not None:
         return quick
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
     return _answers(parameters, X, act, scale, mean, pace)
@@ -100,10 +100,10 @@ def _answers(
     raw: bool = False,
 ) -> Array:
     """Probabilities, or logits, (N, K)."""
-    work = net.build(parameters, X, pace.most * WORD, pace.most)
+    work = layout.build(parameters, X, pace.most * WORD, pace.most)
     p = np.empty((len(X), parameters.shapes[-1][1]), np.float32)
-    rows = net.rows_of(X, scale, mean)
-    passes.answer(work, rows, np.arange(len(X)), pace.most, act, p=p.reshape(-1), raw=raw)
+    rows = layout.rows_of(X, scale, mean)
+    launch.answer(work, rows, np.arange(len(X)), pace.most, act, p=p.reshape(-1), raw=raw)
     return p
 
 
@@ -126,10 +126,10 @@ def evaluate(
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=rows is None)
     y = checked_targets(parameters, y, len(X), loss)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = net.build(parameters, X, pace.most * WORD, pace.most)
+    work = layout.build(parameters, X, pace.most * WORD, pace.most)
     losses, hits = np.empty(len(order), np.float32), np.zeros(len(order), np.bool_)
-    passes.answer(
-        work, net.rows_of(X, scale, mean), order, pace.most, act, passes.loss_of(loss, y),
+    launch.answer(
+        work, layout.rows_of(X, scale, mean), order, pace.most, act, launch.loss_of(loss, y),
         losses=losses, hits=hits,
     )  # fmt: skip
     return Evaluation(float(losses.mean(dtype=np.float64)), float(hits.mean()))
@@ -146,11 +146,11 @@ def dead_units(
 ) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    work = net.build(parameters, X, pace.most * WORD, pace.most)
+    work = layout.build(parameters, X, pace.most * WORD, pace.most)
     widths = [fan_out for _, fan_out in parameters.shapes[:-1]]
     active = np.zeros((pace.most, sum(widths)), np.bool_)
     if widths:
-        passes.answer(work, net.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, active=active)
+        launch.answer(work, layout.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, active=active)
     layers = np.split(active.any(axis=0), np.cumsum(widths)[:-1])
     return [int((~layer).sum()) for layer, _ in zip(layers, widths, strict=False)]
 
@@ -171,13 +171,13 @@ def loss_and_gradients(
     X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
     y = checked_targets(parameters, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    work = net.build(parameters, X, len(X), pace.most)
-    gradients = net.aligned_like(work.theta)
-    totals, _ = passes.train(
-        work, X, net.rows_of(X, scale, mean), np.arange(len(X)), len(X), gradients, 1.0, act,
-        passes.loss_of(loss, y, weights), pace,
+    work = layout.build(parameters, X, len(X), pace.most)
+    gradients = layout.aligned_like(work.theta)
+    totals, _ = launch.train(
+        work, X, layout.rows_of(X, scale, mean), np.arange(len(X)), len(X), gradients, 1.0, act,
+        launch.loss_of(loss, y, weights), pace,
     )  # fmt: skip
-    return LossAndGradients(totals.loss, net.unpack(work, gradients), totals.correct, totals.live)
+    return LossAndGradients(totals.loss, layout.unpack(work, gradients), totals.correct, totals.live)
 
 
 def train_epoch(
@@ -209,10 +209,10 @@ def train_epoch(
     or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
     at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
     updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
-    counts; a batch of rows that do not count changes nothing. ``pause``: see results.py; what it takes is
-    a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the parameters and
-    the state (its moments may be any) before the epoch. Raises DivergedError, with the parameters and
-    the state as they were before the epoch.
+    counts; a batch of rows that do not count changes nothing. ``pause``: see ``backends.types``; what it
+    takes is a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the
+    parameters and the state (its moments may be any) before the epoch. Raises DivergedError, with the
+    parameters and the state as they were before the epoch.
     """
     X, pace = _checked(parameters, X, act, scale, mean, threads)
     y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))
@@ -227,12 +227,12 @@ def train_epoch(
     function("pause", pause)
     first, moments, midway = begun(parameters, state, midway, batch_size, len(order))
     batches = -(-len(order) // batch_size)
-    work = net.build(first, X, batch_size, pace.most, apart=driver == "team")
-    rule = passes.rule_of(optimizer, lr, work, state.steps, moments, batches)
-    target, alpha = (work.theta, -lr) if rule.plain else (net.aligned_like(work.theta), 1.0)
-    totals, bad = passes.train(
-        work, X, net.rows_of(X, scale, mean), order, batch_size, target, alpha, act,
-        passes.loss_of(loss, y, weights), pace, rule, driver, progress,
+    work = layout.build(first, X, batch_size, pace.most, apart=driver == "team")
+    rule = launch.rule_of(optimizer, lr, work, state.steps, moments, batches)
+    target, alpha = (work.theta, -lr) if rule.plain else (layout.aligned_like(work.theta), 1.0)
+    totals, bad = launch.train(
+        work, X, layout.rows_of(X, scale, mean), order, batch_size, target, alpha, act,
+        launch.loss_of(loss, y, weights), pace, rule, driver, progress,
         midway, pause,
     )  # fmt: skip
     if bad is not None:
@@ -243,7 +243,7 @@ def train_epoch(
     state.steps += batches  # before the rest: where it is as it was, all is
     averages = (rule.v,) if optimizer.moments == 1 else (rule.m, rule.v)
     for old, flat in zip((parameters, *state.moments), (work.theta, *averages), strict=False):
-        net.take(work, flat, old)
+        layout.take(work, flat, old)
     return totals
 
 
@@ -257,7 +257,7 @@ def _checked(
     *,
     once: bool = False,
 ) -> tuple[Encoded, Pace]:
-    """X encoded, and the threads, if all of it fits the net; else as arguments.py says."""
+    """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
     encoded = encode(X, once=once, centred=mean is not None)
     check_inputs(parameters, encoded.shape, act, scale, mean)
     return encoded, threads if isinstance(threads, Pace) else Pace(threads)

@@ -28,9 +28,9 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 
 from fastmlp import forks
+from fastmlp.cache_dir import forget_unused, home, private_folder, touch
 from fastmlp.files import read_bytes, replace
 from fastmlp.kernels.cache import KernelCache, is_whole, used_in, warn_unkept
-from fastmlp.private import forget_unused, home, private_folder, touch
 
 COMPILED = not numba.config.DISABLE_JIT
 """False under NUMBA_DISABLE_JIT: ``device`` and ``kernel`` then return the function as it is."""

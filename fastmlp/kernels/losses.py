@@ -1,6 +1,6 @@
 """Losses: from a row of logits to its loss and delta, by softmax and cross-entropy, or squared errors.
 
-Knows nothing of layers: loops.py calls it with pointers and offsets.
+Knows nothing of layers: epoch.py calls it with pointers and offsets.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.kernels.activations import exp
 from fastmlp.kernels.intrinsics import address
 from fastmlp.kernels.jit import device, inlined
-from fastmlp.kernels.maths import exp
 
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 

@@ -17,12 +17,12 @@ import numpy as np
 from numba import prange
 
 from fastmlp.errors import ConfigError
+from fastmlp.kernels.epoch import LOSS_BAD, WEIGHTS_BAD, samples, weights
 from fastmlp.kernels.intrinsics import address
 from fastmlp.kernels.jit import kernel
-from fastmlp.kernels.loops import LOSS_BAD, WEIGHTS_BAD, samples, weights
 from fastmlp.kernels.losses import addresses_of_loss, weight_of_batch
-from fastmlp.kernels.products import WORD
-from fastmlp.kernels.steps import addresses_of_rule
+from fastmlp.kernels.matmul import WORD
+from fastmlp.kernels.optimizers import addresses_of_rule
 from fastmlp.kernels.team import ABORT, DONE, STOP, atomic_load, atomic_store
 from fastmlp.kernels.views import (
     addresses_of_net,

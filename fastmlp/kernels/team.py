@@ -21,7 +21,7 @@ from numba.core import cgutils, types
 from numpy.typing import NDArray
 
 from fastmlp import forks
-from fastmlp.cores import start
+from fastmlp.backends.threads import start
 from fastmlp.kernels.intrinsics import with_twin
 from fastmlp.kernels.jit import device
 

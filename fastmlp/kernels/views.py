@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.kernels.jit import inlined
-from fastmlp.kernels.net import Float32, Net, Rows
+from fastmlp.kernels.layout import Float32, Net, Rows
 
 MAIL = 2  # after what is a member's own, what two of them exchange
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastmlp.config import Architecture
-from fastmlp.parameters import initialise
+from fastmlp.net import initialise
+from fastmlp.spec import Architecture
 
 ROWS, INPUTS = 3, 8
 

@@ -8,12 +8,12 @@ evidence.py     figures from nets and measures, as plain data
 claims.py       what the thread said, judged on that data
 figures.py      SVG (needs matplotlib)
 page.py         HTML
-conduct.py      all of it, in order
+run.py          all of it, in order
 """
 
 from __future__ import annotations
 
-from fastmlp.study.conduct import study
 from fastmlp.study.experiments import Plan, quick
+from fastmlp.study.run import study
 
 __all__ = ["Plan", "quick", "study"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.config import Training, clip_bounds
+from fastmlp.spec import Training, clip_bounds
 from fastmlp.study.experiments import ACTS, CELLS, LOSSES, LR, Plan
 from fastmlp.study.store import Record
 

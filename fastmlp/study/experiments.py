@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastmlp.checks import whole_number
-from fastmlp.config import Training
+from fastmlp.spec import Training
 
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999")
 RAW, SCALED = 1.0, 255.0

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import kernels
-from fastmlp.config import Architecture, Training
 from fastmlp.data import Dataset
-from fastmlp.diagnose.curvature import Surface, top_eigenvalue
-from fastmlp.many import fit_many
-from fastmlp.parameters import Parameters, initialise
-from fastmlp.randomness import permutation
+from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
+from fastmlp.net import Parameters, initialise
+from fastmlp.random import permutation
+from fastmlp.spec import Architecture, Training
 from fastmlp.study.experiments import ACTS, LR, RAW, SCALED, Plan
+from fastmlp.train.fit_many import fit_many
 
 Array = NDArray[Any]
 

@@ -18,12 +18,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fastmlp.checks import as_float, as_list, reason_of, shown, whole_number
-from fastmlp.config import NUMERICS_REVISION, Training
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError, FastMLPError, RunFolderError
 from fastmlp.files import parse_json, regular
-from fastmlp.lines import add_line
-from fastmlp.lock import FolderLock
+from fastmlp.files.lines import add_line
+from fastmlp.files.lock import FolderLock
+from fastmlp.spec import NUMERICS_REVISION, Training
 
 NETS = "nets.jsonl"
 MOST_LINE = 16 << 20  # bytes; a net of a million epochs has that many

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from fastmlp.config import Training
 from fastmlp.data import Dataset
 from fastmlp.kernels import encode, evaluate
-from fastmlp.many import Fitted, fit_many
+from fastmlp.spec import Training
 from fastmlp.study.experiments import cost
 from fastmlp.study.store import Record, Store
+from fastmlp.train.fit_many import Fitted, fit_many
 
 Progress = Callable[[float, float, int, int], object]
 

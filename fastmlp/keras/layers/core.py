@@ -8,15 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.arrays import as_array
-from fastmlp.checks import as_list, as_text, as_whole, flag, shown, whole_number
-from fastmlp.config import MOST_UNITS, Architecture
+from fastmlp.checks import as_array, as_list, as_text, as_whole, flag, shown, whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.keras.names import activation_named, named
 from fastmlp.keras.seeds import next_seed
 from fastmlp.keras.settled import Settled
-from fastmlp.parameters import initialise
+from fastmlp.net import initialise
+from fastmlp.spec import MOST_UNITS, Architecture
 
 __all__ = ["Activation", "Dense", "Input", "InputLayer", "Layer"]
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastmlp.arrays import NUMBERS, as_array, as_dtype
-from fastmlp.checks import whole_number
+from fastmlp.checks import NUMBERS, as_array, as_dtype, whole_number
 from fastmlp.errors import DataError
 from fastmlp.keras.missing import unknown_names
 

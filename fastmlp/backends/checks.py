@@ -1,0 +1,90 @@
+"""What both backends ask of their arguments, before compiled code that checks no index sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmlp.checks import LARGEST, NUMBERS, WHOLE, as_array, as_text, instance, one_of, positive_number
+from fastmlp.errors import DataError, ModelError
+from fastmlp.net import Parameters
+from fastmlp.spec import ACTIVATIONS, clip_bounds
+
+
+def check_inputs(
+    parameters: Parameters, shape: tuple[int, ...], act: str, scale: float, mean: NDArray[Any] | None
+) -> None:
+    """Raise ModelError or ConfigError unless inputs of this shape suit the net and its preprocessing."""
+    instance("parameters", parameters, Parameters)
+    one_of("act", act, ACTIVATIONS)
+    positive_number("scale", scale, "255 for pixel bytes, 1 for none")
+    D = parameters.shapes[0][0]
+    if len(shape) != 2 or shape[1] != D:
+        raise ModelError(f"X must have shape (N, {D}) for these parameters", shape)
+    if mean is not None:
+        means = as_array("mean", mean, NUMBERS, ModelError)
+        if means.shape != (D,):
+            raise ModelError(f"mean must have shape ({D},)", means.shape)
+        if not np.isfinite(means).all():
+            raise ModelError("mean must be finite", "nan or infinity")
+
+
+def checked_classes(parameters: Parameters, y: ArrayLike, n: int) -> NDArray[np.int64]:
+    """y (n,) as int64; raises DataError unless it is a class of the net for each of n rows."""
+    K = parameters.shapes[-1][1]
+    classes = as_array("y", y)
+    if classes.shape != (n,) or classes.dtype.kind not in WHOLE:
+        got = f"shape {classes.shape}, dtype {classes.dtype}"
+        raise DataError(f"y must be {n:,} integers, one for each row of X", got)
+    if n and (classes.min() < 0 or classes.max() >= K):
+        raise DataError(f"y must be class indices from 0 to {K - 1}", f"{classes.min()} .. {classes.max()}")
+    return np.ascontiguousarray(classes, np.int64)
+
+
+def checked_targets(parameters: Parameters, y: ArrayLike, n: int, loss: str) -> NDArray[Any]:
+    """y as that loss wants it: ``checked_classes``, or (n, K) float numbers for ``squared``."""
+    if as_text(loss) != "squared":
+        clip_bounds(loss)
+        return checked_classes(parameters, y, n)
+    K = parameters.shapes[-1][1]
+    targets = as_array("y", y)
+    if targets.shape != (n, K) or targets.dtype.kind not in "iuf":
+        raise DataError(
+            f"y must be ({n:,}, {K}) numbers, a row of targets for each of X",
+            f"shape {targets.shape}, dtype {targets.dtype}",
+        )
+    targets = np.ascontiguousarray(targets, parameters.dtype)
+    if not np.isfinite(targets).all():
+        raise DataError("y must be finite", "nan or infinity")
+    return targets
+
+
+def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float32] | None:
+    """sample_weight (n,) as float32, or None; raises DataError unless all are from 0 to LARGEST.
+
+    Larger ones would have no finite sum in float32, and a batch would move nothing without a word.
+    """
+    if sample_weight is None:
+        return None
+    weights = as_array("sample_weight", sample_weight)
+    if weights.shape != (n,):
+        raise DataError(
+            f"sample_weight must be {n:,} numbers, one for each row of X",
+            f"shape {weights.shape}, dtype {weights.dtype}",
+        )
+    wrong = ~((weights >= 0) & (weights <= LARGEST))  # so for nan
+    if wrong.any():
+        raise DataError(f"sample_weight must be numbers from 0 to {LARGEST:g}", f"{weights[wrong][0]}")
+    return np.ascontiguousarray(weights, np.float32)
+
+
+def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:
+    """order (M,) as int64; raises DataError unless it holds at least one row number below n, and no other."""
+    rows = as_array("order", order)
+    if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in WHOLE:
+        raise DataError("order must be a 1-D array of row numbers", f"shape {rows.shape}, dtype {rows.dtype}")
+    if rows.min() < 0 or rows.max() >= n:
+        raise DataError(f"order must hold row numbers from 0 to {n - 1:,}", f"{rows.min()} .. {rows.max()}")
+    return np.ascontiguousarray(rows, np.int64)

@@ -1,0 +1,172 @@
+"""Curvature of the mean loss: exact products with its Hessian and its Gauss-Newton matrix, top eigenvalues.
+
+No differences of gradients are taken: directions go through the net by the chain rule (Pearlmutter's
+R operator, Neural Computation 6, 1994), in float64. A vector holds one number a parameter, in the order of
+``Parameters`` (W1, b1, W2, ...).
+
+With plain gradient descent on a quadratic, a direction of curvature c is stable while lr < 2 / c. The
+Gauss-Newton matrix J^T H J (J the derivative of the logits, H the loss's Hessian by them) is the
+Hessian without the part that comes from the net's own bend; it has no negative eigenvalue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import reference
+from fastmlp.net import Parameters
+from fastmlp.random import uniform
+from fastmlp.spec import clip_bounds
+
+Vector = NDArray[np.float64]
+
+_ROOM = 1 << 29  # bytes
+
+
+class Surface:
+    """The mean loss of one net on a few samples, as a surface over its parameters.
+
+    x (N, D): inputs, scaled and centred already. y (N,): class indices. Everything is float64.
+    """
+
+    def __init__(
+        self, parameters: Parameters, x: NDArray[Any], y: NDArray[np.int64], act: str, loss: str = "logits"
+    ) -> None:
+        self.act, self.n = act, len(x)
+        self.weights = [np.asarray(W, np.float64) for W in parameters.weights]
+        biases = [np.asarray(b, np.float64) for b in parameters.biases]
+        self.inputs = [np.asarray(x, np.float64)]  # of each layer
+        for layer, (W, b) in enumerate(zip(self.weights, biases, strict=True)):
+            z = self.inputs[layer] @ W + b
+            if layer < len(self.weights) - 1:
+                reference.activate(z, act)
+            self.inputs.append(z)
+        logits = self.inputs.pop()
+        self.p = np.empty_like(logits)
+        reference.softmax(self.p, logits)
+        delta = self.p.copy()
+        delta[np.arange(self.n), y] -= 1
+        p_true = self.p[np.arange(self.n), y]
+        bounds = clip_bounds(loss)
+        self.live = np.ones(self.n) if bounds is None else 1.0 * (bounds[0] <= p_true) * (p_true <= bounds[1])
+        self.deltas = [delta * (self.live / self.n)[:, None]]  # of each layer, from the last to the first
+        for layer in range(len(self.weights) - 1, 0, -1):
+            back = self.deltas[0] @ self.weights[layer].T
+            self.deltas.insert(0, back * self._slope(self.inputs[layer]))
+
+    @property
+    def size(self) -> int:
+        """How many parameters there are: the length of a vector."""
+        return sum(W.size + W.shape[1] for W in self.weights)
+
+    def gradient(self) -> Vector:
+        """Of the mean loss."""
+        return self._joined([(a.T @ d, d.sum(axis=0)) for a, d in zip(self.inputs, self.deltas, strict=True)])
+
+    def gauss_newton(self, v: Vector) -> Vector:
+        """J^T H J v."""
+        _, logits = self._along(v)
+        delta = self._bent(logits)
+        parts = []
+        for layer in range(len(self.weights) - 1, -1, -1):
+            parts.append((self.inputs[layer].T @ delta, delta.sum(axis=0)))
+            if layer:
+                delta = (delta @ self.weights[layer].T) * self._slope(self.inputs[layer])
+        return self._joined(parts[::-1])
+
+    def hessian(self, v: Vector) -> Vector:
+        """The Hessian of the mean loss times v. Where ReLU has a corner, as if it had none."""
+        directions = self._split(v)
+        outputs, logits = self._along(v)
+        delta = self._bent(logits)
+        parts = []
+        for layer in range(len(self.weights) - 1, -1, -1):
+            a, da, d = self.inputs[layer], outputs[layer], self.deltas[layer]
+            parts.append((da.T @ d + a.T @ delta, delta.sum(axis=0)))
+            if layer:
+                W, (dW, _) = self.weights[layer], directions[layer]
+                back = d @ W.T
+                bend = self._bend(a) * self._z_along[layer - 1]
+                delta = (delta @ W.T + d @ dW.T) * self._slope(a) + back * bend
+        return self._joined(parts[::-1])
+
+    def _along(self, v: Vector) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+        """How the inputs of every layer, and the logits, change along v."""
+        changes = [np.zeros_like(self.inputs[0])]
+        self._z_along = []
+        for layer, (dW, db) in enumerate(self._split(v)):
+            z = self.inputs[layer] @ dW + db
+            if layer:
+                z += changes[layer] @ self.weights[layer]
+            self._z_along.append(z)
+            if layer < len(self.weights) - 1:
+                changes.append(z * self._slope(self.inputs[layer + 1]))
+        return changes, z
+
+    def _bent(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The loss's Hessian by the logits, times a change of them: live (diag(p) - p p^T) / N."""
+        mean = (self.p * logits).sum(axis=1, keepdims=True)
+        return np.asarray(self.p * (logits - mean) * (self.live / self.n)[:, None])
+
+    def _slope(self, a: NDArray[np.float64]) -> NDArray[np.float64]:
+        """act'(z) by a = act(z)."""
+        slope: NDArray[np.float64] = np.ones_like(a)
+        reference.multiply_by_derivative(slope, a, self.act)
+        return slope
+
+    def _bend(self, a: NDArray[np.float64]) -> NDArray[np.float64]:
+        """act''(z) by a = act(z)."""
+        if self.act == "sigmoid":
+            return np.asarray(a * (1 - a) * (1 - 2 * a))
+        if self.act == "tanh":
+            return np.asarray(-2 * a * (1 - a * a))
+        return np.zeros_like(a)
+
+    def _split(self, v: Vector) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        parts, at = [], 0
+        for W in self.weights:
+            fan_in, fan_out = W.shape
+            end = at + W.size
+            parts.append((v[at:end].reshape(fan_in, fan_out), v[end : end + fan_out]))
+            at = end + fan_out
+        return parts
+
+    def _joined(self, parts: Any) -> Vector:
+        return np.concatenate([part.ravel() for pair in parts for part in pair])
+
+
+def top_eigenvalue(
+    product: Callable[[Vector], Vector], size: int, *, tolerance: float = 1e-3, most: int = 80
+) -> float:
+    """The eigenvalue of largest magnitude of a symmetric matrix that is given by its products.
+
+    Lanczos with full reorthogonalisation, from a start that depends on the size alone. Ends when the
+    residual bounds the error under ``tolerance`` of the value, or after ``most`` products (fewer where
+    so many vectors would take more than half a gigabyte).
+    """
+    most = min(most, size, max(8, _ROOM // (8 * size)))
+    v = uniform(size, 0, "lanczos") - 0.5
+    v /= np.linalg.norm(v)
+    basis, value = [v], 0.0
+    diagonal: list[float] = []
+    beside: list[float] = []
+    for _ in range(most):
+        w = product(basis[-1])
+        diagonal.append(float(w @ basis[-1]))
+        for _ in range(2):  # twice is enough
+            for u in basis:
+                w -= (w @ u) * u
+        norm = float(np.linalg.norm(w))
+        T = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+        values, vectors = np.linalg.eigh(T)
+        i = int(np.abs(values).argmax())
+        value = float(values[i])
+        if norm * abs(vectors[-1, i]) <= tolerance * abs(value) or norm == 0:
+            break
+        beside.append(norm)
+        basis.append(w / norm)
+    return value

@@ -1,0 +1,120 @@
+"""Prediction for a few rows, where laying out a net for the kernels would take longer than the answer.
+
+The weights are read where they lie, row by row; sums have the order of matmul.py, so the answers
+have the same bytes as those of a whole pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.checks import LARGEST, SMALLEST
+from fastmlp.kernels.activations import ACTS, activate
+from fastmlp.kernels.intrinsics import address, fma, pointer_at
+from fastmlp.kernels.jit import kernel
+from fastmlp.kernels.layout import middle_of, plain
+from fastmlp.kernels.losses import softmax
+from fastmlp.kernels.matmul import WORD
+from fastmlp.net import Parameters
+
+MOST = 4  # rows: more are answered sooner by a whole pass
+
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
+
+_layouts: WeakKeyDictionary[Parameters, tuple[Any, ...] | None] = WeakKeyDictionary()
+
+
+def predict_proba(
+    parameters: Parameters, X: Any, act: str, scale: float, mean: Any
+) -> NDArray[np.float32] | None:
+    """Probabilities (N, K) for an array X (N, D) of a few rows of uint8 or float32; None for all else."""
+    if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST:
+        return None
+    if type(act) is not str or act not in ACTS:
+        return None
+    if parameters not in _layouts:
+        _layouts[parameters] = _layout(parameters)
+    layout = _layouts[parameters]
+    coded = X.dtype == np.uint8
+    if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
+        return None
+    sizes, places, D, K, middle, scratch = layout
+    if X.shape[1] != D or type(scale) is not float or not SMALLEST <= scale <= LARGEST:
+        return None
+    if mean is not None and not (
+        type(mean) is np.ndarray
+        and mean.shape == (D,)
+        and mean.dtype == np.float32
+        and mean.flags.c_contiguous
+    ):
+        return None
+    p = np.empty((len(X), K), np.float32)
+    flat = plain(X.reshape(-1))
+    finite = answer(
+        p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat, len(X),
+        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), ACTS[act],
+        np.empty(scratch, np.float32),
+    )  # fmt: skip
+    return p if finite else None
+
+
+def _layout(parameters: Parameters) -> tuple[Any, ...] | None:
+    """Widths, addresses of W1, b1, W2, ..., D, K, the middle of the inputs and the size of the scratch.
+
+    None if the arrays do not lie so.
+    """
+    arrays = list(parameters)
+    if not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
+        return None
+    sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
+    places = np.array([a.ctypes.data for a in arrays], np.int64)
+    return np.array(sizes, np.int64), places, sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
+
+
+@kernel
+def answer(p, codes, values, n, sizes, places, middle, factor, mean, act, scratch):
+    """p (n K) for n rows of codes or values; returns whether all values are finite."""
+    depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
+    inputs, outputs, sums, first_half = address(scratch), 1 * room, 2 * room, 3 * room
+    for i in range(n):
+        for j in range(D):
+            x = np.float32(codes[i * D + j]) if len(codes) > 0 else values[i * D + j]
+            if not np.isfinite(x):
+                return False
+            x *= factor
+            inputs[j] = x - mean[j] * factor if len(mean) > 0 else x
+        for layer in range(depth):
+            fan_in, fan_out = sizes[layer], sizes[layer + 1]
+            W, b = pointer_at(places[2 * layer]), pointer_at(places[2 * layer + 1])
+            halved = layer == 0 and middle < fan_in  # as in inputs.first_layer
+            for k in range(fan_out):
+                inputs[outputs + k] = _ZERO if halved else b[k]
+            for start in range(0, fan_in, WORD):
+                if halved and start == middle:
+                    for k in range(fan_out):
+                        inputs[first_half + k], inputs[outputs + k] = inputs[outputs + k], b[k]
+                for k in range(fan_out):
+                    inputs[sums + k] = _ZERO
+                for j in range(start, min(start + WORD, fan_in)):
+                    x = inputs[j]
+                    if x != _ZERO:
+                        for k in range(fan_out):
+                            inputs[sums + k] = fma(x, W[j * fan_out + k], inputs[sums + k])
+                for k in range(fan_out):
+                    inputs[outputs + k] += inputs[sums + k]
+            if halved:
+                for k in range(fan_out):
+                    inputs[outputs + k] += inputs[first_half + k]
+            if layer < depth - 1:
+                activate(inputs, outputs, fan_out, act)
+                for k in range(fan_out):
+                    inputs[k] = inputs[outputs + k]
+        softmax(inputs, sums, 1, inputs, outputs, K, 1, K)
+        for k in range(K):
+            p[i * K + k] = inputs[sums + k]
+    return True

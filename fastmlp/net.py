@@ -1,0 +1,176 @@
+"""Parameters: the weights and biases of a net, how they begin, and how other tools lay them out.
+
+Nothing here computes with them: that is a backend's work (reference.py, kernels/).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastmlp import random
+from fastmlp.checks import NUMBERS, as_array, as_dtype, instance, one_of, shown, whole_number
+from fastmlp.errors import ModelError
+from fastmlp.spec import INITS, Architecture
+
+
+@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
+class Parameters:
+    """weights[l] (fan_in, fan_out) and biases[l] (fan_out,) of each layer, the first layer first.
+
+    The tuples are fixed, the arrays are not: training changes them in place. This is
+    scikit-learn's layout too: ``Parameters(net.coefs_, net.intercepts_)``.
+    """
+
+    weights: tuple[NDArray[Any], ...]
+    biases: tuple[NDArray[Any], ...]
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "biases"):
+            object.__setattr__(self, name, _arrays(name, getattr(self, name)))
+        shapes = [W.shape for W in self.weights], [b.shape for b in self.biases]
+        chained = (
+            len(shapes[0]) == len(shapes[1]) > 0
+            and all(len(W) == 2 and b == W[1:] for W, b in zip(*shapes, strict=True))
+            and all(W[1] == V[0] for W, V in zip(shapes[0][:-1], shapes[0][1:], strict=True))
+        )
+        if not chained:
+            raise ModelError(
+                "weights must be (fan_in, fan_out) and biases (fan_out,), each layer's fan_in "
+                "the fan_out of the one before",
+                f"weights {shapes[0]}, biases {shapes[1]}",
+            )
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """W1, b1, W2, b2, ..."""
+        for W, b in zip(self.weights, self.biases, strict=True):
+            yield W
+            yield b
+
+    def named(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """("W1", W1), ("b1", b1), ("W2", W2), ..."""
+        names = [f"{letter}{layer + 1}" for layer in range(len(self.weights)) for letter in "Wb"]
+        return zip(names, self, strict=True)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number type of every array."""
+        return self.weights[0].dtype
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(fan_in, fan_out) of each layer."""
+        return tuple((W.shape[0], W.shape[1]) for W in self.weights)
+
+    @property
+    def finite(self) -> bool:
+        """Whether no weight or bias is nan or infinite."""
+        return all(bool(np.isfinite(array).all()) for array in self)
+
+    def astype(self, dtype: DTypeLike) -> Parameters:
+        """A copy in another number type. Raises ConfigError for what is none."""
+        dtype = as_dtype("dtype", dtype, NUMBERS)
+        return Parameters(
+            tuple(np.array(W, dtype=dtype, order="C") for W in self.weights),
+            tuple(np.array(b, dtype=dtype, order="C") for b in self.biases),
+        )
+
+    def copy(self) -> Parameters:
+        """A copy that shares nothing."""
+        return self.astype(self.dtype)
+
+    def sha256(self) -> str:
+        """Digest of W1, b1, W2, b2, ... as little-endian float32 in (fan_in, fan_out) order."""
+        digest = hashlib.sha256()
+        for array in self:
+            digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+        return digest.hexdigest()
+
+    def to_torch(self) -> dict[str, NDArray[Any]]:
+        """State of ``torch.nn.Sequential(Linear, act, Linear, ...)``: weights (fan_out, fan_in)."""
+        state = {}
+        for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            state[f"{2 * layer}.weight"] = np.ascontiguousarray(W.T)
+            state[f"{2 * layer}.bias"] = np.ascontiguousarray(b)
+        return state
+
+    @classmethod
+    def from_torch(cls, state: Mapping[str, Any]) -> Parameters:
+        """The inverse of ``to_torch``. Raises ModelError."""
+        if not isinstance(state, Mapping):
+            raise ModelError("a state must be a mapping of names to arrays", shown(state))
+        layers = range(len(state) // 2)
+        names = [f"{2 * layer}.{part}" for layer in layers for part in ("weight", "bias")]
+        if not names or set(names) != set(state):
+            raise ModelError("a state must hold 0.weight, 0.bias, 2.weight, 2.bias, ...", shown([*state]))
+        return cls(
+            tuple(np.ascontiguousarray(_array(f"{2 * layer}.weight", state).T) for layer in layers),
+            tuple(_array(f"{2 * layer}.bias", state).copy() for layer in layers),
+        )
+
+    def to_keras(self) -> list[NDArray[Any]]:
+        """The list that ``keras.Sequential([Dense, Dense, ...]).set_weights`` takes."""
+        return list(self)
+
+    @classmethod
+    def from_keras(cls, arrays: Sequence[Any]) -> Parameters:
+        """From ``keras.Sequential.get_weights()``: kernel, bias, kernel, bias, ... Raises ModelError."""
+        copies = [array.copy() for array in _arrays("arrays", arrays)]
+        return cls(tuple(copies[0::2]), tuple(copies[1::2]))
+
+
+def _arrays(name: str, values: Any) -> tuple[NDArray[Any], ...]:
+    """Each as it is where it is an array of numbers. Raises ModelError."""
+    try:
+        items = tuple(values)
+    except Exception:  # TypeError, or whatever iterating raises
+        raise ModelError(f"{name} must be a sequence of arrays", shown(values)) from None
+    return tuple(as_array(f"each of {name}", item, error=ModelError) for item in items)
+
+
+def _array(name: str, state: Mapping[str, Any]) -> NDArray[Any]:
+    return as_array(name, state[name], error=ModelError)
+
+
+def initialise(
+    architecture: Architecture, init: str = "glorot_uniform", seed: int = 0, dtype: DTypeLike = np.float32
+) -> Parameters:
+    """First weights, U(-limit, limit), and zero biases; a pure function of its arguments.
+
+    ============== ============================= =====================================
+    init           limit                         after
+    ============== ============================= =====================================
+    glorot_uniform sqrt(6 / (fan_in + fan_out))  Glorot and Bengio 2010; Keras' default
+    he_uniform     sqrt(6 / fan_in)              He et al. 2015
+    lecun_uniform  sqrt(3 / fan_in)              LeCun et al. 1998
+    torch          1 / sqrt(fan_in), biases too  torch.nn.Linear's default
+    uniform        1                             what the question's first answer assumes
+    ============== ============================= =====================================
+
+    Raises ConfigError.
+    """
+    instance("architecture", architecture, Architecture)
+    one_of("init", init, INITS)
+    seed, dtype = whole_number("seed", seed, 0, 2**63 - 1), as_dtype("dtype", dtype)
+    weights, biases = [], []
+    for layer, (fan_in, fan_out) in enumerate(architecture.shapes):
+        limit = {
+            "glorot_uniform": math.sqrt(6 / (fan_in + fan_out)),
+            "he_uniform": math.sqrt(6 / fan_in),
+            "lecun_uniform": math.sqrt(3 / fan_in),
+            "torch": 1 / math.sqrt(fan_in),
+            "uniform": 1.0,
+        }[init]
+        W = limit * (2 * random.uniform(fan_in * fan_out, seed, "weights", layer) - 1)
+        b = np.zeros(fan_out)
+        if init == "torch":
+            b = limit * (2 * random.uniform(fan_out, seed, "biases", layer) - 1)
+        weights.append(W.reshape(fan_in, fan_out).astype(dtype))
+        biases.append(b.astype(dtype))
+    return Parameters(tuple(weights), tuple(biases))

@@ -1,0 +1,7 @@
+"""Training: the loop of epochs, one net or many, and going on after whatever ended it.
+
+loop.py        epochs, with validation, early stopping and callbacks
+fit.py         ``fastmlp.fit``
+fit_many.py    ``fastmlp.fit_many``
+train/checkpoint.py  the file from which a training resumes
+"""

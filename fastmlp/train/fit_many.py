@@ -1,0 +1,176 @@
+"""fit_many: independent nets on the same data, one a core, each as ``fit`` trains it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastmlp.backends.threads import resolve, start
+from fastmlp.checks import shown
+from fastmlp.errors import ConfigError, DivergedError
+from fastmlp.model import Model, load_backend
+from fastmlp.net import Parameters
+from fastmlp.spec import Training
+from fastmlp.train.fit import Checked
+from fastmlp.train.loop import History
+
+_BACKEND = "numba"
+_LOOK = 0.1  # seconds between two looks at whether all should stop
+_PATIENCE = 1.0  # seconds that threads are waited for after Ctrl-C: a few batches, or an evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """One finished training of several.
+
+    index:   its place among the trainings.
+    model, history: as ``fit`` returns them; after a failure, those of the epochs before.
+    failure: why the training diverged; None where it did not.
+    """
+
+    index: int
+    training: Training
+    model: Model
+    history: History
+    failure: DivergedError | None = None
+
+
+def fit_many(
+    X: ArrayLike,
+    y: ArrayLike,
+    trainings: Iterable[Training],
+    *,
+    threads: int | str = "auto",
+    test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    initials: Sequence[Parameters | None] | None = None,
+) -> Generator[Fitted, None, None]:
+    """Train a net for each of ``trainings`` on X (N, D), y (N,); yields each when it is finished.
+
+    Each is trained by one thread, and has the bytes that ``fit`` gives it alone; X is encoded once.
+    The order in which they come depends on their speed: ``index`` says which it is. A training that
+    diverges is yielded with its ``failure``, and the others go on.
+
+    Parameters
+    ----------
+    X, y, test_data: as in ``fit``.
+    threads:  how many nets are trained at a time; "auto": one a core.
+    initials: first weights for each training in place of its ``init``, or None for those without.
+
+    Training begins when the first result is asked for, and stops within a batch or so when the
+    generator is closed or interrupted; no thread is left then. Raises ConfigError, DataError,
+    ModelError, all of them at the call.
+    """
+    chosen = _listed("trainings", trainings)
+    strange = [training for training in chosen if not isinstance(training, Training)]
+    if strange:
+        raise ConfigError(
+            "trainings must be Training objects", shown(strange[0]), "for example [Training(seed=0)]"
+        )
+    first = [None] * len(chosen) if initials is None else _listed("initials", initials)
+    if len(first) != len(chosen):
+        raise ConfigError(
+            "initials must be as many as trainings", f"{len(first)} and {len(chosen)}", "use None for none"
+        )
+    most = resolve(threads)
+    data = Checked.of(X, y, test_data)
+    for training, initial in zip(chosen, first, strict=True):
+        data.architecture(training, initial)
+    return _Crew(data, chosen, first).results(min(most, len(chosen)))
+
+
+def _listed(name: str, items: Iterable[Any]) -> list[Any]:
+    try:
+        return list(items)
+    except Exception:  # TypeError, or whatever iterating raises
+        raise ConfigError(f"{name} must be a list of them", shown(items)) from None
+
+
+class _Stopped(Exception):
+    """Raised in a worker when nobody wants its net any more."""
+
+
+class _Crew:
+    """Threads that take one training after the other, and the queue of what they have finished."""
+
+    def __init__(
+        self, data: Checked, trainings: list[Training], initials: Sequence[Parameters | None]
+    ) -> None:
+        self.data = data
+        self.jobs = iter(list(enumerate(zip(trainings, initials, strict=True))))
+        self.count = len(trainings)
+        self.taking = threading.Lock()
+        self.stop = threading.Event()
+
+    def results(self, workers: int) -> Generator[Fitted, None, None]:
+        if not self.count:
+            return
+        self.data = self.data.encoded(load_backend(_BACKEND))
+        # no more wait here than are trained: whoever reads slowly needs no more memory
+        self.finished: queue.Queue[Fitted | BaseException] = queue.Queue(workers)
+        threads = [
+            threading.Thread(target=self._work, name=f"fastmlp-net-{i}", daemon=True) for i in range(workers)
+        ]
+        try:
+            for thread in threads:
+                start(thread)
+            for _ in range(self.count):
+                yield self._next()
+        finally:
+            self.stop.set()
+            deadline = time.monotonic() + _PATIENCE
+            for thread in threads:  # one that is compiling ends later, and harms nothing
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _next(self) -> Fitted:
+        while True:
+            try:
+                item = self.finished.get(timeout=_LOOK)
+            except queue.Empty:
+                continue  # Ctrl-C is heard between two waits, everywhere
+            if isinstance(item, BaseException):
+                raise item
+            return item
+
+    def _work(self) -> None:
+        try:
+            while (job := self._take()) is not None:
+                self._put(self._fitted(*job))
+        except _Stopped:
+            pass
+        except BaseException as failure:  # raised again in the caller's thread
+            self._put(failure)
+
+    def _take(self) -> tuple[int, tuple[Training, Parameters | None]] | None:
+        with self.taking:
+            return None if self.stop.is_set() else next(self.jobs, None)
+
+    def _put(self, item: Fitted | BaseException) -> None:
+        while not self.stop.is_set():
+            try:
+                self.finished.put(item, timeout=_LOOK)
+            except queue.Full:
+                continue
+            return
+
+    def _fitted(self, index: int, job: tuple[Training, Parameters | None]) -> Fitted:
+        training, initial = job
+        model, failure = self.data.model(training, initial, _BACKEND), None
+        try:
+            history = self.data.train(
+                model, backend=_BACKEND, threads=1, on_epoch=self._listen, on_progress=self._listen
+            )
+        except DivergedError as error:
+            history, failure = error.history, error  # type: ignore[assignment]  # an error knows no History
+        epoch = history.final.epoch if history.epochs else 0
+        return Fitted(index, training, replace(model, epoch=epoch), history, failure)
+
+    def _listen(self, *_: Any) -> None:
+        if self.stop.is_set():
+            raise _Stopped

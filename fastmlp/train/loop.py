@@ -1,0 +1,333 @@
+"""The epoch loop: orders, clocks, evaluations, what each epoch was like. Takes a backend.
+
+Knows no file format, prints nothing, and does no arithmetic on weights itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp import random
+from fastmlp.backends.checks import checked_weights
+from fastmlp.backends.threads import Pace
+from fastmlp.backends.types import Evaluation, Midway
+from fastmlp.checks import function, one_of
+from fastmlp.errors import ConfigError, DivergedError, FastMLPError
+from fastmlp.model import load_backend
+from fastmlp.net import Parameters
+from fastmlp.optimizers import OptimizerState
+from fastmlp.spec import DRIVERS, Training
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One finished epoch, as the JSON has it.
+
+    seconds:     training alone: the shuffle is in, evaluation is out.
+    train_loss, train_accuracy, live_share: running means over the epoch's batches, each as the
+                 net was then. live_share is 1 by definition for the logits loss.
+    test_loss, test_accuracy: after the epoch; None without test data.
+    dead_units:  per hidden layer, after the epoch: units that no training image activates.
+    validation_loss, validation_accuracy: on the rows held out; None without them.
+    """
+
+    epoch: int
+    seconds: float
+    samples_per_second: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
+    live_share: float
+    dead_units: list[int]
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for json.dump."""
+        return asdict(self)
+
+
+@dataclass
+class History:
+    """The finished epochs of a training, and how it ran.
+
+    best_epoch: the epoch whose weights were restored, with ``patience``; else None.
+    """
+
+    backend: str
+    threads: int
+    epochs: list[EpochResult] = field(default_factory=list)
+    best_epoch: int | None = None
+
+    @property
+    def seconds_training(self) -> float:
+        """Sum of the epochs' seconds."""
+        return sum(result.seconds for result in self.epochs)
+
+    @property
+    def final(self) -> EpochResult:
+        """The epoch whose weights the net has now: the best with ``patience``, else the last."""
+        return self.epochs[-1 if self.best_epoch is None else self.best_epoch - 1]
+
+
+@dataclass
+class Best:
+    """Early stopping: the epoch with the lowest validation loss so far, and its weights."""
+
+    epoch: int = 0
+    loss: float = math.inf
+    parameters: Parameters | None = None
+
+    def note(self, epoch: int, held: Evaluation, parameters: Parameters) -> None:
+        """Judge a finished epoch."""
+        if held.loss < self.loss or self.parameters is None:
+            self.epoch, self.loss, self.parameters = epoch, held.loss, parameters.copy()
+
+    def restore(self, parameters: Parameters) -> int | None:
+        """The best weights into ``parameters``; returns their epoch."""
+        if self.parameters is None:
+            return None
+        for array, best in zip(parameters, self.parameters, strict=True):
+            array[...] = best
+        return self.epoch
+
+
+@dataclass
+class Checkpoint:
+    """All that a training needs to go on to the same bytes, as it is now.
+
+    parameters, state: after the last of the finished ``epochs``.
+    best:   of them, with ``patience``.
+    midway: the epoch after them, where one was begun before the training was broken off.
+    told:   how many epochs ``on_epoch`` has seen to its end: all of them, or all but the last.
+    ended:  whether it has ended the training.
+    """
+
+    parameters: Parameters
+    state: OptimizerState
+    epochs: list[EpochResult] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
+    midway: Midway | None = None
+    told: int = 0
+    ended: bool = False
+
+    def tell(self, on_epoch: Callable[[EpochResult], object] | None) -> None:
+        """Tell of the last epoch, unless it is known."""
+        if self.told < len(self.epochs):
+            self.ended = on_epoch is not None and on_epoch(self.epochs[-1]) is True
+            self.told = len(self.epochs)
+
+    def is_over(self, training: Training) -> bool:
+        """Whether no epoch is left."""
+        epoch = len(self.epochs)
+        stands_still = training.patience and epoch - self.best.epoch >= training.patience
+        return self.ended or epoch >= training.epochs or bool(stands_still)
+
+
+class Keeper(Protocol):
+    """What keeps checkpoints (train/checkpoint.py has one)."""
+
+    def restore(self, now: Checkpoint) -> None:
+        """Make the one before the first epoch that which is kept, if any is."""
+
+    def wait(self, *, midway: bool = False) -> float:
+        """Seconds until the next one is due, after an epoch or within."""
+
+    def keep(self, now: Checkpoint) -> None:
+        """Keep it, unless nothing has come to it."""
+
+
+def train(
+    parameters: Parameters,
+    X: Any,
+    y: Array,
+    training: Training,
+    *,
+    mean: Array | None = None,
+    backend: str = "numba",
+    threads: int | str = "auto",
+    driver: str = "team",
+    test_data: tuple[Any, Array] | None = None,
+    sample_weight: Array | None = None,
+    on_epoch: Callable[[EpochResult], object] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    keeper: Keeper | None = None,
+) -> History:
+    """Train ``parameters`` in place on X (N, D) and classes y (N,).
+
+    mean (D,) is subtracted from the inputs where ``training.center``. sample_weight (N,): how much
+    each row counts, besides ``training.class_weight``. ``on_epoch`` sees each
+    finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
+    done in it) now and then. With a ``keeper`` the training goes on from the checkpoint that it has, if
+    it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again.
+    Raises DivergedError; ``parameters`` are then those after the last
+    good epoch, as they are after KeyboardInterrupt. The error's ``history`` has the epochs before.
+    """
+    nn = load_backend(backend)
+    pace = Pace(threads)
+    function("progress", on_progress)
+    sample_weight = checked_weights(sample_weight, len(y))
+    options: dict[str, Any] = {
+        "act": training.act,
+        "scale": training.scale,
+        "mean": mean if training.center else None,
+        "threads": pace,
+    }
+    optimizer = training.steps()
+    now = Checkpoint(parameters, OptimizerState.start(parameters, optimizer))
+    history = History(backend, pace.most, now.epochs)
+    steps: dict[str, Any] = {
+        "loss": training.loss, "batch_size": training.batch_size, "driver": one_of("driver", driver, DRIVERS),
+        "optimizer": optimizer,
+        "sample_weight": weights_of(y, parameters.shapes[-1][1], training.class_weight, sample_weight),
+    }  # fmt: skip
+    X = nn.encode(X)
+    if test_data is not None:
+        test_data = nn.encode(test_data[0]), test_data[1]
+    rows, held_out = parted(len(y), training.validation, training.seed)
+    N = len(rows)
+    if keeper is not None:
+        keeper.restore(now)
+    if not now.is_over(training):
+        _once(nn, parameters, X, y, rows, {**options, **steps, "lr": training.lr_at(1)})
+    try:
+        now.tell(on_epoch)
+        while not now.is_over(training):
+            epoch = len(now.epochs) + 1
+            clock = _Clock(now, keeper)
+            order = random.permutation(N, training.seed, "order", epoch)
+            if len(held_out):
+                order = rows[order]
+            progress = None if on_progress is None else _progress_of(epoch, on_progress)
+            try:
+                totals = nn.train_epoch(
+                    parameters, X, y, order, **options, **steps, lr=training.lr_at(epoch), state=now.state,
+                    progress=progress, midway=now.midway, pause=None if keeper is None else clock.pause,
+                )  # fmt: skip
+            except DivergedError as error:
+                raise _explained(error, epoch, training, history) from None
+            seconds = clock.seconds
+            now.midway = None
+            tested = test_data and nn.evaluate(parameters, *test_data, **options, loss=training.loss)
+            held = None
+            if len(held_out):
+                held = nn.evaluate(parameters, X, y, **options, loss=training.loss, rows=held_out)
+            result = EpochResult(
+                epoch=epoch,
+                seconds=seconds,
+                samples_per_second=N / seconds,
+                train_loss=totals.loss,
+                train_accuracy=totals.correct / totals.samples,
+                test_loss=tested.loss if tested else None,
+                test_accuracy=tested.accuracy if tested else None,
+                live_share=totals.live / totals.samples,
+                dead_units=nn.dead_units(parameters, X, **options),
+                validation_loss=held.loss if held else None,
+                validation_accuracy=held.accuracy if held else None,
+            )
+            if training.patience and held is not None:
+                now.best.note(epoch, held, parameters)
+            now.epochs.append(result)
+            now.tell(on_epoch)
+            if keeper is not None and (now.is_over(training) or keeper.wait() <= 0):
+                keeper.keep(now)
+    except BaseException:
+        is_whole = now.state.steps == len(now.epochs) * -(
+            -N // training.batch_size
+        )  # or within an epoch's end
+        if keeper is not None and is_whole:
+            with suppress(FastMLPError):
+                keeper.keep(now)
+        raise
+    history.best_epoch = now.best.restore(parameters)
+    return history
+
+
+class _Clock:
+    """Times an epoch, and keeps checkpoints within it, which do not count."""
+
+    def __init__(self, now: Checkpoint, keeper: Keeper | None) -> None:
+        self._now, self._keeper, self._is_new = now, keeper, True
+        self._began = time.perf_counter() - (0.0 if now.midway is None else now.midway.seconds)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    def pause(self, take: Callable[[], Midway]) -> float:
+        assert self._keeper is not None
+        wait = self._keeper.wait(midway=True)
+        if wait > 0 or self._is_new:  # nothing is done yet
+            self._is_new = False
+            return max(0.0, wait)
+        seconds = self.seconds
+        self._now.midway = replace(take(), seconds=seconds)
+        self._keeper.keep(self._now)
+        self._began = time.perf_counter() - seconds
+        return self._keeper.wait(midway=True)
+
+
+def parted(N: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the rows to train on, in their order, and of those held out: that share, at least one.
+
+    Raises ConfigError where none is left to train on.
+    """
+    if not share:
+        return np.arange(N), np.arange(0)
+    count = max(1, round(N * share))
+    if count >= N:
+        raise ConfigError("validation must leave rows to train on", f"{share:g} of {N} rows")
+    held_out = np.sort(random.permutation(N, seed, "validation")[:count])
+    return np.delete(np.arange(N), held_out), held_out
+
+
+def weights_of(
+    y: Array, K: int, class_weight: str | tuple[float, ...] | None, sample_weight: Array | None
+) -> Array | None:
+    """(N,) how much each row counts, by its class (balanced: N / (K N_k)) and by itself; None: all the same.
+
+    Raises ConfigError unless there is a weight for each of the K classes.
+    """
+    if class_weight is None:
+        return sample_weight
+    if isinstance(class_weight, str):
+        by_class = len(y) / (K * np.maximum(np.bincount(y, minlength=K), 1))
+    elif len(class_weight) == K:
+        by_class = np.asarray(class_weight, np.float64)
+    else:
+        raise ConfigError(f"class_weight must hold a number for each of {K} classes", f"{len(class_weight)}")
+    return by_class[y] * (1 if sample_weight is None else np.asarray(sample_weight))
+
+
+def _once(
+    nn: ModuleType, parameters: Parameters, X: Any, y: Array, rows: Array, options: dict[str, Any]
+) -> None:
+    """Compile, load and start threads outside the clock: one sample, on a copy."""
+    with suppress(DivergedError):  # the real epoch will meet it too, and say where
+        nn.train_epoch(parameters.copy(), X, y, rows[:1], **{**options, "threads": options["threads"].most})
+
+
+def _progress_of(epoch: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
+    return lambda samples: on_progress(epoch, samples)
+
+
+def _explained(error: DivergedError, epoch: int, training: Training, history: History) -> DivergedError:
+    explained = DivergedError(
+        error.must,
+        f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {training.scale:g}",
+        "use a smaller lr, or a larger scale",
+    )
+    explained.epoch, explained.batch, explained.history = epoch, error.batch, history
+    return explained

@@ -1,0 +1,240 @@
+"""The same weights and the same order of samples give PyTorch's numbers (the extra ``parity``).
+
+CI installs PyTorch; elsewhere these tests are skipped without it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compare import check, check_named, error
+from nets import ACTS, LOSSES, draw, edge_free, learnable
+
+from fastmlp import Architecture, Model, Parameters, Training, initialise, kernels, random, reference
+from fastmlp.optimizers import OptimizerState
+from fastmlp.spec import Optimizer, clip_bounds
+
+torch = pytest.importorskip("torch")
+
+BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "reference"])
+MODULES = {
+    "relu": torch.nn.ReLU,
+    "sigmoid": torch.nn.Sigmoid,
+    "tanh": torch.nn.Tanh,
+    "identity": torch.nn.Identity,
+}
+
+
+def sequential(p: Parameters, act: str):
+    """torch.nn.Sequential(Linear, act, ..., Linear) with these weights."""
+    parts, dtype = [], torch.from_numpy(p.weights[0]).dtype
+    for shape in p.shapes:
+        parts += [torch.nn.Linear(*shape, dtype=dtype), MODULES[act]()]
+    net = torch.nn.Sequential(*parts[:-1])
+    net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in p.to_torch().items()})
+    return net
+
+
+def parameters_of(net) -> Parameters:
+    return Parameters.from_torch({name: t.detach().numpy() for name, t in net.state_dict().items()})
+
+
+def gradients_of(net) -> Parameters:
+    return Parameters.from_torch({name: t.grad.numpy() for name, t in net.named_parameters()})
+
+
+def torch_loss(logits, y, loss):
+    """Mean loss: CrossEntropyLoss, or -log(clamp(softmax)), as Keras 2 writes it."""
+    if loss == "logits":
+        return torch.nn.functional.cross_entropy(logits, y)
+    low, high = clip_bounds(loss)
+    p = torch.softmax(logits, dim=1)
+    p = p / p.sum(dim=1, keepdim=True)
+    # clamp lets the gradient pass where low <= p <= high, and stops it outside
+    return -torch.log(torch.clamp(p, low, high))[torch.arange(len(y)), y].mean()
+
+
+def tensors(case, dtype):
+    x = torch.from_numpy(case.inputs().astype(dtype))
+    return x, torch.from_numpy(case.y)
+
+
+@BOTH
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_torch_gives_the_same_outputs_losses_and_gradients(nn, act, loss):
+    wanted = [s for s in range(480) if ACTS[s * 77 % 4] == act and LOSSES[s * 77 % 480 // 4 % 5] == loss]
+    compared = 0
+    for seed in wanted[::2]:
+        case = edge_free(draw(seed))
+        if case is None:
+            continue
+        assert (case.architecture.act, case.loss) == (act, loss)
+        net = sequential(case.parameters, act)
+        x, y = tensors(case, np.float32)
+        logits = net(x)
+        value = torch_loss(logits, y, loss)
+        value.backward()
+        exact = reference.loss_and_gradients(
+            case.parameters.astype(np.float64), case.X, case.y, loss=loss, **case.options
+        ).gradients
+        got = nn.loss_and_gradients(case.parameters, case.X, case.y, loss=loss, **case.options)
+        outputs = nn.forward(case.parameters, case.X, **case.options)
+        check("torch outputs", outputs[-1], logits.detach().numpy(), str(case))
+        check("torch loss", got.loss, value.item(), str(case))
+        for (name, g), (_, w), e in zip(got.gradients.named(), gradients_of(net).named(), exact, strict=True):
+            what = "torch gradient" if error(w, e) < 3e-6 else "cancelling gradient"
+            check(what, g, w, f"{name} {case}")
+        compared += 1
+    assert compared >= 10
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_reference_equals_torch_in_float64(act):
+    for loss in LOSSES:
+        for seed in range(3000, 3012):
+            case = draw(seed, most_inputs=60, most_units=40, most_samples=50)
+            p = case.parameters.astype(np.float64)
+            net = sequential(p, act)
+            x, y = tensors(case, np.float64)
+            value = torch_loss(net(x), y, loss)
+            value.backward()
+            options = {**case.options, "act": act, "loss": loss}
+            got = reference.loss_and_gradients(p, case.X, case.y, **options)
+            check("torch float64", got.loss, value.item(), str(case))
+            check_named("torch float64", got.gradients, gradients_of(net), str(case))
+
+
+RULES = {
+    "momentum": Optimizer(momentum=0.9),
+    "nesterov": Optimizer(momentum=0.9, nesterov=True, weight_decay=1e-3),
+    "decay": Optimizer(weight_decay=0.01),
+    "adam": Optimizer("adam"),
+    "adam decay": Optimizer("adam", beta1=0.8, beta2=0.99, epsilon=1e-4, weight_decay=1e-3),
+}
+
+
+def torch_optimizer(net, optimizer, lr):
+    if optimizer.name == "adam":
+        return torch.optim.Adam(
+            net.parameters(), lr=lr, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.epsilon,
+            weight_decay=optimizer.weight_decay,
+        )  # fmt: skip
+    return torch.optim.SGD(
+        net.parameters(), lr=lr, momentum=optimizer.momentum, nesterov=optimizer.nesterov,
+        weight_decay=optimizer.weight_decay,
+    )  # fmt: skip
+
+
+@BOTH
+@pytest.mark.parametrize("rule", list(RULES))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_optimizers_take_torchs_steps(nn, rule, weighted):
+    """A hundred of them, with weights of classes where ``weighted``."""
+    X, y = learnable(11, 400, 60, 5)
+    p, optimizer, lr = initialise(Architecture(60, (24,), 5)), RULES[rule], 0.002
+    by_class = np.array([0.5, 2, 1, 0, 3], np.float32) if weighted else None
+    net = sequential(p, "relu")
+    stepper = torch_optimizer(net, optimizer, lr)
+    score = torch.nn.CrossEntropyLoss(weight=None if by_class is None else torch.from_numpy(by_class))
+    x, labels = torch.from_numpy(X / np.float32(255)), torch.from_numpy(y)
+    state = OptimizerState.start(p, optimizer)
+    for step in range(100):
+        rows = random.permutation(400, 0, "order", step)[:50]
+        stepper.zero_grad()
+        value = score(net(x[rows]), labels[rows])
+        value.backward()
+        stepper.step()
+        ours = nn.train_epoch(
+            p, X, y, rows, batch_size=50, lr=lr, scale=255, optimizer=optimizer, state=state,
+            sample_weight=None if by_class is None else by_class[y],
+        )  # fmt: skip
+        check("trajectory loss", ours.loss, value.item(), f"step {step + 1}")
+    check_named("trajectory weights", p, parameters_of(net))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step:3,0.5"])
+def test_schedules_are_torchs(schedule):
+    training = Training(lr=0.3, epochs=10, schedule=schedule)
+    stepper = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    of = torch.optim.lr_scheduler
+    them = of.CosineAnnealingLR(stepper, 10) if schedule == "cosine" else of.StepLR(stepper, 3, 0.5)
+    for epoch in range(1, 11):
+        assert training.lr_at(epoch) == pytest.approx(stepper.param_groups[0]["lr"], rel=1e-6)
+        stepper.step()
+        them.step()
+
+
+def torch_trajectory(p, X, y, orders, *, act, loss, lr, scale):
+    """Losses of SGD on those batches, and the weights after them."""
+    net = sequential(p, act)
+    optimiser = torch.optim.SGD(net.parameters(), lr=lr)
+    x, labels, losses = torch.from_numpy(X.astype(np.float32) / np.float32(scale)), torch.from_numpy(y), []
+    for rows in orders:
+        optimiser.zero_grad()
+        value = torch_loss(net(x[rows]), labels[rows], loss)
+        value.backward()
+        optimiser.step()
+        losses.append(value.item())
+    return np.array(losses), parameters_of(net)
+
+
+def same_as_torch(nn, X, y, architecture, *, loss, lr, scale=255.0):
+    start = initialise(architecture)
+    orders = [random.permutation(len(X), 0, "order", step)[:100] for step in range(100)]
+    options = {"act": architecture.act, "loss": loss, "lr": lr, "scale": scale}
+    losses, weights = torch_trajectory(start, X, y, orders, **options)
+    p, data = start.copy(), nn.encode(X)
+    ours = [nn.train_epoch(p, data, y, rows, **options).loss for rows in orders]
+    for step, (a, b) in enumerate(zip(ours, losses, strict=True)):
+        check("trajectory loss", a, b, f"step {step + 1}")
+    check_named("trajectory weights", p, weights)
+    assert losses[-1] < 0.95 * losses[0]
+
+
+@BOTH
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("loss", ["logits", "clip:1e-10,0.999999", "keras2"])
+def test_torch_takes_the_same_100_steps(nn, act, loss):
+    X, y = learnable(5, 1000, 196, 6)
+    hidden = {"relu": (40,), "sigmoid": (30,), "tanh": (24, 12), "identity": ()}[act]
+    same_as_torch(nn, X, y, Architecture(196, hidden, 6, act), loss=loss, lr=0.2)
+
+
+@BOTH
+def test_torch_takes_the_same_100_steps_on_mnist(nn, mnist_folder):
+    from fastmlp.data import load
+
+    data = load(str(mnist_folder))
+    same_as_torch(nn, data.X, data.y, Architecture(784, (100,), 10), loss="logits", lr=0.01)
+
+
+def test_torch_takes_a_saved_model_as_it_is(tmp_path):
+    from safetensors.torch import load_file
+
+    X, y = learnable(6, 200, 64, 5)
+    for act, hidden in (("relu", (20,)), ("tanh", (16, 9)), ("sigmoid", ())):
+        architecture = Architecture(64, hidden, 5, act)
+        p = initialise(architecture, "torch", seed=3)
+        for nn in (kernels, reference):
+            nn.train_epoch(p, X, y, np.arange(200), act=act, scale=255, lr=0.1)
+        model = Model(architecture, p, tuple(range(5)), scale=255.0)
+        model.save(tmp_path / "model.safetensors")
+        net = sequential(initialise(architecture), act)
+        net.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
+        with torch.no_grad():
+            want = torch.softmax(net(torch.from_numpy(X.astype(np.float32) / np.float32(255))), dim=1).numpy()
+        check("probabilities", model.predict_proba(X), want)
+        check("probabilities", Model.load(tmp_path / "model.safetensors").predict_proba(X), want)
+
+
+def test_torch_initialisation_has_the_spread_of_linear():
+    """Weights and biases are U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), as torch.nn.Linear draws them."""
+    ours = initialise(Architecture(400, (300,), 10), "torch")
+    theirs = torch.nn.Linear(400, 300)
+    for a, b in ((ours.weights[0], theirs.weight), (ours.biases[0], theirs.bias)):
+        limit = 1 / 20
+        for values in (a, b.detach().numpy()):
+            assert abs(values).max() <= limit
+            assert abs(values).max() > 0.98 * limit
+            assert abs(values.std() * 20 * 3**0.5 - 1) < 0.1

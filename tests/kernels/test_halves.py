@@ -1,0 +1,321 @@
+"""Inputs are summed in two halves, which two threads keep to: the same bytes, whoever sums what."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from compare import digest
+from nets import learnable
+from numba import njit
+
+from fastmlp import Architecture, backends, initialise, kernels
+from fastmlp.errors import DivergedError
+from fastmlp.kernels import launch, layout
+from fastmlp.kernels.epoch import ALWAYS, NEVER, TRIED
+from fastmlp.kernels.layout import GAP, middle_of
+from fastmlp.kernels.mail import HERE, OFTEN, SELDOM, THERE, TRIAL, TURN, USUAL, WAY, is_apart, is_next_apart
+from fastmlp.kernels.team import clock
+from fastmlp.optimizers import OptimizerState
+from fastmlp.spec import Optimizer
+
+D, K = 600, 4
+
+
+@pytest.fixture(params=[NEVER, TRIED, ALWAYS], ids=["together", "tried", "apart"])
+def apart(request, monkeypatch):
+    """Whether two members work apart: each test is made in every way."""
+    monkeypatch.setattr(launch, "APART", request.param)
+    monkeypatch.setattr(launch, "_JOB", launch._JOB._replace(way=np.zeros(len(WAY), np.int64)))
+    return request.param
+
+
+@pytest.fixture
+def halved(apart, monkeypatch):
+    """The list of whether each slice of a training was by halves, in the order of the slices."""
+    seen, train = [], launch.epoch.run
+
+    def spy(state, member, members, work, rows, job):
+        train(state, member, members, work, rows, job)
+        if job.train and member == 0:
+            seen.append(job.halved)
+            if apart != TRIED and work.depth > 1:
+                assert work.mirrors.any() == (job.halved and apart == ALWAYS)
+
+    monkeypatch.setattr(launch.epoch, "run", spy)
+    return seen
+
+
+def trained(X, y, threads, order=None, hidden=(30, 9), batch_size=64, optimizer=None, **options):
+    """Digest of what a pass of training leaves."""
+    p = initialise(Architecture(X.shape[1], hidden, K), seed=5)
+    if optimizer is not None:
+        options |= {"optimizer": optimizer, "state": OptimizerState.start(p, optimizer)}
+    order = np.random.default_rng(0).permutation(len(y)) if order is None else order
+    totals = kernels.train_epoch(
+        p, X, y, order, lr=0.02, scale=255, batch_size=batch_size, threads=threads, **options
+    )
+    return digest(*p, totals[:4])
+
+
+@pytest.mark.parametrize(
+    ("D", "middle"), [(1, 1), (64, 64), (448, 448), (449, 256), (600, 320), (784, 384), (100_000, 49_984)]
+)
+def test_the_middle(D, middle):
+    assert middle_of(D) == middle
+
+
+@pytest.mark.parametrize("batch_size", [1, 63, 64, 65, 100, 129, 500])
+def test_same_bytes_by_halves(halved, batch_size):
+    X, y = learnable(1, 330, D, K)
+    seen = [trained(X, y, threads, batch_size=batch_size) for threads in (1, 2, 3)]
+    assert len(set(seen)) == 1
+    assert halved == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": Optimizer("adam", alpha=0.1)},
+        {"optimizer": Optimizer(momentum=0.9, weight_decay=0.01)},
+        {"hidden": ()},
+        {"loss": "clip:0.05,0.9", "act": "sigmoid"},
+    ],
+    ids=str,
+)
+def test_same_bytes_by_halves_for_every_training(halved, options):
+    X, y = learnable(2, 300, D, K)
+    assert trained(X, y, 1, **options) == trained(X, y, 2, **options)
+    assert halved == [False, True]
+
+
+@pytest.mark.parametrize("batch_size", [1, 65, 100])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("centred", [False, True])
+def test_same_bytes_by_halves_of_dense_inputs(halved, batch_size, kind, centred):
+    X, y = learnable(10, 330, D, K)
+    X = (X // 2 + 1).astype(kind) + kind(3)
+    assert kernels.encode(X).form == "dense"
+    options = {"batch_size": batch_size, "mean": X.mean(axis=0).astype(np.float32) if centred else None}
+    assert len({trained(X, y, threads, **options) for threads in (1, 2, 3)}) == 1
+    assert halved == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [Optimizer("adam"), Optimizer(momentum=0.9), Optimizer(weight_decay=0.1)],
+    ids=["adam", "momentum", "decay"],
+)
+@pytest.mark.parametrize(("first", "shares"), [(0.45, [0, 1, 1]), (0.55, [0, 0, 1])])
+def test_a_member_may_have_no_row_of_the_deeper_layers(halved, optimizer, first, shares):
+    """Where its half of the inputs has more work than the other half and those layers together."""
+    chances = np.repeat((100 * first / 320, 100 * (1 - first) / 280), (320, 280))  # 100 of 600 are not 0
+    X, y = (np.random.default_rng(1).random((300, D)) < chances).astype(np.uint8) * 99, np.arange(300) % K
+    encoded, p = kernels.encode(X), initialise(Architecture(D, (9,), K), seed=5)
+    found = launch._halves(encoded, layout.rows_of(encoded, 255, None), layout.build(p, encoded, 64, 2))
+    assert found[1].tolist() == shares
+    options = {"hidden": (9,), "optimizer": optimizer, "order": np.tile(np.arange(300), 3)}
+    assert len({trained(X, y, threads, **options) for threads in (1, 2, 2, 2)}) == 1
+    assert halved == [False, True, True, True]
+
+
+def test_same_bytes_in_slices(halved, monkeypatch):
+    """A slice ends after some batch, the next one begins there."""
+    monkeypatch.setattr(backends.threads.Pace, "next", lambda self: (self.most, 0.005))
+    X, y = learnable(3, 300, D, K)
+    order = np.tile(np.arange(300), 300)
+    assert trained(X, y, 1, order, (100,)) == trained(X, y, 2, order, (100,))
+    assert sum(halved) > 3
+
+
+def test_uneven_and_centred_inputs_are_split_by_samples(halved):
+    X, y = learnable(4, 300, D, K)
+    X[:, :280] = 0
+    assert trained(X, y, 1) == trained(X, y, 2)
+    mean = X.mean(axis=0).astype(np.float32)
+    assert trained(X, y, 1, mean=mean) == trained(X, y, 2, mean=mean)
+    assert not any(halved)
+
+
+def test_batches_without_any_input_in_a_half(halved):
+    X, y = learnable(5, 300, D, K)
+    X[:100, :320], X[100:200, 320:], X[200:] = 0, 0, 0
+    seen = {trained(X, y, threads, np.arange(300), batch_size=50) for threads in (1, 2, 3)}
+    assert len(seen) == 1
+    assert halved == [False, True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("busy", [0, 1])
+def test_who_has_more_to_do_gets_fewer_samples(apart, monkeypatch, busy):
+    """One half holds all inputs that are not 0: so the other member takes more of the samples."""
+    seen, train = [], launch.epoch.run
+
+    def spy(state, member, members, work, rows, job):
+        train(state, member, members, work, rows, job)
+        if member == 0 and members == 2:
+            seen.append(job.counts[:, 1])  # all live: how many samples each has met
+
+    monkeypatch.setattr(launch, "_UNEVEN", 0.5)
+    monkeypatch.setattr(launch.epoch, "run", spy)
+    X, y = learnable(8, 300, D, K)
+    X[:, 320:] = 0
+    if busy:
+        X = np.roll(X, 280, axis=1)
+    order = np.tile(np.arange(300), 200)
+    alone = trained(X, y, 1, order, (100,), 128)
+    for _ in range(20):  # where others want the cores, who waits for one is late, whatever there is to do
+        seen.clear()
+        assert alone == trained(X, y, 2, order, (100,), 128)
+        samples = np.sum(seen, axis=0)
+        assert samples.sum() >= len(order)
+        if samples[1 - busy] > 1.5 * samples[busy]:
+            return
+    raise AssertionError(f"never: {samples}")
+
+
+@pytest.mark.parametrize(
+    ("first", "hidden", "low", "high"),
+    [(0.5, (100,), 0.4, 0.6), (0.45, (100,), 1, 1), (0.55, (100,), 0, 0), (0.45, (100, 100), 0.54, 0.57)],
+)
+def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, low, high):
+    shares = np.repeat((60 * first / 320, 60 * (1 - first) / 280), (320, 280))  # 60 of 600 are not 0
+    X = kernels.encode((np.random.default_rng(1).random((2000, D)) < shares).astype(np.uint8))
+    work = layout.build(initialise(Architecture(D, hidden, K), seed=0), X, 100, 2)
+    splits, shares = launch._halves(X, layout.rows_of(X, 255, None), work)
+    assert splits.tolist() == [0, 320, D + 1]
+    assert shares[0] == 0
+    assert low <= shares[1] <= high
+    assert shares[2] == 1
+
+
+starts_apart = njit(is_apart)
+
+
+@njit
+def busy_batches(way, n, together, apart):
+    """How many of n batches were apart, where they take so many of the clock's units in each way."""
+    found, now_apart = 0, starts_apart(way)
+    for _ in range(n):
+        found += now_apart
+        end = clock() + (apart if now_apart else together)
+        while clock() < end:
+            pass
+        now_apart = is_next_apart(way)
+    return found
+
+
+def test_the_faster_way_becomes_the_usual_one():
+    way = np.zeros(len(WAY), np.int64)
+    assert busy_batches(way, 500, 20_000, 30_000) == TRIAL
+    assert (way[USUAL], way[TURN]) == (0, 500)
+    assert 20_000 <= way[HERE] < 40_000
+    assert 30_000 <= way[THERE] < 60_000
+    assert busy_batches(way, SELDOM, 20_000, 30_000) in (TRIAL, 2 * TRIAL, 3 * TRIAL)  # more by a disturbance
+    way[:] = 0
+    assert busy_batches(way, 2 * TRIAL, 40_000, 20_000) == TRIAL
+    assert way[USUAL] == 1
+    assert way[HERE] < 40_000  # that of the way that is now the usual one
+    assert busy_batches(way, 500 - 2 * TRIAL, 40_000, 20_000) == 500 - 2 * TRIAL
+    assert busy_batches(way, OFTEN + 40, 10_000, 20_000) >= OFTEN - 500  # then a trial
+    assert way[USUAL] == 0
+
+
+def test_a_trial_follows_at_once_where_batches_take_longer():
+    """As when the host moves a core elsewhere."""
+    way = np.zeros(len(WAY), np.int64)
+    assert busy_batches(way, 100, 20_000, 30_000) == TRIAL
+    assert busy_batches(way, 100, 60_000, 30_000) > 50
+    assert way[USUAL] == 1
+
+
+@pytest.mark.parametrize("apart", [TRIED, ALWAYS], indirect=True, ids=["tried", "apart"])
+def test_trainings_at_once_do_not_disturb_each_other(apart):
+    """They share what is found of the two ways, and change it while others start."""
+    X, y = learnable(3, 300, D, K)
+    order = np.tile(np.arange(300), 4)
+    want, found = trained(X, y, 1, order, (100,), 32), []
+
+    def again():
+        found.extend(trained(X, y, 2, order, (100,), 32) for _ in range(20))
+
+    threads = [threading.Thread(target=again) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [want] * 80
+
+
+def test_what_is_usual_becomes_less_where_batches_take_less():
+    way = np.zeros(len(WAY), np.int64)
+    assert busy_batches(way, 100, 60_000, 90_000) == TRIAL
+    assert busy_batches(way, 100, 20_000, 90_000) == 0
+    assert way[HERE] < 60_000
+
+
+def test_a_trial_goes_on_where_a_slice_has_cut_it():
+    way = np.zeros(len(WAY), np.int64)
+    assert sum(busy_batches(way, 7, 40_000, 20_000) for _ in range(10)) == 70 - TRIAL
+    assert way[USUAL] == 1
+
+
+@pytest.mark.parametrize(
+    ("D", "hidden", "members", "fits"),
+    [(600, (100,), 2, True), (600, (100,), 3, False), (600, (9000,), 2, False)],
+)
+def test_members_work_apart_where_memory_allows(D, hidden, members, fits):
+    X, parameters = kernels.encode(learnable(9, 100, D, K)[0]), initialise(Architecture(D, hidden, K), seed=0)
+    assert len(layout.build(parameters, X, 100, members).thetas) == 0
+    work = layout.build(parameters, X, 100, members, apart=True)
+    assert (len(work.thetas) >= 3 * len(work.theta)) == fits
+    assert work.slots >= 3 or not fits
+
+
+def test_what_members_write_lies_pages_apart():
+    X = kernels.encode(learnable(9, 100, D, K)[0])
+    work = layout.build(initialise(Architecture(D, (100,), K), seed=0), X, 100, 2, apart=True)
+    for array, used in [
+        (work.codes, 64 * 64),
+        (work.masks, 128),
+        (work.columns, (K + 3) * 64),
+        (work.bounds, 1),
+    ]:
+        assert (len(array) // work.members - used) * array.itemsize >= GAP
+        assert len(array) // work.members * array.itemsize % 64 == 0
+
+
+@pytest.mark.parametrize(("batch_size", "members", "one"), [(100, 2, False), (100, 1, True), (5000, 2, True)])
+def test_a_team_writes_to_more_than_a_core_remembers(batch_size, members, one):
+    """Unless a single batch is that much, or nobody else reads it."""
+    X = kernels.encode(learnable(9, 100, D, K)[0])
+    work = layout.build(initialise(Architecture(D, (100,), K), seed=0), X, batch_size, members)
+    assert (work.slots == 1) == one
+    arrays = work.acts, work.deltas, work.parts
+    assert all(len(array) % work.slots == 0 for array in arrays)
+    if not one:
+        assert 1.5 < sum(array.nbytes for array in arrays) / 2**20 < 2.5
+
+
+def test_sparse_dense_and_few_rows_give_the_same_bytes():
+    """0 for most inputs, or for none; all rows together, or one by one."""
+    X, _ = learnable(6, 70, D, K)
+    p = initialise(Architecture(D, (30, 9), K), seed=5)
+    whole = kernels.predict_proba(p, X, scale=255)
+    few = np.concatenate([kernels.predict_proba(p, X[i : i + 1], scale=255) for i in range(70)])
+    full = np.concatenate([X, np.full((700, D), 9, np.uint8)])  # dense, as a whole
+    assert (kernels.encode(X).form, kernels.encode(full).form) == ("bytes", "dense")
+    together = kernels.predict_proba(p, full, scale=255)[:70]
+    assert digest(whole) == digest(few) == digest(together)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("scale", "what", "batch"), [(255, "loss", 2), (1e-9, "weights", 1)])
+def test_what_becomes_infinite_is_named(halved, threads, scale, what, batch):
+    X, y = learnable(7, 300, D, K)
+    p = initialise(Architecture(D, (30,), K), seed=5)
+    with pytest.raises(DivergedError, match=what) as caught:
+        kernels.train_epoch(p, X, y, np.arange(300), lr=1e30, scale=scale, batch_size=50, threads=threads)
+    assert caught.value.batch == batch
+    assert halved == [threads == 2]

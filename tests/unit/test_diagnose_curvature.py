@@ -1,0 +1,113 @@
+"""Curvature: exact products against dense float64 matrices of small nets, and the top eigenvalue."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastmlp import Architecture, initialise, reference
+from fastmlp.diagnosis import measure
+from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
+
+ACTS = ("relu", "sigmoid", "tanh", "identity")
+LOSSES = ("logits", "keras2", "clip:0.2,0.5")
+BOTH = list(itertools.product(ACTS, LOSSES))
+
+
+def small(act, hidden=(4, 3), seed=0):
+    rng = np.random.default_rng(seed)
+    p = initialise(Architecture(5, hidden, 3, act), seed=seed).astype(np.float64)
+    for b in p.biases:
+        b += rng.normal(size=b.shape) * 0.3
+    return p, rng.normal(size=(9, 5)), rng.integers(0, 3, 9)
+
+
+def moved(p, v):
+    q, at = p.copy(), 0
+    for array in q:
+        array += v[at : at + array.size].reshape(array.shape)
+        at += array.size
+    return q
+
+
+def differences(function, size, h=2e-5):  # small: a corner of ReLU must not lie between
+    """The derivative of a vector function by each parameter, by four points: (size, ...)."""
+    rows = []
+    for e in np.eye(size) * h:
+        near, far = function(e) - function(-e), function(2 * e) - function(-2 * e)
+        rows.append((8 * near - far) / (12 * h))
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize(("act", "loss"), BOTH)
+def test_hessian_products_are_those_of_the_dense_hessian(act, loss):
+    p, x, y = small(act)
+    surface = Surface(p, x, y, act, loss)
+
+    def gradient(v):
+        g = reference.loss_and_gradients(moved(p, v), x, y, act=act, loss=loss).gradients
+        return np.concatenate([array.ravel() for array in g])
+
+    dense = differences(gradient, surface.size)
+    products = np.stack([surface.hessian(e) for e in np.eye(surface.size)])
+    np.testing.assert_allclose(products, dense, atol=1e-8)
+    np.testing.assert_allclose(products, products.T, atol=1e-14)
+    np.testing.assert_allclose(surface.gradient(), gradient(np.zeros(surface.size)), atol=1e-15)
+
+
+@pytest.mark.parametrize(("act", "loss"), BOTH)
+def test_gauss_newton_products_are_those_of_the_dense_matrix(act, loss):
+    p, x, y = small(act, seed=1)
+    surface = Surface(p, x, y, act, loss)
+    J = differences(lambda v: reference.forward(moved(p, v), x, act=act)[-1], surface.size)  # (size, N, K)
+    by_logits = np.einsum("nk,kl->nkl", surface.p, np.eye(3)) - surface.p[:, :, None] * surface.p[:, None, :]
+    dense = np.einsum("ink,nkl,jnl,n->ij", J, by_logits, J, surface.live) / len(x)
+    products = np.stack([surface.gauss_newton(e) for e in np.eye(surface.size)])
+    np.testing.assert_allclose(products, dense, atol=1e-8)
+    assert np.linalg.eigvalsh(products).min() > -1e-12
+
+
+def test_without_hidden_layers_both_are_the_same():
+    p, x, y = small("relu", hidden=())
+    surface = Surface(p, x, y, "relu")
+    v = np.random.default_rng(0).normal(size=surface.size)
+    np.testing.assert_allclose(surface.hessian(v), surface.gauss_newton(v), atol=1e-15)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_top_eigenvalue_keeps_its_sign(sign):
+    rng = np.random.default_rng(2)
+    A = rng.normal(size=(60, 60))
+    A = sign * (A @ A.T) - sign * 5 * np.eye(60)
+    want = max(np.linalg.eigvalsh(A), key=abs)
+    assert np.sign(want) == sign
+    assert top_eigenvalue(lambda v: A @ v, 60, tolerance=1e-10) == pytest.approx(want, rel=1e-9)
+    assert top_eigenvalue(lambda v: A @ v, 60, tolerance=1e-2) == pytest.approx(want, rel=1e-2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_top_eigenvalue_of_tiny_and_singular_matrices(size):
+    assert top_eigenvalue(lambda v: 3 * v, size) == pytest.approx(3)
+    assert top_eigenvalue(lambda v: 0 * v, size) == 0
+
+
+@pytest.mark.parametrize("act", ["relu", "tanh"])
+def test_safe_factor_is_the_edge(act):
+    p, x, y = small(act)
+    x = x * 50
+    lr = 20 / measure.gauss_newton(p, x, y, act)
+    factor = measure.safe_factor(p, x, y, act, lr)
+    assert factor > 1
+    assert lr * measure.gauss_newton(p, x / factor, y, act) <= 2
+    assert lr * measure.gauss_newton(p, x / factor * 1.1, y, act) > 2
+    assert measure.safe_factor(p, x, y, act, lr / 100) == 1
+    assert measure.safe_factor(p, x, y, act, 1e9, most=100) is None
+
+
+def test_no_factor_is_safe_where_the_output_layer_is_steep_by_itself():
+    """Sigmoids of nothing are 0.5: the curvature of the layer after them does not fall with the inputs."""
+    p, x, y = small("sigmoid")
+    lr = 20 / measure.gauss_newton(p, 0 * x, y, "sigmoid")
+    assert measure.safe_factor(p, x, y, "sigmoid", lr) is None

@@ -1,0 +1,217 @@
+"""Model: raw inputs in, labels out; its file: whole, in PyTorch's layout, and hostile ones refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save
+
+import fastmlp
+from fastmlp import DataError, Model, ModelError, RunFolderError
+from fastmlp.files import sealed
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Model, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (200, 12), dtype=np.uint8)
+    y = np.where(X[:, 0] > 128, 30, 4)
+    model, _ = fastmlp.fit(X, y, hidden=(8, 5), act="tanh", scale=64, center=True, lr=0.1, epochs=20)
+    return model, X, y
+
+
+@pytest.fixture
+def saved(trained, tmp_path):
+    path = tmp_path / "model.safetensors"
+    trained[0].save(path)
+    return path
+
+
+def rewritten(path, change) -> None:
+    """The file again, sealed again, after ``change(state, metadata)``."""
+    state, metadata, _ = sealed.read(path)
+    entry = json.loads(metadata.pop("fastmlp"))
+    state = dict(state)
+    change(state, entry)
+    sealed.write(path, state, {"format": "pt", "fastmlp": json.dumps(entry)})
+
+
+def test_predictions_are_labels_and_probabilities_are_theirs(trained):
+    model, X, y = trained
+    p = model.predict_proba(X)
+    assert p.shape == (200, 2)
+    assert p.dtype == np.float32
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
+    assert model.classes == (4, 30)
+    assert (model.predict(X) == np.array([4, 30])[p.argmax(axis=1)]).all()
+    loss, accuracy = model.evaluate(X, y)
+    assert accuracy == (model.predict(X) == y).mean() > 0.9
+    assert loss == pytest.approx(-np.log(p[np.arange(200), (y == 30).astype(int)]).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_predictions_do_not_depend_on_threads(trained, threads):
+    model, X, _ = trained
+    np.testing.assert_array_equal(model.predict_proba(X, threads=1), model.predict_proba(X, threads=threads))
+
+
+def test_one_image_is_predicted_as_among_many(trained):
+    model, X, _ = trained
+    together = model.predict_proba(X)
+    for i in (0, 57, 199):
+        np.testing.assert_array_equal(model.predict_proba(X[i : i + 1])[0], together[i])
+
+
+def test_a_model_survives_its_file(trained, saved):
+    model, X, _ = trained
+    loaded = Model.load(saved)
+    assert loaded.parameters.sha256() == model.parameters.sha256()
+    np.testing.assert_array_equal(loaded.mean, model.mean)
+    assert (loaded.scale, loaded.classes, loaded.architecture) == (64.0, (4, 30), model.architecture)
+    assert loaded.training == model.training
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+def test_the_file_has_pytorchs_names_and_layout(trained, saved):
+    state = load_file(saved)
+    assert {name: array.shape for name, array in state.items()} == {
+        "0.weight": (8, 12), "0.bias": (8,), "2.weight": (5, 8), "2.bias": (5,),
+        "4.weight": (2, 5), "4.bias": (2,),
+    }  # fmt: skip
+    np.testing.assert_array_equal(state["2.weight"], trained[0].parameters.weights[1].T)
+
+
+def test_both_backends_predict_the_same(trained):
+    from dataclasses import replace
+
+    model, X, _ = trained
+    slow = replace(model, backend="numpy")
+    np.testing.assert_allclose(model.predict_proba(X), slow.predict_proba(X), atol=1e-6)
+
+
+def test_other_inputs_and_labels_are_refused(trained):
+    model, X, y = trained
+    with pytest.raises(ModelError, match="must have 12 columns, as this model was trained on; got 11"):
+        model.predict(X[:, :11])
+    with pytest.raises(DataError, match="among the training's 2 classes 4, 30; got 5"):
+        model.evaluate(X, np.full(200, 5))
+    with pytest.raises(DataError, match="same length"):
+        model.evaluate(X, y[:9])
+
+
+def test_saving_replaces_whole_files_and_leaves_nothing_else(trained, tmp_path):
+    path = tmp_path / "m"
+    path.write_text("old")
+    trained[0].save(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["m"]
+    assert Model.load(path).classes == (4, 30)
+    if os.name == "posix":
+        umask = os.umask(0)
+        os.umask(umask)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_folder_that_is_not_there_is_said(trained, tmp_path):
+    with pytest.raises(RunFolderError, match="must be writable; got No such file"):
+        trained[0].save(tmp_path / "nowhere" / "m")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_not_finite_is_not_saved_over_a_good_one(trained, saved):
+    from dataclasses import replace
+
+    before = saved.read_bytes()
+    parameters = trained[0].parameters.copy()
+    parameters.weights[1][0, 0] = np.nan
+    with pytest.raises(ModelError, match="must be finite"):
+        replace(trained[0], parameters=parameters).save(saved)
+    assert saved.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state, entry: state.pop("2.bias"),
+        lambda state, entry: state.update({"0.weight": state["0.weight"][:, :5]}),
+        lambda state, entry: state.update({"0.weight": state["0.weight"].astype(np.float64)}),
+        lambda state, entry: state.update({"0.weight": np.full_like(state["0.weight"], np.inf)}),
+        lambda state, entry: state.update({"x": np.zeros(3, np.float32)}),
+        lambda state, entry: entry.update(format=2),
+        lambda state, entry: entry.pop("architecture"),
+        lambda state, entry: entry.update(architecture=7),
+        lambda state, entry: entry["architecture"].update(act="swish"),
+        lambda state, entry: entry["architecture"].update(hidden=[8]),
+        lambda state, entry: entry["architecture"].update(extra=1),
+        lambda state, entry: entry.update(scale=0),
+        lambda state, entry: entry.update(scale="x"),
+        lambda state, entry: entry.update(mean="!"),
+        lambda state, entry: entry.update(mean="AAAA"),
+        lambda state, entry: entry.update(mean=3),
+        lambda state, entry: entry.update(classes=[1, 1]),
+        lambda state, entry: entry.update(classes=None),
+        lambda state, entry: entry.update(classes=[30, 4]),
+        lambda state, entry: entry.update(classes=[-4, 30]),
+        lambda state, entry: entry.update(classes=[4.5, 30]),
+        lambda state, entry: entry.update(classes=[4, 2**70]),
+        lambda state, entry: entry.update(classes=[4, float("inf")]),
+        lambda state, entry: entry.update(classes=[True, 30]),
+        lambda state, entry: entry.update(classes=["a", "b"]),
+        lambda state, entry: entry["training"].update(lr=-1),
+        lambda state, entry: entry.update(training=[1]),
+    ],
+)
+def test_a_file_that_does_not_fit_together_is_refused(saved, change):
+    rewritten(saved, change)
+    with pytest.raises(ModelError) as caught:
+        Model.load(saved)
+    assert str(caught.value)
+
+
+def test_an_unchanged_rewrite_is_taken(saved):
+    rewritten(saved, lambda state, entry: None)
+    assert Model.load(saved).classes == (4, 30)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 7, b"\xff" * 64, b"\0" * 8 + b"{}", b"PK\3\4" + b"x" * 90])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="safetensors file that fastmlp wrote"):
+        Model.load(path)
+
+
+def test_absent_files_and_folders_are_refused(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ModelError, match="file that save"):
+            Model.load(path)
+
+
+def test_a_plain_safetensors_file_is_refused(tmp_path):
+    path = tmp_path / "m"
+    path.write_bytes(save({"0.weight": np.zeros((2, 2), np.float32), "0.bias": np.zeros(2, np.float32)}))
+    with pytest.raises(ModelError, match="no entry 'fastmlp' in its metadata"):
+        Model.load(path)
+
+
+@settings(max_examples=50, derandomize=True, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_refused(trained, tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "m"
+    trained[0].save(path)
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    for _ in range(data.draw(st.integers(0, 4))):
+        if content:
+            content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    changed = bytes(content) != path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(ModelError) if changed else nullcontext():
+        Model.load(path)
