@@ -1,17 +1,20 @@
-"""A CSV file costs a time in proportion to its size, whatever is wrong with it and wherever."""
+"""A CSV file costs work in proportion to its size, whatever is wrong with it and wherever.
+
+Work is counted, not timed: see counted_work.py.
+"""
 
 from __future__ import annotations
 
-import gc
-import time
 from contextlib import suppress
 
 import numpy as np
 import pytest
+from counted_work import Work, functions_of
 
-from fastmlp.data import csv
+from fastmlp.data import checks, csv, files
 from fastmlp.errors import DataError
 
+COUNTED = functions_of(csv, csv.head, csv.line, files, checks)
 TWO = "0,2,1\n1,3,4\n"
 FILES = {  # (size of a block, the file of a size)
     "cell": (None, lambda n: TWO * n + "0,,2\n"),
@@ -40,36 +43,173 @@ FILES = {  # (size of a block, the file of a size)
 }
 
 
-def seconds(path, text, label):
-    """The least of three times, so that others on the machine do not count."""
-    path.write_text(text, newline="")
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        with suppress(DataError):
-            csv.read(path, label)
-        times.append(time.process_time() - start)
-    return min(times)
+def growth(path, text, label=None, reader=csv.read, counted=()):
+    """How much more work a byte costs in a file that is four times as large."""
+    costs = []
+    for n in (300, 1_200):
+        path.write_text(text(n), newline="")
+        with Work([*COUNTED, *counted]) as work, suppress(DataError):
+            reader(path, label)
+        costs.append(work.done / len(text(n)))
+    return costs[1] / costs[0]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_four_times_the_file_takes_four_times_the_time(tmp_path, monkeypatch, name):
-    """Sixteen times, were it quadratic."""
+def test_four_times_the_file_is_four_times_the_work(tmp_path, monkeypatch, name):
+    """A byte costs four times as much, were it quadratic: see below."""
     block, text = FILES[name]
     if block:
         monkeypatch.setattr(csv, "BLOCK", block)
     label = "b0" if "label" in name and "header" in name else None
-    ratios = []
-    gc.disable()
-    try:
-        while len(ratios) < 4 and min(ratios, default=9) >= 9:  # others on the machine cost caches too
-            n = 1_000
-            while (small := seconds(tmp_path / "a.csv", text(n), label)) < 0.002 and n < 32_000:
-                n *= 2
-            ratios.append(seconds(tmp_path / "a.csv", text(4 * n), label) / max(small, 0.002))
-    finally:
-        gc.enable()
-    assert min(ratios) < 9, ratios
+    assert 0.9 < growth(tmp_path / "a.csv", text, label) < 1.1
+
+
+# Readers of quadratic work, each in its own way
+
+
+def slicing(path, label):
+    text, rows = path.read_text(), []
+    while text:
+        rows.append(text[: text.index("\n")])
+        text = text[text.index("\n") + 1 :]
+    return rows
+
+
+def partitioning(path, label):
+    line, _, rest = path.read_text().partition("\n")
+    while rest:
+        line, _, rest = rest.partition("\n")
+    return line
+
+
+def parsing_from_the_top(path, label):
+    rows = path.read_text().splitlines()
+    return [np.loadtxt(rows[:end], np.int64, delimiter=",") for end in range(32, len(rows) + 32, 32)]
+
+
+def popping(path, label):
+    rows, done = path.read_text().splitlines(), []
+    while rows:
+        done.append(rows.pop(0))
+    return done
+
+
+def concatenating(path, label):
+    text = ""
+    for line in path.read_text().splitlines():
+        text = text + line + "\n"
+    return text
+
+
+def growing(path, label):
+    text = b""
+    for line in path.read_bytes().splitlines():
+        text += line
+    return text
+
+
+def formatting(path, label):
+    text = ""
+    for line in path.read_text().splitlines():
+        text = f"{text}{line}"
+    return text
+
+
+def joining(path, label):
+    text = ""
+    for line in path.read_text().splitlines():
+        text = "\n".join([text, line])
+    return text
+
+
+def counting_lines(path, label):
+    text, ends = path.read_text(), []
+    for at in range(0, len(text), 32):
+        ends.append(text.count("\n", 0, at))
+    return ends
+
+
+def finding_from_the_top(path, label):
+    rows = path.read_text().splitlines()
+    return [rows.index(f"{number:05}") for number in range(len(rows) // 4)]
+
+
+def looking_through(path, label):
+    seen = []
+    for line in path.read_text().splitlines():
+        if line not in seen:
+            seen.append(line)
+    return seen
+
+
+def looping(path, label):
+    rows = path.read_text().splitlines()
+    return [sum(1 for other in rows if other is row) for row in rows[::8]]
+
+
+def stacking(path, label):
+    table = np.empty((0, 3))
+    for line in path.read_text().splitlines():
+        table = np.concatenate([table, np.array([[float(cell) for cell in line.split(",")] + [0, 0]])])
+    return table
+
+
+READERS = (
+    slicing, partitioning, parsing_from_the_top, popping, concatenating, growing, formatting, joining,
+    counting_lines, finding_from_the_top, looking_through, looping, stacking,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_quadratic_work_is_seen(tmp_path, reader):
+    def text(n):
+        return "".join(f"{i:05}\n" for i in range(n))
+
+    assert growth(tmp_path / "a.csv", text, None, reader, [reader]) > 2
+
+
+def reading_whole_lines(stream, path):
+    """In place of ``_blocks``: a line that goes on is put together anew for each block."""
+    first, rest = 1, b""
+    while text := stream.read(csv.BLOCK):
+        head, newline, rest = (rest + text).rpartition(b"\n")
+        if newline:
+            yield csv._Block(first, head)
+            first += head.count(b"\n") + 1
+    if rest:
+        yield csv._Block(first, rest)
+
+
+def a_few_lines_and_the_others(block):
+    """In place of ``_Block.halves``."""
+    lines = block.text.split(b"\n")
+    first, second = b"\n".join(lines[:32]), b"\n".join(lines[32:])
+    return csv._Block(block.first, first), csv._Block(block.first + 32, second)
+
+
+def cutting_what_is_left(line, separator):
+    """In place of ``cells_of``."""
+    cells = []
+    while line:
+        cell, _, line = line.partition(separator)
+        cells.append(cell.strip('"'))
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("home", "name", "worse", "file"),
+    [
+        (csv, "_blocks", reading_whole_lines, "one line in many blocks"),
+        (csv._Block, "halves", a_few_lines_and_the_others, "float32"),
+        (csv.head, "cells_of", cutting_what_is_left, "a wide header"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_worse_part_of_the_reader_is_seen(tmp_path, monkeypatch, home, name, worse, file):
+    monkeypatch.setattr(home, name, worse)
+    block, text = FILES[file]
+    monkeypatch.setattr(csv, "BLOCK", block or csv.BLOCK)
+    assert growth(tmp_path / "a.csv", text, counted=[worse]) > 2
 
 
 def test_parsing_in_all_is_a_few_times_the_file(tmp_path, monkeypatch):

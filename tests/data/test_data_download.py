@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import socket
 import stat
 import threading
@@ -262,12 +263,26 @@ def test_no_network(data_home, data_refused, closed_port):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("behaviour", STALLING)
-def test_stalling_costs_patience_once_over_all_mirrors(server, data_home, data_refused, behaviour):
-    mirrors = tuple(server.mirror(name, behaviour) for name in ("one", "two"))
-    started = time.monotonic()
-    with data_refused("(no answer within 0.5 s.*){2}|(stalled after 1,000 bytes.*){2}"):
+def test_stalling_costs_patience_once_over_all_mirrors(
+    server, data_home, data_refused, monkeypatch, behaviour
+):
+    mirrors, waits, body = (
+        tuple(server.mirror(name, behaviour) for name in ("one", "two")),
+        [],
+        download._body,
+    )
+
+    def noted(url, patience, seconds):
+        waits.append(seconds)
+        return body(url, patience, seconds)
+
+    monkeypatch.setattr(download, "_body", noted)
+    with data_refused(r"(no answer within 0\.[0-5] s.*){2}|(stalled after 1,000 bytes.*){2}"):
         fetch_mnist(mirrors=mirrors, patience=1)
-    assert 0.9 < time.monotonic() - started < 1.4
+    assert waits[0] == 0.5
+    assert (
+        0 <= waits[1] < 0.52
+    )  # what the first has left: on a busy machine that waits longer than it was told
     assert {name: len(got) for name, got in server.requests.items()} == {"one": 1, "two": 1}
     assert files_in(data_home) == []
 
@@ -275,36 +290,32 @@ def test_stalling_costs_patience_once_over_all_mirrors(server, data_home, data_r
 @pytest.mark.slow
 @pytest.mark.parametrize("behaviour", STALLING)
 def test_stalling_mirror_leaves_time_for_the_next(server, data_home, behaviour):
-    fetch_mnist(mirrors=(server.mirror("one", behaviour), server.mirror("two", right)), patience=2)
+    fetch_mnist(mirrors=(server.mirror("one", behaviour), server.mirror("two", right)), patience=6)
     assert files_in(data_home) == sorted(FILES)
 
 
 def test_name_server_that_does_not_answer(data_home, data_refused, monkeypatch):
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: released.wait(30) and [])
-    started = time.monotonic()
-    with data_refused("no answer within"):
+    with data_refused("no answer within"):  # and not what comes of its answer, after 30 s
         fetch_mnist(mirrors=("http://mirror.invalid/",), patience=0.3)
-    assert time.monotonic() - started < 2
     released.set()
 
 
 @pytest.mark.slow
 def test_transfer_that_proceeds_may_outlast_the_patience(server, data_home, monkeypatch):
-    monkeypatch.setattr(download, "PACE", len(FILES[FIRST]) / 4)
+    monkeypatch.setattr(download, "PACE", len(FILES[FIRST]) / 40)
     started = time.monotonic()
-    fetch_mnist(mirrors=(server.mirror("one", drip(2)),), patience=1)
-    assert time.monotonic() - started > 1.9
+    fetch_mnist(mirrors=(server.mirror("one", drip(4)),), patience=3)
+    assert time.monotonic() - started > 3
     assert files_in(data_home) == sorted(FILES)
 
 
 @pytest.mark.slow
 def test_transfer_that_only_trickles_may_not(server, data_home, monkeypatch, data_refused):
     monkeypatch.setattr(download, "PACE", len(FILES[FIRST]) * 100)
-    started = time.monotonic()
     with data_refused("stalled after"):
-        fetch_mnist(mirrors=(server.mirror("one", drip(20)),), patience=3)
-    assert time.monotonic() - started < 6
+        fetch_mnist(mirrors=(server.mirror("one", drip(40)),), patience=6)
 
 
 def test_running_again_completes(server, data_home, data_refused):
@@ -375,10 +386,9 @@ def test_auto_gives_the_network_its_seconds_and_falls_back(server, monkeypatch, 
     monkeypatch.setattr(synthetic, "draw", lambda seed=0: draw(seed, 20, 10))
     monkeypatch.setattr(sources, "AUTO_PATIENCE", 0.4)
     monkeypatch.setattr(mnist, "MIRRORS", (server.mirror("one", behaviour), server.mirror("two", behaviour)))
-    lines, started = [], time.monotonic()
+    lines = []
     assert load(notify=lines.append).name == "synthetic"
-    assert time.monotonic() - started < 3
-    assert "synthetic" in lines[-1]
+    assert re.search("(no answer within|stalled after).*synthetic", lines[-1])
 
 
 def test_redirection_within_http_is_followed(server, data_home):

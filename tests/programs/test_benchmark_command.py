@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
 import statistics
 import sys
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,18 +58,36 @@ def test_peak_is_plausible():
     from fastmlp.benchmark.peak import measure
 
     peak = measure(1)
-    assert 2 < peak.core < 1000
+    assert 0.2 < peak.core < 1000  # on whatever machine, beside whatever else
     assert peak.machine == peak.core
-    assert peak.loads["L1"] > peak.loads["memory"] > 0.5
+    assert all(load > 0.05 for load in peak.loads.values())
 
 
-def test_several_cores_are_timed_together():
+class OwnTime(threading.local):
+    """A clock for each thread."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+def test_several_cores_are_timed_together(monkeypatch):
+    """From when the first begins until the last is done, by clocks that go on with each one's work."""
     from fastmlp.benchmark import peak
 
-    gone = []
-    rate = peak._rate(lambda turns: (time.sleep(turns * 1e-3), gone.append(turns)), 3)
-    assert 1500 < rate < 3000  # three sleepers at a thousand turns a second each
-    assert len(set(gone[-3:])) == 1
+    clock, gone, paces = OwnTime(), [], itertools.cycle([1e-3, 2e-3, 3e-3])
+    monkeypatch.setattr(peak, "time", clock)
+
+    def work(turns):
+        alone = threading.current_thread() is threading.main_thread()
+        clock.now += turns * (1e-3 if alone else next(paces))
+        gone.append(turns)
+
+    assert peak._rate(work, 3) == pytest.approx(
+        1000
+    )  # of three thousand: the slowest takes three times as long
+    assert set(gone[-3:]) == {32}  # of a try of 0.02 s
 
 
 @pytest.mark.parametrize(

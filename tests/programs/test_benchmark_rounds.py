@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -52,15 +51,15 @@ def test_everybody_takes_as_many_turns():
     entries = run(fake("Good"), fake("Noisy"), n_rounds=4)
     assert [len(entry.seconds) for entry in entries] == [4, 4]
     assert [entry.accuracy for entry in entries] == [0.11, 0.11]  # a warm-up, two trials, four rounds of two
-    assert all(0 <= seconds < 1 for entry in entries for seconds in entry.seconds)
+    assert all(entry.seconds == [0.0] * 4 for entry in entries)
 
 
 @pytest.mark.slow
 def test_the_clock_holds_the_second_epoch_of_a_turn():
     (entry,) = run(fake("Good", nap=0.05))
-    assert all(0.05 <= seconds < 0.5 for seconds in entry.seconds)
+    assert entry.seconds == pytest.approx([0.05] * 3)
     (entry,) = run(fake("WakesSlowly", nap=0.5))
-    assert all(seconds < 0.4 for seconds in entry.seconds)
+    assert entry.seconds == [0.0] * 3
 
 
 def test_the_order_of_turns_is_drawn_by_the_seed():
@@ -78,7 +77,7 @@ def test_the_order_of_turns_is_drawn_by_the_seed():
 def test_the_better_number_of_threads_takes_part(started):
     (entry,) = run(fake("FastOnOne", threads=(1, 3)))
     assert entry.threads == 1
-    assert entry.trials[1] < entry.trials[3]
+    assert entry.trials == pytest.approx({1: 0.02, 3: 0.06})
     assert len(started) == 2
 
 
@@ -93,11 +92,9 @@ def test_one_that_dies_is_told_and_the_others_go_on():
 
 @pytest.mark.slow
 def test_one_that_hangs_is_ended():
-    began = time.monotonic()
     hangs, good = run(fake("Hangs"), fake("Good"), patience=2.0)
     assert hangs.failure == "no answer within 2 s"
     assert len(good.seconds) == 3
-    assert time.monotonic() - began < 30
 
 
 def test_one_that_raises_is_told_in_a_line():

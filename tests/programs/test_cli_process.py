@@ -20,7 +20,6 @@ from fastmlp.files.lock import LOCK, FolderLock
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of POSIX")
 
 PATIENCE = 60  # seconds until a process on a busy machine must have come as far as the test wants it
-SOON = 2.0  # a second is promised; a busy machine gets another one
 
 
 @pytest.fixture
@@ -39,11 +38,9 @@ def wait_for(condition, process):
 
 
 def interrupt(process):
-    """Ctrl-C; stdout and stderr of what follows."""
-    sent = time.monotonic()
+    """Ctrl-C; stdout and stderr of what follows, which ends long before what it does would."""
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
-    assert time.monotonic() - sent < SOON
     assert process.returncode == 130
     assert "Traceback" not in err
     return out, err
@@ -92,6 +89,7 @@ def test_ctrl_c_while_the_kernels_are_compiled(blobs, tmp_path, threads, seconds
     assert err.endswith("Interrupted.\n")
     assert json.loads((folder / "summary.json").read_text())["status"] == "interrupted"
     assert not (folder / "model.safetensors").exists()
+    assert not list((tmp_path / "cold").rglob("*.kernel"))  # it ended long before the compiler
 
 
 def test_ctrl_c_before_training_leaves_nothing_behind(tmp_path):

@@ -411,7 +411,7 @@ class Count:
         return self.refused + self.accepted + len(self.wrong)
 
 
-def count(reader: Reader, mutants: int, seed: int, most_seconds: float = 1.0) -> Count:
+def count(reader: Reader, mutants: int, seed: int, most_seconds: float = 10.0) -> Count:
     """Read so many mutants: the FastMLPErrors and the successes are counted, all else is wrong."""
     from fastmlp.errors import FastMLPError
 

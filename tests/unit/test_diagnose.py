@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +14,12 @@ from cli_runs import blobs, run, save_blobs
 
 import fastmlp
 from fastmlp import ConfigError, DataError, ModelError, initialise
-from fastmlp.diagnosis import findings, picture
+from fastmlp.diagnosis import diagnosis, findings, picture, trials
 from fastmlp.diagnosis.findings import Finding, Suspicion, in_words, rank, rounded
 from fastmlp.diagnosis.trials import Setting, Trial
 
 X, y = blobs(400)
-QUICK = {"epochs": 3, "hidden": 8, "seconds": 2.0}
+QUICK = {"epochs": 3, "hidden": 8, "seconds": 60.0}
 
 
 def test_a_diagnosis_is_plain_data():
@@ -122,7 +124,7 @@ def test_sparse_and_wide_inputs():
     labels = rng.integers(0, 2, 600)
     rows = sparse.random_array((600, 30_000), density=0.003, rng=rng, format="csr", dtype=np.float32)
     marks = sparse.csr_array((np.full(600, 5, np.float32), labels, np.arange(601)), shape=rows.shape)
-    found = fastmlp.diagnose((rows + marks).tocsr(), labels, scale=1, lr=0.5, hidden=8, epochs=3, seconds=5)
+    found = fastmlp.diagnose((rows + marks).tocsr(), labels, scale=1, lr=0.5, hidden=8, epochs=3, seconds=60)
     assert found.measures["inputs"]["columns"] == 30_000
     assert found.trials[0].accuracy > 0.9
 
@@ -327,8 +329,19 @@ def test_seconds_out_of_range(data, seconds):
     assert "seconds must be" in result.stderr
 
 
-def test_it_takes_about_its_seconds():
+def test_it_takes_about_its_seconds(monkeypatch):
+    """Where an epoch takes 0.01 s, a sixth of them has time for 16."""
+    monkeypatch.setattr(trials.Bench, "seconds_an_epoch", lambda *_: 0.01)
     found = fastmlp.diagnose(X, y, epochs=10**6, hidden=8, seconds=1.0)
-    assert 1 < found.epochs < 10**6
-    assert found.seconds < 15
+    assert found.epochs == 16
+    assert found.seconds > 0
     assert math.isfinite(found.seconds)
+
+
+def test_no_trial_begins_when_its_seconds_are_over(monkeypatch):
+    """By a clock that goes on by a minute whenever it is read."""
+    wild = {"scale": 1, "lr": 1.0, "epochs": 3, "hidden": 8}
+    assert len(fastmlp.diagnose(X, y, **wild).trials) > 1
+    minutes = itertools.count(0.0, 60.0)
+    monkeypatch.setattr(diagnosis, "time", SimpleNamespace(perf_counter=lambda: next(minutes)))
+    assert len(fastmlp.diagnose(X, y, **wild).trials) == 1

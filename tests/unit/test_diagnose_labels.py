@@ -181,7 +181,7 @@ def test_columns_of_unequal_scale_have_healthy_labels():
     """The net hears the wide column alone, and so did the class means that it was compared with."""
     X, y = unequal_table()
     for scale in (255.0, 1.0):
-        found = fastmlp.diagnose(X, y, scale=scale, seconds=5)
+        found = fastmlp.diagnose(X, y, scale=scale, seconds=60)
         assert "labels-unrelated" not in told(found)
         assert found.findings[0].code == "does-not-train"
         assert found.findings[0].severity == "severe"
@@ -190,13 +190,13 @@ def test_columns_of_unequal_scale_have_healthy_labels():
         assert "Cause not found" in found.verdict
         assert "one spreads by 4.94e+03, half of them by 0.993 at most" in found.verdict
     x = (X / X.std(axis=0)).astype(np.float32)
-    good = fastmlp.diagnose(x, y, scale=1.0, lr=0.1, hidden=8, epochs=5, seconds=3)
+    good = fastmlp.diagnose(x, y, scale=1.0, lr=0.1, hidden=8, epochs=5, seconds=60)
     assert not good.severe
 
 
 def test_permuted_labels_are_unrelated():
     X, y = unequal_table()
-    found = fastmlp.diagnose(X, np.random.default_rng(1).permutation(y), scale=255, epochs=3, seconds=3)
+    found = fastmlp.diagnose(X, np.random.default_rng(1).permutation(y), scale=255, epochs=3, seconds=60)
     assert told(found)["labels-unrelated"] == "severe"
     assert found.findings[0].code == "labels-unrelated"
     assert not found.recommended
@@ -223,7 +223,7 @@ def test_a_modest_signal_is_not_severe(seed):
     g = np.random.default_rng(seed)
     X = g.normal(size=(3000, 4)).astype(np.float32)
     y = ((X[:, 0] > 0) ^ (g.random(3000) > 0.62)).astype(int)
-    found = fastmlp.diagnose(X, y, scale=1.0, lr=0.1, hidden=8, epochs=5, seconds=3)
+    found = fastmlp.diagnose(X, y, scale=1.0, lr=0.1, hidden=8, epochs=5, seconds=60)
     assert not found.severe, found.verdict
 
 
@@ -236,7 +236,7 @@ def test_a_healthy_net_does_not_fail_to_train(rows, best):
         g = np.random.default_rng(1000 * seed + rows)
         X = g.normal(size=(rows, 4)).astype(np.float32)
         y = ((X[:, 0] > 0) ^ (g.random(rows) > best)).astype(int)
-        found = fastmlp.diagnose(X, y, scale=1.0, lr=0.1, hidden=8, batch_size=10, epochs=15, seconds=3)
+        found = fastmlp.diagnose(X, y, scale=1.0, lr=0.1, hidden=8, batch_size=10, epochs=15, seconds=60)
         codes = told(found)
         assert "labels-unrelated" not in codes
         severe += codes.get("does-not-train") == "severe"

@@ -8,10 +8,8 @@ from __future__ import annotations
 import ast
 import inspect
 import shutil
-import statistics
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -369,18 +367,10 @@ print(sorted(heavy & set(sys.modules)))
     assert ran.stdout.splitlines() == ["[]", "[]", "['numpy']"]
 
 
-def test_import_costs_a_tenth_of_a_second_at_most():
-    def seconds(script):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", script], check=True)
-        return time.perf_counter() - started
-
-    seconds("import fastmlp")  # byte code
-    bare, ours = [], []
-    for _ in range(7):
-        bare.append(seconds("pass"))
-        ours.append(seconds("import fastmlp"))
-    assert statistics.median(ours) - statistics.median(bare) <= 0.1
+def test_import_loads_a_dozen_modules_at_most():
+    ran = run("import sys; bare = {*sys.modules}; import fastmlp; print(*{*sys.modules} - bare)")
+    assert ran.returncode == 0, ran.stderr
+    assert 0 < len(ran.stdout.split()) <= 12, ran.stdout
 
 
 def test_every_public_name_resolves():
