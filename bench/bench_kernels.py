@@ -17,7 +17,7 @@ from fastmlp import kernels
 from fastmlp.benchmark.peak import Peak, measure
 from fastmlp.data import Dataset
 from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul, views
-from fastmlp.net import initialise
+from fastmlp.net import Preprocessing, initialise
 from fastmlp.random import permutation
 from fastmlp.spec import Architecture
 
@@ -101,7 +101,7 @@ def limits(digits: Dataset, stage: str) -> Limits:
 def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
     X = kernels.encode(digits.X)
     p = initialise(Architecture(X.shape[1], (HIDDEN,), len(digits.classes)))
-    work, rows = layout.build(p, X, B, 1), layout.rows_of(X, 255.0, None)
+    work, rows = layout.build(p, X, B, 1), layout.rows_of(X, Preprocessing(255.0))
     order = permutation(len(X), 0, "order", 1)
     before = work.theta.copy()
     for first in range(len(STAGES)):  # everything is there, and compiled, before one of them is timed
@@ -127,7 +127,7 @@ def test_dense_first_layer(benchmark: Any, peak: Peak, width: int, which: str) -
     """Random normal inputs: the share of the peak that the tiles reach."""
     X = kernels.encode(np.random.default_rng(0).standard_normal((2000, 784), np.float32))
     p = initialise(Architecture(784, (width,), 10))
-    work, rows, order = layout.build(p, X, B, 1), layout.rows_of(X, 1.0, None), np.arange(2000)
+    work, rows, order = layout.build(p, X, B, 1), layout.rows_of(X, Preprocessing(1.0)), np.arange(2000)
     y, stage = np.zeros(2000, np.int64), 1 if which == "forward" else 3
 
     benchmark.group = f"dense first layer, {which}"

@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from fastmlp.data import Dataset
-from fastmlp.net import Parameters
+from fastmlp.net import Net
 from fastmlp.random import permutation
 
 
 @pytest.fixture
-def trained(digits: Dataset, headline: Parameters) -> Parameters:
+def trained(digits: Dataset, headline: Net) -> Net:
     """The net after one epoch by the kernels."""
     from fastmlp import kernels
 
     order = permutation(len(digits.y), 0, "order", 1)
-    kernels.train_epoch(headline, digits.X, digits.y, order, scale=255, lr=0.1)
+    kernels.train_epoch(headline, digits.X, digits.y, order, lr=0.1)
     return headline
 
 
 @pytest.mark.parametrize("N", [10_000, 1])
-def test_predict(benchmark: Any, digits: Dataset, contender: Any, trained: Parameters, N: int) -> None:
+def test_predict(benchmark: Any, digits: Dataset, contender: Any, trained: Net, N: int) -> None:
     nn = contender.module
     X = digits.X_test[:N]
 

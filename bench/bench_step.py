@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from fastmlp.data import Dataset
-from fastmlp.net import Parameters
+from fastmlp.net import Net
 
 B = 100
 
 
-def test_step(benchmark: Any, digits: Dataset, contender: Any, headline: Parameters) -> None:
+def test_step(benchmark: Any, digits: Dataset, contender: Any, headline: Net) -> None:
     nn = contender.module
     X, order = nn.encode(digits.X[:B]), np.arange(B)
     before = nn.evaluate(headline, X, digits.y[:B], **contender.options).loss
@@ -31,7 +31,7 @@ def test_step(benchmark: Any, digits: Dataset, contender: Any, headline: Paramet
     assert nn.evaluate(headline, X, digits.y[:B], **contender.options).loss < 0.9 * before
 
 
-def test_gradients(benchmark: Any, digits: Dataset, contender: Any, headline: Parameters) -> None:
+def test_gradients(benchmark: Any, digits: Dataset, contender: Any, headline: Net) -> None:
     nn = contender.module
     X, y = nn.encode(digits.X[:B]), digits.y[:B]
 

@@ -19,8 +19,8 @@ from fastmlp import kernels, reference
 from fastmlp.backends.threads import available_cores
 from fastmlp.data import Dataset, load
 from fastmlp.environment import describe
-from fastmlp.net import Parameters, initialise
-from fastmlp.spec import Architecture
+from fastmlp.net import Net, Preprocessing, initialise
+from fastmlp.spec import Architecture, Layer
 
 sys.path.append(str(Path(__file__).parent))  # for epochs.py and startup.py: importlib mode leaves it out
 
@@ -51,7 +51,7 @@ class Contender:
     @property
     def options(self) -> dict[str, Any]:
         """What every call of its functions takes here."""
-        return {"scale": 255.0, "threads": self.threads}
+        return {"threads": self.threads}
 
     def __str__(self) -> str:
         return f"{self.name}-{self.threads}"
@@ -70,9 +70,10 @@ def contender(request: pytest.FixtureRequest) -> Iterator[Contender]:
 
 
 @pytest.fixture
-def headline(digits: Dataset) -> Parameters:
-    """First weights of the question's net: 784-100-10."""
-    return initialise(Architecture(digits.X.shape[1], (100,), len(digits.classes)))
+def headline(digits: Dataset) -> Net:
+    """The question's net before its first step: 784-100-10, pixels / 255."""
+    architecture = Architecture(digits.X.shape[1], (Layer(100),), len(digits.classes))
+    return Net(architecture, initialise(architecture), Preprocessing(255.0))
 
 
 def pytest_report_header() -> str:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
+from fastmlp.backends.state import OptimizerState
 from fastmlp.kernels import launch
-from fastmlp.net import Parameters, initialise
-from fastmlp.optimizers import OptimizerState
+from fastmlp.net import Net, Parameters, Preprocessing, initialise
+from fastmlp.optimizers import PLAIN, Optimizer
 from fastmlp.random import permutation
-from fastmlp.spec import PLAIN, Architecture, Optimizer
+from fastmlp.spec import Architecture, layers_of
 
 CLASSES = 10
 PAUSE = 0.05  # seconds before a turn of the kernels: OpenBLAS threads spin for about 30 ms after work
@@ -56,7 +57,7 @@ def random_csr(N: int, D: int, per_row: int) -> tuple[Any, NDArray[np.int64]]:
 
 def weights(D: int, hidden: int) -> Parameters:
     """First weights of D-hidden-10."""
-    return initialise(Architecture(D, (hidden,), CLASSES))
+    return initialise(Architecture(D, layers_of(hidden), CLASSES))
 
 
 OPTIMIZERS = {
@@ -74,6 +75,7 @@ def trainer(
     y: Any,
     *,
     hidden: int = 100,
+    act: str = "relu",
     center: bool = False,
     optimizer: Optimizer = PLAIN,
     **options: Any,
@@ -81,10 +83,13 @@ def trainer(
     """A function that trains one more epoch; everything else is done here."""
     scale = 255.0 if X.dtype == np.uint8 else 1.0
     mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if center else None
-    parameters, order = weights(X.shape[1], hidden), permutation(X.shape[0], 0, "order", 1)
-    encoded, state = nn.encode(X), OptimizerState.start(parameters, optimizer)
-    options = {"lr": 1e-3, "scale": scale, "mean": mean, "optimizer": optimizer, "state": state} | options
-    return lambda: nn.train_epoch(parameters, encoded, y, order, **options)
+    layers = layers_of(hidden, act)
+    architecture = Architecture(X.shape[1], layers, CLASSES)
+    net = Net(architecture, weights(X.shape[1], hidden), Preprocessing(scale, mean))
+    order, encoded = permutation(X.shape[0], 0, "order", 1), nn.encode(X)
+    state = OptimizerState.start(net.parameters, optimizer)
+    options = {"lr": 1e-3, "optimizer": optimizer, "state": state} | options
+    return lambda: nn.train_epoch(net, encoded, y, order, **options)
 
 
 def in_way(turn: Turn, apart: int) -> Turn:
@@ -131,6 +136,7 @@ def both(
     threads: int,
     *,
     hidden: int = 100,
+    act: str = "relu",
     center: bool = False,
     batch_size: int = 100,
 ) -> tuple[list[float], list[float]]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.benchmark.contenders import Contender
 from fastmlp.benchmark.task import Task
+from fastmlp.net import Net
 from fastmlp.random import permutation
 
 EPOCHS = 15
@@ -47,15 +48,17 @@ class Engine(_Program):
         self.nn = nn
 
     def epoch(self, order: Any) -> None:
-        self.parameters, X, pace = self.task.first_weights(), self.nn.encode(self.X), Pace()
+        self.net = Net(self.task.architecture, self.task.first_weights())  # its inputs are scaled
+        X, tuner = self.nn.encode(self.X), ThreadTuner()
         for number in range(1, EPOCHS + 1):
+            order = permutation(len(self.X), 0, "order", number)
             self.nn.train_epoch(
-                self.parameters, X, self.task.y, permutation(len(self.X), 0, "order", number),
-                lr=self.task.lr, batch_size=self.task.batch_size, threads=pace,
+                self.net, X, self.task.y, order,
+                lr=self.task.lr, batch_size=self.task.batch_size, threads=tuner,
             )  # fmt: skip
 
     def predict(self, X: Any) -> Any:
-        return self.nn.predict_proba(self.parameters, X).argmax(axis=1)
+        return self.nn.predict_proba(self.net, X).argmax(axis=1)
 
 
 class Sklearn(_Program):

@@ -27,7 +27,7 @@ from markdown import duration, table, text
 from roofline import dense_flop, dense_seconds, sparse_seconds
 
 from fastmlp import kernels, reference
-from fastmlp.backends.threads import available_cores
+from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.benchmark import LEAST_ROUNDS
 from fastmlp.benchmark.peak import Peak, measure
 from fastmlp.benchmark.report import bench
@@ -38,7 +38,8 @@ from fastmlp.data import Dataset, load
 from fastmlp.environment import describe
 from fastmlp.errors import DataError
 from fastmlp.kernels import epoch
-from fastmlp.spec import DRIVERS
+from fastmlp.net import Net, Preprocessing
+from fastmlp.spec import DRIVERS, Architecture, Layer
 
 HIDDEN = 100
 WAYS = {"together": epoch.NEVER, "apart": epoch.ALWAYS}
@@ -160,7 +161,7 @@ def threads(run: Run) -> str:
     task = Task.of(run.data)
     counts = sorted({1, *(2**i for i in range(1, 9) if 2**i < run.cores), run.cores})
     turns = {
-        (driver, n): epochs.trainer(kernels, task.X, task.y, threads=n, lr=task.lr, driver=driver)
+        (driver, n): epochs.trainer(kernels, task.X, task.y, threads=ThreadTuner(n, driver), lr=task.lr)
         for driver in DRIVERS
         for n in counts
     }
@@ -410,19 +411,15 @@ def prediction(run: Run) -> str:
     """Answers: many at once, and one."""
     run.note("prediction")
     X = run.data.X_test
-    parameters = epochs.weights(X.shape[1], HIDDEN)
+    architecture = Architecture(X.shape[1], (Layer(HIDDEN),), 10)
+    net = Net(architecture, epochs.weights(X.shape[1], HIDDEN), Preprocessing(255))
     lines = []
     for N in (len(X), 1):
         turns: dict[str, epochs.Turn] = {}
         for n in sorted({1, run.cores}):
-            options = {"scale": 255.0, "threads": n}
-            turns[f"fastmlp, {threads_of(n)}"] = lambda o=options, n=N: kernels.predict_proba(
-                parameters, X[:n], **o
-            )
+            turns[f"fastmlp, {threads_of(n)}"] = lambda t=n, n=N: kernels.predict_proba(net, X[:n], threads=t)
         for n in sorted({1, run.cores}):
-            turns[f"reference, {threads_of(n)} of BLAS"] = lambda n=N: reference.predict_proba(
-                parameters, X[:n], scale=255.0
-            )
+            turns[f"reference, {threads_of(n)} of BLAS"] = lambda n=N: reference.predict_proba(net, X[:n])
         blas = {f"reference, {threads_of(n)} of BLAS": n for n in (1, run.cores)}
         for name, spent in epochs.in_turns(turns, run.rounds, blas).items():
             lines.append([f"{N:,}", name, duration(median(spent)), f"{N / median(spent):,.0f}"])

@@ -11,6 +11,7 @@ from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
 
 from .options import (
+    ACT,
     DEFAULT,
     HIDDEN,
     OUTPUT,
@@ -54,7 +55,7 @@ def diagnose(
         str | None,
         typer.Argument(metavar="[RUN_FOLDER]", help="Diagnose the training of this run.", show_default=False),
     ] = None,
-    act: Act = DEFAULT.act,
+    act: Act = ACT,
     hidden: Hidden = HIDDEN,
     scale: Scale = DEFAULT.scale,
     center: Center = DEFAULT.center,

@@ -10,7 +10,7 @@ import typer
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
-from fastmlp.spec import BACKENDS
+from fastmlp.spec import BACKENDS, act_text
 
 from .options import (
     DATA,
@@ -72,7 +72,8 @@ def evaluate(
     net = replace(load_model(model), backend=backend)
     seed = net.training.seed if net.training else 0
     tested = _tested(path, data, test_data, label, seed, screen)
-    screen.say("model", f"{path}: {net.architecture}, {net.architecture.act}, scale {net.scale:g}")
+    act, scale = act_text(net.architecture.acts) or "no hidden layer", net.preprocessing.scale
+    screen.say("model", f"{path}: {net.architecture}, {act}, scale {scale:g}")
     screen.say("data", tested.source)
     screen.say("", f"{len(tested.y):,} rows to test on")
     screen.say_if_compiling(backend)

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from fastmlp.errors import ConfigError
-from fastmlp.spec import ACTIVATIONS, BACKENDS, DRIVERS, INITS, OPTIMIZERS, Training, clip_bounds
+from fastmlp.losses import clip_bounds
+from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.spec import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training
 
 from .failures import AccuracyError
 
@@ -19,7 +21,8 @@ NET, TRAINING, DATA = "The net", "The training", "Data"
 STEPS = "The steps"
 SPEED, OUTPUT = "Speed (never changes the result)", "Output"
 DEFAULT = Training()
-HIDDEN = ",".join(map(str, DEFAULT.hidden))  # as the option has it
+HIDDEN = ",".join(map(str, DEFAULT.hidden))  # as the options have them
+ACT = str(DEFAULT.act)
 
 
 def completes(*choices: str) -> Callable[[str], list[str]]:
@@ -240,7 +243,7 @@ def training_of(
                 "give one of the two",
             )
         name = loss or DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}"
-        return Training(hidden=hidden, loss=name, class_weight=class_weight, **fields)  # type: ignore[arg-type]
+        return Training.of(hidden=hidden, loss=name, class_weight=class_weight, **fields)
 
     return make
 

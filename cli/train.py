@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +11,12 @@ import typer
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of, positive_number
 from fastmlp.errors import ConfigError
+from fastmlp.optimizers import PLAIN
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
 
 from .ends import heard, held, whole
 from .options import (
+    ACT,
     DEFAULT,
     HIDDEN,
     OUTPUT,
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
 
 def train(
     context: typer.Context,
-    act: Act = DEFAULT.act,
+    act: Act = ACT,
     hidden: Hidden = HIDDEN,
     scale: Scale = DEFAULT.scale,
     center: Center = DEFAULT.center,
@@ -77,13 +78,13 @@ def train(
     seed: Seed = DEFAULT.seed,
     loss: Loss = None,
     clip: Clip = None,
-    optimizer: Optimizer = DEFAULT.optimizer,
-    momentum: Momentum = DEFAULT.momentum,
-    nesterov: Nesterov = DEFAULT.nesterov,
-    beta1: Beta1 = DEFAULT.beta1,
-    beta2: Beta2 = DEFAULT.beta2,
-    epsilon: Epsilon = DEFAULT.epsilon,
-    weight_decay: WeightDecay = DEFAULT.weight_decay,
+    optimizer: Optimizer = PLAIN.name,
+    momentum: Momentum = PLAIN.momentum,
+    nesterov: Nesterov = PLAIN.nesterov,
+    beta1: Beta1 = PLAIN.beta1,
+    beta2: Beta2 = PLAIN.beta2,
+    epsilon: Epsilon = PLAIN.epsilon,
+    weight_decay: WeightDecay = PLAIN.weight_decay,
     schedule: Schedule = DEFAULT.schedule,
     validation: Validation = DEFAULT.validation,
     patience: Patience = DEFAULT.patience,
@@ -298,7 +299,7 @@ def _train_into(
         ):
             screen.say_if_compiling(backend, "run" if driver == "team" else driver)
             model, history = fit(
-                dataset.X, y, **asdict(training), backend=backend, threads=threads, driver=driver,
+                dataset.X, y, training, backend=backend, threads=threads, driver=driver,
                 test_data=test, sample_weight=weights, callbacks=(whole(run.record), on_epoch),
                 progress=on_progress, checkpoint=run.checkpoints(checkpoint_seconds, identity.sums),
             )  # fmt: skip

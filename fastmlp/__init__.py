@@ -15,14 +15,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fastmlp import data, keras, kernels, reference, torch
+    from fastmlp.backends.state import OptimizerState
     from fastmlp.backends.types import Evaluation
     from fastmlp.diagnosis.call import diagnose
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
     from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
     from fastmlp.model import Model
-    from fastmlp.net import Parameters, initialise
-    from fastmlp.optimizers import OptimizerState
-    from fastmlp.spec import Architecture, Optimizer, Training
+    from fastmlp.net import Net, Parameters, Preprocessing, initialise
+    from fastmlp.optimizers import Optimizer
+    from fastmlp.spec import Architecture, Layer, Training
     from fastmlp.train.fit import fit
     from fastmlp.train.fit_many import Fitted, fit_many
     from fastmlp.train.loop import EpochResult, History
@@ -39,9 +40,12 @@ _HOMES = {
     "History": "train.loop",
     "Model": "model",
     "ModelError": "errors",
-    "Optimizer": "spec",
-    "OptimizerState": "optimizers",
+    "Layer": "spec",
+    "Net": "net",
+    "Optimizer": "optimizers",
+    "OptimizerState": "backends.state",
     "Parameters": "net",
+    "Preprocessing": "net",
     "RunFolderError": "errors",
     "Training": "spec",
     "diagnose": "diagnosis.call",
@@ -62,11 +66,14 @@ __all__ = [
     "FastMLPError",
     "Fitted",
     "History",
+    "Layer",
     "Model",
     "ModelError",
+    "Net",
     "Optimizer",
     "OptimizerState",
     "Parameters",
+    "Preprocessing",
     "RunFolderError",
     "Training",
     "__version__",

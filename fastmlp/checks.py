@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastmlp.errors import ConfigError, DataError, FastMLPError
 
 if TYPE_CHECKING:  # numpy is loaded where there is an array
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
@@ -219,3 +221,23 @@ def as_pair(name: str, value: Any) -> tuple[Any, Any]:
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise DataError(f"{name} must be two arrays, (X, y)", shown(value))
     return value[0], value[1]
+
+
+def check_fields(config: Any, **checks: Callable[[Any], Any]) -> None:
+    """Replace each field by what its check returns; raise all that the checks raised, together."""
+    problems = []
+    for name, check in checks.items():
+        try:
+            object.__setattr__(config, name, check(getattr(config, name)))
+        except ConfigError as problem:
+            problems.append(problem)
+    if problems:
+        raise ConfigError.collect(problems)
+
+
+def parsed(text: str, *kinds: Callable[[str], Any]) -> Any:
+    """What the pieces between commas mean, one of each kind; None for any other text."""
+    try:
+        return tuple(kind(piece) for kind, piece in zip(kinds, text.split(","), strict=True))
+    except ValueError:  # Python's limit of digits too
+        return None

@@ -27,7 +27,7 @@ from fastmlp.checks import as_array, as_list, as_whole, instance, one_of, positi
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
-from fastmlp.net import Parameters
+from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Architecture, Training
 
 _FORMAT = 1
@@ -51,42 +51,44 @@ def load_backend(name: str) -> ModuleType:
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
 class Model:
-    """A net that takes raw inputs: (X - mean) / scale is part of it.
+    """A net with its classes, and how it was trained. It takes raw inputs: its preprocessing is part of it.
 
     classes: the K labels, in the order of the outputs.
-    mean:    (D,) float32, subtracted from the inputs; None for none.
     training: how it was trained, where that is known.
     epoch:   the one after which these are its weights, where that is known; 0: before the first.
     backend: which code computes: "numba", or "numpy" to do without compiling.
     """
 
-    architecture: Architecture
-    parameters: Parameters
+    net: Net
     classes: tuple[int, ...]
-    scale: float = 1.0
-    mean: NDArray[np.float32] | None = None
     training: Training | None = None
     backend: str = "numba"
     epoch: int | None = None
 
     def __post_init__(self) -> None:
-        instance("architecture", self.architecture, Architecture)
-        shapes = instance("parameters", self.parameters, Parameters).shapes
-        if shapes != self.architecture.shapes:
-            raise ModelError(f"parameters must have shapes {self.architecture.shapes}", shapes)
-        K = self.architecture.classes
+        K = instance("net", self.net, Net).architecture.outputs
         classes = tuple(map(as_whole, as_list(self.classes) or ()))
         if None in classes or len(set(classes)) != K or len(classes) != K:
             raise ModelError(f"classes must be {K} different integers", shown(self.classes))
-        mean = self.mean
-        if mean is not None and as_array("mean", mean, error=ModelError).shape != (self.architecture.inputs,):
-            raise ModelError(f"mean must have shape ({self.architecture.inputs},)", shown(mean))
         if self.training is not None:
             instance("training", self.training, Training)
-        scale = positive_number("scale", self.scale, "255 for pixel bytes, 1 for none")
-        checked = {"classes": classes, "scale": scale, "backend": one_of("backend", self.backend, BACKENDS)}
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "backend", one_of("backend", self.backend, BACKENDS))
+
+    @property
+    def architecture(self) -> Architecture:
+        """The net's shape."""
+        return self.net.architecture
+
+    @property
+    def parameters(self) -> Parameters:
+        """The net's weights and biases."""
+        return self.net.parameters
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the net does to its inputs first."""
+        return self.net.preprocessing
 
     def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.int64]:
         """The most probable label (N,) of each row of X (N, D). Raises DataError, ModelError."""
@@ -97,9 +99,7 @@ class Model:
     def predict_proba(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.float32]:
         """Probabilities (N, K) of the classes, in the order of ``classes``. Raises DataError, ModelError."""
         nn = load_backend(self.backend)
-        p: NDArray[np.float32] = nn.predict_proba(
-            self.parameters, self._checked(X), threads=resolve(threads), **self._options()
-        )
+        p: NDArray[np.float32] = nn.predict_proba(self.net, self._checked(X), threads=resolve(threads))
         return p
 
     def evaluate(
@@ -116,9 +116,7 @@ class Model:
         indices = class_indices(y, self.classes)
         if len(indices) != rows.shape[0]:
             raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(indices)}")
-        result: Evaluation = nn.evaluate(
-            self.parameters, rows, indices, loss=loss, threads=resolve(threads), **self._options()
-        )
+        result: Evaluation = nn.evaluate(self.net, rows, indices, loss=loss, threads=resolve(threads))
         return result
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
@@ -165,9 +163,6 @@ class Model:
     def _labels(self) -> NDArray[np.int64]:
         return np.asarray(self.classes, np.int64)
 
-    def _options(self) -> dict[str, Any]:
-        return {"act": self.architecture.act, "scale": self.scale, "mean": self.mean}
-
     def _checked(self, X: Any) -> Any:
         X = as_rows(X)
         if X.shape[1] != self.architecture.inputs:
@@ -183,8 +178,8 @@ class Model:
             "format": _FORMAT,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
-            "scale": self.scale,
-            "mean": None if self.mean is None else _encoded(self.mean),
+            "scale": self.preprocessing.scale,
+            "mean": None if self.preprocessing.mean is None else _encoded(self.preprocessing.mean),
             "classes": list(self.classes),
             "training": self.training and self.training.to_json(),
         }
@@ -206,11 +201,12 @@ class Model:
             )
         if not parameters.finite:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
-        classes = _checked_classes(data["classes"], architecture.classes)
+        classes = _checked_classes(data["classes"], architecture.outputs)
         mean = None if data["mean"] is None else _decoded(data["mean"], architecture.inputs)
         training = None if data["training"] is None else Training.from_json(data["training"])
         scale = positive_number("scale", data["scale"], "255")
-        return cls(architecture, parameters, classes, scale, mean, training, epoch=epoch)
+        net = Net(architecture, parameters, Preprocessing(scale, mean))
+        return cls(net, classes, training, epoch=epoch)
 
 
 def _epoch(metadata: Mapping[str, str]) -> int | None:

@@ -1,4 +1,4 @@
-"""Parameters: the weights and biases of a net, how they begin, and how other tools lay them out.
+"""Net: architecture, parameters (how they begin, how other tools lay them out), and preprocessing.
 
 Nothing here computes with them: that is a backend's work (reference.py, kernels/).
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp import random
-from fastmlp.checks import NUMBERS, as_array, as_dtype, instance, one_of, shown, whole_number
+from fastmlp.checks import NUMBERS, as_array, as_dtype, instance, one_of, positive_number, shown, whole_number
 from fastmlp.errors import ModelError
 from fastmlp.spec import INITS, Architecture
 
@@ -136,6 +136,53 @@ def _arrays(name: str, values: Any) -> tuple[NDArray[Any], ...]:
 
 def _array(name: str, state: Mapping[str, Any]) -> NDArray[Any]:
     return as_array(name, state[name], error=ModelError)
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """What is done to inputs before the first layer: (X - mean) / scale.
+
+    scale: 255 for pixel bytes, 1 for none.
+    mean:  (D,), finite; None for none.
+
+    Raises ConfigError, ModelError.
+    """
+
+    scale: float = 1.0
+    mean: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        scale = positive_number("scale", self.scale, "255 for pixel bytes, 1 for data that is scaled already")
+        object.__setattr__(self, "scale", scale)
+        if self.mean is None:
+            return
+        mean = as_array("mean", self.mean, error=ModelError)
+        if mean.ndim != 1:
+            raise ModelError("mean must have shape (D,)", mean.shape)
+        if not np.isfinite(mean).all():
+            raise ModelError("mean must be finite", "nan or infinity")
+        object.__setattr__(self, "mean", mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A net that takes raw inputs: its shape, its weights and biases, and what is done to inputs first.
+
+    Training changes the arrays of ``parameters`` in place. Raises ModelError unless all fit each other.
+    """
+
+    architecture: Architecture
+    parameters: Parameters
+    preprocessing: Preprocessing = Preprocessing()
+
+    def __post_init__(self) -> None:
+        architecture = instance("architecture", self.architecture, Architecture)
+        shapes = instance("parameters", self.parameters, Parameters).shapes
+        if shapes != architecture.shapes:
+            raise ModelError(f"parameters must have shapes {architecture.shapes}", shapes)
+        mean = instance("preprocessing", self.preprocessing, Preprocessing).mean
+        if mean is not None and mean.shape != (architecture.inputs,):
+            raise ModelError(f"mean must have shape ({architecture.inputs},)", mean.shape)
 
 
 def initialise(

@@ -1,90 +1,80 @@
-"""What an optimizer remembers between steps, and the numbers that all parameters share in a step."""
+"""Optimizer: how a gradient becomes a step, from the option to the kernels' loop. Frozen, hashable.
+
+What each remembers between steps is in OPTIMIZERS; how it steps is in the tables of reference.py and
+kernels/optimizers.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
-import numpy as np
-from numpy.typing import NDArray
+from fastmlp.checks import check_fields, flag, not_negative, one_of, positive_number, share
+from fastmlp.errors import ConfigError
 
-from fastmlp.backends.types import Midway
-from fastmlp.checks import as_list, instance, whole_number
-from fastmlp.errors import ModelError
-from fastmlp.net import Parameters
-from fastmlp.spec import Optimizer
+# By name: how many running averages it keeps of every parameter.
+OPTIMIZERS: dict[str, Callable[[Optimizer], int]] = {
+    "sgd": lambda optimizer: int(optimizer.momentum > 0),
+    "adam": lambda optimizer: 2,
+}
 
 
-@dataclass(eq=False)
-class OptimizerState:
-    """Updated in place by ``train_epoch``, so that the next epoch goes on where the last one ended.
+@dataclass(frozen=True)
+class Optimizer:
+    """How a gradient g of the mean batch loss becomes a step on the parameters w.
 
-    steps:   taken so far.
-    moments: the running averages of every parameter, in the parameters' shapes: (v,) for sgd with
-             momentum, (m, v) for adam.
+    name:         ``sgd`` or ``adam``.
+    momentum:     of sgd: v = momentum v + g, and w -= lr v (0: w -= lr g).
+    nesterov:     w -= lr (g + momentum v) instead.
+    beta1, beta2, epsilon: of adam: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and in step t
+                  w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). Kingma and Ba 2015.
+    weight_decay: weight_decay w is added to every g, biases too, as PyTorch does.
+    alpha:        alpha w / B is added to the weights' g alone, B samples in the batch, as scikit-learn does.
+    epsilon_hat:  of adam: epsilon is added to sqrt(v) before its correction, as Keras and scikit-learn do:
+                  w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon).
+
+    Else these are the steps of torch.optim.SGD (without dampening) and torch.optim.Adam. Raises ConfigError.
     """
 
-    steps: int
-    moments: tuple[Parameters, ...]
+    name: str = "sgd"
+    momentum: float = 0.0
+    nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    alpha: float = 0.0
+    epsilon_hat: bool = False
 
-    @classmethod
-    def start(cls, parameters: Parameters, optimizer: Optimizer) -> Self:
-        """Before the first step: zeros."""
-        instance("optimizer", optimizer, Optimizer)
-        moments = tuple(
-            instance("parameters", parameters, Parameters).copy() for _ in range(optimizer.moments)
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            name=lambda v: one_of("optimizer", v, tuple(OPTIMIZERS)),
+            momentum=lambda v: share("momentum", v, "0.9"),
+            nesterov=lambda v: flag("nesterov", v),
+            beta1=lambda v: share("beta1", v, "0.9"),
+            beta2=lambda v: share("beta2", v, "0.999"),
+            epsilon=lambda v: positive_number("epsilon", v, "1e-8"),
+            weight_decay=lambda v: not_negative("weight_decay", v, "0.0001"),
+            alpha=lambda v: not_negative("alpha", v, "0.0001"),
+            epsilon_hat=lambda v: flag("epsilon_hat", v),
         )
-        for moment in moments:
-            for array in moment:
-                array[...] = 0
-        return cls(0, moments)
+        if self.momentum and self.name != "sgd":
+            got = f"{self.name} with momentum {self.momentum:g}"
+            raise ConfigError("momentum must come with sgd", got, "use beta1")
+        if self.nesterov and not self.momentum:
+            raise ConfigError("nesterov must come with a momentum", "momentum 0", "for example momentum 0.9")
 
-    def check(self, parameters: Parameters, optimizer: Optimizer) -> None:
-        """Raise ModelError or ConfigError unless this is a state of that optimizer and net."""
-        instance("parameters", parameters, Parameters)
-        instance("optimizer", optimizer, Optimizer)
-        whole_number("state.steps", self.steps, 0, 2**62)
-        moments = as_list(self.moments) or []
-        shapes = [instance("each of state.moments", moment, Parameters).shapes for moment in moments]
-        if shapes != [parameters.shapes] * optimizer.moments:
-            raise ModelError(
-                f"state must hold {optimizer.moments} moments of shapes {parameters.shapes}",
-                shapes,
-                "make one with OptimizerState.start",
-            )
+    @property
+    def plain(self) -> bool:
+        """True where a step is w -= lr g and nothing else."""
+        return self.name == "sgd" and not (self.momentum or self.weight_decay or self.alpha)
+
+    @property
+    def moments(self) -> int:
+        """The number of running averages that it keeps of every parameter."""
+        return OPTIMIZERS[self.name](self)
 
 
-def begun(
-    parameters: Parameters, state: OptimizerState, midway: Midway | None, batch_size: int, N: int
-) -> tuple[Parameters, tuple[Parameters, ...], Midway | None]:
-    """The parameters and moments with which an epoch of N samples goes on, and where.
-
-    Raises ModelError unless that is the end of one of its batches, of the same net.
-    """
-    if midway is None:
-        return parameters, state.moments, None
-    instance("midway", midway, Midway)
-    samples = whole_number("midway.samples", midway.samples, 0, N - 1)
-    shapes = [instance("midway's", part, Parameters).shapes for part in (midway.parameters, *midway.moments)]
-    if samples % batch_size or shapes != [parameters.shapes] * (1 + len(state.moments)):
-        raise ModelError(
-            f"midway must be at the end of a batch of {batch_size:,}, and hold {1 + len(state.moments)} "
-            f"parameters of shapes {parameters.shapes}",
-            f"{samples:,} samples, {shapes}",
-        )
-    return midway.parameters, midway.moments, midway
-
-
-def rates(optimizer: Optimizer, lr: float, steps: int, more: int) -> NDArray[Any]:
-    """(more, 2) float64 for steps + 1, steps + 2, ...: what a step is multiplied by, and sqrt(v) divided by.
-
-    lr and 1 for sgd; lr / (1 - beta1^t) and sqrt(1 - beta2^t) for adam, lr times their quotient and 1 where
-    its epsilon is a hat.
-    """
-    if optimizer.name == "sgd":
-        return np.tile([lr, 1.0], (more, 1))
-    t = np.arange(steps + 1, steps + 1 + more, dtype=np.float64)
-    rate, root = lr / (1 - optimizer.beta1**t), np.sqrt(1 - optimizer.beta2**t)
-    if optimizer.epsilon_hat:
-        rate, root = rate * root, np.ones(more)
-    return np.stack([rate, root], axis=1)
+FIELDS = tuple(field.name for field in fields(Optimizer) if field.name != "name")
+PLAIN = Optimizer()

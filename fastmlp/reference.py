@@ -2,8 +2,8 @@
 
 Works in the parameters' own number type (float32 or float64). It is also the benchmark's rival,
 so it is careful: whatever is as large as a batch or a weight matrix is computed in place, by BLAS
-where it is a product. It uses however many threads BLAS does; ``threads`` and ``driver`` are accepted
-and ignored, to match kernels/.
+where it is a product. It uses however many threads BLAS does; ``threads`` is accepted and ignored, to
+match kernels/.
 
     z1 = x W1 + b1,  a1 = act(z1),  ...,  logits = a W + b,  p = softmax(logits)
     delta at the logits = (p - t) / B, or 0 where the loss's clip cuts the sample off
@@ -21,21 +21,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.state import OptimizerState, begun, rates
+from fastmlp.backends.threads import Threads
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
 from fastmlp.checks import as_array, function, instance, positive_number, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
-from fastmlp.net import Parameters
-from fastmlp.optimizers import OptimizerState, begun, rates
-from fastmlp.spec import PLAIN, Optimizer, clip_bounds
+from fastmlp.losses import clip_bounds
+from fastmlp.net import Net, Parameters
+from fastmlp.optimizers import PLAIN, Optimizer
 
 Array = NDArray[Any]
 
@@ -49,152 +51,110 @@ def encode(X: Any) -> Array:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def forward(
-    parameters: Parameters,
-    X: ArrayLike,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> list[Array]:
+def forward(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
-    X = _checked(parameters, X, act, scale, mean)
-    net = _Workspace(parameters, X, scale, mean, act, len(X))
-    net.forward(slice(None))
-    return net.outputs
+    X = _checked(net, X)
+    work = _Workspace(net, X, len(X))
+    work.forward(slice(None))
+    return work.outputs
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def predict_proba(
-    parameters: Parameters,
-    X: ArrayLike,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> Array:
+def predict_proba(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
     """Probabilities (N, K) of the classes for X (N, D)."""
-    X = _checked(parameters, X, act, scale, mean)
-    p = np.empty((len(X), parameters.shapes[-1][1]), parameters.dtype)
-    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
+    X = _checked(net, X)
+    p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
+    work = _Workspace(net, X, min(_CHUNK, len(X)))
     for rows in _batches(len(X), _CHUNK):
-        logits = net.forward(rows)
+        logits = work.forward(rows)
         softmax(p[rows], logits)
     return p
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def logits(
-    parameters: Parameters,
-    X: ArrayLike,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> Array:
+def logits(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
-    X = _checked(parameters, X, act, scale, mean)
-    out = np.empty((len(X), parameters.shapes[-1][1]), parameters.dtype)
-    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
+    X = _checked(net, X)
+    out = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
+    work = _Workspace(net, X, min(_CHUNK, len(X)))
     for rows in _batches(len(X), _CHUNK):
-        out[rows] = net.forward(rows)
+        out[rows] = work.forward(rows)
     return out
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def evaluate(
-    parameters: Parameters,
+    net: Net,
     X: ArrayLike,
     y: Array,
     *,
-    act: str = "relu",
     loss: str = "logits",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
+    threads: Threads = 1,
     rows: Array | None = None,
 ) -> Evaluation:
     """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for numbers.
 
     ``rows`` (M,): on these rows alone.
     """
-    X = _checked(parameters, X, act, scale, mean)
-    y = checked_targets(parameters, y, len(X), loss)
+    X = _checked(net, X)
+    y = checked_targets(net, y, len(X), loss)
     if rows is not None:
         rows = checked_order(rows, len(X))
         X, y = X[rows], y[rows]
-    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
+    work = _Workspace(net, X, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
     for some in _batches(len(X), _CHUNK):
-        logits = net.forward(some)
-        losses, hits, _ = loss_and_delta(net.delta(logits), logits, y[some], loss)
+        logits = work.forward(some)
+        losses, hits, _ = loss_and_delta(work.delta(logits), logits, y[some], loss)
         total += float(losses.sum(dtype=np.float64))
         correct += hits
     return Evaluation(total / len(X), correct / len(X))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def dead_units(
-    parameters: Parameters,
-    X: ArrayLike,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> list[int]:
+def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
-    X = _checked(parameters, X, act, scale, mean)
-    net = _Workspace(parameters, X, scale, mean, act, min(_CHUNK, len(X)))
-    active = [np.zeros(fan_out, bool) for _, fan_out in parameters.shapes[:-1]]
+    X = _checked(net, X)
+    work = _Workspace(net, X, min(_CHUNK, len(X)))
+    active = [np.zeros(width, bool) for width in net.architecture.hidden]
     for rows in _batches(len(X), _CHUNK):
         if all(layer.all() for layer in active):
             break
-        net.forward(rows)
-        for layer, a in zip(active, net.outputs[:-1], strict=True):
+        work.forward(rows)
+        for layer, a in zip(active, work.outputs[:-1], strict=True):
             layer |= (a[: rows.stop - rows.start] != 0).any(axis=0)
     return [int((~layer).sum()) for layer in active]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def loss_and_gradients(
-    parameters: Parameters,
+    net: Net,
     X: ArrayLike,
     y: Array,
     *,
-    act: str = "relu",
     loss: str = "logits",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
+    threads: Threads = 1,
     sample_weight: Array | None = None,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
-    X = _checked(parameters, X, act, scale, mean)
-    y = checked_targets(parameters, y, len(X), loss)
+    X = _checked(net, X)
+    y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    net = _Workspace(parameters, X, scale, mean, act, len(X))
-    losses, correct, live = net.step(slice(None), y, loss, weights)
-    return LossAndGradients(_weighted_mean(losses, weights), net.gradients, correct, live)
+    work = _Workspace(net, X, len(X))
+    losses, correct, live = work.step(slice(None), y, loss, weights)
+    return LossAndGradients(_weighted_mean(losses, weights), work.gradients, correct, live)
 
 
 def train_epoch(
-    parameters: Parameters,
+    net: Net,
     X: ArrayLike,
     y: Array,
     order: Array,
     *,
-    act: str = "relu",
     loss: str = "logits",
     lr: float = 0.01,
     batch_size: int = 100,
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-    driver: str = "team",
+    threads: Threads = 1,
     progress: Callable[[int], None] | None = None,
     optimizer: Optimizer = PLAIN,
     state: OptimizerState | None = None,
@@ -202,32 +162,31 @@ def train_epoch(
     midway: Midway | None = None,
     pause: Pause | None = None,
 ) -> EpochTotals:
-    """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
+    """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
     be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
-    whichever is found to be faster now), or a Pace that remembers what was found. ``driver``: "team",
-    or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
-    at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
-    updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
-    counts; a batch of rows that do not count changes nothing. ``pause``: see ``backends.types``; what it
-    takes is a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the
-    parameters and the state (its moments may be any) before the epoch. Raises DivergedError, with the
-    parameters and the state as they were before the epoch.
+    whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
+    is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
+    W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
+    ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
+    nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
+    of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
+    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
     """
-    X = _checked(parameters, X, act, scale, mean)
-    y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))
+    X = _checked(net, X)
+    y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
     instance("optimizer", optimizer, Optimizer)
-    state = OptimizerState.start(parameters, optimizer) if state is None else state
-    instance("state", state, OptimizerState).check(parameters, optimizer)
+    state = OptimizerState.start(net.parameters, optimizer) if state is None else state
+    instance("state", state, OptimizerState).check(net.parameters, optimizer)
     function("progress", progress)
     function("pause", pause)
-    first, averages, midway = begun(parameters, state, midway, batch_size, len(order))
+    first, averages, midway = begun(net.parameters, state, midway, batch_size, len(order))
     trained, moments = first.copy(), tuple(moment.copy() for moment in averages)
-    net = _Workspace(trained, X, scale, mean, act, batch_size)
+    work = _Workspace(replace(net, parameters=trained), X, batch_size)
     done, total, weighed, correct, live = 0, 0.0, 0.0, 0, 0
     if midway is not None:
         done, total, correct, live = midway.samples, midway.loss, midway.correct, midway.live
@@ -247,11 +206,11 @@ def train_epoch(
                 continue
             if pause is not None and monotonic() >= due:
                 due = seconds_of(pause, take) + monotonic()
-            losses, hits, unclipped = net.step(picked, y[picked], loss, mine)
+            losses, hits, unclipped = work.step(picked, y[picked], loss, mine)
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
             if mine is None or mine.any():
                 rate, root = per_step[batch].tolist()
-                net.update(optimizer, moments, rate, root, len(picked))
+                work.update(optimizer, moments, rate, root, len(picked))
             if not np.isfinite(batch_loss) or not trained.finite:
                 what = "loss" if not np.isfinite(batch_loss) else "weights"
                 error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")
@@ -262,7 +221,7 @@ def train_epoch(
             if progress is not None and (batch % 10 == 0 or rows.stop == len(order)):
                 progress(rows.stop)
     state.steps += len(per_step)  # before the rest: where it is as it was, all is
-    for old, new in zip((parameters, *state.moments), (trained, *moments), strict=True):
+    for old, new in zip((net.parameters, *state.moments), (trained, *moments), strict=True):
         for array, value in zip(old, new, strict=True):
             array[...] = value
     return EpochTotals(total / (weighed or 1.0), correct, live, len(order), 1)
@@ -289,10 +248,7 @@ def softmax(p: Array, logits: Array) -> tuple[Array, Array]:
 
 def loss_and_delta(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
     """Losses (B,), samples right, samples live; and delta (B, K) = B times dLoss/dlogits."""
-    if loss != "squared":
-        return softmax_cross_entropy(delta, logits, y, loss)
-    np.subtract(logits, y, out=delta)
-    return (delta * delta).sum(axis=1) / 2, 0, len(logits)
+    return LOSSES[loss.partition(":")[0]](delta, logits, y, loss)
 
 
 def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
@@ -315,40 +271,78 @@ def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> t
     return -np.log(np.clip(p_true, low, high)), correct, int(live.sum())
 
 
-def activate(z: Array, act: str) -> None:
-    """z = act(z), in place."""
-    if act == "relu":
-        np.maximum(z, 0, out=z)
-    elif act == "sigmoid":  # 1 / (1 + exp(-z)); exp overflows to inf far below 0, which gives 0
-        np.negative(z, out=z)
-        with np.errstate(over="ignore"):
-            np.exp(z, out=z)
-        z += 1
-        np.reciprocal(z, out=z)
-    elif act == "tanh":
-        np.tanh(z, out=z)
+def squared_error(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
+    """Losses (B,), 0 samples right, all live; and delta (B, K) = logits - y. y (B, K) are numbers."""
+    np.subtract(logits, y, out=delta)
+    return (delta * delta).sum(axis=1) / 2, 0, len(logits)
 
 
-def multiply_by_derivative(delta: Array, a: Array, act: str) -> None:
-    """delta *= act'(z), by the activation's output a = act(z). ReLU's derivative at 0 is 0."""
-    if act == "relu":
-        delta *= a > 0
-    elif act == "sigmoid":
-        delta *= a * (1 - a)
-    elif act == "tanh":
-        delta *= 1 - a * a
+# By the first word of a loss: the function that fills delta and returns losses, samples right, samples live.
+LOSSES: dict[str, Callable[[Array, Array, Array, str], tuple[Array, int, int]]] = {
+    "logits": softmax_cross_entropy,
+    "clip": softmax_cross_entropy,
+    "keras2": softmax_cross_entropy,
+    "squared": squared_error,
+}
+
+
+class Activation(NamedTuple):
+    """A hidden layer's function, and its derivative by its own output a = act(z)."""
+
+    forward: Callable[[Array], object]  # z = act(z), in place
+    backward: Callable[[Array, Array], object]  # (delta, a): delta *= act'(z), in place
+
+
+def _relu(z: Array) -> None:
+    np.maximum(z, 0, out=z)
+
+
+def _relu_backward(delta: Array, a: Array) -> None:  # the derivative at 0 is 0
+    delta *= a > 0
+
+
+def _sigmoid(z: Array) -> None:  # 1 / (1 + exp(-z)); exp overflows to inf far below 0, which gives 0
+    np.negative(z, out=z)
+    with np.errstate(over="ignore"):
+        np.exp(z, out=z)
+    z += 1
+    np.reciprocal(z, out=z)
+
+
+def _sigmoid_backward(delta: Array, a: Array) -> None:
+    delta *= a * (1 - a)
+
+
+def _tanh(z: Array) -> None:
+    np.tanh(z, out=z)
+
+
+def _tanh_backward(delta: Array, a: Array) -> None:
+    delta *= 1 - a * a
+
+
+def _nothing(*arrays: Array) -> None:
+    pass
+
+
+ACTIVATIONS = {
+    "relu": Activation(_relu, _relu_backward),
+    "sigmoid": Activation(_sigmoid, _sigmoid_backward),
+    "tanh": Activation(_tanh, _tanh_backward),
+    "identity": Activation(_nothing, _nothing),
+}
 
 
 class _Workspace:
     """The arrays of a step on at most B samples, made once."""
 
-    def __init__(
-        self, parameters: Parameters, X: Array, scale: float, mean: Array | None, act: str, B: int
-    ) -> None:
+    def __init__(self, net: Net, X: Array, B: int) -> None:
+        parameters, preprocessing = net.parameters, net.preprocessing
         dtype = parameters.dtype.type
-        self.parameters, self.X, self.act = parameters, X, act
-        self.factor = dtype(1 / scale)
-        self.mean = None if mean is None else np.asarray(mean, dtype)
+        self.parameters, self.X = parameters, X
+        self.acts = [ACTIVATIONS[act] for act in net.architecture.acts]
+        self.factor = dtype(1 / preprocessing.scale)
+        self.mean = None if preprocessing.mean is None else np.asarray(preprocessing.mean, dtype)
         self.picked = np.empty((B, X.shape[1]), X.dtype)
         self.x = np.empty((B, X.shape[1]), dtype)
         self.outputs = [np.empty((B, W.shape[1]), dtype) for W in parameters.weights]
@@ -371,8 +365,8 @@ class _Workspace:
         for layer, (W, b) in enumerate(zip(self.parameters.weights, self.parameters.biases, strict=True)):
             z = np.matmul(a, W, out=self.outputs[layer][:n])
             z += b
-            if layer < len(self.outputs) - 1:
-                activate(z, self.act)
+            if layer < len(self.acts):
+                self.acts[layer].forward(z)
             a = z
         return a
 
@@ -399,7 +393,7 @@ class _Workspace:
             if layer:
                 delta_in = self.deltas[layer - 1][:n]
                 np.matmul(delta, self.parameters.weights[layer].T, out=delta_in)
-                multiply_by_derivative(delta_in, a_in, self.act)
+                self.acts[layer - 1].backward(delta_in, a_in)
                 delta = delta_in
         return result
 
@@ -411,27 +405,38 @@ class _Workspace:
             is_weight = i % 2 == 0
             if decay := optimizer.weight_decay + is_weight * optimizer.alpha / n:
                 g += w * w.dtype.type(decay)
-            if optimizer.name == "adam":
-                m, v = averages
-                m += (g - m) * (1 - optimizer.beta1)
-                v *= optimizer.beta2
-                v += (1 - optimizer.beta2) * g * g
-                np.divide(m, np.sqrt(v) / root + optimizer.epsilon, out=g)
-            elif averages:
-                (v,) = averages
-                v *= optimizer.momentum
-                v += g
-                if optimizer.nesterov:
-                    g += optimizer.momentum * v
-                else:
-                    g[...] = v
+            STEPS[optimizer.name](g, averages, optimizer, root)
             g *= rate
             w -= g
 
 
-def _checked(parameters: Parameters, X: ArrayLike, act: str, scale: float, mean: Array | None) -> Array:
+def _sgd(g: Array, averages: list[Array], optimizer: Optimizer, root: float) -> None:
+    if not averages:
+        return
+    (v,) = averages
+    v *= optimizer.momentum
+    v += g
+    if optimizer.nesterov:
+        g += optimizer.momentum * v
+    else:
+        g[...] = v
+
+
+def _adam(g: Array, averages: list[Array], optimizer: Optimizer, root: float) -> None:
+    m, v = averages
+    m += (g - m) * (1 - optimizer.beta1)
+    v *= optimizer.beta2
+    v += (1 - optimizer.beta2) * g * g
+    np.divide(m, np.sqrt(v) / root + optimizer.epsilon, out=g)
+
+
+# By name: the function that moves the averages and puts into g what is to be multiplied by the rate.
+STEPS: dict[str, Callable[[Array, list[Array], Optimizer, float], None]] = {"sgd": _sgd, "adam": _adam}
+
+
+def _checked(net: Net, X: ArrayLike) -> Array:
     X = encode(X)
-    check_inputs(parameters, X.shape, act, scale, mean)
+    check_inputs(instance("net", net, Net), X.shape)
     return X
 
 

@@ -42,7 +42,7 @@ from fastmlp.files import (
 from fastmlp.files.lines import add_line, cut
 from fastmlp.files.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.model import Model
-from fastmlp.spec import Training
+from fastmlp.spec import Training, act_text
 from fastmlp.train import checkpoint
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, Identity
 from fastmlp.train.loop import Checkpoint, EpochResult
@@ -93,7 +93,7 @@ class RunFolder:
         if path is not None:
             return cls._make(path_of("the run folder", path, ConfigError))
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        name = f"{stamp}-{training.act}-scale{training.scale:g}-seed{training.seed}"
+        name = f"{stamp}-{act_text(training.act)}-scale{training.scale:g}-seed{training.seed}"
         for number in range(1, 1000):
             with suppress(FileExistsError):
                 return cls._make(HOME / (name if number == 1 else f"{name}-{number}"), exist_ok=False)
@@ -236,7 +236,8 @@ class RunFolder:
             if (model.epoch, model.parameters.sha256()) == (epoch, digest):
                 self.weights_sha256 = digest
             elif model.parameters.shapes == found.parameters.shapes:
-                self.keep(replace(model, parameters=found.parameters, epoch=epoch))
+                net = replace(model.net, parameters=found.parameters)
+                self.keep(replace(model, net=net, epoch=epoch))
 
     def _metrics(self) -> bytes:
         path = self.path / METRICS

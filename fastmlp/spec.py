@@ -1,4 +1,4 @@
-"""Architecture and Training: what a net is, and how it is trained. Frozen, hashable, JSON both ways.
+"""Layer, Architecture and Training: what a net is, and how it is trained. Frozen, hashable, JSON both ways.
 
 Values are checked once, here, with every problem in one ConfigError. How fast a training runs
 (threads, backend) is not part of it, because it does not change the result.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
 
+from fastmlp import optimizers
 from fastmlp.checks import (
     LARGEST,
     SMALLEST,
@@ -19,18 +20,20 @@ from fastmlp.checks import (
     as_list,
     as_text,
     as_whole,
+    check_fields,
     flag,
-    not_negative,
     one_of,
+    parsed,
     positive_number,
     share,
     shown,
     whole_number,
 )
 from fastmlp.errors import ConfigError
+from fastmlp.losses import checked_loss
+from fastmlp.optimizers import Optimizer
 
-ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")
-OPTIMIZERS = ("sgd", "adam")
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")  # each has an entry in every backend's table
 INITS = ("glorot_uniform", "he_uniform", "lecun_uniform", "torch", "uniform")
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")
@@ -41,83 +44,111 @@ CHECKPOINT_SECONDS = 10.0  # between two checkpoints within an epoch
 
 MOST_UNITS = 1_000_000  # in one layer
 MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
-KERAS2_CLIP = (1e-7, 1 - 1e-7)  # keras 2.0: keras/backend/common.py, _EPSILON
 
 
-_T = TypeVar("_T")
+@dataclass(frozen=True)
+class Layer:
+    """A hidden layer: ``width`` units, each with the activation ``act``. Raises ConfigError."""
+
+    width: int
+    act: str = "relu"
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            width=lambda v: whole_number("width", v, 1, MOST_UNITS),
+            act=lambda v: one_of("act", v, ACTIVATIONS),
+        )
 
 
-def clip_bounds(loss: str) -> tuple[float, float] | None:
-    """LO and HI of the loss's clip on the true class's probability; None for ``logits``.
+Hidden = int | str | Layer | Sequence[int | Layer] | None
+Act = str | Sequence[str]
 
-    ``loss`` is ``logits``, ``keras2`` or ``clip:LO,HI``. Raises ConfigError.
+
+def layers_of(hidden: Hidden, act: Act = "relu") -> tuple[Layer, ...]:
+    """Return the hidden layers that the short form means. Raises ConfigError.
+
+    hidden: ``100``, ``"128,64"``, ``(128, 64)``, ``"none"`` or None; Layers may stand among the widths.
+    act: the activation of all widths, or one for each hidden layer. A Layer has its own.
     """
-    text = as_text(loss) or ""
-    if text == "logits":
-        return None
-    if text == "keras2":
-        return KERAS2_CLIP
-    name, _, bounds = text.partition(":")
-    low, high = _parsed(bounds, float, float) or (math.nan, math.nan)
-    if name == "clip" and SMALLEST <= low < high <= 1:
-        return low, high
-    raise ConfigError(
-        f"loss must be logits, keras2 or clip:LO,HI with {SMALLEST:g} <= LO < HI <= 1",
-        shown(loss),
-        "for example clip:1e-10,0.999999",
+    return _layers(_checked_hidden(hidden), _checked_act(act))
+
+
+def _layers(items: Sequence[int | Layer], act: str | tuple[str, ...]) -> tuple[Layer, ...]:
+    acts = (act,) * len(items) if isinstance(act, str) else act
+    if len(acts) != len(items):
+        raise ConfigError(
+            f"act must be one name, or one for each of {len(items)} hidden layers",
+            shown(act),
+            "for example relu",
+        )
+    return tuple(
+        item if isinstance(item, Layer) else Layer(item, name) for item, name in zip(items, acts, strict=True)
     )
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    """The numbers that stand between commas; none where one of them is no number."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        return ()
-
-
-def hidden_widths(hidden: int | str | Sequence[int] | None) -> tuple[int, ...]:
-    """Widths of the hidden layers from ``100``, ``"128,64"``, ``(128, 64)``, ``"none"`` or None."""
+def _checked_hidden(hidden: Any) -> tuple[int | Layer, ...]:
     text = as_text(hidden)
     if hidden is None or (text is not None and text.strip().lower() in ("none", "")):
         return ()
     items = as_list(hidden) if text is None else text.split(",")
-    widths = tuple(_width(item) for item in ([hidden] if items is None else items))
-    if not all(1 <= width <= MOST_UNITS for width in widths):
+    found = tuple(_width(item) for item in ([hidden] if items is None else items))
+    if not all(isinstance(item, Layer) or 1 <= item <= MOST_UNITS for item in found):
         raise ConfigError(
             f"hidden must be widths from 1 to {MOST_UNITS:,}, or none",
             shown(hidden),
             "for example 100, or 128,64 for two layers",
         )
-    return widths
+    return found
 
 
-def _width(item: Any) -> int:
+def _width(item: Any) -> int | Layer:
     """The width that a number or its digits mean; 0 for none."""
+    if isinstance(item, Layer):
+        return item
     if isinstance(item, str):
         return int(item) if item.strip().isdecimal() and len(item) < 20 else 0
     return as_whole(item) or 0
 
 
+def _checked_act(act: Any) -> str | tuple[str, ...]:
+    text = as_text(act)
+    names = as_list(act) if text is None else text.split(",")
+    if names is None or len(names) < 2:
+        return one_of("act", names[0] if names and text is None else act, ACTIVATIONS)
+    return tuple(
+        one_of("act", name.strip() if isinstance(name, str) else name, ACTIVATIONS) for name in names
+    )
+
+
+def act_text(act: Act) -> str:
+    """Return activations as an option has them: ``relu``, or ``relu,tanh``."""
+    names = [act] if isinstance(act, str) else act
+    return ",".join(names[:1] if len(set(names)) == 1 else names)
+
+
+def _compact(acts: Sequence[str]) -> str | tuple[str, ...]:
+    """One name where all are the same."""
+    return acts[0] if len(set(acts)) == 1 else tuple(acts)
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of a net: D inputs, hidden widths, K classes, and the hidden activation.
+    """The shape of a net: D inputs, its hidden layers, and K outputs. Raises ConfigError.
 
-    The output is always softmax over K >= 2 classes. Raises ConfigError.
+    layers: each a Layer, or a width, which means ReLU units; see ``layers_of`` for the short form.
     """
 
     inputs: int
-    hidden: tuple[int, ...]
-    classes: int
-    act: str = "relu"
+    layers: tuple[Layer, ...]
+    outputs: int
 
     def __post_init__(self) -> None:
-        _normalise(
+        check_fields(
             self,
             inputs=lambda v: whole_number("inputs", v, 1, 2**31 - 1),
-            hidden=hidden_widths,
-            classes=lambda v: whole_number("classes", v, 2, MOST_UNITS),
-            act=lambda v: one_of("act", v, ACTIVATIONS),
+            layers=layers_of,
+            outputs=lambda v: whole_number("outputs", v, 1, MOST_UNITS),
         )
         if self.n_parameters > MOST_PARAMETERS:
             raise ConfigError(
@@ -127,90 +158,58 @@ class Architecture:
             )
 
     @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+        return tuple(layer.width for layer in self.layers)
+
+    @property
+    def acts(self) -> tuple[str, ...]:
+        """The activations of the hidden layers."""
+        return tuple(layer.act for layer in self.layers)
+
+    @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of each layer, the output layer last."""
-        widths = (self.inputs, *self.hidden, self.classes)
+        widths = (self.inputs, *self.hidden, self.outputs)
         return tuple(itertools.pairwise(widths))
 
     @property
     def n_parameters(self) -> int:
-        """Weights and biases."""
+        """The number of weights and biases."""
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.shapes)
 
     def __str__(self) -> str:
-        return "-".join(str(width) for width in (self.inputs, *self.hidden, self.classes))
+        return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        """Plain data for json.dump: inputs, hidden (widths), classes (outputs), act (one, or one a layer)."""
+        acts = _compact(self.acts or ("relu",))
+        act = acts if isinstance(acts, str) else list(acts)
+        return {"inputs": self.inputs, "hidden": list(self.hidden), "classes": self.outputs, "act": act}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The inverse of ``to_json``. Raises ConfigError."""
-        return _from_json(cls, data)
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """How a gradient g of the mean batch loss becomes a step on the parameters w.
-
-    name:         ``sgd`` or ``adam``.
-    momentum:     of sgd: v = momentum v + g, and w -= lr v (0: w -= lr g).
-    nesterov:     w -= lr (g + momentum v) instead.
-    beta1, beta2, epsilon: of adam: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and in step t
-                  w -= lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + epsilon). Kingma and Ba 2015.
-    weight_decay: weight_decay w is added to every g, biases too, as PyTorch does.
-    alpha:        alpha w / B is added to the weights' g alone, B samples in the batch, as scikit-learn does.
-    epsilon_hat:  of adam: epsilon is added to sqrt(v) before its correction, as Keras and scikit-learn do:
-                  w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon).
-
-    Else these are the steps of torch.optim.SGD (without dampening) and torch.optim.Adam. Raises ConfigError.
-    """
-
-    name: str = "sgd"
-    momentum: float = 0.0
-    nesterov: bool = False
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
-    alpha: float = 0.0
-    epsilon_hat: bool = False
-
-    def __post_init__(self) -> None:
-        _normalise(
-            self,
-            name=lambda v: one_of("optimizer", v, OPTIMIZERS),
-            alpha=lambda v: not_negative("alpha", v, "0.0001"),
-            epsilon_hat=lambda v: flag("epsilon_hat", v),
-            **_STEP_CHECKS,
-        )
-        _check_optimizer(self.name, self.momentum, self.nesterov)
-
-    @property
-    def plain(self) -> bool:
-        """Whether a step is w -= lr g and nothing else."""
-        return self.name == "sgd" and not (self.momentum or self.weight_decay or self.alpha)
-
-    @property
-    def moments(self) -> int:
-        """Running averages that it keeps of every parameter."""
-        return 2 if self.name == "adam" else int(self.momentum > 0)
+        known = ("inputs", "hidden", "classes", "act")
+        if not isinstance(data, dict) or set(data) != set(known):
+            raise ConfigError(f"an architecture must be an object with keys {', '.join(known)}", shown(data))
+        return cls(data["inputs"], layers_of(data["hidden"], data["act"]), data["classes"])
 
 
 @dataclass(frozen=True)
 class Training:
     """Everything that decides the result of a training, but the data.
 
-    hidden:     widths of the hidden layers, () for softmax regression.
-    act:        relu, sigmoid, tanh or identity, in every hidden layer.
+    hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, and then their
+                activations are ``act``.
+    act:        relu, sigmoid, tanh or identity: of every hidden layer, or one for each.
     scale:      inputs are divided by it (255 for pixel bytes, 1 for none).
     center:     subtract the training mean of each input before that.
-    init:       distribution of the first weights; see ``parameters.initialise``.
+    init:       distribution of the first weights; see ``initialise``.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
     loss:       logits, keras2 or clip:LO,HI; see ``clip_bounds``.
-    optimizer, momentum, nesterov, beta1, beta2, epsilon, weight_decay: see ``Optimizer``.
+    optimizer:  how a step is taken; a name alone is that optimizer with its defaults.
     schedule:   of the learning rate by epoch: constant, cosine or step:EVERY,FACTOR; see ``lr_at``.
     validation: share of the training rows that is held out and evaluated after every epoch.
     patience:   training stops after so many epochs without a lower validation loss, and the weights
@@ -223,7 +222,7 @@ class Training:
     """
 
     hidden: tuple[int, ...] = (100,)
-    act: str = "relu"
+    act: str | tuple[str, ...] = "relu"
     scale: float = 255.0
     center: bool = False
     init: str = "glorot_uniform"
@@ -232,23 +231,17 @@ class Training:
     epochs: int = 15
     seed: int = 0
     loss: str = "logits"
-    optimizer: str = "sgd"
-    momentum: float = 0.0
-    nesterov: bool = False
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.0
+    optimizer: Optimizer = optimizers.PLAIN
     schedule: str = "constant"
     validation: float = 0.0
     patience: int = 0
     class_weight: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _normalise(
+        check_fields(
             self,
-            hidden=hidden_widths,
-            act=lambda v: one_of("act", v, ACTIVATIONS),
+            hidden=_checked_hidden,
+            act=_checked_act,
             scale=lambda v: positive_number(
                 "scale", v, "255 for pixel bytes, 1 for data that is scaled already"
             ),
@@ -258,26 +251,57 @@ class Training:
             batch_size=lambda v: whole_number("batch_size", v, 1, 2**31 - 1),
             epochs=lambda v: whole_number("epochs", v, 1, 10**9),
             seed=lambda v: whole_number("seed", v, 0, 2**63 - 1),
-            loss=_checked_loss,
-            optimizer=lambda v: one_of("optimizer", v, OPTIMIZERS),
+            loss=checked_loss,
+            optimizer=lambda v: v if isinstance(v, Optimizer) else Optimizer(v),
             schedule=_checked_schedule,
             validation=lambda v: share("validation", v, "0.1"),
             patience=lambda v: whole_number("patience", v, 0, 10**9),
             class_weight=_checked_class_weight,
-            **_STEP_CHECKS,
         )
-        _check_optimizer(self.optimizer, self.momentum, self.nesterov)
+        layers = _layers(self.hidden, self.act)
+        object.__setattr__(self, "hidden", tuple(layer.width for layer in layers))
+        if layers:
+            object.__setattr__(self, "act", _compact([layer.act for layer in layers]))
         if self.patience and not self.validation:
             raise ConfigError(
                 "patience must come with rows held out", "validation 0", "for example validation 0.1"
             )
 
-    def steps(self) -> Optimizer:
-        """How this takes its steps."""
-        return Optimizer(
-            self.optimizer, self.momentum, self.nesterov, self.beta1, self.beta2, self.epsilon,
-            self.weight_decay,
-        )  # fmt: skip
+    @classmethod
+    def of(cls, **words: Any) -> Self:
+        """Make a training from its fields and those of its optimizer, all of them flat: ``momentum=0.9``.
+
+        Raises ConfigError with every problem at once, and TypeError for a word that is no field.
+        """
+        return cls().but(**words)
+
+    def but(self, **words: Any) -> Self:
+        """Make the same training with some fields changed, flat as in ``of``, which raises the same.
+
+        A new ``optimizer`` begins with its own defaults.
+        """
+        if strange := sorted(set(words) - set(WORDS)):
+            raise TypeError(f"a training has no field {strange[0]!r}; it has {', '.join(WORDS)}")
+        rule = words.pop("optimizer", self.optimizer)
+        own = {name: words.pop(name) for name in optimizers.FIELDS if name in words}
+        problems = []
+        try:
+            words["optimizer"] = (
+                replace(rule, **own) if isinstance(rule, Optimizer) else Optimizer(rule, **own)
+            )
+        except ConfigError as problem:
+            problems.append(problem)
+        try:
+            training = replace(self, **words)
+        except ConfigError as problem:
+            problems.append(problem)
+        if problems:
+            raise ConfigError.collect(problems)
+        return training
+
+    def word(self, name: str) -> Any:
+        """Return one of the words that ``of`` takes."""
+        return getattr(self.optimizer if name in optimizers.FIELDS else self, name)
 
     def lr_at(self, epoch: int) -> float:
         """The learning rate of an epoch, from 1.
@@ -292,26 +316,27 @@ class Training:
         every, factor = _step_schedule(self.schedule)
         return max(self.lr * factor ** ((epoch - 1) // every), SMALLEST)
 
-    def architecture(self, inputs: int, classes: int) -> Architecture:
-        """The net this trains on data with that many inputs and classes. Raises ConfigError."""
-        return Architecture(inputs, self.hidden, classes, self.act)
+    def architecture(self, inputs: int, outputs: int) -> Architecture:
+        """The net that this trains on data with that many inputs and classes. Raises ConfigError."""
+        return Architecture(inputs, layers_of(self.hidden, self.act), outputs)
 
     def __str__(self) -> str:
         hidden = ",".join(map(str, self.hidden)) or "none"
         center = ", centred" if self.center else ""
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         return (
-            f"hidden {hidden}, {self.act}, scale {self.scale:g}{center}, {self.loss} loss, "
+            f"hidden {hidden}, {act_text(self.act)}, scale {self.scale:g}{center}, {self.loss} loss, "
             f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, {self.init}, seed {self.seed}"
         )
 
     def _steps_in_words(self) -> str:
-        """What is not as in plain SGD at a constant rate is named."""
-        words = [f"lr {self.lr:g}" if self.optimizer == "sgd" else f"{self.optimizer} with lr {self.lr:g}"]
-        if self.momentum:
-            words.append(f"{'Nesterov ' * self.nesterov}momentum {self.momentum:g}")
-        if self.weight_decay:
-            words.append(f"weight decay {self.weight_decay:g}")
+        """Words for all that is not as in plain SGD at a constant rate."""
+        rule = self.optimizer
+        words = [f"lr {self.lr:g}" if rule.name == "sgd" else f"{rule.name} with lr {self.lr:g}"]
+        if rule.momentum:
+            words.append(f"{'Nesterov ' * rule.nesterov}momentum {rule.momentum:g}")
+        if rule.weight_decay:
+            words.append(f"weight decay {rule.weight_decay:g}")
         if self.schedule != "constant":
             words.append(f"{self.schedule} schedule")
         if self.validation:
@@ -323,40 +348,35 @@ class Training:
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump."""
-        weights = list(self.class_weight) if isinstance(self.class_weight, tuple) else self.class_weight
-        return {**asdict(self), "hidden": list(self.hidden), "class_weight": weights}
+        """Plain data for json.dump, flat: what ``of`` takes. Rare fields of the optimizer only where set."""
+        rule = asdict(self.optimizer)
+        told: dict[str, Any] = {}
+        for word in fields(self):
+            value = getattr(self, word.name)
+            told[word.name] = list(value) if isinstance(value, tuple) else value
+            if word.name == "optimizer":
+                told["optimizer"] = rule.pop("name")
+                told.update({name: value for name, value in rule.items() if name not in _RARE or value})
+        return told
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The inverse of ``to_json``. Raises ConfigError."""
-        return _from_json(cls, data)
+        if not isinstance(data, dict) or not set(data) <= set(WORDS):
+            raise ConfigError(
+                f"a training must be an object with keys among {', '.join(sorted(WORDS))}", shown(data)
+            )
+        return cls.of(**data)
 
 
-def _checked_loss(loss: str) -> str:
-    clip_bounds(loss)
-    return as_text(loss) or ""
-
-
-def _check_optimizer(name: str, momentum: float, nesterov: bool) -> None:
-    if momentum and name != "sgd":
-        raise ConfigError("momentum must come with sgd", f"{name} with momentum {momentum:g}", "use beta1")
-    if nesterov and not momentum:
-        raise ConfigError("nesterov must come with a momentum", "momentum 0", "for example momentum 0.9")
+WORDS = (*(word.name for word in fields(Training)), *optimizers.FIELDS)  # what ``Training.of`` takes
+_RARE = ("alpha", "epsilon_hat")  # of scikit-learn's and Keras' optimizers: no option of a training
 
 
 def _step_schedule(schedule: str) -> tuple[int, float]:
     """EVERY and FACTOR of step:EVERY,FACTOR; 0 and 0 of all else."""
     name, _, text = schedule.partition(":")
-    return (_parsed(text, int, float) if name == "step" else None) or (0, 0.0)
-
-
-def _parsed(text: str, *kinds: Callable[[str], Any]) -> Any:
-    """What the pieces between commas mean, one of each kind; None for any other text."""
-    try:
-        return tuple(kind(piece) for kind, piece in zip(kinds, text.split(","), strict=True))
-    except ValueError:  # Python's limit of digits too
-        return None
+    return (parsed(text, int, float) if name == "step" else None) or (0, 0.0)
 
 
 def _checked_schedule(schedule: Any) -> str:
@@ -373,6 +393,14 @@ def _checked_schedule(schedule: Any) -> str:
     return name
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    """The numbers that stand between commas; none where one of them is no number."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return ()
+
+
 def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
     if weights is None or as_text(weights) == "balanced":
         return as_text(weights)
@@ -385,40 +413,3 @@ def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
             "for example balanced",
         )
     return numbers
-
-
-_STEP_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "momentum": lambda v: share("momentum", v, "0.9"),
-    "nesterov": lambda v: flag("nesterov", v),
-    "beta1": lambda v: share("beta1", v, "0.9"),
-    "beta2": lambda v: share("beta2", v, "0.999"),
-    "epsilon": lambda v: positive_number("epsilon", v, "1e-8"),
-    "weight_decay": lambda v: not_negative("weight_decay", v, "0.0001"),
-}
-
-
-def _normalise(config: Any, **checks: Callable[[Any], Any]) -> None:
-    """Replace each field by what its check returns; raise all that the checks raised, together."""
-    problems = []
-    for name, check in checks.items():
-        try:
-            object.__setattr__(config, name, check(getattr(config, name)))
-        except ConfigError as problem:
-            problems.append(problem)
-    if problems:
-        raise ConfigError.collect(problems)
-
-
-def _from_json(cls: type[_T], data: dict[str, Any]) -> _T:
-    known = set(getattr(cls, "__dataclass_fields__", ()))
-    if not isinstance(data, dict) or not set(data) <= known:
-        raise ConfigError(
-            f"{cls.__name__} must be an object with keys among {', '.join(sorted(known))}", shown(data)
-        )
-    try:
-        return cls(**data)
-    except TypeError as error:
-        raise ConfigError(f"{cls.__name__} must have all its fields", str(error)) from None
-
-
-PLAIN = Optimizer()

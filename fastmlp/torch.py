@@ -13,8 +13,9 @@ from fastmlp.backends.threads import resolve
 from fastmlp.checks import as_pair, function, functions
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import DataError, ModelError
-from fastmlp.net import Parameters
+from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
+from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.loop import EpochResult, History, train
 
 if TYPE_CHECKING:
@@ -23,58 +24,40 @@ if TYPE_CHECKING:
 _ACTS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Identity": "identity"}
 
 
+@takes_fields
 def fit(
     module: torch.nn.Sequential,
     X: Any,
     y: Any,
+    training: Training | None = None,
     *,
-    lr: float = 0.01,
-    batch_size: int = 100,
-    epochs: int = 15,
-    seed: int = 0,
-    loss: str = "logits",
-    optimizer: str = "sgd",
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.0,
-    schedule: str = "constant",
-    validation: float = 0.0,
-    patience: int = 0,
-    class_weight: str | Sequence[float] | None = None,
     threads: int | str = "auto",
     backend: str = "numba",
     test_data: tuple[Any, Any] | None = None,
     sample_weight: ArrayLike | None = None,
     callbacks: Sequence[Callable[[EpochResult, torch.nn.Sequential], object]] = (),
     progress: Callable[[int, int], None] | None = None,
+    **fields: Any,
 ) -> History:
     """Train ``module`` on X (N, D) and class indices y (N,), arrays or CPU tensors; returns the history.
 
     module: Linear, ReLU, Linear, ... in float32 on the CPU, the last layer being Linear; or with Sigmoid,
     Tanh or Identity, the same after every hidden layer. Weights keep their storage, and begin as they are.
-    X is taken as the module takes it, not scaled. Everything else is as in ``fastmlp.fit``; the loss
+    X is taken as the module takes it, not scaled. All else is as in ``fastmlp.fit``; the loss
     ``logits`` is CrossEntropyLoss, the optimizers are torch.optim.SGD and Adam. Callbacks are called
     ``callback(result, module)``.
 
     Raises TypeError for what is no such module, ValueError for what does not fit, ImportError without
     PyTorch, and DivergedError; the weights are then those after the last good epoch.
     """
-    linear, act = _taken_apart(module)
+    linear, acts = _taken_apart(module)
     parameters = Parameters(
         tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),
         tuple(_array(layer.bias, "a bias").copy() for layer in linear),
     )
-    widths = tuple(layer.out_features for layer in linear)
-    training = Training(
-        hidden=widths[:-1], act=act, scale=1.0, lr=lr, batch_size=batch_size, epochs=epochs, seed=seed,
-        loss=loss, optimizer=optimizer, momentum=momentum, nesterov=nesterov, beta1=beta1, beta2=beta2,
-        epsilon=epsilon, weight_decay=weight_decay, schedule=schedule, validation=validation,
-        patience=patience, class_weight=class_weight,  # type: ignore[arg-type]  # it makes a tuple
-    )  # fmt: skip
-    training.architecture(linear[0].in_features, widths[-1])
+    *widths, outputs = (layer.out_features for layer in linear)
+    training = asked(training, {"hidden": tuple(widths), "act": acts, "scale": 1.0, "center": False} | fields)
+    net = Net(training.architecture(linear[0].in_features, outputs), parameters)
     resolve(threads)
     listened = functions("callbacks", callbacks)
     function("progress", progress)
@@ -87,10 +70,10 @@ def fit(
 
     test = None
     if test_data is not None:
-        test = _data(parameters, *as_pair("test_data", test_data), "the test data's X")
+        test = _data(net, *as_pair("test_data", test_data), "the test data's X")
     try:
         return train(
-            parameters, *_data(parameters, X, y, "X"), training, backend=backend, threads=threads,
+            net, *_data(net, X, y, "X"), training, backend=backend, threads=threads,
             test_data=test,
             sample_weight=None if sample_weight is None else _array(sample_weight, "sample_weight"),
             on_epoch=on_epoch, on_progress=progress,
@@ -99,8 +82,8 @@ def fit(
         _store(linear, parameters)
 
 
-def _taken_apart(module: Any) -> tuple[list[Any], str]:
-    """Its Linear layers, and the activation of the hidden ones. Raises TypeError, ValueError."""
+def _taken_apart(module: Any) -> tuple[list[Any], str | list[str]]:
+    """Its Linear layers, and the activations of the hidden ones. Raises TypeError, ValueError."""
     nn = _torch().nn
     if not isinstance(module, nn.Sequential):
         raise TypeError(f"module must be a torch.nn.Sequential; got {type(module).__name__}")
@@ -126,9 +109,7 @@ def _taken_apart(module: Any) -> tuple[list[Any], str]:
         raise ModelError("module must have a Linear layer", "none")
     if len(acts) == len(linear) and acts.pop() != "identity":
         raise ModelError("the last layer must be Linear", f"{module[-1]} after it", "the loss takes logits")
-    if len(set(acts)) > 1:
-        raise ModelError("hidden layers must all have the same activation", ", ".join(acts))
-    return linear, acts[0] if acts else "relu"
+    return linear, acts[: len(linear) - 1] or "relu"
 
 
 def _check_linear(layer: Any, told: str) -> None:
@@ -145,12 +126,12 @@ def _check_linear(layer: Any, told: str) -> None:
             raise ModelError("all weights must be trained", f"one without requires_grad in {told}")
 
 
-def _data(parameters: Parameters, X: Any, y: Any, name: str) -> tuple[Any, Any]:
+def _data(net: Net, X: Any, y: Any, name: str) -> tuple[Any, Any]:
     """X and y as arrays that fit the net. Raises TypeError, DataError."""
-    rows, D = as_rows(_array(X, name)), parameters.shapes[0][0]
+    rows, D = as_rows(_array(X, name)), net.architecture.inputs
     if rows.shape[1] != D:
         raise DataError(f"{name} must have shape (N, {D}) for this module", rows.shape)
-    return rows, checked_classes(parameters, _array(y, "y"), rows.shape[0])
+    return rows, checked_classes(net.architecture.outputs, _array(y, "y"), rows.shape[0])
 
 
 def _array(values: Any, name: str) -> Any:

@@ -7,33 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import LARGEST, NUMBERS, WHOLE, as_array, as_text, instance, one_of, positive_number
+from fastmlp.checks import LARGEST, WHOLE, as_array, as_text
 from fastmlp.errors import DataError, ModelError
-from fastmlp.net import Parameters
-from fastmlp.spec import ACTIVATIONS, clip_bounds
+from fastmlp.losses import clip_bounds
+from fastmlp.net import Net
 
 
-def check_inputs(
-    parameters: Parameters, shape: tuple[int, ...], act: str, scale: float, mean: NDArray[Any] | None
-) -> None:
-    """Raise ModelError or ConfigError unless inputs of this shape suit the net and its preprocessing."""
-    instance("parameters", parameters, Parameters)
-    one_of("act", act, ACTIVATIONS)
-    positive_number("scale", scale, "255 for pixel bytes, 1 for none")
-    D = parameters.shapes[0][0]
+def check_inputs(net: Net, shape: tuple[int, ...]) -> None:
+    """Raise ModelError unless inputs of this shape suit the net."""
+    D = net.architecture.inputs
     if len(shape) != 2 or shape[1] != D:
-        raise ModelError(f"X must have shape (N, {D}) for these parameters", shape)
-    if mean is not None:
-        means = as_array("mean", mean, NUMBERS, ModelError)
-        if means.shape != (D,):
-            raise ModelError(f"mean must have shape ({D},)", means.shape)
-        if not np.isfinite(means).all():
-            raise ModelError("mean must be finite", "nan or infinity")
+        raise ModelError(f"X must have shape (N, {D}) for this net", shape)
 
 
-def checked_classes(parameters: Parameters, y: ArrayLike, n: int) -> NDArray[np.int64]:
-    """y (n,) as int64; raises DataError unless it is a class of the net for each of n rows."""
-    K = parameters.shapes[-1][1]
+def checked_classes(K: int, y: ArrayLike, n: int) -> NDArray[np.int64]:
+    """y (n,) as int64; raises DataError unless it is a class below K for each of n rows."""
     classes = as_array("y", y)
     if classes.shape != (n,) or classes.dtype.kind not in WHOLE:
         got = f"shape {classes.shape}, dtype {classes.dtype}"
@@ -43,19 +31,19 @@ def checked_classes(parameters: Parameters, y: ArrayLike, n: int) -> NDArray[np.
     return np.ascontiguousarray(classes, np.int64)
 
 
-def checked_targets(parameters: Parameters, y: ArrayLike, n: int, loss: str) -> NDArray[Any]:
+def checked_targets(net: Net, y: ArrayLike, n: int, loss: str) -> NDArray[Any]:
     """y as that loss wants it: ``checked_classes``, or (n, K) float numbers for ``squared``."""
     if as_text(loss) != "squared":
         clip_bounds(loss)
-        return checked_classes(parameters, y, n)
-    K = parameters.shapes[-1][1]
+        return checked_classes(net.architecture.outputs, y, n)
+    K = net.architecture.outputs
     targets = as_array("y", y)
     if targets.shape != (n, K) or targets.dtype.kind not in "iuf":
         raise DataError(
             f"y must be ({n:,}, {K}) numbers, a row of targets for each of X",
             f"shape {targets.shape}, dtype {targets.dtype}",
         )
-    targets = np.ascontiguousarray(targets, parameters.dtype)
+    targets = np.ascontiguousarray(targets, net.parameters.dtype)
     if not np.isfinite(targets).all():
         raise DataError("y must be finite", "nan or infinity")
     return targets

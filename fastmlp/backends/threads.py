@@ -1,4 +1,4 @@
-"""How many cores this process may use, and how many threads a training should: ``Pace`` finds out."""
+"""How many cores this process may use, and how many threads a training should: ``ThreadTuner`` finds out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 import threading
 from pathlib import Path
 
-from fastmlp.checks import as_text, whole_number
+from fastmlp.checks import as_text, one_of, whole_number
+from fastmlp.spec import DRIVERS
 
 MOST_THREADS = 256
 
@@ -44,18 +45,19 @@ def resolve(threads: int | str) -> int:
     return whole_number("threads", threads, 1, MOST_THREADS)
 
 
-class Pace:
+class ThreadTuner:
     """How many threads the next slice of work should have, by what was measured of the last ones.
 
     A number of threads is kept as it is. ``auto`` tries several counts, now and then and briefly,
     and keeps the fastest: on a busy machine, threads that wait for each other are slower than one.
     A count is judged by a trial's time of work at least, gathered from several slices where they
     are cut short; one trial may still mislead, so after a change the next ones come soon.
-    Since results do not depend on the number, it may change at any moment.
+    Since results do not depend on the number, it may change at any moment. ``driver``: the threads are a
+    "team" of their own, or Numba's ("prange").
     """
 
-    def __init__(self, threads: int | str = "auto") -> None:
-        self.most = resolve(threads)
+    def __init__(self, threads: int | str = "auto", driver: str = "team") -> None:
+        self.most, self.driver = resolve(threads), one_of("driver", driver, DRIVERS)
         fixed = as_text(threads) != "auto" or self.most == 1
         halves = [self.most >> i for i in range(self.most.bit_length())]
         self._counts = [self.most] if fixed else halves
@@ -118,3 +120,6 @@ def _quota(root: Path = Path("/sys/fs/cgroup")) -> float:
     except (ValueError, ZeroDivisionError):  # "max"
         return math.inf
     return share if share > 0 else math.inf
+
+
+Threads = int | str | ThreadTuner  # their number, "auto", or what has been found

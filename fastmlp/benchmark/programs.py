@@ -34,17 +34,17 @@ class Kernels:
     def __init__(self, task: Task, threads: int | str, **options: Any) -> None:
         from fastmlp import kernels as nn
 
-        self.nn, self.task, self.parameters = nn, task, task.first_weights()
+        self.nn, self.task, self.net, self.threads = nn, task, task.net(), threads
+        self.parameters = self.net.parameters
         self.X = nn.encode(task.X)
-        self.options: dict[str, Any] = {"scale": task.scale, "threads": threads}
         self.training = {"lr": task.lr, "batch_size": task.batch_size, **options}
 
     def epoch(self, order: Array) -> None:
-        self.nn.train_epoch(self.parameters, self.X, self.task.y, order, **self.options, **self.training)
+        self.nn.train_epoch(self.net, self.X, self.task.y, order, threads=self.threads, **self.training)
 
     def accuracy(self) -> float:
         task = self.task
-        return self.nn.evaluate(self.parameters, task.X_test, task.y_test, **self.options).accuracy
+        return self.nn.evaluate(self.net, task.X_test, task.y_test, threads=self.threads).accuracy
 
 
 class Reference:
@@ -53,17 +53,16 @@ class Reference:
     def __init__(self, task: Task, threads: int) -> None:
         from fastmlp import reference as nn
 
-        self.nn, self.task, self.parameters = nn, task, task.first_weights()
+        self.nn, self.task, self.net = nn, task, task.net()
+        self.parameters = self.net.parameters
 
     def epoch(self, order: Array) -> None:
         task = self.task
-        self.nn.train_epoch(
-            self.parameters, task.X, task.y, order, scale=task.scale, lr=task.lr, batch_size=task.batch_size
-        )
+        self.nn.train_epoch(self.net, task.X, task.y, order, lr=task.lr, batch_size=task.batch_size)
 
     def accuracy(self) -> float:
         task = self.task
-        return self.nn.evaluate(self.parameters, task.X_test, task.y_test, scale=task.scale).accuracy
+        return self.nn.evaluate(self.net, task.X_test, task.y_test).accuracy
 
 
 class Torch:

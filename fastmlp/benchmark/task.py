@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Dataset
-from fastmlp.net import Parameters, initialise
+from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.random import permutation
-from fastmlp.spec import Architecture
+from fastmlp.spec import Architecture, layers_of
 
 _ARRAYS = ("X", "y", "X_test", "y_test")
 
@@ -45,11 +45,15 @@ class Task:
     @property
     def architecture(self) -> Architecture:
         """The net."""
-        return Architecture(self.X.shape[1], self.hidden, self.classes)
+        return Architecture(self.X.shape[1], layers_of(self.hidden), self.classes)
 
     def first_weights(self) -> Parameters:
         """Where every contender begins."""
         return initialise(self.architecture, seed=self.seed)
+
+    def net(self) -> Net:
+        """The net before its first step; each call makes a new one."""
+        return Net(self.architecture, self.first_weights(), Preprocessing(self.scale))
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Row numbers (N,) of an epoch, counted from 1."""

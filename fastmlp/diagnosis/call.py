@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,35 +14,30 @@ from fastmlp.data.assemble import held_out
 from fastmlp.diagnosis.diagnosis import Diagnosis, examine
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
+from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.fit import Checked
 
 
+@takes_fields
 def diagnose(
     X: ArrayLike,
     y: ArrayLike,
+    training: Training | None = None,
     *,
-    hidden: int | str | Sequence[int] | None = 100,
-    act: str = "relu",
-    scale: float = 255.0,
-    center: bool = False,
-    init: str = "glorot_uniform",
-    lr: float = 0.01,
-    batch_size: int = 100,
-    epochs: int = 15,
-    seed: int = 0,
-    loss: str = "logits",
     threads: int | str = "auto",
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
     initial: Parameters | None = None,
     seconds: float = 20.0,
     notify: Callable[[str], object] = lambda text: None,
+    **fields: Any,
 ) -> Diagnosis:
     """Why a training with these options does not train, or that it does. Prints nothing.
 
-    The options are those of ``fastmlp.fit``. The net is measured before its first step, watched while it
-    trains, and trained again with each change that ought to help, one at a time: a finding is
-    severe where that wins at least 5 % of accuracy on rows held out, where the data hold nothing to learn, or
-    where the net is shown to be no better than guessing and none of the changes cures it (does-not-train).
+    The training is given whole or by its fields, as to ``fastmlp.fit``. The net is measured before its
+    first step, watched while it trains, and trained again with each change that ought to help, one at a
+    time: a finding is severe where that wins at least 5 % of accuracy on rows held out, where the data hold
+    nothing to learn, or where the net is shown to be no better than guessing and none of the changes cures
+    it (does-not-train).
     Labels are called unrelated to the inputs (labels-unrelated) only if nearest neighbours and columns, which
     need no net, see no more of them than of permuted ones, on rows enough to show a weak relation.
 
@@ -51,11 +47,7 @@ def diagnose(
 
     Raises ConfigError, DataError, ModelError as ``fit`` does. A training that diverges is a finding.
     """
-    training = Training(
-        hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
-        act=act, scale=scale, center=center, init=init, lr=lr, batch_size=batch_size, epochs=epochs,
-        seed=seed, loss=loss,
-    )  # fmt: skip
+    training = asked(training, fields)
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
     functions("notify", [notify])
@@ -63,7 +55,7 @@ def diagnose(
     data.architecture(training, initial)
     if data.test is None:
         held = np.zeros(len(data.indices), bool)
-        held[held_out(data.indices, seed, "the data")] = True
+        held[held_out(data.indices, training.seed, "the data")] = True
         rows, indices = data.rows[~held], data.indices[~held]
         test = data.rows[held], data.indices[held]
     else:

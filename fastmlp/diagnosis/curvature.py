@@ -18,11 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import reference
-from fastmlp.net import Parameters
+from fastmlp.losses import clip_bounds
+from fastmlp.net import Net
 from fastmlp.random import uniform
-from fastmlp.spec import clip_bounds
 
 Vector = NDArray[np.float64]
+
+# By activation: act''(z), by a = act(z); of all others it is 0 but at corners.
+SECOND: dict[str, Callable[[Vector], Vector]] = {
+    "sigmoid": lambda a: a * (1 - a) * (1 - 2 * a),
+    "tanh": lambda a: -2 * a * (1 - a * a),
+}
 
 _ROOM = 1 << 29  # bytes
 
@@ -33,17 +39,15 @@ class Surface:
     x (N, D): inputs, scaled and centred already. y (N,): class indices. Everything is float64.
     """
 
-    def __init__(
-        self, parameters: Parameters, x: NDArray[Any], y: NDArray[np.int64], act: str, loss: str = "logits"
-    ) -> None:
-        self.act, self.n = act, len(x)
-        self.weights = [np.asarray(W, np.float64) for W in parameters.weights]
-        biases = [np.asarray(b, np.float64) for b in parameters.biases]
+    def __init__(self, net: Net, x: NDArray[Any], y: NDArray[np.int64], loss: str = "logits") -> None:
+        self.acts, self.n = net.architecture.acts, len(x)
+        self.weights = [np.asarray(W, np.float64) for W in net.parameters.weights]
+        biases = [np.asarray(b, np.float64) for b in net.parameters.biases]
         self.inputs = [np.asarray(x, np.float64)]  # of each layer
         for layer, (W, b) in enumerate(zip(self.weights, biases, strict=True)):
             z = self.inputs[layer] @ W + b
             if layer < len(self.weights) - 1:
-                reference.activate(z, act)
+                reference.ACTIVATIONS[self.acts[layer]].forward(z)
             self.inputs.append(z)
         logits = self.inputs.pop()
         self.p = np.empty_like(logits)
@@ -56,7 +60,7 @@ class Surface:
         self.deltas = [delta * (self.live / self.n)[:, None]]  # of each layer, from the last to the first
         for layer in range(len(self.weights) - 1, 0, -1):
             back = self.deltas[0] @ self.weights[layer].T
-            self.deltas.insert(0, back * self._slope(self.inputs[layer]))
+            self.deltas.insert(0, back * self._slope(layer))
 
     @property
     def size(self) -> int:
@@ -75,7 +79,7 @@ class Surface:
         for layer in range(len(self.weights) - 1, -1, -1):
             parts.append((self.inputs[layer].T @ delta, delta.sum(axis=0)))
             if layer:
-                delta = (delta @ self.weights[layer].T) * self._slope(self.inputs[layer])
+                delta = (delta @ self.weights[layer].T) * self._slope(layer)
         return self._joined(parts[::-1])
 
     def hessian(self, v: Vector) -> Vector:
@@ -90,8 +94,8 @@ class Surface:
             if layer:
                 W, (dW, _) = self.weights[layer], directions[layer]
                 back = d @ W.T
-                bend = self._bend(a) * self._z_along[layer - 1]
-                delta = (delta @ W.T + d @ dW.T) * self._slope(a) + back * bend
+                bend = self._bend(layer) * self._z_along[layer - 1]
+                delta = (delta @ W.T + d @ dW.T) * self._slope(layer) + back * bend
         return self._joined(parts[::-1])
 
     def _along(self, v: Vector) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
@@ -104,7 +108,7 @@ class Surface:
                 z += changes[layer] @ self.weights[layer]
             self._z_along.append(z)
             if layer < len(self.weights) - 1:
-                changes.append(z * self._slope(self.inputs[layer + 1]))
+                changes.append(z * self._slope(layer + 1))
         return changes, z
 
     def _bent(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -112,19 +116,17 @@ class Surface:
         mean = (self.p * logits).sum(axis=1, keepdims=True)
         return np.asarray(self.p * (logits - mean) * (self.live / self.n)[:, None])
 
-    def _slope(self, a: NDArray[np.float64]) -> NDArray[np.float64]:
-        """act'(z) by a = act(z)."""
+    def _slope(self, layer: int) -> NDArray[np.float64]:
+        """act'(z) of a layer's inputs a = act(z)."""
+        a = self.inputs[layer]
         slope: NDArray[np.float64] = np.ones_like(a)
-        reference.multiply_by_derivative(slope, a, self.act)
+        reference.ACTIVATIONS[self.acts[layer - 1]].backward(slope, a)
         return slope
 
-    def _bend(self, a: NDArray[np.float64]) -> NDArray[np.float64]:
-        """act''(z) by a = act(z)."""
-        if self.act == "sigmoid":
-            return np.asarray(a * (1 - a) * (1 - 2 * a))
-        if self.act == "tanh":
-            return np.asarray(-2 * a * (1 - a * a))
-        return np.zeros_like(a)
+    def _bend(self, layer: int) -> NDArray[np.float64]:
+        """act''(z) of a layer's inputs a = act(z)."""
+        a, second = self.inputs[layer], SECOND.get(self.acts[layer - 1])
+        return np.zeros_like(a) if second is None else np.asarray(second(a))
 
     def _split(self, v: Vector) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         parts, at = [], 0

@@ -17,7 +17,8 @@ from fastmlp.diagnosis.findings import SEVERE, WORTH, Finding, Suspicion, in_wor
 from fastmlp.diagnosis.trials import Bench, Setting, Trial
 from fastmlp.diagnosis.unlearnt import guesses, unlearnt
 from fastmlp.errors import ConfigError
-from fastmlp.net import Parameters
+from fastmlp.net import Net, Parameters
+from fastmlp.optimizers import PLAIN
 from fastmlp.spec import NUMERICS_REVISION, Training
 
 ROUNDS = 3  # of changes on top of each other
@@ -103,9 +104,8 @@ def examine(
     other steps than plain SGD's at a constant rate: curvature bounds those alone.
     """
     if training != replace(
-        training, optimizer="sgd", momentum=0.0, nesterov=False, weight_decay=0.0, schedule="constant",
-        validation=0.0, patience=0, class_weight=None,
-    ):  # fmt: skip
+        training, optimizer=PLAIN, schedule="constant", validation=0.0, patience=0, class_weight=None
+    ):
         raise ConfigError(
             "a diagnosis must be of plain SGD at a constant rate, all rows and classes alike",
             str(training),
@@ -122,7 +122,7 @@ def examine(
     notify(f"training {epochs} epoch{'s' * (epochs > 1)}, watched")
     base, trajectory, trained = bench.watch(setting, epochs)
     after = {
-        "layers": measure.layers(trained, bench.scaled(bench.raw_many, training), training.act),
+        "layers": measure.layers(bench.net(trained, training), bench.scaled(bench.raw_many, training)),
         "loss": bench.losses(trained, training),
     }
     state["live"] = min((row["live"] for row in trajectory if "live" in row), default=1.0)
@@ -154,10 +154,11 @@ def look(bench: Bench, setting: Setting) -> dict[str, Any]:
     """Everything that measure.py measures, of a net before its first step."""
     training, parameters = setting.training, bench.first_weights(setting)
     many, few = bench.scaled(bench.raw_many, training), bench.scaled(bench.raw_few, training)
-    gradients = measure.gradients(parameters, few, bench.y_few, training.act, training.loss)
-    curved = measure.curvature(parameters, few, bench.y_few, training.act, training.loss)
+    net = bench.net(parameters, training)
+    gradients = measure.gradients(net, few, bench.y_few, training.loss)
+    curved = measure.curvature(net, few, bench.y_few, training.loss)
     top = curved["gauss_newton"]
-    layers = measure.layers(parameters, many, training.act)
+    layers = measure.layers(net, many)
     return {
         "inputs": measure.inputs(many),
         "label_counts": measure.classes(bench.y, bench.K),
@@ -169,20 +170,18 @@ def look(bench: Bench, setting: Setting) -> dict[str, Any]:
         "curvature": curved,
         "gauss_newton": top,
         "limit": 2 / top if top > 0 else math.inf,
-        "safe_factor": measure.safe_factor(parameters, few, bench.y_few, training.act, training.lr),
-        "standard": _standard(bench, setting, parameters, few, layers[0]["z_spread"]),
+        "safe_factor": measure.safe_factor(net, few, bench.y_few, training.lr),
+        "standard": _standard(bench, setting, net, few, layers[0]["z_spread"]),
         "live": 1.0,  # and what a watched training adds to it
         "peak": 0.0,
     }
 
 
-def _standard(
-    bench: Bench, setting: Setting, parameters: Parameters, few: NDArray[Any], spread: float
-) -> dict[str, Any]:
+def _standard(bench: Bench, setting: Setting, net: Net, few: NDArray[Any], spread: float) -> dict[str, Any]:
     """The scale at which the first layer's pre-activations spread by 1, and half of what lr may be there."""
     training = setting.training
     scale = rounded(min(max(training.scale * spread, 2 * SMALLEST), LARGEST / 2), down=False)
-    top = measure.gauss_newton(parameters, few * (training.scale / scale), bench.y_few, training.act)
+    top = measure.gauss_newton(net, few * (training.scale / scale), bench.y_few)
     return {"scale": scale, "lr": rounded(min(1 / top, 10.0), down=True) if top > 0 else training.lr}
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from fastmlp import kernels as nn
 from fastmlp import random
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data.encode import column_means
 from fastmlp.diagnosis import measure
 from fastmlp.diagnosis.chance import Standing, even, standing
 from fastmlp.errors import DivergedError
-from fastmlp.net import Parameters, initialise
+from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import Training
 
 STEPS = 20  # of the first epoch that are watched one by one
@@ -79,7 +79,7 @@ class Bench:
         self.y, self.y_test, self.K, self.D = y, y_test, K, X.shape[1]
         self.means, self.counts = column_means(X), np.bincount(y, minlength=K)
         self.X, self.X_test = nn.encode(X), nn.encode(X_test)
-        self.pace = Pace(threads)
+        self.tuner = ThreadTuner(threads)
         picked, room = random.permutation(len(y), 0, "diagnose"), max(50, _VALUES // self.D)
         many, few = (np.sort(picked[: min(n, room)]) for n in (5000, 500))
         self.raw_many, self.y_many = _dense(X[many]), y[many]
@@ -92,14 +92,10 @@ class Bench:
         training = setting.training
         return initialise(training.architecture(self.D, self.K), training.init, training.seed)
 
-    def options(self, training: Training) -> dict[str, Any]:
-        """Of the kernels' functions."""
-        return {
-            "act": training.act,
-            "scale": training.scale,
-            "mean": self.means if training.center else None,
-            "threads": self.pace,
-        }
+    def net(self, parameters: Parameters, training: Training) -> Net:
+        """The net of a training, with these parameters."""
+        preprocessing = Preprocessing(training.scale, self.means if training.center else None)
+        return Net(training.architecture(self.D, self.K), parameters, preprocessing)
 
     def scaled(self, raw: NDArray[Any], training: Training) -> NDArray[Any]:
         """Rows as the first layer sees them, in float64."""
@@ -108,13 +104,12 @@ class Bench:
 
     def losses(self, parameters: Parameters, training: Training) -> dict[str, Any]:
         """``measure.losses`` on some of the training rows."""
-        return measure.losses(
-            parameters, self.raw_many, self.y_many, nn, training.loss, **self.options(training)
-        )
+        net = self.net(parameters, training)
+        return measure.losses(net, self.raw_many, self.y_many, nn, training.loss, self.tuner)
 
     def standing(self, parameters: Parameters, training: Training) -> Standing:
         """Of a net on some of the training rows."""
-        p = nn.predict_proba(parameters, self.raw_many, **self.options(training))
+        p = nn.predict_proba(self.net(parameters, training), self.raw_many, threads=self.tuner)
         return standing(even(p, self.counts), self.y_many, self.K)
 
     def seconds_an_epoch(self, setting: Setting) -> float:
@@ -173,8 +168,9 @@ class Bench:
                     curved = steps in _LOOKS
                 else:
                     tested = nn.evaluate(
-                        parameters, self.X_test, self.y_test, loss=training.loss, **self.options(training)
-                    )
+                        self.net(parameters, training), self.X_test, self.y_test,
+                        loss=training.loss, threads=self.tuner,
+                    )  # fmt: skip
                     row["test_accuracy"] = tested.accuracy
                     curved = epoch in (1, 2, 3, 5, 10, epochs)
                 rows.append(self._looked_at(parameters, training, epoch, steps, curved) | row)
@@ -184,13 +180,14 @@ class Bench:
         self, parameters: Parameters, training: Training, epoch: int, step: int, curved: bool
     ) -> dict[str, Any]:
         x = self.scaled(self.raw_few, training)
-        layers = measure.layers(parameters, x, training.act)
+        net = self.net(parameters, training)
+        layers = measure.layers(net, x)
         row: dict[str, Any] = {"epoch": epoch, "step": step, "logits_spread": layers[-1]["z_spread"]}
         for name in ("dead", "saturated", "constant"):
             if layers[0].get(name) is not None:
                 row[name] = [layer[name] for layer in layers[:-1]]
         if curved and all(np.isfinite(layer["z_largest"]) for layer in layers):
-            row["gauss_newton"] = measure.gauss_newton(parameters, x, self.y_few, training.act)
+            row["gauss_newton"] = measure.gauss_newton(net, x, self.y_few)
         return row
 
     def _order(self, training: Training, epoch: int) -> NDArray[np.int64]:
@@ -198,14 +195,14 @@ class Bench:
 
     def _train(self, parameters: Parameters, training: Training, order: NDArray[np.int64]) -> Any:
         return nn.train_epoch(
-            parameters, self.X, self.y, order, loss=training.loss, lr=training.lr,
-            batch_size=training.batch_size, **self.options(training),
+            self.net(parameters, training), self.X, self.y, order, loss=training.loss, lr=training.lr,
+            batch_size=training.batch_size, threads=self.tuner,
         )  # fmt: skip
 
     def _tested(
         self, parameters: Parameters, training: Training, changes: dict[str, Any], epochs: int
     ) -> Trial:
-        p = nn.predict_proba(parameters, self.X_test, **self.options(training))
+        p = nn.predict_proba(self.net(parameters, training), self.X_test, threads=self.tuner)
         hits = p.argmax(axis=1) == self.y_test
         with np.errstate(invalid="ignore"):
             counts = np.bincount(self.y_test, minlength=self.K)

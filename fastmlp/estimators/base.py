@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastmlp.backends.threads import MOST_THREADS, Pace
+from fastmlp.backends.threads import MOST_THREADS, ThreadTuner
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.errors import ModelError
@@ -26,8 +26,9 @@ from fastmlp.estimators.split import Rows
 from fastmlp.estimators.threads import threads_here
 from fastmlp.estimators.weights import parameters_of
 from fastmlp.model import load_backend
-from fastmlp.net import Parameters
-from fastmlp.spec import MOST_UNITS, Optimizer
+from fastmlp.net import Net, Parameters, Preprocessing
+from fastmlp.optimizers import Optimizer
+from fastmlp.spec import MOST_UNITS, Architecture, layers_of
 
 Array = NDArray[Any]
 
@@ -69,7 +70,7 @@ class BaseMLP(BaseEstimator):
     threads: int | str
 
     _optimizer: Steps
-    _pace: tuple[int | str, Pace]
+    _tuner: tuple[int | str, ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
 
@@ -190,20 +191,20 @@ class BaseMLP(BaseEstimator):
         else:
             self._optimizer = self._steps(parameters)
             self._no_improvement_count = 0
-        epochs, net = 1 if incremental else self.max_iter, {**self._net(), "threads": self._paced()}
-        Loop(self, nn, parameters, rows, epochs, net, goes_on=incremental).run()
+        epochs = 1 if incremental else self.max_iter
+        Loop(self, nn, self._net(parameters), rows, epochs, self._tuned(), goes_on=incremental).run()
         return self
 
-    def _paced(self) -> Pace:
+    def _tuned(self) -> ThreadTuner:
         """How many threads pay: found out once for many calls of partial_fit."""
         threads = threads_here(self.threads)
-        if getattr(self, "_pace", (None, None))[0] != threads:
-            self._pace = threads, Pace(threads)
-        return self._pace[1]
+        if getattr(self, "_tuner", (None, None))[0] != threads:
+            self._tuner = threads, ThreadTuner(threads)
+        return self._tuner[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """What was found out about this machine stays here."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_pace"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_tuner"}
 
     def _widths(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -270,9 +271,12 @@ class BaseMLP(BaseEstimator):
 
     # --- the net --------------------------------------------------------------------------------
 
-    def _net(self) -> dict[str, Any]:
-        """What a backend asks about the net, beside its parameters."""
-        return {"act": ACTS[self.activation], "scale": float(self.scale)}
+    def _net(self, parameters: Parameters) -> Net:
+        """The engine's net of these parameters."""
+        (inputs, _), *hidden = parameters.shapes
+        layers = layers_of([fan_in for fan_in, _ in hidden], ACTS[self.activation])
+        architecture = Architecture(inputs, layers, parameters.shapes[-1][1])
+        return Net(architecture, parameters, Preprocessing(float(self.scale)))
 
     def _show(self, parameters: Parameters) -> None:
         """As attributes: the same arrays."""
@@ -295,12 +299,12 @@ class BaseMLP(BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
         parameters = self._parameters()
         nn = _backend(parameters.dtype)
-        options = {**self._net(), "threads": threads_here(self.threads)}
+        net, threads = self._net(parameters), threads_here(self.threads)
         rows = X.shape[0]
         if is_scipy_sparse(X) and parameters.dtype == np.float64:
             rows = max(1, _CHUNK // X.shape[1])
         parts = [
-            getattr(nn, what)(parameters, X[start : start + rows], **options)
+            getattr(nn, what)(net, X[start : start + rows], threads=threads)
             for start in range(0, X.shape[0], rows)
         ]
         answer: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)

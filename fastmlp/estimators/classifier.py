@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastmlp.checks import shown
 from fastmlp.errors import ModelError
 from fastmlp.estimators.base import BaseMLP
-from fastmlp.spec import clip_bounds
+from fastmlp.losses import clip_bounds
 
 Array = NDArray[Any]
 

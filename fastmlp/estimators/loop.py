@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.progress import progress_bar
 from fastmlp.estimators.split import Held, Rows
-from fastmlp.net import Parameters
+from fastmlp.net import Net, Parameters
 from fastmlp.random import permutation
 from fastmlp.reference import loss_and_delta
 
@@ -24,23 +25,23 @@ _OUT = 5  # calls from a warning here to the caller of fit
 
 @dataclass(eq=False)
 class Loop:
-    """Trains ``parameters`` in place, on rows, as the estimator's parameters say; fills its curves.
+    """Trains the net's parameters in place, on rows, as the estimator's parameters say; fills its curves.
 
     epochs:  the most of them.
-    net:     what the backend ``nn`` asks about the net beside its parameters, and threads.
     goes_on: for partial_fit: it is no fault not to converge.
     """
 
     estimator: Any
     nn: ModuleType
-    parameters: Parameters
+    net: Net
     rows: Rows
     epochs: int
-    net: dict[str, Any]
+    tuner: ThreadTuner
     goes_on: bool
 
     def __post_init__(self) -> None:
         est, n = self.estimator, len(self.rows.train)
+        self.parameters = self.net.parameters
         self.optimizer = est._optimizer.penalised(est.alpha * n / self.rows.total)
         self.squares = self._squares()
         self.batch_size = min(200, n) if est.batch_size == "auto" else min(int(est.batch_size), n)
@@ -111,9 +112,9 @@ class Loop:
             shown(done + samples / n, last)
 
         totals = self.nn.train_epoch(
-            self.parameters, rows.X, rows.y, order, loss=est._loss(), lr=est._optimizer.learning_rate,
+            self.net, rows.X, rows.y, order, loss=est._loss(), lr=est._optimizer.learning_rate,
             batch_size=self.batch_size, optimizer=self.optimizer, state=est._optimizer.state,
-            sample_weight=rows.weights, progress=None if shown is None else report, **self.net,
+            sample_weight=rows.weights, progress=None if shown is None else report, threads=self.tuner,
         )  # fmt: skip
         est.loss_ = totals.loss / est._loss_parts() + self._penalty()
         est.loss_curve_.append(est.loss_)
@@ -169,7 +170,7 @@ class Loop:
     def _validation(self, held: Held) -> tuple[float, float]:
         """Score and mean loss on the rows held out; nan where an output is not finite."""
         est = self.estimator
-        z = self.nn.logits(self.parameters, held.X, **self.net)
+        z = self.nn.logits(self.net, held.X, threads=self.tuner)
         if not np.isfinite(z).all():
             return math.nan, math.nan
         losses = loss_and_delta(np.empty_like(z), z, held.y, est._loss())[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fastmlp.backends.state import OptimizerState
 from fastmlp.checks import SMALLEST
 from fastmlp.net import Parameters
-from fastmlp.optimizers import OptimizerState
-from fastmlp.spec import Optimizer
+from fastmlp.optimizers import Optimizer
 
 _SLOWEST = 1e-6  # adaptive: no division below it
 _DIVISOR = 5.0

@@ -21,7 +21,7 @@ from fastmlp.keras.missing import refuse
 from fastmlp.keras.network import Network
 from fastmlp.keras.optimizers import SGD, Adam, Optimizer
 from fastmlp.model import Model
-from fastmlp.spec import Architecture
+from fastmlp.spec import Architecture, act_text
 
 if TYPE_CHECKING:
     from fastmlp.keras.sequential import Sequential
@@ -40,12 +40,9 @@ def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True
         raise FileExistsError(f"{path} is there already, and overwrite is False")
     if not model.built:
         raise ModelError("a model must be built to be saved", "no inputs", "give input_dim, or fit it")
-    network = Network.of(model.layers)
-    parameters = network.parameters
-    inputs, classes = parameters.shapes[0][0], parameters.shapes[-1][1]
-    hidden = tuple(fan_out for _, fan_out in parameters.shapes[:-1])
-    net = Model(Architecture(inputs, hidden, classes, network.act), parameters, tuple(range(classes)))
-    net.save(path, {_ENTRY: json.dumps(_described(model))})
+    net = Network.of(model.layers).net
+    whole = Model(net, tuple(range(net.architecture.outputs)))
+    whole.save(path, {_ENTRY: json.dumps(_described(model))})
 
 
 def load_model(
@@ -117,23 +114,28 @@ def _check(model: Sequential, architecture: Architecture) -> None:
     """Before weights are drawn in any size: the layers are those of the file's net. Raises ModelError."""
     network = Network.of(model.layers)
     widths = tuple(layer.units for layer in network.dense)
-    if widths != (*architecture.hidden, architecture.classes):
+    if widths != (*architecture.hidden, architecture.outputs):
         raise ModelError(f"layers must have the net's widths, {architecture}", widths)
-    if architecture.hidden and network.act != architecture.act:
-        raise ModelError(f"layers must have the net's activation, {architecture.act}", network.act)
+    if network.acts != architecture.acts:
+        told = act_text(architecture.acts)
+        raise ModelError(f"layers must have the net's activation, {told}", act_text(network.acts))
 
 
 def _layers_of(architecture: Architecture) -> list[dict[str, Any]]:
-    act = "linear" if architecture.act == "identity" else architecture.act
-    hidden = [{"class": "Dense", "units": units, "activation": act} for units in architecture.hidden]
-    return [*hidden, {"class": "Dense", "units": architecture.classes, "activation": "softmax"}]
+    words = {"identity": "linear"}
+    hidden = [
+        {"class": "Dense", "units": layer.width, "activation": words.get(layer.act, layer.act)}
+        for layer in architecture.layers
+    ]
+    return [*hidden, {"class": "Dense", "units": architecture.outputs, "activation": "softmax"}]
 
 
 def _folded(net: Model) -> list[Any]:
     """The weights, the first layer's for inputs as they are: W / scale, and b - mean W / scale."""
     first, bias, *others = net.parameters.to_keras()
-    if net.scale == 1 and net.mean is None:
+    scale, mean = net.preprocessing.scale, net.preprocessing.mean
+    if scale == 1 and mean is None:
         return [first, bias, *others]
-    W = first.astype(np.float64) / net.scale
-    b = bias if net.mean is None else bias - net.mean.astype(np.float64) @ W
+    W = first.astype(np.float64) / scale
+    b = bias if mean is None else bias - mean.astype(np.float64) @ W
     return [W, b, *others]

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastmlp import spec as engine
 from fastmlp.errors import ModelError
 from fastmlp.keras.layers.core import Dense, Layer
 from fastmlp.keras.missing import missing
 from fastmlp.keras.names import HIDDEN
-from fastmlp.net import Parameters
+from fastmlp.net import Net, Parameters
 
 
 @dataclass(frozen=True)
 class Network:
-    """dense: the layers; act: the engine's word for the hidden ones; softmax: whether the last has it."""
+    """dense: the layers; acts: the engine's words for the hidden ones; softmax: whether the last has it."""
 
     dense: tuple[Dense, ...]
-    act: str
+    acts: tuple[str, ...]
     softmax: bool
 
     @classmethod
@@ -44,14 +45,17 @@ class Network:
             raise missing(
                 f"net of one output ({last.name})", "use two, softmax and a categorical cross-entropy"
             )
-        act = HIDDEN[hidden[0][1]] if hidden else "relu"
-        return cls(tuple(layer for layer, _ in pairs), act, output == "softmax")
+        acts = tuple(HIDDEN[act] for _, act in hidden)
+        return cls(tuple(layer for layer, _ in pairs), acts, output == "softmax")
 
     @property
-    def parameters(self) -> Parameters:
-        """The layers' own arrays: what trains them trains the layers."""
+    def net(self) -> Net:
+        """The engine's net, of the layers' own arrays: what trains it trains the layers. They are built."""
         arrays: list[Any] = [(layer.kernel, layer.bias) for layer in self.dense]
-        return Parameters(tuple(kernel for kernel, _ in arrays), tuple(bias for _, bias in arrays))
+        parameters = Parameters(tuple(kernel for kernel, _ in arrays), tuple(bias for _, bias in arrays))
+        *hidden, output = self.dense
+        layers = tuple(engine.Layer(layer.units, act) for layer, act in zip(hidden, self.acts, strict=True))
+        return Net(engine.Architecture(parameters.shapes[0][0], layers, output.units), parameters)
 
 
 def _activated(layers: Sequence[Layer]) -> list[tuple[Dense, str]]:

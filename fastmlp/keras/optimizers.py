@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fastmlp import spec
+from fastmlp import optimizers as engine
+from fastmlp.backends.state import OptimizerState
 from fastmlp.checks import flag, positive_number, shown
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.keras.names import named
 from fastmlp.keras.settled import Settled
 from fastmlp.net import Parameters
-from fastmlp.optimizers import OptimizerState
 
 __all__ = ["SGD", "Adam"]
 
@@ -34,14 +34,14 @@ class Optimizer(Settled):
     """What SGD and Adam share. ``learning_rate`` may be set at any time, between epochs too."""
 
     name: str
-    rule: spec.Optimizer
+    rule: engine.Optimizer
     weight_decay = clipnorm = clipvalue = global_clipnorm = None
     loss_scale_factor = gradient_accumulation_steps = ema_overwrite_frequency = None
     use_ema, ema_momentum = False, 0.99
     _instead: ClassVar = {"iterations": "compile with a new optimizer to begin anew"}
 
     def __init__(
-        self, learning_rate: Any, rule: spec.Optimizer, name: str | None, others: dict[str, Any]
+        self, learning_rate: Any, rule: engine.Optimizer, name: str | None, others: dict[str, Any]
     ) -> None:
         lr = others.pop("lr", None)  # its name in old programs
         refuse(type(self).__name__, others, _OTHERS)
@@ -114,10 +114,10 @@ class SGD(Optimizer):
         name: str | None = None,
         **others: Any,
     ) -> None:
-        rule = spec.Optimizer("sgd", momentum=momentum)
+        rule = engine.Optimizer("sgd", momentum=momentum)
         self._keep(momentum=rule.momentum, nesterov=flag("nesterov", nesterov))
         if self.nesterov and self.momentum:
-            rule = spec.Optimizer("sgd", momentum=momentum, nesterov=True)
+            rule = engine.Optimizer("sgd", momentum=momentum, nesterov=True)
         super().__init__(learning_rate, rule, name, others)
 
     def describe(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Adam(Optimizer):
         if flag("amsgrad", amsgrad):
             raise missing("amsgrad in Adam", "leave it out")
         self._keep(beta_1=beta_1, beta_2=beta_2, epsilon=1e-7 if epsilon is None else epsilon)
-        rule = spec.Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=self.epsilon, epsilon_hat=True)
+        rule = engine.Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=self.epsilon, epsilon_hat=True)
         super().__init__(learning_rate, rule, name, others)
 
     def describe(self) -> dict[str, Any]:

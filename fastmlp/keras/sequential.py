@@ -279,10 +279,10 @@ class Sequential(Settled):
             callback.set_params({"verbose": progress.verbose, "epochs": last, "steps": progress.steps})
         self._keep(history=history, stop_training=False)
         run(
-            self, nn, network.parameters, Part(nn.encode(rows), classes),
+            self, nn, network.net, Part(nn.encode(rows), classes),
             validation and Part(nn.encode(validation[0]), validation[1]),
             Plan(first, last, size, self._orders(len(classes), shuffle), how[2]),
-            {"act": network.act, "loss": how[1].loss}, listened, progress,
+            how[1].loss, listened, progress,
         )  # fmt: skip
         return history
 
@@ -308,8 +308,7 @@ class Sequential(Settled):
         classes = self._classes(y, rows.shape[0])
         progress = Progress(verbose, len(classes), _batch(batch_size))
         progress.begin()
-        nn, options = self._engine(), {"act": network.act, "loss": loss.loss, "threads": "auto"}
-        result = nn.evaluate(network.parameters, rows, classes, **options)
+        result = self._engine().evaluate(network.net, rows, classes, loss=loss.loss, threads="auto")
         logs = named(result.loss, result.accuracy, accuracy)
         progress.end(logs)
         if flag("return_dict", return_dict):
@@ -326,7 +325,7 @@ class Sequential(Settled):
         progress = Progress(verbose, rows.shape[0], _batch(batch_size))
         progress.begin()
         answer = self._engine().predict_proba if network.softmax else self._engine().logits
-        outputs: NDArray[np.float32] = answer(network.parameters, rows, act=network.act, threads="auto")
+        outputs: NDArray[np.float32] = answer(network.net, rows, threads="auto")
         progress.end({})
         return outputs
 

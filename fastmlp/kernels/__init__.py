@@ -1,6 +1,6 @@
 """The Numba backend: the names and signatures of reference.py, compiled, parallel, float32.
 
-Results do not depend on ``threads`` or ``driver``: the same bytes for any. X may be an array, a
+Results do not depend on ``threads``: the same bytes for any. X may be an array, a
 scipy.sparse matrix or an ``Encoded`` (``encode(X)``): encode once where the same data are used
 again and again. Arguments that do not fit each other raise ConfigError, DataError or ModelError.
 """
@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
-from fastmlp.backends.threads import Pace, resolve
+from fastmlp.backends.state import OptimizerState, begun
+from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
-from fastmlp.checks import function, instance, one_of, positive_number, whole_number
+from fastmlp.checks import function, instance, positive_number, whole_number
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
-from fastmlp.net import Parameters
-from fastmlp.optimizers import OptimizerState, begun
-from fastmlp.spec import DRIVERS, PLAIN, Optimizer
+from fastmlp.net import Net
+from fastmlp.optimizers import PLAIN, Optimizer
 
 __all__ = [
     "dead_units",
@@ -41,159 +41,108 @@ __all__ = [
 Array = NDArray[Any]
 
 
-def forward(
-    parameters: Parameters,
-    X: Any,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> list[Array]:
+def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
-    X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    work = layout.build(parameters, X, len(X), pace.most)
-    launch.answer(work, layout.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, keep=True)
+    X, pace = _checked(net, X, threads, once=True)
+    work = layout.build(net.parameters, X, len(X), pace.most)
+    launch.answer(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, net, keep=True)
     return layout.outputs(work, len(X))
 
 
-def predict_proba(
-    parameters: Parameters,
-    X: Any,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> Array:
+def predict_proba(net: Net, X: Any, *, threads: Threads = 1) -> Array:
     """Probabilities (N, K) of the classes for X (N, D)."""
-    if not isinstance(threads, Pace):
+    if not isinstance(threads, ThreadTuner):
         resolve(threads)
-    instance("parameters", parameters, Parameters)
-    if (quick := single_rows.predict_proba(parameters, X, act, scale, mean)) is not None:
+    if (quick := single_rows.predict_proba(instance("net", net, Net), X)) is not None:
         return quick
-    X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    return _answers(parameters, X, act, scale, mean, pace)
+    return _outputs(net, X, threads)
 
 
-def logits(
-    parameters: Parameters,
-    X: Any,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> Array:
+def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
-    X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    return _answers(parameters, X, act, scale, mean, pace, raw=True)
+    return _outputs(net, X, threads, raw=True)
 
 
-def _answers(
-    parameters: Parameters,
-    X: Encoded,
-    act: str,
-    scale: float,
-    mean: Array | None,
-    pace: Pace,
-    raw: bool = False,
-) -> Array:
+def _outputs(net: Net, X: Any, threads: Threads, raw: bool = False) -> Array:
     """Probabilities, or logits, (N, K)."""
-    work = layout.build(parameters, X, pace.most * WORD, pace.most)
-    p = np.empty((len(X), parameters.shapes[-1][1]), np.float32)
-    rows = layout.rows_of(X, scale, mean)
-    launch.answer(work, rows, np.arange(len(X)), pace.most, act, p=p.reshape(-1), raw=raw)
+    X, pace = _checked(net, X, threads, once=True)
+    work = layout.build(net.parameters, X, pace.most * WORD, pace.most)
+    p = np.empty((len(X), net.architecture.outputs), np.float32)
+    rows = layout.rows_of(X, net.preprocessing)
+    launch.answer(work, rows, np.arange(len(X)), pace.most, net, p=p.reshape(-1), raw=raw)
     return p
 
 
 def evaluate(
-    parameters: Parameters,
+    net: Net,
     X: Any,
     y: Array,
     *,
-    act: str = "relu",
     loss: str = "logits",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
+    threads: Threads = 1,
     rows: Array | None = None,
 ) -> Evaluation:
     """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for numbers.
 
     ``rows`` (M,): on these rows alone.
     """
-    X, pace = _checked(parameters, X, act, scale, mean, threads, once=rows is None)
-    y = checked_targets(parameters, y, len(X), loss)
+    X, pace = _checked(net, X, threads, once=rows is None)
+    y = checked_targets(net, y, len(X), loss)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = layout.build(parameters, X, pace.most * WORD, pace.most)
+    work = layout.build(net.parameters, X, pace.most * WORD, pace.most)
     losses, hits = np.empty(len(order), np.float32), np.zeros(len(order), np.bool_)
     launch.answer(
-        work, layout.rows_of(X, scale, mean), order, pace.most, act, launch.loss_of(loss, y),
+        work, layout.rows_of(X, net.preprocessing), order, pace.most, net, launch.loss_of(loss, y),
         losses=losses, hits=hits,
     )  # fmt: skip
     return Evaluation(float(losses.mean(dtype=np.float64)), float(hits.mean()))
 
 
-def dead_units(
-    parameters: Parameters,
-    X: Any,
-    *,
-    act: str = "relu",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-) -> list[int]:
+def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
-    X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    work = layout.build(parameters, X, pace.most * WORD, pace.most)
-    widths = [fan_out for _, fan_out in parameters.shapes[:-1]]
+    X, pace = _checked(net, X, threads, once=True)
+    work = layout.build(net.parameters, X, pace.most * WORD, pace.most)
+    widths = net.architecture.hidden
     active = np.zeros((pace.most, sum(widths)), np.bool_)
     if widths:
-        launch.answer(work, layout.rows_of(X, scale, mean), np.arange(len(X)), pace.most, act, active=active)
+        rows = layout.rows_of(X, net.preprocessing)
+        launch.answer(work, rows, np.arange(len(X)), pace.most, net, active=active)
     layers = np.split(active.any(axis=0), np.cumsum(widths)[:-1])
     return [int((~layer).sum()) for layer, _ in zip(layers, widths, strict=False)]
 
 
 def loss_and_gradients(
-    parameters: Parameters,
+    net: Net,
     X: Any,
     y: Array,
     *,
-    act: str = "relu",
     loss: str = "logits",
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
+    threads: Threads = 1,
     sample_weight: Array | None = None,
 ) -> LossAndGradients:
     """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
-    X, pace = _checked(parameters, X, act, scale, mean, threads, once=True)
-    y = checked_targets(parameters, y, len(X), loss)
+    X, pace = _checked(net, X, threads, once=True)
+    y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    work = layout.build(parameters, X, len(X), pace.most)
+    work = layout.build(net.parameters, X, len(X), pace.most)
     gradients = layout.aligned_like(work.theta)
     totals, _ = launch.train(
-        work, X, layout.rows_of(X, scale, mean), np.arange(len(X)), len(X), gradients, 1.0, act,
+        work, X, layout.rows_of(X, net.preprocessing), np.arange(len(X)), len(X), gradients, 1.0, net,
         launch.loss_of(loss, y, weights), pace,
     )  # fmt: skip
     return LossAndGradients(totals.loss, layout.unpack(work, gradients), totals.correct, totals.live)
 
 
 def train_epoch(
-    parameters: Parameters,
+    net: Net,
     X: Any,
     y: Array,
     order: Array,
     *,
-    act: str = "relu",
     loss: str = "logits",
     lr: float = 0.01,
     batch_size: int = 100,
-    scale: float = 1.0,
-    mean: Array | None = None,
-    threads: int | str | Pace = 1,
-    driver: str = "team",
+    threads: Threads = 1,
     progress: Callable[[int], None] | None = None,
     optimizer: Optimizer = PLAIN,
     state: OptimizerState | None = None,
@@ -201,39 +150,36 @@ def train_epoch(
     midway: Midway | None = None,
     pause: Pause | None = None,
 ) -> EpochTotals:
-    """One epoch of SGD on ``parameters``, in place: W -= lr dW for each batch of ``order``.
+    """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
     be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
-    whichever is found to be faster now), or a Pace that remembers what was found. ``driver``: "team",
-    or "prange" for Numba's threads. ``progress`` is told the samples done so far, now and then and
-    at the end. ``optimizer`` takes other steps than W -= lr dW, and goes on from ``state``, which is
-    updated in place (None: a new one, for this epoch). ``sample_weight`` (N,): how much each row of X
-    counts; a batch of rows that do not count changes nothing. ``pause``: see ``backends.types``; what it
-    takes is a ``midway`` with which the epoch goes on, of the same arguments otherwise, and of the
-    parameters and the state (its moments may be any) before the epoch. Raises DivergedError, with the
-    parameters and the state as they were before the epoch.
+    whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
+    is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
+    W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
+    ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
+    nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
+    of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
+    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
     """
-    X, pace = _checked(parameters, X, act, scale, mean, threads)
-    y, order = checked_targets(parameters, y, len(X), loss), checked_order(order, len(X))
+    X, pace = _checked(net, X, threads)
+    y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
-    driver = one_of("driver", driver, DRIVERS)
     instance("optimizer", optimizer, Optimizer)
-    state = OptimizerState.start(parameters, optimizer) if state is None else state
-    instance("state", state, OptimizerState).check(parameters, optimizer)
+    state = OptimizerState.start(net.parameters, optimizer) if state is None else state
+    instance("state", state, OptimizerState).check(net.parameters, optimizer)
     function("progress", progress)
     function("pause", pause)
-    first, moments, midway = begun(parameters, state, midway, batch_size, len(order))
+    first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
     batches = -(-len(order) // batch_size)
-    work = layout.build(first, X, batch_size, pace.most, apart=driver == "team")
+    work = layout.build(first, X, batch_size, pace.most, apart=pace.driver == "team")
     rule = launch.rule_of(optimizer, lr, work, state.steps, moments, batches)
     target, alpha = (work.theta, -lr) if rule.plain else (layout.aligned_like(work.theta), 1.0)
     totals, bad = launch.train(
-        work, X, layout.rows_of(X, scale, mean), order, batch_size, target, alpha, act,
-        launch.loss_of(loss, y, weights), pace, rule, driver, progress,
-        midway, pause,
+        work, X, layout.rows_of(X, net.preprocessing), order, batch_size, target, alpha, net,
+        launch.loss_of(loss, y, weights), pace, rule, progress, midway, pause,
     )  # fmt: skip
     if bad is not None:
         what, batch = bad
@@ -242,22 +188,13 @@ def train_epoch(
         raise error
     state.steps += batches  # before the rest: where it is as it was, all is
     averages = (rule.v,) if optimizer.moments == 1 else (rule.m, rule.v)
-    for old, flat in zip((parameters, *state.moments), (work.theta, *averages), strict=False):
+    for old, flat in zip((net.parameters, *state.moments), (work.theta, *averages), strict=False):
         layout.take(work, flat, old)
     return totals
 
 
-def _checked(
-    parameters: Parameters,
-    X: Any,
-    act: str,
-    scale: float,
-    mean: Array | None,
-    threads: int | str | Pace,
-    *,
-    once: bool = False,
-) -> tuple[Encoded, Pace]:
+def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
     """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
-    encoded = encode(X, once=once, centred=mean is not None)
-    check_inputs(parameters, encoded.shape, act, scale, mean)
-    return encoded, threads if isinstance(threads, Pace) else Pace(threads)
+    encoded = encode(X, once=once, centred=instance("net", net, Net).preprocessing.mean is not None)
+    check_inputs(net, encoded.shape)
+    return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.threads import Pace, available_cores
+from fastmlp.backends.state import rates
+from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
+from fastmlp.errors import ConfigError
 from fastmlp.kernels import activations, epoch, jit, layout, losses, mail, optimizers, team
-from fastmlp.net import Parameters
-from fastmlp.optimizers import rates
-from fastmlp.spec import Optimizer, clip_bounds
+from fastmlp.losses import clip_bounds
+from fastmlp.net import Net, Parameters
+from fastmlp.optimizers import Optimizer
 
 Array = NDArray[Any]
 
@@ -58,13 +60,13 @@ def is_warm(kernel: str = "run") -> bool:
 
 
 def answer(
-    work: layout.Net, rows: layout.Rows, order: Array, threads: int, act: str,
+    work: layout.Net, rows: layout.Rows, order: Array, threads: int, net: Net,
     loss: losses.Loss = _LOSS, **wanted: Any,
 ) -> None:  # fmt: skip
     """The net's answers for the rows ``order`` (N,), into the arrays of a Job that are given."""
     N = len(order)
     members = threads if N > _FEW else 1
-    job = _JOB._replace(order=layout.plain(order), act=activations.ACTS[act], loss=loss, **wanted)
+    job = _JOB._replace(order=layout.plain(order), act=_act(net), loss=loss, **wanted)
     team.run(
         lambda state, m: epoch.run(state, m, members, work, rows, job),
         members,
@@ -82,11 +84,10 @@ def train(
     B: int,
     target: Array,
     alpha: float,
-    act: str,
+    net: Net,
     loss: losses.Loss,
-    pace: Pace,
+    pace: ThreadTuner,
     rule: optimizers.Rule = PLAIN_RULE,
-    driver: str = "team",
     progress: Callable[[int], None] | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
@@ -100,18 +101,18 @@ def train(
     job = _JOB._replace(
         train=True, loss=loss, rule=rule, order=layout.plain(order), B=B, target=target,
         alpha=np.float32(alpha), totals=np.zeros(1), counts=counts, bad=bad,
-        losses=np.empty(B, np.float32), act=activations.ACTS[act],
+        losses=np.empty(B, np.float32), act=_act(net),
     )  # fmt: skip
     if midway is not None:
         job, counts[0, :2] = job._replace(first=midway.samples), (midway.correct, midway.live)
         job.totals[0] = midway.loss
-    launch = _prange if driver == "prange" else _team
+    launch = _prange if pace.driver == "prange" else _team
     most, left = 0, math.inf
     while job.first < len(order) and not bad[:, 0].any():
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, job, rule))
         threads, seconds = pace.next()
-        halves = _halves(X, rows, work) if driver == "team" and threads == 2 else None
+        halves = _halves(X, rows, work) if pace.driver == "team" and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
         apart = APART if halves is not None and len(work.thetas) > 0 else epoch.NEVER
         starts_apart = bool(mail.is_apart(job.way)) if apart == epoch.TRIED else apart == epoch.ALWAYS
@@ -257,3 +258,10 @@ def _note(kernel: str) -> None:
     if kernel not in _ran:
         _ran.add(kernel)
         jit.keep(kernel)
+
+
+def _act(net: Net) -> int:
+    acts = set(net.architecture.acts)
+    if len(acts) > 1:
+        raise ConfigError("hidden layers must all have the same activation", ", ".join(net.architecture.acts))
+    return activations.ACTS[acts.pop()] if acts else 0

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels.matmul import WORD, padded_vectors
 from fastmlp.kernels.simd import LANES, WIDEST
-from fastmlp.net import Parameters
+from fastmlp.net import Parameters, Preprocessing
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -99,9 +99,9 @@ class Rows(NamedTuple):
     largest: np.float32
 
 
-def rows_of(X: Encoded, scale: float, mean: NDArray[np.floating] | None) -> Rows:
+def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     """The rows of X, as the kernels take them."""
-    factor = np.float32(1 / scale)
+    factor, mean = np.float32(1 / preprocessing.scale), preprocessing.mean
     means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
     dense = DENSE_BYTES if len(X.codes) else DENSE
     form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]

@@ -12,14 +12,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.kernels.activations import ACTS, activate
 from fastmlp.kernels.intrinsics import address, fma, pointer_at
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.layout import middle_of, plain
 from fastmlp.kernels.losses import softmax
 from fastmlp.kernels.matmul import WORD
-from fastmlp.net import Parameters
+from fastmlp.net import Net, Parameters
 
 MOST = 4  # rows: more are answered sooner by a whole pass
 
@@ -29,14 +28,15 @@ _NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32)
 _layouts: WeakKeyDictionary[Parameters, tuple[Any, ...] | None] = WeakKeyDictionary()
 
 
-def predict_proba(
-    parameters: Parameters, X: Any, act: str, scale: float, mean: Any
-) -> NDArray[np.float32] | None:
+def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
     """Probabilities (N, K) for an array X (N, D) of a few rows of uint8 or float32; None for all else."""
     if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST:
         return None
-    if type(act) is not str or act not in ACTS:
+    parameters, acts = net.parameters, set(net.architecture.acts)
+    scale, mean = net.preprocessing.scale, net.preprocessing.mean
+    if len(acts) > 1:
         return None
+    act = ACTS[acts.pop()] if acts else 0
     if parameters not in _layouts:
         _layouts[parameters] = _layout(parameters)
     layout = _layouts[parameters]
@@ -44,20 +44,13 @@ def predict_proba(
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
     sizes, places, D, K, middle, scratch = layout
-    if X.shape[1] != D or type(scale) is not float or not SMALLEST <= scale <= LARGEST:
-        return None
-    if mean is not None and not (
-        type(mean) is np.ndarray
-        and mean.shape == (D,)
-        and mean.dtype == np.float32
-        and mean.flags.c_contiguous
-    ):
+    if X.shape[1] != D or not (mean is None or (mean.dtype == np.float32 and mean.flags.c_contiguous)):
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
     finite = answer(
         p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat, len(X),
-        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), ACTS[act],
+        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), act,
         np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastmlp.net import initialise
-from fastmlp.spec import Architecture
+from fastmlp.net import Net, initialise
+from fastmlp.spec import Architecture, Layer
 
 ROWS, INPUTS = 3, 8
 
@@ -14,7 +14,8 @@ def warm_up() -> None:
     """Compile, or load, every kernel that training, evaluating and predicting need."""
     from fastmlp import kernels
 
-    parameters = initialise(Architecture(INPUTS, (2,), 2))
+    architecture = Architecture(INPUTS, (Layer(2),), 2)
+    net = Net(architecture, initialise(architecture))
     X, y = np.ones((ROWS, INPUTS), np.uint8), np.zeros(ROWS, np.int64)
-    kernels.train_epoch(parameters, X, y, np.arange(ROWS), batch_size=2)
-    kernels.predict_proba(parameters, X)
+    kernels.train_epoch(net, X, y, np.arange(ROWS), batch_size=2)
+    kernels.predict_proba(net, X)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.spec import Training, clip_bounds
+from fastmlp.losses import clip_bounds
+from fastmlp.spec import Training
 from fastmlp.study.experiments import ACTS, CELLS, LOSSES, LR, Plan
 from fastmlp.study.store import Record
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from fastmlp import kernels
 from fastmlp.data import Dataset
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
-from fastmlp.net import Parameters, initialise
+from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.random import permutation
-from fastmlp.spec import Architecture, Training
+from fastmlp.spec import Architecture, Training, layers_of
 from fastmlp.study.experiments import ACTS, LR, RAW, SCALED, Plan
 from fastmlp.train.fit_many import fit_many
 
@@ -28,9 +28,10 @@ LAW_SCALE = 256  # a power of two: dividing by it rounds nothing
 _SATURATED = 0.01  # a sigmoid's output so close to 0 or 1 has a slope under 0.01
 
 
-def first_net(data: Dataset, act: str = "relu", seed: int = 0) -> Parameters:
-    """First weights of the question's net."""
-    return initialise(Architecture(data.X.shape[1], HIDDEN, len(data.classes), act), seed=seed)
+def first_net(data: Dataset, scale: float, act: str = "relu", seed: int = 0) -> Net:
+    """The question's net before its first step."""
+    architecture = Architecture(data.X.shape[1], layers_of(HIDDEN, act), len(data.classes))
+    return Net(architecture, initialise(architecture, seed=seed), Preprocessing(scale))
 
 
 def start(data: Dataset, images: int) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def start(data: Dataset, images: int) -> dict[str, Any]:
     largest_weight: of abs(W1). row_sums: largest distance of a row of the softmax's outputs from 1.
     saturated: share of a sigmoid layer's outputs within 0.01 of 0 or 1.
     """
-    X, parameters = data.X_test[:images].astype(np.float64), first_net(data)
+    X, parameters = data.X_test[:images].astype(np.float64), first_net(data, RAW).parameters
     W, b = (array.astype(np.float64) for array in (parameters.weights[0], parameters.biases[0]))
     raw, scaled = X @ W + b, X / SCALED @ W + b
     on = raw > 0
@@ -55,11 +56,10 @@ def start(data: Dataset, images: int) -> dict[str, Any]:
         "largest_weight": float(np.abs(parameters.weights[0]).max()),
     }
     for name, scale in (("raw", RAW), ("255", SCALED)):
-        p = kernels.predict_proba(parameters, data.X_test[:images], scale=scale)
-        hidden, logits = kernels.forward(parameters, data.X_test[:images], scale=scale)
-        squashed = kernels.forward(
-            first_net(data, "sigmoid"), data.X_test[:images], act="sigmoid", scale=scale
-        )
+        net, sigmoid = first_net(data, scale), first_net(data, scale, "sigmoid")
+        p = kernels.predict_proba(net, data.X_test[:images])
+        hidden, logits = kernels.forward(net, data.X_test[:images])
+        squashed = kernels.forward(sigmoid, data.X_test[:images])
         found[f"at_{name}"] = {
             "row_sums": float(np.abs(p.sum(axis=1, dtype=np.float64) - 1).max()),
             "smallest_p": float(p.min()),
@@ -74,7 +74,8 @@ def start(data: Dataset, images: int) -> dict[str, Any]:
 def curvature(data: Dataset, scale: float, act: str, images: int) -> float:
     """Top Gauss-Newton eigenvalue of the logits loss before the first step, on the first training images."""
     x = data.X[:images].astype(np.float64) / scale
-    surface = Surface(first_net(data, act), x, data.y[:images], act)
+    net = first_net(data, scale, act)
+    surface = Surface(net, x, data.y[:images])
     return top_eigenvalue(surface.gauss_newton, surface.size)
 
 
@@ -89,7 +90,8 @@ def scale_law(data: Dataset, steps: int, *, batch_size: int = 100) -> dict[str, 
 
     s = 256: a power of two rounds nothing. Also the law without the square, which must fail.
     """
-    s, first = LAW_SCALE, first_net(data)
+    s, net = LAW_SCALE, first_net(data, RAW)
+    first = net.parameters
     shrunk = Parameters((first.weights[0] / np.float32(s), *first.weights[1:]), first.biases)
     steps = min(steps, max(1, len(data.y) // batch_size))
     found: dict[str, Any] = {"s": s, "lr": LR, "steps": steps}
@@ -99,7 +101,8 @@ def scale_law(data: Dataset, steps: int, *, batch_size: int = 100) -> dict[str, 
         ("raw_without_square", shrunk, 1, LR / s, s),
     ):
         parameters = begin.copy()
-        losses = _steps(parameters, data, steps, batch_size, float(scale), first_lr)
+        changed = Net(net.architecture, parameters, Preprocessing(scale))
+        losses = _steps(changed, data, steps, batch_size, first_lr)
         parameters.weights[0][...] *= np.float32(back)
         found[name] = {
             "losses": losses,
@@ -109,17 +112,15 @@ def scale_law(data: Dataset, steps: int, *, batch_size: int = 100) -> dict[str, 
     return found
 
 
-def _steps(
-    parameters: Parameters, data: Dataset, steps: int, batch_size: int, scale: float, first_lr: float
-) -> list[float]:
-    """Losses of steps of SGD with a rate of its own for W1; ``parameters`` change in place."""
+def _steps(net: Net, data: Dataset, steps: int, batch_size: int, first_lr: float) -> list[float]:
+    """Losses of steps of SGD with a rate of its own for W1; the net's parameters change in place."""
     order = permutation(len(data.y), 0, "order", 1)
     losses = []
     for step in range(steps):
         rows = order[step * batch_size : (step + 1) * batch_size]
         with np.errstate(over="ignore", invalid="ignore"):  # one of them need not stay finite
-            found = kernels.loss_and_gradients(parameters, data.X[rows], data.y[rows], scale=scale)
-            for n, (array, gradient) in enumerate(zip(parameters, found.gradients, strict=True)):
+            found = kernels.loss_and_gradients(net, data.X[rows], data.y[rows])
+            for n, (array, gradient) in enumerate(zip(net.parameters, found.gradients, strict=True)):
                 array -= np.float32(first_lr if n == 0 else LR) * gradient
         losses.append(found.loss)
     return losses
@@ -148,11 +149,12 @@ def portraits(data: Dataset, epochs: int, images: int, threads: int | str) -> di
     names, found = ("raw", "255"), {}
     for fitted in fit_many(data.X, data.y, trainings, threads=threads):
         model, scale = fitted.model, fitted.training.scale
-        outputs = kernels.forward(model.parameters, data.X, scale=scale)[0]
+        outputs = kernels.forward(model.net, data.X)[0]
         X = data.X[:images].astype(np.float64) / scale
-        W, first = model.parameters.weights[0].astype(np.float64), first_net(data).weights[0]
+        W = model.parameters.weights[0].astype(np.float64)
+        first = first_net(data, scale).parameters.weights[0]
         before, after = X @ first, X @ W + model.parameters.biases[0]
-        tested = kernels.evaluate(model.parameters, data.X_test, data.y_test, scale=scale)
+        tested = kernels.evaluate(model.net, data.X_test, data.y_test)
         spread = before.std() or 1.0
         found[names[fitted.index]] = Portrait(
             scale,

@@ -40,10 +40,7 @@ def train_all(
 
 def _record(fitted: Fitted, X_test: object, data: Dataset) -> Record:
     training, model, epochs = fitted.training, fitted.model, fitted.history.epochs
-    tested = evaluate(
-        model.parameters, X_test, data.y_test,
-        act=training.act, loss=training.loss, scale=training.scale, mean=model.mean,
-    )  # fmt: skip
+    tested = evaluate(model.net, X_test, data.y_test, loss=training.loss)
     last = epochs[-1] if epochs else None
     return Record(
         accuracy=tested.accuracy,

@@ -21,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
@@ -28,7 +29,6 @@ from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, Run
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
 from fastmlp.net import Parameters
-from fastmlp.optimizers import OptimizerState
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Training
 from fastmlp.train.loop import Best, Checkpoint, EpochResult
 
@@ -84,8 +84,8 @@ class Identity:
         """The options that are not as they were, in words."""
         mine, theirs = ({**each.training.to_json(), "backend": each.backend} for each in (self, begun))
         more = mine.pop("epochs") - theirs.pop("epochs")
-        words = [f"{name} {shown(mine[name])} instead of {shown(theirs[name])}" for name in mine]
-        words = [text for name, text in zip(mine, words, strict=True) if mine[name] != theirs[name]]
+        words = [f"{name} {shown(mine[name])} instead of {shown(theirs.get(name))}" for name in mine]
+        words = [text for name, text in zip(mine, words, strict=True) if mine[name] != theirs.get(name)]
         if more < 0 or (more and self.training.schedule == "cosine"):
             why = "may only rise" if more < 0 else "decide all rates of the cosine schedule"
             words.append(f"epochs {self.training.epochs} instead of {begun.training.epochs}, which {why}")
@@ -300,7 +300,7 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
         )
     identity = Identity.from_json(data["config"], data["backend"], data["sums"], data["numerics"])
     parameters = _taken("parameters", tensors)
-    moments = tuple(_taken(f"moments.{i}", tensors) for i in range(identity.training.steps().moments))
+    moments = tuple(_taken(f"moments.{i}", tensors) for i in range(identity.training.optimizer.moments))
     best = Best(whole_number("best_epoch", data["best_epoch"], 0, 10**9), _column("best_loss", tensors, 1)[0])
     if best.epoch:
         best.parameters = _taken("best", tensors)

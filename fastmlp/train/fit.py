@@ -13,46 +13,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.checks import checked_weights
-from fastmlp.backends.threads import resolve
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.checks import as_pair, function, functions, instance, one_of
 from fastmlp.data.checks import distinct
 from fastmlp.data.encode import as_rows, column_means
 from fastmlp.errors import DataError, DivergedError, ModelError
 from fastmlp.files import PathLike
 from fastmlp.model import Model, checked_labels, class_indices
-from fastmlp.net import Parameters, initialise
-from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Architecture, Training
+from fastmlp.net import Net, Parameters, Preprocessing, initialise
+from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Architecture, Training
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
+from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.loop import EpochResult, History, train
 
 Callback = Callable[[EpochResult, Model], object]
 
 
+@takes_fields
 def fit(
     X: ArrayLike,
     y: ArrayLike,
+    training: Training | None = None,
     *,
-    hidden: int | str | Sequence[int] | None = 100,
-    act: str = "relu",
-    scale: float = 255.0,
-    center: bool = False,
-    init: str = "glorot_uniform",
-    lr: float = 0.01,
-    batch_size: int = 100,
-    epochs: int = 15,
-    seed: int = 0,
-    loss: str = "logits",
-    optimizer: str = "sgd",
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.0,
-    schedule: str = "constant",
-    validation: float = 0.0,
-    patience: int = 0,
-    class_weight: str | Sequence[float] | None = None,
     threads: int | str = "auto",
     driver: str = "team",
     backend: str = "numba",
@@ -63,18 +45,19 @@ def fit(
     progress: Callable[[int, int], None] | None = None,
     checkpoint: PathLike | CheckpointFile | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    **fields: Any,
 ) -> tuple[Model, History]:
     """Train a net on X (N, D) and labels y (N,); returns the model and its history. Prints nothing.
 
     Parameters
     ----------
     X: numbers, finite; uint8 stays uint8, everything else becomes float32. (N, rows, columns) is
-        flattened.
+        flattened. A scipy.sparse matrix too: its values become float32, its zeros are never stored.
     y: non-negative integers, at least two different ones; they are the model's classes. Bools are 0 and 1.
-    hidden, act, scale, center, init, lr, batch_size, epochs, seed, loss, optimizer, momentum, nesterov,
-        beta1, beta2, epsilon, weight_decay, schedule, validation, patience, class_weight: see
-        ``Training``. Inputs are divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
-        X may be a scipy.sparse matrix too: its values become float32, its zeros are never stored.
+    training: all that decides the result but the data, whole; or by its fields: ``fit(X, y, lr=0.1)``.
+        Fields beside it change it.
+    fields: of ``Training`` and of its ``Optimizer``, flat: hidden, act, scale, momentum, ... Inputs are
+        divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
     threads: their number, or "auto": as many as there are cores, or fewer where those are found to
         be faster. The result is the same bytes for any.
     driver: "team", or "prange" for Numba's parallel loops: the same bytes again.
@@ -86,7 +69,7 @@ def fit(
         and the model as it is then; returning True ends the training.
     progress: called ``progress(epoch, samples)`` now and then, with the samples done in that epoch.
     checkpoint: a folder that keeps how far the training has come: the same call again, whatever ended the
-        first, goes on from there to the same bytes, and does nothing where nothing is left to do. What
+        first, resumes from there to the same bytes, and does nothing where nothing is left to do. What
         decides the result must be the same, but that ``epochs`` may be more (not with a cosine schedule);
         threads and driver may differ. Epochs that it holds are in the history, and callbacks do not see
         them again; a training that a callback ended is finished.
@@ -97,16 +80,9 @@ def fit(
     checkpoint that cannot be read or written, is in use or of another numerics revision), and
     DivergedError, which holds ``model`` and ``history`` of the epochs before.
     """
-    training = Training(
-        hidden=hidden,  # type: ignore[arg-type]  # Training makes widths of it
-        act=act, scale=scale, center=center, init=init, lr=lr, batch_size=batch_size, epochs=epochs,
-        seed=seed, loss=loss, optimizer=optimizer, momentum=momentum, nesterov=nesterov, beta1=beta1,
-        beta2=beta2, epsilon=epsilon, weight_decay=weight_decay, schedule=schedule, validation=validation,
-        patience=patience, class_weight=class_weight,  # type: ignore[arg-type]  # it makes a tuple
-    )  # fmt: skip
+    training = asked(training, fields)
     one_of("backend", backend, BACKENDS)
-    one_of("driver", driver, DRIVERS)
-    resolve(threads)
+    tuner = ThreadTuner(threads, driver)
     listened = functions("callbacks", callbacks)
     function("progress", progress)
     data = Checked.of(X, y, test_data)
@@ -122,7 +98,7 @@ def fit(
         if keeper is not None:
             keeper.begin(Identity(training, backend, keeper.sums or data.sums(weights, initial)))
         history = data.train(
-            model, backend=backend, threads=threads, driver=driver, sample_weight=weights,
+            model, backend=backend, threads=tuner, sample_weight=weights,
             on_progress=progress, on_epoch=on_epoch, keeper=keeper,
         )  # fmt: skip
     return replace(model, epoch=history.final.epoch), history
@@ -195,15 +171,16 @@ class Checked:
             initial = initialise(architecture, training.init, training.seed)
         mean = self.mean() if training.center else None
         first = initial.astype(np.float32)
-        return Model(architecture, first, self.classes, training.scale, mean, training, backend)
+        net = Net(architecture, first, Preprocessing(training.scale, mean))
+        return Model(net, self.classes, training, backend)
 
     def train(self, model: Model, **options: Any) -> History:
         """Train a model that ``model`` made, in place. Raises DivergedError, which holds it."""
         assert model.training is not None
         try:
             return train(
-                model.parameters, self.rows, self.indices, model.training,
-                mean=model.mean, test_data=self.test, **options,
+                model.net, self.rows, self.indices, model.training,
+                test_data=self.test, **options,
             )  # fmt: skip
         except DivergedError as error:
             error.model = replace(model, epoch=len(error.history.epochs))  # type: ignore[attr-defined]

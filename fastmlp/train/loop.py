@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from fastmlp import random
 from fastmlp.backends.checks import checked_weights
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.state import OptimizerState
+from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway
-from fastmlp.checks import function, one_of
+from fastmlp.checks import function
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.model import load_backend
-from fastmlp.net import Parameters
-from fastmlp.optimizers import OptimizerState
-from fastmlp.spec import DRIVERS, Training
+from fastmlp.net import Net, Parameters
+from fastmlp.spec import Training
 
 Array = NDArray[Any]
 
@@ -150,48 +150,38 @@ class Keeper(Protocol):
 
 
 def train(
-    parameters: Parameters,
+    net: Net,
     X: Any,
     y: Array,
     training: Training,
     *,
-    mean: Array | None = None,
     backend: str = "numba",
-    threads: int | str = "auto",
-    driver: str = "team",
+    threads: Threads = "auto",
     test_data: tuple[Any, Array] | None = None,
     sample_weight: Array | None = None,
     on_epoch: Callable[[EpochResult], object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     keeper: Keeper | None = None,
 ) -> History:
-    """Train ``parameters`` in place on X (N, D) and classes y (N,).
+    """Train the net's parameters in place on X (N, D) and classes y (N,).
 
-    mean (D,) is subtracted from the inputs where ``training.center``. sample_weight (N,): how much
-    each row counts, besides ``training.class_weight``. ``on_epoch`` sees each
-    finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
+    sample_weight (N,): how much each row counts, besides ``training.class_weight``. ``on_epoch`` sees
+    each finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
     done in it) now and then. With a ``keeper`` the training goes on from the checkpoint that it has, if
     it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again.
-    Raises DivergedError; ``parameters`` are then those after the last
+    Raises DivergedError; the parameters are then those after the last
     good epoch, as they are after KeyboardInterrupt. The error's ``history`` has the epochs before.
     """
     nn = load_backend(backend)
-    pace = Pace(threads)
+    tuner = threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)
     function("progress", on_progress)
     sample_weight = checked_weights(sample_weight, len(y))
-    options: dict[str, Any] = {
-        "act": training.act,
-        "scale": training.scale,
-        "mean": mean if training.center else None,
-        "threads": pace,
-    }
-    optimizer = training.steps()
-    now = Checkpoint(parameters, OptimizerState.start(parameters, optimizer))
-    history = History(backend, pace.most, now.epochs)
+    now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
+    history = History(backend, tuner.most, now.epochs)
     steps: dict[str, Any] = {
-        "loss": training.loss, "batch_size": training.batch_size, "driver": one_of("driver", driver, DRIVERS),
-        "optimizer": optimizer,
-        "sample_weight": weights_of(y, parameters.shapes[-1][1], training.class_weight, sample_weight),
+        "loss": training.loss, "batch_size": training.batch_size, "optimizer": training.optimizer,
+        "sample_weight": weights_of(y, net.architecture.outputs, training.class_weight, sample_weight),
+        "threads": tuner,
     }  # fmt: skip
     X = nn.encode(X)
     if test_data is not None:
@@ -201,7 +191,7 @@ def train(
     if keeper is not None:
         keeper.restore(now)
     if not now.is_over(training):
-        _once(nn, parameters, X, y, rows, {**options, **steps, "lr": training.lr_at(1)})
+        _once(nn, net, X, y, rows, {**steps, "lr": training.lr_at(1)})
     try:
         now.tell(on_epoch)
         while not now.is_over(training):
@@ -213,17 +203,17 @@ def train(
             progress = None if on_progress is None else _progress_of(epoch, on_progress)
             try:
                 totals = nn.train_epoch(
-                    parameters, X, y, order, **options, **steps, lr=training.lr_at(epoch), state=now.state,
+                    net, X, y, order, **steps, lr=training.lr_at(epoch), state=now.state,
                     progress=progress, midway=now.midway, pause=None if keeper is None else clock.pause,
                 )  # fmt: skip
             except DivergedError as error:
                 raise _explained(error, epoch, training, history) from None
             seconds = clock.seconds
             now.midway = None
-            tested = test_data and nn.evaluate(parameters, *test_data, **options, loss=training.loss)
+            tested = test_data and nn.evaluate(net, *test_data, loss=training.loss, threads=tuner)
             held = None
             if len(held_out):
-                held = nn.evaluate(parameters, X, y, **options, loss=training.loss, rows=held_out)
+                held = nn.evaluate(net, X, y, loss=training.loss, threads=tuner, rows=held_out)
             result = EpochResult(
                 epoch=epoch,
                 seconds=seconds,
@@ -233,25 +223,24 @@ def train(
                 test_loss=tested.loss if tested else None,
                 test_accuracy=tested.accuracy if tested else None,
                 live_share=totals.live / totals.samples,
-                dead_units=nn.dead_units(parameters, X, **options),
+                dead_units=nn.dead_units(net, X, threads=tuner),
                 validation_loss=held.loss if held else None,
                 validation_accuracy=held.accuracy if held else None,
             )
             if training.patience and held is not None:
-                now.best.note(epoch, held, parameters)
+                now.best.note(epoch, held, net.parameters)
             now.epochs.append(result)
             now.tell(on_epoch)
             if keeper is not None and (now.is_over(training) or keeper.wait() <= 0):
                 keeper.keep(now)
     except BaseException:
-        is_whole = now.state.steps == len(now.epochs) * -(
-            -N // training.batch_size
-        )  # or within an epoch's end
+        batches = -(-N // training.batch_size)
+        is_whole = now.state.steps == len(now.epochs) * batches  # or within an epoch's end
         if keeper is not None and is_whole:
             with suppress(FastMLPError):
                 keeper.keep(now)
         raise
-    history.best_epoch = now.best.restore(parameters)
+    history.best_epoch = now.best.restore(net.parameters)
     return history
 
 
@@ -311,12 +300,11 @@ def weights_of(
     return by_class[y] * (1 if sample_weight is None else np.asarray(sample_weight))
 
 
-def _once(
-    nn: ModuleType, parameters: Parameters, X: Any, y: Array, rows: Array, options: dict[str, Any]
-) -> None:
+def _once(nn: ModuleType, net: Net, X: Any, y: Array, rows: Array, steps: dict[str, Any]) -> None:
     """Compile, load and start threads outside the clock: one sample, on a copy."""
+    copy, tuner = replace(net, parameters=net.parameters.copy()), steps["threads"]
     with suppress(DivergedError):  # the real epoch will meet it too, and say where
-        nn.train_epoch(parameters.copy(), X, y, rows[:1], **{**options, "threads": options["threads"].most})
+        nn.train_epoch(copy, X, y, rows[:1], **{**steps, "threads": ThreadTuner(tuner.most, tuner.driver)})
 
 
 def _progress_of(epoch: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:

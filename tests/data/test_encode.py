@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from compare import check, check_named, digest
-from nets import learnable, values, weights
+from nets import call, learnable, net_of, values, weights
 
 from fastmlp import Architecture, DataError, initialise, kernels, reference
 from fastmlp.data.encode import encode
@@ -133,8 +133,10 @@ def test_one_distinct_value_and_nan():
 
 def trained(X, y, scale, **options):
     p = initialise(Architecture(X.shape[1], (9, 6), 4), seed=1)
-    totals = kernels.train_epoch(p, X, y, np.arange(len(y)), lr=0.1, batch_size=32, scale=scale, **options)
-    return digest(*p, totals[:4], kernels.predict_proba(p, X, scale=scale))
+    totals = call(
+        kernels.train_epoch, p, X, y, np.arange(len(y)), lr=0.1, batch_size=32, scale=scale, **options
+    )
+    return digest(*p, totals[:4], kernels.predict_proba(net_of(p, scale=scale), X))
 
 
 def test_divided_pixels_train_to_the_bytes_of_their_pixels():
@@ -218,10 +220,11 @@ def test_scipy_matrices_give_what_the_dense_array_gives(way, centred):
     for nn, data in ((kernels, given), (reference, X)):
         p = weights(np.random.default_rng(5), Architecture(50, (9,), 4))
         options = {"scale": 0.7, "mean": mean}
-        totals = nn.train_epoch(p, data, y, np.arange(70), lr=0.1, batch_size=16, **options)
+        totals = call(nn.train_epoch, p, data, y, np.arange(70), lr=0.1, batch_size=16, **options)
         found.append(
-            (totals.loss, nn.evaluate(p, data, y, **options), nn.predict_proba(p, data, **options),
-             nn.dead_units(p, data, **options))
+            (totals.loss, call(nn.evaluate, p, data, y, **options),
+             call(nn.predict_proba, p, data, **options),
+             call(nn.dead_units, p, data, **options))
         )  # fmt: skip
         nets.append(p)
     check_named("trajectory weights", *nets)
@@ -231,7 +234,7 @@ def test_scipy_matrices_give_what_the_dense_array_gives(way, centred):
     assert (found[0][1].accuracy, found[0][3]) == (found[1][1].accuracy, found[1][3])
     if not centred:
         p = weights(np.random.default_rng(5), Architecture(50, (9,), 4))
-        kernels.train_epoch(p, X, y, np.arange(70), lr=0.1, batch_size=16, scale=0.7)
+        kernels.train_epoch(net_of(p, scale=0.7), X, y, np.arange(70), lr=0.1, batch_size=16)
         assert p.sha256() == nets[0].sha256()  # the same compressed rows
     assert digest(given.tocsr().toarray()) == before
 
@@ -295,9 +298,9 @@ def test_wide_rows_train_without_a_table_of_rows_by_columns():
     p = initialise(Architecture(D, (16,), 2))
     tracemalloc.start()
     try:
-        first = kernels.train_epoch(p, X, y, rng.permutation(N), lr=0.3, batch_size=20)
-        last = kernels.train_epoch(p, X, y, rng.permutation(N), lr=0.3, batch_size=20)
-        kernels.evaluate(p, X, y)
+        first = kernels.train_epoch(net_of(p), X, y, rng.permutation(N), lr=0.3, batch_size=20)
+        last = kernels.train_epoch(net_of(p), X, y, rng.permutation(N), lr=0.3, batch_size=20)
+        kernels.evaluate(net_of(p), X, y)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

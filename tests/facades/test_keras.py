@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compare import check
-from nets import learnable
+from nets import learnable, net_of
 
 import fastmlp
 from fastmlp import keras, reference
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.state import OptimizerState, rates
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.keras import callbacks, losses, optimizers
 from fastmlp.keras.layers import Activation, Dense, Input
 from fastmlp.keras.models import Sequential, load_model
 from fastmlp.keras.utils import set_random_seed, to_categorical
-from fastmlp.optimizers import OptimizerState, rates
-from fastmlp.spec import Optimizer
+from fastmlp.optimizers import Optimizer
 
 N, D, K = 300, 24, 4
 
@@ -440,7 +440,15 @@ def by_hand(weights, X, y, epochs, *, optimizer, lr, loss="logits"):
     state = OptimizerState.start(parameters, optimizer)
     losses = [
         reference.train_epoch(
-            parameters, X, y, np.arange(N), loss=loss, lr=lr, batch_size=40, optimizer=optimizer, state=state
+            net_of(parameters),
+            X,
+            y,
+            np.arange(N),
+            loss=loss,
+            lr=lr,
+            batch_size=40,
+            optimizer=optimizer,
+            state=state,
         ).loss
         for _ in range(epochs)
     ]
@@ -505,8 +513,8 @@ def test_losses_by_name_and_object(data):
             want, _ = by_hand(model.get_weights(), X, y, 1, optimizer=Optimizer(), lr=0.01, loss=word)
             parameters = fastmlp.Parameters.from_keras(model.get_weights())
             answer = reference.predict_proba if softmax else reference.logits
-            assert np.array_equal(model.predict(X, verbose=0), answer(parameters, X))
-            scored = reference.evaluate(parameters, X, y, loss=word).loss
+            assert np.array_equal(model.predict(X, verbose=0), answer(net_of(parameters), X))
+            scored = reference.evaluate(net_of(parameters), X, y, loss=word).loss
             assert model.evaluate(X, target, verbose=0) == scored
             assert model.fit(X, target, batch_size=40, verbose=0, shuffle=False).history == {"loss": want}
             seen.add((word, scored))
@@ -627,7 +635,7 @@ def test_x_is_encoded_once_a_fit_and_threads_keep_their_pace(data, monkeypatch):
     assert {id(X) for X, _, _ in seen} == {id(encoded[0])}
     assert len({id(y) for _, y, _ in seen}) == 1
     assert len({id(pace) for _, _, pace in seen[1:]}) == 1
-    assert isinstance(seen[1][2], Pace)
+    assert isinstance(seen[1][2], ThreadTuner)
 
 
 # --- callbacks ----------------------------------------------------------------------------------

@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from compare import check, check_named, error
-from nets import ACTS, LOSSES, draw, edge_free, learnable
+from nets import ACTS, LOSSES, call, draw, edge_free, learnable, net_of
 
 from fastmlp import Architecture, Model, Parameters, Training, initialise, kernels, random, reference
-from fastmlp.optimizers import OptimizerState
-from fastmlp.spec import Optimizer, clip_bounds
+from fastmlp.backends.state import OptimizerState
+from fastmlp.losses import clip_bounds
+from fastmlp.optimizers import Optimizer
+from fastmlp.spec import layers_of
 
 torch = pytest.importorskip("torch")
 
@@ -69,17 +71,22 @@ def test_torch_gives_the_same_outputs_losses_and_gradients(nn, act, loss):
         case = edge_free(draw(seed))
         if case is None:
             continue
-        assert (case.architecture.act, case.loss) == (act, loss)
+        assert (case.act, case.loss) == (act, loss)
         net = sequential(case.parameters, act)
         x, y = tensors(case, np.float32)
         logits = net(x)
         value = torch_loss(logits, y, loss)
         value.backward()
-        exact = reference.loss_and_gradients(
-            case.parameters.astype(np.float64), case.X, case.y, loss=loss, **case.options
+        exact = call(
+            reference.loss_and_gradients,
+            case.parameters.astype(np.float64),
+            case.X,
+            case.y,
+            loss=loss,
+            **case.options,
         ).gradients
-        got = nn.loss_and_gradients(case.parameters, case.X, case.y, loss=loss, **case.options)
-        outputs = nn.forward(case.parameters, case.X, **case.options)
+        got = call(nn.loss_and_gradients, case.parameters, case.X, case.y, loss=loss, **case.options)
+        outputs = call(nn.forward, case.parameters, case.X, **case.options)
         check("torch outputs", outputs[-1], logits.detach().numpy(), str(case))
         check("torch loss", got.loss, value.item(), str(case))
         for (name, g), (_, w), e in zip(got.gradients.named(), gradients_of(net).named(), exact, strict=True):
@@ -100,7 +107,7 @@ def test_reference_equals_torch_in_float64(act):
             value = torch_loss(net(x), y, loss)
             value.backward()
             options = {**case.options, "act": act, "loss": loss}
-            got = reference.loss_and_gradients(p, case.X, case.y, **options)
+            got = call(reference.loss_and_gradients, p, case.X, case.y, **options)
             check("torch float64", got.loss, value.item(), str(case))
             check_named("torch float64", got.gradients, gradients_of(net), str(case))
 
@@ -146,7 +153,7 @@ def test_optimizers_take_torchs_steps(nn, rule, weighted):
         value.backward()
         stepper.step()
         ours = nn.train_epoch(
-            p, X, y, rows, batch_size=50, lr=lr, scale=255, optimizer=optimizer, state=state,
+            net_of(p, scale=255), X, y, rows, batch_size=50, lr=lr, optimizer=optimizer, state=state,
             sample_weight=None if by_class is None else by_class[y],
         )  # fmt: skip
         check("trajectory loss", ours.loss, value.item(), f"step {step + 1}")
@@ -182,10 +189,15 @@ def torch_trajectory(p, X, y, orders, *, act, loss, lr, scale):
 def same_as_torch(nn, X, y, architecture, *, loss, lr, scale=255.0):
     start = initialise(architecture)
     orders = [random.permutation(len(X), 0, "order", step)[:100] for step in range(100)]
-    options = {"act": architecture.act, "loss": loss, "lr": lr, "scale": scale}
+    options = {
+        "act": architecture.acts[0] if architecture.acts else "relu",
+        "loss": loss,
+        "lr": lr,
+        "scale": scale,
+    }
     losses, weights = torch_trajectory(start, X, y, orders, **options)
     p, data = start.copy(), nn.encode(X)
-    ours = [nn.train_epoch(p, data, y, rows, **options).loss for rows in orders]
+    ours = [call(nn.train_epoch, p, data, y, rows, **options).loss for rows in orders]
     for step, (a, b) in enumerate(zip(ours, losses, strict=True)):
         check("trajectory loss", a, b, f"step {step + 1}")
     check_named("trajectory weights", p, weights)
@@ -198,7 +210,7 @@ def same_as_torch(nn, X, y, architecture, *, loss, lr, scale=255.0):
 def test_torch_takes_the_same_100_steps(nn, act, loss):
     X, y = learnable(5, 1000, 196, 6)
     hidden = {"relu": (40,), "sigmoid": (30,), "tanh": (24, 12), "identity": ()}[act]
-    same_as_torch(nn, X, y, Architecture(196, hidden, 6, act), loss=loss, lr=0.2)
+    same_as_torch(nn, X, y, Architecture(196, layers_of(hidden, act), 6), loss=loss, lr=0.2)
 
 
 @BOTH
@@ -214,11 +226,11 @@ def test_torch_takes_a_saved_model_as_it_is(tmp_path):
 
     X, y = learnable(6, 200, 64, 5)
     for act, hidden in (("relu", (20,)), ("tanh", (16, 9)), ("sigmoid", ())):
-        architecture = Architecture(64, hidden, 5, act)
+        architecture = Architecture(64, layers_of(hidden, act), 5)
         p = initialise(architecture, "torch", seed=3)
         for nn in (kernels, reference):
-            nn.train_epoch(p, X, y, np.arange(200), act=act, scale=255, lr=0.1)
-        model = Model(architecture, p, tuple(range(5)), scale=255.0)
+            nn.train_epoch(net_of(p, act=act, scale=255), X, y, np.arange(200), lr=0.1)
+        model = Model(net_of(p, act, 255.0), tuple(range(5)))
         model.save(tmp_path / "model.safetensors")
         net = sequential(initialise(architecture), act)
         net.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)

@@ -29,11 +29,12 @@ from drawn_trainings import (
 
 import fastmlp
 from fastmlp import kernels, reference
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data import load
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout
 from fastmlp.kernels.mail import WAY
+from fastmlp.net import Preprocessing
 
 TEAMS = [way for way in WAYS if way.startswith("team")]
 OTHERS = [way for way in WAYS if way.startswith("prange")]  # slow to launch: one of them for each form
@@ -131,7 +132,7 @@ def halves_of(c: Combination) -> Counter[str]:
     """How two members share the deeper layers where they keep to their halves: of how many forms so."""
     found: Counter[str] = Counter()
     for X, options in c.forms().values():
-        rows = layout.rows_of(X, options["scale"], options["mean"])
+        rows = layout.rows_of(X, Preprocessing(options["scale"], options["mean"]))
         halves = launch._halves(X, rows, layout.build(c.parameters, X, c.batch_size, 2))
         if halves is not None and len(c.parameters.weights) > 1:
             found[{0: "second has all", 1: "first has all"}.get(halves[1][1], "both have some")] += 1
@@ -221,10 +222,10 @@ def test_a_way_that_is_off_by_one_step_is_named(arranged, monkeypatch):
     """As a member that steps another's row would be: planted in one way alone."""
     c, train = arranged(94), kernels.train_epoch
 
-    def planted(p, *args, threads, **options):
-        totals = train(p, *args, threads=threads, **options)
+    def planted(net, *args, threads, **options):
+        totals = train(net, *args, threads=threads, **options)
         if threads == 3:
-            p.biases[-1][...] = flipped(p.biases[-1])
+            net.parameters.biases[-1][...] = flipped(net.parameters.biases[-1])
         return totals
 
     monkeypatch.setattr(kernels, "train_epoch", planted)
@@ -342,7 +343,7 @@ def test_keras_words_give_the_same_bytes(uneven, monkeypatch, name):
 
     X, y, seen = uneven[0] / np.float32(255), uneven[1], set()
     for threads in (1, 2, 2, 3):
-        monkeypatch.setattr(loop, "Pace", lambda threads=threads: Pace(threads))
+        monkeypatch.setattr(loop, "ThreadTuner", lambda threads=threads: ThreadTuner(threads))
         utils.set_random_seed(1)
         net = models.Sequential(
             [layers.Input((784,)), layers.Dense(9, activation="relu"), layers.Dense(3, activation="softmax")]

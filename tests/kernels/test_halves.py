@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compare import digest
-from nets import learnable
+from nets import call, learnable, net_of
 
 from fastmlp import Architecture, backends, initialise, kernels
+from fastmlp.backends.state import OptimizerState
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, mail
 from fastmlp.kernels.epoch import ALWAYS, NEVER, TRIED
 from fastmlp.kernels.layout import GAP, middle_of
 from fastmlp.kernels.mail import HERE, OFTEN, SELDOM, THERE, TRIAL, TURN, USUAL, WAY, is_apart, is_next_apart
-from fastmlp.optimizers import OptimizerState
-from fastmlp.spec import Optimizer
+from fastmlp.net import Preprocessing
+from fastmlp.optimizers import Optimizer
 
 D, K = 600, 4
 
@@ -55,8 +56,17 @@ def trained(X, y, threads, order=None, hidden=(30, 9), batch_size=64, optimizer=
     if optimizer is not None:
         options |= {"optimizer": optimizer, "state": OptimizerState.start(p, optimizer)}
     order = np.random.default_rng(0).permutation(len(y)) if order is None else order
-    totals = kernels.train_epoch(
-        p, X, y, order, lr=0.02, scale=255, batch_size=batch_size, threads=threads, **options
+    totals = call(
+        kernels.train_epoch,
+        p,
+        X,
+        y,
+        order,
+        lr=0.02,
+        scale=255,
+        batch_size=batch_size,
+        threads=threads,
+        **options,
     )
     return digest(*p, totals[:4])
 
@@ -115,7 +125,8 @@ def test_a_member_may_have_no_row_of_the_deeper_layers(halved, optimizer, first,
     chances = np.repeat((100 * first / 320, 100 * (1 - first) / 280), (320, 280))  # 100 of 600 are not 0
     X, y = (np.random.default_rng(1).random((300, D)) < chances).astype(np.uint8) * 99, np.arange(300) % K
     encoded, p = kernels.encode(X), initialise(Architecture(D, (9,), K), seed=5)
-    found = launch._halves(encoded, layout.rows_of(encoded, 255, None), layout.build(p, encoded, 64, 2))
+    rows = layout.rows_of(encoded, Preprocessing(255))
+    found = launch._halves(encoded, rows, layout.build(p, encoded, 64, 2))
     assert found[1].tolist() == shares
     options = {"hidden": (9,), "optimizer": optimizer, "order": np.tile(np.arange(300), 3)}
     assert len({trained(X, y, threads, **options) for threads in (1, 2, 2, 2)}) == 1
@@ -124,7 +135,7 @@ def test_a_member_may_have_no_row_of_the_deeper_layers(halved, optimizer, first,
 
 def test_same_bytes_in_slices(halved, monkeypatch):
     """A slice ends after some batch, the next one begins there."""
-    monkeypatch.setattr(backends.threads.Pace, "next", lambda self: (self.most, 0.005))
+    monkeypatch.setattr(backends.threads.ThreadTuner, "next", lambda self: (self.most, 0.005))
     X, y = learnable(3, 300, D, K)
     order = np.tile(np.arange(300), 300)
     assert trained(X, y, 1, order, (100,)) == trained(X, y, 2, order, (100,))
@@ -152,7 +163,7 @@ WHO_IS_LATE = """
 import sys, threading
 sys.path.append({tests!r})
 import numpy as np
-from nets import learnable
+from nets import learnable, net_of
 from fastmlp import Architecture, initialise, kernels
 from fastmlp.kernels import epoch, launch
 load, add, run, counts = epoch.atomic_load, epoch.atomic_add, epoch.run, {{}}
@@ -171,8 +182,8 @@ def spy(state, member, members, work, rows, job):
 
 epoch.atomic_load, epoch.atomic_add, epoch.run, launch.APART = atomic_load, atomic_add, spy, {apart}
 X, y = learnable(8, 300, 600, 4)
-p = initialise(Architecture(600, (3,), 4), seed=5)
-kernels.train_epoch(p, X, y, np.arange(300), scale=255, batch_size=4, threads=2)
+net = net_of(initialise(Architecture(600, (3,), 4), seed=5), scale=255)
+kernels.train_epoch(net, X, y, np.arange(300), batch_size=4, threads=2)
 print(*sum(counts.values())[:, 1])
 """
 
@@ -204,7 +215,7 @@ def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, l
     shares = np.repeat((60 * first / 320, 60 * (1 - first) / 280), (320, 280))  # 60 of 600 are not 0
     X = kernels.encode((np.random.default_rng(1).random((2000, D)) < shares).astype(np.uint8))
     work = layout.build(initialise(Architecture(D, hidden, K), seed=0), X, 100, 2)
-    splits, shares = launch._halves(X, layout.rows_of(X, 255, None), work)
+    splits, shares = launch._halves(X, layout.rows_of(X, Preprocessing(255, None)), work)
     assert splits.tolist() == [0, 320, D + 1]
     assert shares[0] == 0
     assert low <= shares[1] <= high
@@ -322,11 +333,11 @@ def test_sparse_dense_and_few_rows_give_the_same_bytes():
     """0 for most inputs, or for none; all rows together, or one by one."""
     X, _ = learnable(6, 70, D, K)
     p = initialise(Architecture(D, (30, 9), K), seed=5)
-    whole = kernels.predict_proba(p, X, scale=255)
-    few = np.concatenate([kernels.predict_proba(p, X[i : i + 1], scale=255) for i in range(70)])
+    whole = kernels.predict_proba(net_of(p, scale=255), X)
+    few = np.concatenate([kernels.predict_proba(net_of(p, scale=255), X[i : i + 1]) for i in range(70)])
     full = np.concatenate([X, np.full((700, D), 9, np.uint8)])  # dense, as a whole
     assert (kernels.encode(X).form, kernels.encode(full).form) == ("bytes", "dense")
-    together = kernels.predict_proba(p, full, scale=255)[:70]
+    together = kernels.predict_proba(net_of(p, scale=255), full)[:70]
     assert digest(whole) == digest(few) == digest(together)
 
 
@@ -336,6 +347,8 @@ def test_what_becomes_infinite_is_named(halved, threads, scale, what, batch):
     X, y = learnable(7, 300, D, K)
     p = initialise(Architecture(D, (30,), K), seed=5)
     with pytest.raises(DivergedError, match=what) as caught:
-        kernels.train_epoch(p, X, y, np.arange(300), lr=1e30, scale=scale, batch_size=50, threads=threads)
+        kernels.train_epoch(
+            net_of(p, scale=scale), X, y, np.arange(300), lr=1e30, batch_size=50, threads=threads
+        )
     assert caught.value.batch == batch
     assert halved == [threads == 2]

@@ -11,11 +11,12 @@ from collections import Counter
 import numpy as np
 import pytest
 from compare import DROPPED, check, check_named, digest, error
-from nets import ACTS, LOSSES, draw, edge_free, learnable, values, weights
+from nets import ACTS, LOSSES, call, draw, edge_free, learnable, net_of, values, weights
 
 from fastmlp import Architecture, DivergedError, Parameters, initialise, kernels, random, reference
 from fastmlp.data import encode as encoding
-from fastmlp.spec import clip_bounds
+from fastmlp.losses import clip_bounds
+from fastmlp.spec import layers_of
 
 CASES = 480
 
@@ -24,26 +25,28 @@ def equal_in_every_part(case, prefix=""):
     """All that the backends compute from one batch agrees."""
     name, (X, y), options = str(case), (case.X, case.y), case.options
     p = case.parameters
-    ours, theirs = kernels.forward(p, X, **options), reference.forward(p, X, **options)
+    ours, theirs = call(kernels.forward, p, X, **options), call(reference.forward, p, X, **options)
     assert len(ours) == len(theirs)
     for layer, (got, want) in enumerate(zip(ours, theirs, strict=True)):
         assert got.dtype == np.float32
         check(prefix + "outputs", got, want, f"layer {layer + 1} {name}")
-    got = kernels.loss_and_gradients(p, X, y, loss=case.loss, **options)
-    want = reference.loss_and_gradients(p, X, y, loss=case.loss, **options)
+    got = call(kernels.loss_and_gradients, p, X, y, loss=case.loss, **options)
+    want = call(reference.loss_and_gradients, p, X, y, loss=case.loss, **options)
     assert (got.correct, got.live) == (want.correct, want.live), name
     check(prefix + "loss", got.loss, want.loss, name)
-    exact = reference.loss_and_gradients(p.astype(np.float64), X, y, loss=case.loss, **options).gradients
+    exact = call(
+        reference.loss_and_gradients, p.astype(np.float64), X, y, loss=case.loss, **options
+    ).gradients
     for (label, g), (_, w), e in zip(got.gradients.named(), want.gradients.named(), exact, strict=True):
         assert g.dtype == np.float32
         # where samples cancel, the reference itself is off by more than rounding: no tolerance fits both
         what = "gradient" if prefix or error(w, e) < 3e-6 else "cancelling gradient"
         DROPPED[f"tensors of {what}"] += 1
         check(what if prefix == "" else prefix + what, g, w, f"{label} {name}")
-    ours, theirs = (nn.evaluate(p, X, y, loss=case.loss, **options) for nn in (kernels, reference))
+    ours, theirs = (call(nn.evaluate, p, X, y, loss=case.loss, **options) for nn in (kernels, reference))
     check(prefix + "loss", ours.loss, theirs.loss, name)
     assert ours.accuracy == theirs.accuracy, name
-    assert kernels.dead_units(p, X, **options) == reference.dead_units(p, X, **options), name
+    assert call(kernels.dead_units, p, X, **options) == call(reference.dead_units, p, X, **options), name
     return got
 
 
@@ -57,9 +60,9 @@ def test_kernels_equal_the_reference_on_random_shapes(part):
             continue
         equal_in_every_part(case)
         p, options = case.parameters, case.options
-        ours, theirs = (nn.predict_proba(p, case.X, **options) for nn in (kernels, reference))
+        ours, theirs = (call(nn.predict_proba, p, case.X, **options) for nn in (kernels, reference))
         check("probabilities", ours, theirs, str(case))
-        seen.add((case.architecture.act, case.loss, case.kind, len(case.architecture.hidden)))
+        seen.add((case.act, case.loss, case.kind, len(case.architecture.hidden)))
     assert len(seen) >= 38  # of 40: an empty case is one whose every sample lies on an edge
     counted = {name: n - before[name] for name, n in DROPPED.items()}
     assert counted["samples kept"] > 1000
@@ -70,11 +73,11 @@ def test_kernels_equal_the_reference_on_random_shapes(part):
 def test_cases_cover_what_they_should():
     cases = [draw(seed) for seed in range(CASES)]
     for of in (
-        lambda c: c.architecture.act,
+        lambda c: c.act,
         lambda c: c.loss,
         lambda c: c.kind,
         lambda c: len(c.architecture.hidden),
-        lambda c: (c.architecture.act, c.loss, c.kind, len(c.architecture.hidden)),
+        lambda c: (c.act, c.loss, c.kind, len(c.architecture.hidden)),
     ):
         groups = Counter(map(of, cases))
         assert min(groups.values()) == max(groups.values()), groups
@@ -84,11 +87,11 @@ def test_cases_cover_what_they_should():
     assert {1, 7, 8, 9} <= widths
     assert max(widths) > 120
     assert max(c.architecture.inputs for c in cases) > 700
-    assert {c.architecture.classes for c in cases} == set(range(2, 21))
+    assert {c.architecture.outputs for c in cases} == set(range(2, 21))
     assert {1} <= {len(c.X) for c in cases}
     assert max(len(c.X) for c in cases) > 250
     clipped = [
-        reference.loss_and_gradients(c.parameters, c.X, c.y, loss=c.loss, **c.options).live / len(c.X)
+        call(reference.loss_and_gradients, c.parameters, c.X, c.y, loss=c.loss, **c.options).live / len(c.X)
         for c in cases
         if c.loss.startswith("clip:0")
     ]
@@ -142,16 +145,18 @@ def test_whole_passes_agree_for_any_number_of_rows(N):
     X, y, p = case.X, case.y, case.parameters
     for threads in (1, 3):
         options = {**case.options, "threads": threads}
-        ours, theirs = (nn.predict_proba(p, X, **options) for nn in (kernels, reference))
+        ours, theirs = (call(nn.predict_proba, p, X, **options) for nn in (kernels, reference))
         check("probabilities", ours, theirs)
-        check("outputs", kernels.forward(p, X, **options)[0], reference.forward(p, X, **options)[0])
-        ours, theirs = (nn.evaluate(p, X, y, loss=case.loss, **options) for nn in (kernels, reference))
+        check(
+            "outputs", call(kernels.forward, p, X, **options)[0], call(reference.forward, p, X, **options)[0]
+        )
+        ours, theirs = (call(nn.evaluate, p, X, y, loss=case.loss, **options) for nn in (kernels, reference))
         check("loss", ours.loss, theirs.loss)
         assert ours.accuracy == theirs.accuracy
-        assert kernels.dead_units(p, X, **options) == reference.dead_units(p, X, **options)
+        assert call(kernels.dead_units, p, X, **options) == call(reference.dead_units, p, X, **options)
     # one row alone gives the very bytes it gives among others
-    alone = kernels.predict_proba(p, X[-1:], **case.options)
-    assert alone.tobytes() == kernels.predict_proba(p, X, **case.options)[-1:].tobytes()
+    alone = call(kernels.predict_proba, p, X[-1:], **case.options)
+    assert alone.tobytes() == call(kernels.predict_proba, p, X, **case.options)[-1:].tobytes()
 
 
 def test_a_unit_that_the_last_row_alone_activates_is_not_dead():
@@ -161,8 +166,12 @@ def test_a_unit_that_the_last_row_alone_activates_is_not_dead():
     W[2, 1] = 1
     p = Parameters((W, np.ones((3, 2), np.float32)), (np.zeros(3, np.float32), np.zeros(2, np.float32)))
     for threads in (1, 2, 5):
-        assert kernels.dead_units(p, X, threads=threads) == reference.dead_units(p, X) == [2]
-        assert kernels.dead_units(p, X[:-1], threads=threads) == reference.dead_units(p, X[:-1]) == [3]
+        assert kernels.dead_units(net_of(p), X, threads=threads) == reference.dead_units(net_of(p), X) == [2]
+        assert (
+            kernels.dead_units(net_of(p), X[:-1], threads=threads)
+            == reference.dead_units(net_of(p), X[:-1])
+            == [3]
+        )
 
 
 # --- trajectories -------------------------------------------------------------------------------
@@ -175,7 +184,7 @@ def same_trajectory(start, X, y, *, steps=100, batch=100, scale=255.0, lr=0.01, 
     options = {"act": act, "loss": loss, "lr": lr, "batch_size": batch, "scale": scale}
     for step in range(steps):
         order = random.permutation(len(X), 3, "order", step)[:batch]
-        losses = {nn: nn.train_epoch(p, data[nn], y, order, **options).loss for nn, p in nets.items()}
+        losses = {nn: call(nn.train_epoch, p, data[nn], y, order, **options).loss for nn, p in nets.items()}
         first = first or losses[reference]
         check("trajectory loss", losses[kernels], losses[reference], f"step {step + 1}")
     check_named("trajectory weights", nets[kernels], nets[reference])
@@ -191,7 +200,7 @@ def same_trajectory(start, X, y, *, steps=100, batch=100, scale=255.0, lr=0.01, 
 )
 def test_kernels_follow_the_reference_for_100_steps(act, hidden, loss):
     X, y = learnable(8, 1000, 196, 6)
-    start = initialise(Architecture(196, hidden, 6, act), seed=1)
+    start = initialise(Architecture(196, layers_of(hidden, act), 6), seed=1)
     lr = {"sigmoid": 0.5}.get(act, 0.05)
     first, last = same_trajectory(start, X, y, act=act, loss=loss, lr=lr)
     assert last < 0.9 * first
@@ -207,7 +216,9 @@ def mnist(mnist_folder):
 
 @pytest.mark.parametrize(("act", "lr"), [("relu", 0.01), ("sigmoid", 0.1), ("tanh", 0.05)])
 def test_kernels_follow_the_reference_for_100_steps_on_mnist(mnist, act, lr):
-    first, last = same_trajectory(initialise(Architecture(784, (100,), 10, act)), *mnist, act=act, lr=lr)
+    first, last = same_trajectory(
+        initialise(Architecture(784, layers_of(100, act), 10)), *mnist, act=act, lr=lr
+    )
     assert last < 0.95 * first
 
 
@@ -237,7 +248,7 @@ def raw_steps(p, X, y, loss, steps):
         equal_in_every_part(case, "raw ")
         ours, theirs = p.copy(), p.copy()
         for nn, q in ((kernels, ours), (reference, theirs)):
-            totals = nn.train_epoch(q, case.X, case.y, np.arange(len(case.X)), lr=0.01, loss=loss)
+            totals = nn.train_epoch(net_of(q), case.X, case.y, np.arange(len(case.X)), lr=0.01, loss=loss)
         losses.append(totals.loss)
         check_named("raw update", ours, theirs, f"step {step + 1}")
         p = theirs
@@ -252,13 +263,13 @@ def raw_steps(p, X, y, loss, steps):
 def test_whole_epochs_agree_for_any_batch_size(act, batch_size):
     """Short last batches, more than 64 samples, three threads; every total as well."""
     X, y = learnable(24, 330, 60, 4)
-    start = initialise(Architecture(60, (14, 9), 4, act), seed=6)
+    start = initialise(Architecture(60, layers_of((14, 9), act), 4), seed=6)
     lr = 0.002 if batch_size == 1 else 0.05
     nets, totals = [start.copy(), start.copy()], []
     for nn, p in zip((kernels, reference), nets, strict=True):
         options = {"act": act, "lr": lr, "batch_size": batch_size, "scale": 255.0, "threads": 3}
         totals.append(
-            [nn.train_epoch(p, X, y, random.permutation(330, 6, "order", e), **options) for e in (1, 2)]
+            [call(nn.train_epoch, p, X, y, random.permutation(330, 6, "order", e), **options) for e in (1, 2)]
         )
     check_named("trajectory weights", *nets)
     for got, want in zip(*totals, strict=True):
@@ -273,10 +284,10 @@ def test_train_epoch_is_its_steps():
     for nn in (kernels, reference):
         p = initialise(Architecture(100, (20, 9), 5))
         q, order, total, correct = p.copy(), random.permutation(330, 0, "order"), 0.0, 0
-        totals = nn.train_epoch(p, X, y, order, lr=0.1, batch_size=64, scale=255)
+        totals = nn.train_epoch(net_of(p, scale=255), X, y, order, lr=0.1, batch_size=64)
         for at in range(0, 330, 64):
             rows = order[at : at + 64]
-            step = nn.loss_and_gradients(q, X[rows], y[rows], scale=255)
+            step = nn.loss_and_gradients(net_of(q, scale=255), X[rows], y[rows])
             total, correct = total + step.loss * len(rows), correct + step.correct
             for array, gradient in zip(q, step.gradients, strict=True):
                 array -= np.float32(0.1) * gradient
@@ -289,8 +300,8 @@ def test_train_epoch_with_a_batch_larger_than_the_data_is_one_short_batch():
     X, y = learnable(11, 30, 50, 3)
     for nn in (kernels, reference):
         p, q = (initialise(Architecture(50, (8,), 3)) for _ in range(2))
-        nn.train_epoch(p, X, y, np.arange(30), batch_size=10**6, scale=255)
-        nn.train_epoch(q, X, y, np.arange(30), batch_size=30, scale=255)
+        nn.train_epoch(net_of(p, scale=255), X, y, np.arange(30), batch_size=10**6)
+        nn.train_epoch(net_of(q, scale=255), X, y, np.arange(30), batch_size=30)
         assert p.sha256() == q.sha256()
 
 
@@ -303,14 +314,14 @@ BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "refe
 def test_probabilities_sum_to_one_and_are_shift_invariant(nn):
     for seed in range(0, 40):
         case = draw(seed)
-        p = nn.predict_proba(case.parameters, case.X, **case.options)
+        p = call(nn.predict_proba, case.parameters, case.X, **case.options)
         assert abs(p.sum(axis=1, dtype=np.float64) - 1).max() < 3e-7 * math.sqrt(p.shape[1])
         assert ((p >= 0) & (p <= 1)).all()
-        logits = nn.forward(case.parameters, case.X, **case.options)[-1]
+        logits = call(nn.forward, case.parameters, case.X, **case.options)[-1]
         assert (logits.argmax(axis=1) == p.argmax(axis=1)).mean() > 0.99  # equal p of unequal logits at most
         *biases, last = case.parameters.biases
         shifted = Parameters(case.parameters.weights, (*biases, last + np.float32(4)))
-        check("probabilities", nn.predict_proba(shifted, case.X, **case.options), p, str(case))
+        check("probabilities", call(nn.predict_proba, shifted, case.X, **case.options), p, str(case))
 
 
 @BOTH
@@ -318,9 +329,14 @@ def test_gradients_do_not_depend_on_the_order_of_the_batch(nn):
     for seed in range(0, 48, 3):
         case = draw(seed)
         order = np.random.default_rng(seed).permutation(len(case.X))
-        one = nn.loss_and_gradients(case.parameters, case.X, case.y, loss=case.loss, **case.options)
-        other = nn.loss_and_gradients(
-            case.parameters, case.X[order], case.y[order], loss=case.loss, **case.options
+        one = call(nn.loss_and_gradients, case.parameters, case.X, case.y, loss=case.loss, **case.options)
+        other = call(
+            nn.loss_and_gradients,
+            case.parameters,
+            case.X[order],
+            case.y[order],
+            loss=case.loss,
+            **case.options,
         )
         check_named("permuted", other.gradients, one.gradients, str(case))
         assert (one.correct, one.live) == (other.correct, other.live)
@@ -329,9 +345,9 @@ def test_gradients_do_not_depend_on_the_order_of_the_batch(nn):
 @BOTH
 def test_a_sample_twice_weighs_twice(nn):
     case = draw(4)
-    one = nn.loss_and_gradients(case.parameters, case.X, case.y, loss=case.loss, **case.options)
+    one = call(nn.loss_and_gradients, case.parameters, case.X, case.y, loss=case.loss, **case.options)
     twice = (np.concatenate([case.X, case.X]), np.concatenate([case.y, case.y]))
-    two = nn.loss_and_gradients(case.parameters, *twice, loss=case.loss, **case.options)
+    two = call(nn.loss_and_gradients, case.parameters, *twice, loss=case.loss, **case.options)
     check_named("permuted", two.gradients, one.gradients)
     assert two.correct == 2 * one.correct
 
@@ -343,8 +359,8 @@ def test_a_dead_unit_has_no_gradient_at_all(nn):
     start.biases[0][[0, 5, 8]] = -1e6
     start.biases[1][10] = -1e6
     dead = np.array([0, 5, 8])
-    assert nn.dead_units(start, X, scale=255) == [3, 1]
-    gradients = nn.loss_and_gradients(start, X, y, scale=255).gradients
+    assert nn.dead_units(net_of(start, scale=255), X) == [3, 1]
+    gradients = nn.loss_and_gradients(net_of(start, scale=255), X, y).gradients
     assert not gradients.weights[0][:, dead].any()
     assert not gradients.biases[0][dead].any()
     assert not gradients.weights[1][dead, :].any()
@@ -352,7 +368,7 @@ def test_a_dead_unit_has_no_gradient_at_all(nn):
     assert not gradients.weights[2][10, :].any()
     assert gradients.weights[0][:, [1, 2, 3, 4, 6, 7]].any(axis=0).all()
     p = start.copy()
-    nn.train_epoch(p, X, y, np.arange(70), scale=255, lr=0.1, batch_size=20)
+    nn.train_epoch(net_of(p, scale=255), X, y, np.arange(70), lr=0.1, batch_size=20)
     assert digest(p.weights[0][:, dead]) == digest(start.weights[0][:, dead])
 
 
@@ -361,9 +377,9 @@ def test_a_dead_unit_has_no_gradient_at_all(nn):
 def test_dead_units_of_saturated_activations(nn, act):
     """A sigmoid far below 0 gives 0 in both backends, a tanh -1: never dead."""
     X = np.full((10, 3), 1, np.uint8)
-    p = initialise(Architecture(3, (6,), 2, act))
+    p = initialise(Architecture(3, layers_of(6, act), 2))
     p.biases[0][:4] = [-1e4, -300, -120, 300]
-    assert nn.dead_units(p, X, act=act) == [3 if act == "sigmoid" else 0]
+    assert nn.dead_units(net_of(p, act=act), X) == [3 if act == "sigmoid" else 0]
 
 
 @BOTH
@@ -371,9 +387,9 @@ def test_columns_that_are_always_zero_have_no_gradient_and_keep_their_weights(nn
     X, y = learnable(13, 60, 40, 4)
     X[:, [0, 7, 39]] = 0
     p = initialise(Architecture(40, (9,), 4))
-    assert not nn.loss_and_gradients(p, X, y, scale=255).gradients.weights[0][[0, 7, 39]].any()
+    assert not nn.loss_and_gradients(net_of(p, scale=255), X, y).gradients.weights[0][[0, 7, 39]].any()
     before = p.copy()
-    nn.train_epoch(p, X, y, np.arange(60), scale=255, batch_size=7)
+    nn.train_epoch(net_of(p, scale=255), X, y, np.arange(60), batch_size=7)
     assert digest(p.weights[0][[0, 7, 39]]) == digest(before.weights[0][[0, 7, 39]])
 
 
@@ -386,15 +402,15 @@ def test_huge_logits_stay_finite(nn, loss, size):
     W[0], W[1], W[2] = [size, 0, 0, 0, -size], [-size] * 5, [size] * 5
     p = Parameters((W,), (np.zeros(5, np.float32),))
     for y in (np.zeros(4, int), np.full(4, 4)):
-        step = nn.loss_and_gradients(p, X, y, loss=loss)
+        step = nn.loss_and_gradients(net_of(p), X, y, loss=loss)
         assert math.isfinite(step.loss)
         assert step.gradients.finite
-        assert np.isfinite(nn.predict_proba(p, X)).all()
+        assert np.isfinite(nn.predict_proba(net_of(p), X)).all()
         want = 2 * size if y[0] == 4 else 0.0  # of the first sample
         if loss != "logits":
             low, high = np.float32(clip_bounds(loss))  # 1 - 1e-7 becomes 1 - 1.19e-7
             want = -math.log(high if y[0] == 0 else low)
-        first = nn.loss_and_gradients(p, X[:1], y[:1], loss=loss)
+        first = nn.loss_and_gradients(net_of(p), X[:1], y[:1], loss=loss)
         check("loss", first.loss, want)
         assert first.live == (loss == "logits")
 
@@ -404,8 +420,8 @@ def test_equal_logits_give_the_uniform_distribution(nn):
     X = np.ones((3, 2), np.float32)
     for K in (2, 10, 1000):
         p = Parameters((np.zeros((2, K), np.float32),), (np.full(K, 7, np.float32),))
-        check("probabilities", nn.predict_proba(p, X), np.full((3, K), 1 / K))
-        step = nn.loss_and_gradients(p, X, np.array([0, 0, K - 1]))
+        check("probabilities", nn.predict_proba(net_of(p), X), np.full((3, K), 1 / K))
+        step = nn.loss_and_gradients(net_of(p), X, np.array([0, 0, K - 1]))
         check("loss", step.loss, math.log(K))
         assert step.correct == 2  # the first of equals
 
@@ -415,8 +431,8 @@ def test_one_sample_of_the_first_and_of_the_last_class(nn):
     X = np.array([[3, 0, 250]], np.uint8)
     p = initialise(Architecture(3, (5,), 7), "torch", seed=4)
     for label in (0, 6):
-        step = nn.loss_and_gradients(p, X, np.array([label]), scale=255)
-        probability = nn.predict_proba(p, X, scale=255)[0]
+        step = nn.loss_and_gradients(net_of(p, scale=255), X, np.array([label]))
+        probability = nn.predict_proba(net_of(p, scale=255), X)[0]
         check("loss", step.loss, -math.log(probability[label]))
         check("gradient", step.gradients.biases[1], probability - np.eye(7)[label])
 
@@ -430,15 +446,15 @@ def test_scale_and_mean_are_the_same_as_prepared_inputs(nn):
     nets = []
     for data, scale in ((X, 256.0), (divided, 1.0)):
         p = start.copy()
-        totals = nn.train_epoch(p, data, y, np.arange(300), lr=0.1, batch_size=50, scale=scale)
-        nets.append(digest(*p, totals.loss, nn.predict_proba(p, data, scale=scale)))
+        totals = nn.train_epoch(net_of(p, scale=scale), data, y, np.arange(300), lr=0.1, batch_size=50)
+        nets.append(digest(*p, totals.loss, nn.predict_proba(net_of(p, scale=scale), data)))
     assert nets[0] == nets[1]
     mean = X.mean(axis=0).astype(np.float32)
     centred = (X.astype(np.float32) - mean) / 255
-    one = nn.loss_and_gradients(start, X, y, scale=255, mean=mean)
-    two = nn.loss_and_gradients(start, centred, y)
+    one = nn.loss_and_gradients(net_of(start, scale=255, mean=mean), X, y)
+    two = nn.loss_and_gradients(net_of(start), centred, y)
     check_named("gradient", one.gradients, two.gradients)
-    plain = nn.loss_and_gradients(start, X, y, scale=255)
+    plain = nn.loss_and_gradients(net_of(start, scale=255), X, y)
     assert error(plain.gradients.weights[0], two.gradients.weights[0]) > 0.1
 
 
@@ -451,8 +467,8 @@ def test_kernels_give_the_same_bytes_from_any_form_of_x():
         X, kernels.encode(X), np.asfortranarray(X), X.astype(np.float32), X.astype(np.int64),
         X.reshape(100, 6, 10),
     ):  # fmt: skip
-        step = kernels.loss_and_gradients(p, form, y, scale=255)
-        answers.add(digest(*step.gradients, step.loss, kernels.predict_proba(p, form, scale=255)))
+        step = kernels.loss_and_gradients(net_of(p, scale=255), form, y)
+        answers.add(digest(*step.gradients, step.loss, kernels.predict_proba(net_of(p, scale=255), form)))
     assert len(answers) == 1
 
 
@@ -468,9 +484,9 @@ def test_frozen_and_unaligned_arrays_compile_nothing_anew(kind):
     mean, seen, compiled = X.mean(axis=0).astype(np.float32), set(), set()
     for data in (X, shifted, X):
         p = initialise(Architecture(30, (9,), 3), seed=1)
-        kernels.train_epoch(p, data, y, order, scale=255.0)
-        answers = [kernels.predict_proba(p, data[:n], scale=255.0, mean=mean) for n in (1, 80)]
-        seen.add(digest(*p, *answers, kernels.evaluate(p, data, y, scale=255.0)))
+        kernels.train_epoch(net_of(p, scale=255.0), data, y, order)
+        answers = [kernels.predict_proba(net_of(p, scale=255.0, mean=mean), data[:n]) for n in (1, 80)]
+        seen.add(digest(*p, *answers, kernels.evaluate(net_of(p, scale=255.0), data, y)))
         compiled.add((len(epoch.run.signatures), len(single_rows.answer.signatures)))
         for array in (X, y, order, mean):
             array.flags.writeable = False
@@ -484,7 +500,7 @@ def test_sparse_and_dense_walks_give_the_same_numbers(monkeypatch):
     monkeypatch.setattr(encoding, "SPARSE_BELOW", 0.0)
     dense = kernels.encode(X)
     assert (sparse.sparse, dense.sparse) == (True, False)
-    answers = [kernels.loss_and_gradients(p, form, y, scale=255) for form in (sparse, dense)]
+    answers = [kernels.loss_and_gradients(net_of(p, scale=255), form, y) for form in (sparse, dense)]
     # adding 0 * w changes nothing: the very same bytes
     assert digest(*answers[0].gradients, answers[0].loss) == digest(*answers[1].gradients, answers[1].loss)
 
@@ -494,13 +510,13 @@ def test_kernels_leave_their_arguments_alone():
     p, order, mean = initialise(Architecture(30, (8,), 3)), np.arange(50), np.full(30, 2, np.float32)
     before = digest(X, y, order, mean, *p)
     options = {"scale": 255.0, "mean": mean, "threads": 2}
-    kernels.forward(p, X, **options)
-    kernels.loss_and_gradients(p, X, y, **options)
-    kernels.evaluate(p, X, y, **options)
-    kernels.predict_proba(p, X, **options)
-    kernels.dead_units(p, X, **options)
+    call(kernels.forward, p, X, **options)
+    call(kernels.loss_and_gradients, p, X, y, **options)
+    call(kernels.evaluate, p, X, y, **options)
+    call(kernels.predict_proba, p, X, **options)
+    call(kernels.dead_units, p, X, **options)
     assert digest(X, y, order, mean, *p) == before
-    kernels.train_epoch(p, X, y, order, **options)
+    call(kernels.train_epoch, p, X, y, order, **options)
     assert digest(X, y, order, mean) == digest(X, y, np.arange(50), np.full(30, 2, np.float32))
     assert digest(X, y, order, mean, *p) != before
 
@@ -511,7 +527,7 @@ def test_kernels_leave_their_arguments_alone():
 def diverge(nn, X, y, p, threads=1, **options):
     before = p.sha256()
     with pytest.raises(DivergedError) as caught:
-        nn.train_epoch(p, X, y, np.arange(len(X)), batch_size=10, threads=threads, **options)
+        call(nn.train_epoch, p, X, y, np.arange(len(X)), batch_size=10, threads=threads, **options)
     assert p.sha256() == before
     return caught.value
 
@@ -573,7 +589,7 @@ def test_large_weights_are_not_taken_for_infinite_ones(D, largest):
     found = []
     for nn, threads in ((reference, 1), (kernels, 1), (kernels, 2), (kernels, 3)):
         q = p.copy()
-        nn.train_epoch(q, X, y, np.arange(50), batch_size=10, threads=threads, lr=4e29)
+        nn.train_epoch(net_of(q), X, y, np.arange(50), batch_size=10, threads=threads, lr=4e29)
         assert np.isclose(abs(q.weights[0]).max(), 2e38)
         found.append(digest(*q))
     assert len(set(found[1:])) == 1
@@ -584,7 +600,7 @@ def test_large_weights_are_not_taken_for_infinite_ones(D, largest):
 def test_nan_in_a_weight_reaches_the_loss(act, loss):
     X, y = learnable(19, 40, 20, 3)
     for layer in (0, 1, 2):
-        p = initialise(Architecture(20, (8, 5), 3, act))
+        p = initialise(Architecture(20, layers_of((8, 5), act), 3))
         p.weights[layer][:, 1] = np.nan
         for found in (
             diverge(reference, X, y, p, act=act, loss=loss, scale=255),
@@ -592,8 +608,8 @@ def test_nan_in_a_weight_reaches_the_loss(act, loss):
         ):
             assert found.batch == 1
             assert "loss" in found.must
-        assert math.isnan(kernels.evaluate(p, X, y, act=act, loss=loss, scale=255).loss)
-        assert np.isnan(kernels.predict_proba(p, X, act=act, scale=255)).all()
+        assert math.isnan(kernels.evaluate(net_of(p, act=act, scale=255), X, y, loss=loss).loss)
+        assert np.isnan(kernels.predict_proba(net_of(p, act=act, scale=255), X)).all()
 
 
 # --- memory -------------------------------------------------------------------------------------
@@ -651,12 +667,12 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind, 
     def everything():
         p = initialise(Architecture(D, hidden, 11))
         order = np.random.default_rng(1).permutation(150)
-        totals = kernels.train_epoch(p, X, y, order, batch_size=67, **options)
-        step = kernels.loss_and_gradients(p, X, y, **options)
+        totals = call(kernels.train_epoch, p, X, y, order, batch_size=67, **options)
+        step = call(kernels.loss_and_gradients, p, X, y, **options)
         return digest(
-            *p, totals[:4], *step.gradients, step.loss, kernels.predict_proba(p, X, **options),
-            kernels.evaluate(p, X, y, **options), kernels.dead_units(p, X, **options),
-            *kernels.forward(p, X, **options),
+            *p, totals[:4], *step.gradients, step.loss, call(kernels.predict_proba, p, X, **options),
+            call(kernels.evaluate, p, X, y, **options), call(kernels.dead_units, p, X, **options),
+            *call(kernels.forward, p, X, **options),
         )  # fmt: skip
 
     clean, build = everything(), kernels.layout.build
@@ -677,9 +693,11 @@ def test_reference_does_not_read_what_memory_held_before(monkeypatch, hidden):
 
     def everything():
         p = initialise(Architecture(45, hidden, 11))
-        totals = reference.train_epoch(p, X, y, np.arange(150), batch_size=67, scale=255.0)
-        step = reference.loss_and_gradients(p, X, y, scale=255.0)
-        return digest(*p, totals, *step.gradients, step.loss, reference.predict_proba(p, X, scale=255.0))
+        totals = reference.train_epoch(net_of(p, scale=255.0), X, y, np.arange(150), batch_size=67)
+        step = reference.loss_and_gradients(net_of(p, scale=255.0), X, y)
+        return digest(
+            *p, totals, *step.gradients, step.loss, reference.predict_proba(net_of(p, scale=255.0), X)
+        )
 
     clean = everything()
     for pattern in (0x00, 0xFF):
@@ -700,9 +718,9 @@ def test_poison_reaches_what_is_read(monkeypatch):
         work.theta[...] = 0
         return work
 
-    clean = digest(*kernels.loss_and_gradients(p, X, y, scale=255).gradients)
+    clean = digest(*kernels.loss_and_gradients(net_of(p, scale=255), X, y).gradients)
     monkeypatch.setattr(kernels.layout, "build", spoiled)
-    assert digest(*kernels.loss_and_gradients(p, X, y, scale=255).gradients) != clean
+    assert digest(*kernels.loss_and_gradients(net_of(p, scale=255), X, y).gradients) != clean
 
 
 def test_a_compiled_epoch_allocates_nothing_per_step():
@@ -718,7 +736,7 @@ def test_a_compiled_epoch_allocates_nothing_per_step():
         for steps in (10, 10, 1000, 3000):
             order = np.resize(np.arange(200), 20 * steps)
             before = rtsys.get_allocation_stats()
-            kernels.train_epoch(p, X, y, order, batch_size=20, scale=255, threads=2)
+            kernels.train_epoch(net_of(p, scale=255), X, y, order, batch_size=20, threads=2)
             after = rtsys.get_allocation_stats()
             assert after.alloc - before.alloc == after.free - before.free  # nothing is left behind
             grown.append((after.alloc - before.alloc, after.mi_alloc - before.mi_alloc))
@@ -755,22 +773,23 @@ def test_the_allocation_count_would_notice_one_a_step():
 # --- arguments that do not fit ------------------------------------------------------------------
 
 MISFITS = {
-    "a label K": "nn.loss_and_gradients(p, X, np.full(20, 3))",
-    "a label -1": "nn.loss_and_gradients(p, X, np.full(20, -1))",
-    "too many columns": "nn.loss_and_gradients(p, np.ones((20, 9), np.float32), y)",
-    "too few columns": "nn.predict_proba(p, np.ones((20, 4), np.float32))",
-    "too few labels": "nn.loss_and_gradients(p, X, y[:5])",
-    "too few labels to evaluate": "nn.evaluate(p, X, y[:5])",
-    "an order beyond the data": "nn.train_epoch(p, X, y, np.array([1, 20]))",
-    "a negative order": "nn.train_epoch(p, X, y, np.array([1, -1]))",
-    "a rate below 0": "nn.train_epoch(p, X, y, np.arange(20), lr=-0.1)",
-    "a rate of nan": "nn.train_epoch(p, X, y, np.arange(20), lr=np.nan)",
-    "a mean of another length": "nn.forward(p, X, mean=np.zeros(4, np.float32))",
+    "a label K": "nn.loss_and_gradients(net, X, np.full(20, 3))",
+    "a label -1": "nn.loss_and_gradients(net, X, np.full(20, -1))",
+    "too many columns": "nn.loss_and_gradients(net, np.ones((20, 9), np.float32), y)",
+    "too few columns": "nn.predict_proba(net, np.ones((20, 4), np.float32))",
+    "too few labels": "nn.loss_and_gradients(net, X, y[:5])",
+    "too few labels to evaluate": "nn.evaluate(net, X, y[:5])",
+    "an order beyond the data": "nn.train_epoch(net, X, y, np.array([1, 20]))",
+    "a negative order": "nn.train_epoch(net, X, y, np.array([1, -1]))",
+    "a rate below 0": "nn.train_epoch(net, X, y, np.arange(20), lr=-0.1)",
+    "a rate of nan": "nn.train_epoch(net, X, y, np.arange(20), lr=np.nan)",
+    "a mean of another length": "Net(shape, net.parameters, Preprocessing(1, np.zeros(4, np.float32)))",
 }
 MISFIT = """
 import numpy as np
-from fastmlp import Architecture, initialise, {backend} as nn
-p, X, y = initialise(Architecture(6, (5,), 3)), np.ones((20, 6), np.float32), np.zeros(20, np.int64)
+from fastmlp import Architecture, Net, Preprocessing, initialise, {backend} as nn
+shape, X, y = Architecture(6, (5,), 3), np.ones((20, 6), np.float32), np.zeros(20, np.int64)
+net = Net(shape, initialise(shape))
 for what, call in {calls!r}.items():
     try:
         eval(call)
@@ -792,10 +811,11 @@ def test_arguments_that_do_not_fit_are_refused(backend):
 def test_is_warm_once_compiled(tmp_path):
     script = """
 import numpy as np
-from fastmlp import Architecture, initialise, kernels as nn
-p, X, y = initialise(Architecture(6, (5,), 3)), np.ones((20, 6), np.uint8), np.zeros(20, np.int64)
+from fastmlp import Architecture, Net, initialise, kernels as nn
+shape, X, y = Architecture(6, (5,), 3), np.ones((20, 6), np.uint8), np.zeros(20, np.int64)
+net = Net(shape, initialise(shape))
 print(nn.is_warm())
-nn.train_epoch(p, X, y, np.arange(20))
+nn.train_epoch(net, X, y, np.arange(20))
 print(nn.is_warm())
 """
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}

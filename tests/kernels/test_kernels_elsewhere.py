@@ -20,6 +20,7 @@ from small_trainings import fitted
 from fastmlp import Architecture, initialise, kernels
 from fastmlp.errors import ConfigError
 from fastmlp.kernels import launch, layout
+from fastmlp.net import Preprocessing
 
 HERE = Path(__file__).parents[1] / "support"
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
@@ -71,7 +72,8 @@ def test_small_trainings_have_shares_of_both_kinds(form, shares):
     X, _, scale, mean = small_trainings.data(form)
     X, hidden = kernels.encode(X), small_trainings.SHAPES["bytes"]
     work = layout.build(initialise(Architecture(X.shape[1], hidden, 3)), X, 4, 2)
-    assert launch._halves(X, layout.rows_of(X, scale, mean), work)[1] == pytest.approx(shares, abs=0.001)
+    rows = layout.rows_of(X, Preprocessing(scale, mean))
+    assert launch._halves(X, rows, work)[1] == pytest.approx(shares, abs=0.001)
 
 
 # --- prange ---------------------------------------------------------------------------------------
@@ -81,15 +83,16 @@ import os, sys, threading
 sys.path.append({tests!r})
 import numpy as np
 import small_trainings
-from nets import learnable
+from nets import learnable, net_of
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp import Architecture, ConfigError, DivergedError, initialise, kernels
 
 want = small_trainings.trained("bytes", 1)
 X = learnable(1, 60, 30, 3)[0].astype(np.float32) / 255
 X[47] = 3e38
 try:
-    kernels.train_epoch(initialise(Architecture(30, (5,), 3)), X, np.zeros(60, int), np.arange(60),
-                        batch_size=10, threads=3, driver="prange")
+    kernels.train_epoch(net_of(initialise(Architecture(30, (5,), 3))), X, np.zeros(60, int), np.arange(60),
+                        batch_size=10, threads=ThreadTuner(3, "prange"))
 except DivergedError as error:
     assert error.batch == 5, error
 else:
@@ -180,16 +183,18 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & turns it off
 sys.path.append({tests!r})
 import numpy as np
-from nets import learnable
+from nets import learnable, net_of
 from fastmlp import Architecture, initialise, kernels
+from fastmlp.backends.threads import ThreadTuner
 X, y = learnable(1, 500, 300, 4)
+tuner = ThreadTuner({threads!r}, {driver!r})
 p = initialise(Architecture(300, (200,), 4))
 before = p.sha256()
-kernels.train_epoch(p.copy(), X, y, np.arange(500), scale=255, threads={threads!r}, driver={driver!r})
+kernels.train_epoch(net_of(p.copy(), scale=255), X, y, np.arange(500), threads=tuner)
 began = lambda done: (sys.stdout.write("on\\n"), sys.stdout.flush())
 try:
-    kernels.train_epoch(p, X, y, np.tile(np.arange(500), 100_000), scale=255, threads={threads!r},
-                        driver={driver!r}, progress=began)
+    order = np.tile(np.arange(500), 100_000)
+    kernels.train_epoch(net_of(p, scale=255), X, y, order, threads=tuner, progress=began)
 except KeyboardInterrupt:
     assert p.sha256() == before
     sys.stdout.write("stopped")

@@ -1,4 +1,4 @@
-"""Pace: how many threads the next slice has. By rates that are made up, and in trainings that it cuts up."""
+"""ThreadTuner: how many threads the next slice has. By made-up rates, and in trainings that it cuts up."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import random
 import numpy as np
 import pytest
 from compare import digest
-from nets import learnable, values
+from nets import call, learnable, net_of, values
 
 from fastmlp import Architecture, DivergedError, backends, initialise, kernels
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.threads import ThreadTuner
 
 
 class Machine:
@@ -20,7 +20,7 @@ class Machine:
     def __init__(self, monkeypatch, rates, *, most=8, noise=0.0, cut=math.inf, start=0.0):
         monkeypatch.setattr(backends.threads, "available_cores", lambda: most)
         self.rates, self.noise, self.cut, self.start = rates, noise, cut, start
-        self.random, self.pace = random.Random(1), Pace("auto")
+        self.random, self.pace = random.Random(1), ThreadTuner("auto")
 
     def work(self, seconds):
         """Work for that long; returns the seconds that each count had."""
@@ -37,7 +37,7 @@ class Machine:
 
 def test_a_fixed_count_never_changes():
     for count in (1, 3, "4"):
-        pace = Pace(count)
+        pace = ThreadTuner(count)
         for seconds in (0.001, 10, 1):
             assert pace.next() == (int(count), math.inf)
             pace.note(int(count), 100, seconds)
@@ -46,7 +46,7 @@ def test_a_fixed_count_never_changes():
 
 def test_one_core_needs_no_trials(monkeypatch):
     monkeypatch.setattr(backends.threads, "available_cores", lambda: 1)
-    assert Pace("auto").next() == (1, math.inf)
+    assert ThreadTuner("auto").next() == (1, math.inf)
 
 
 @pytest.mark.parametrize("most", [2, 6, 8, 13])
@@ -171,7 +171,7 @@ def test_more_threads_must_be_clearly_faster(monkeypatch):
 # --- trainings in slices ----------------------------------------------------------------------------
 
 
-class Hurried(Pace):
+class Hurried(ThreadTuner):
     """1, 2 and 3 threads in turn, each for half a millisecond."""
 
     def __init__(self):
@@ -202,7 +202,7 @@ def test_bytes_do_not_depend_on_slices(monkeypatch, kind, driver):
 
     def trained(pace):
         p = initialise(Architecture(70, (19, 9), 4), seed=1)
-        totals = kernels.train_epoch(p, X, y, order, batch_size=33, lr=0.1, threads=pace, **options)
+        totals = call(kernels.train_epoch, p, X, y, order, batch_size=33, lr=0.1, threads=pace, **options)
         return digest(*p, totals[:4])
 
     hurried = Hurried()
@@ -219,7 +219,7 @@ def test_bytes_do_not_depend_on_slices(monkeypatch, kind, driver):
 def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, driver):
     """Every wait counts as long here: no slice takes its ten seconds, and the bytes are the same."""
 
-    class Slow(Pace):
+    class Slow(ThreadTuner):
         late = 0
 
         def next(self):
@@ -235,7 +235,7 @@ def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, drive
     found = []
     for pace in (Slow("auto"), 1):
         p = initialise(Architecture(60, (30,), 4))
-        totals = kernels.train_epoch(p, X, y, order, batch_size=20, threads=pace, driver=driver)
+        totals = kernels.train_epoch(net_of(p), X, y, order, batch_size=20, threads=ThreadTuner(pace, driver))
         found.append(digest(*p, totals[:4]))
         if isinstance(pace, Slow):
             assert (pace.late > 0) == (driver == "team")  # prange has no barrier of ours
@@ -250,6 +250,6 @@ def test_divergence_in_a_later_slice_is_named_with_its_batch(monkeypatch):
     order = np.append(np.tile(np.arange(1999), 30), 1999)
     p, pace = initialise(Architecture(60, (30,), 4)), Hurried()
     with pytest.raises(DivergedError) as caught:
-        kernels.train_epoch(p, X, y, order, batch_size=10, threads=pace)
+        kernels.train_epoch(net_of(p), X, y, order, batch_size=10, threads=pace)
     assert caught.value.batch == (len(order) - 1) // 10 + 1
     assert len(pace.given) > 1

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compare import digest
-from nets import learnable, values
+from nets import call, learnable, net_of, values
 
 from fastmlp import Architecture, Parameters, initialise, kernels, random
 from fastmlp.kernels import team
+from fastmlp.spec import layers_of
 
 THREADS = (1, 2, 3, 5, 8)
 ARCHITECTURES = [((), "relu"), ((100,), "relu"), ((33, 17), "tanh"), ((9,), "sigmoid"), ((64, 32), "relu")]
@@ -23,20 +24,20 @@ ARCHITECTURES = [((), "relu"), ((100,), "relu"), ((33, 17), "tanh"), ((9,), "sig
 def trained(hidden, act, X, y, *, threads, batch_size, epochs=3, mean=None, scale=255.0, loss="logits"):
     """Digest of all that a training leaves behind."""
     K = int(y.max()) + 1
-    p = initialise(Architecture(X.shape[1], hidden, K, act), seed=7)
+    p = initialise(Architecture(X.shape[1], layers_of(hidden, act), K), seed=7)
     options = {"act": act, "scale": scale, "mean": mean, "threads": threads}
     X, totals = kernels.encode(X), []
     for epoch in range(epochs):
         order = random.permutation(len(y), 7, "order", epoch)
         totals.append(
-            kernels.train_epoch(p, X, y, order, lr=0.05, batch_size=batch_size, loss=loss, **options)
+            call(kernels.train_epoch, p, X, y, order, lr=0.05, batch_size=batch_size, loss=loss, **options)
         )
     assert [t.members for t in totals] == [threads] * epochs
-    step = kernels.loss_and_gradients(p, X, y, loss=loss, **options)
+    step = call(kernels.loss_and_gradients, p, X, y, loss=loss, **options)
     return digest(
         *p, [t[:4] for t in totals], *step.gradients, step.loss, step.correct, step.live,
-        kernels.predict_proba(p, X, **options), kernels.evaluate(p, X, y, loss=loss, **options),
-        kernels.dead_units(p, X, **options), *kernels.forward(p, X, **options),
+        call(kernels.predict_proba, p, X, **options), call(kernels.evaluate, p, X, y, loss=loss, **options),
+        call(kernels.dead_units, p, X, **options), *call(kernels.forward, p, X, **options),
     )  # fmt: skip
 
 
@@ -76,8 +77,10 @@ def test_sums_of_losses_do_not_depend_on_the_threads():
     y, seen = np.zeros(400, np.int64), set()
     for threads in THREADS:
         p = Parameters((np.array([[-1, 1]], np.float32),), (np.zeros(2, np.float32),))
-        step = kernels.loss_and_gradients(p, X, y, threads=threads)
-        totals = kernels.train_epoch(p, X, y, np.arange(400), lr=1e-30, batch_size=150, threads=threads)
+        step = kernels.loss_and_gradients(net_of(p), X, y, threads=threads)
+        totals = kernels.train_epoch(
+            net_of(p), X, y, np.arange(400), lr=1e-30, batch_size=150, threads=threads
+        )
         seen.add((step.loss, totals.loss))
     assert len(seen) == 1
 
@@ -139,7 +142,7 @@ def test_every_member_is_a_living_thread(threads):
         def look(done, seen=seen):
             seen.append((done, team_names()))
 
-        totals = kernels.train_epoch(p, X, y, order, threads=threads, scale=255, progress=look)
+        totals = kernels.train_epoch(net_of(p, scale=255), X, y, order, threads=threads, progress=look)
         assert totals.members == threads
         if len({done for done, _ in seen}) > 2:
             break
@@ -175,7 +178,7 @@ def test_every_member_works_on_its_own_share(monkeypatch):
     monkeypatch.setattr(kernels.launch, "epoch", Loops())
     X, y = learnable(6, 500, 100, 4)
     p = initialise(Architecture(100, (30,), 4))
-    kernels.train_epoch(p, X, y, np.arange(500), threads=8, batch_size=50, scale=255)
+    kernels.train_epoch(net_of(p, scale=255), X, y, np.arange(500), threads=8, batch_size=50)
     assert sorted(calls) == [(m, f"fastmlp-{m}") for m in range(8)]
     assert most[0] == 8  # nobody leaves before the last has come: the barrier
 
@@ -208,7 +211,9 @@ def test_an_exception_in_progress_stops_the_epoch_and_changes_nothing():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kernels.train_epoch(p, X, y, np.tile(np.arange(400), 50_000), threads=3, scale=255, progress=stop)
+        kernels.train_epoch(
+            net_of(p, scale=255), X, y, np.tile(np.arange(400), 50_000), threads=3, progress=stop
+        )
     assert p.sha256() == before
     assert nobody_is_left()  # whole, it would take minutes
 

@@ -102,7 +102,8 @@ def copied(trained, tmp_path, seed):
     shutil.copytree(trained["run_dir"], folder)
     model = fastmlp.Model.load(folder / "model.safetensors")
     other = fastmlp.initialise(model.architecture, seed=seed)
-    dataclasses.replace(model, parameters=other).save(folder / "model.safetensors")
+    net = dataclasses.replace(model.net, parameters=other)
+    dataclasses.replace(model, net=net).save(folder / "model.safetensors")
     return folder
 
 

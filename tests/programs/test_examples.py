@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,15 @@ def test_it_takes_the_steps_of_fit_with_plain_sgd(mnist_folder):
     exec(plain.replace("range(1, 4)", "range(1, 2)"), names)
     digits = names["digits"]
     model, _ = fastmlp.fit(digits.X, digits.y, lr=0.01, epochs=1)
-    assert model.parameters.sha256() == names["parameters"].sha256()
+    assert model.parameters.sha256() == names["net"].parameters.sha256()
 
 
 def test_a_step_of_ones_own(own_loop):
     names = dict(own_loop)
-    names["parameters"] = own_loop["parameters"].copy()
+    net = own_loop["net"]
+    names["net"] = replace(net, parameters=net.parameters.copy())
     exec(blocks("A backend for your own loop")[1], names)
-    changed = zip(names["parameters"], own_loop["parameters"], strict=True)
+    changed = zip(names["net"].parameters, net.parameters, strict=True)
     assert any(not np.array_equal(a, b) for a, b in changed)
     assert names["hidden"].shape == (10_000, 100)
     right = names["p"].argmax(axis=1) == names["digits"].y_test

@@ -17,23 +17,27 @@ from nasty import VALUES, calls
 
 import fastmlp
 from fastmlp import data, keras, kernels, reference
+from fastmlp.backends.state import OptimizerState
 from fastmlp.errors import FastMLPError
-from fastmlp.optimizers import OptimizerState
 from fastmlp.study.run import study
 
 N, D, K = 12, 3, 2
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
 Y = np.arange(N) % K
 ORDER = np.arange(N)
-NET = fastmlp.Architecture(D, (2,), K)
+SHAPE = fastmlp.Architecture(D, (2,), K)
 
 
 def first() -> fastmlp.Parameters:
-    return fastmlp.initialise(NET)
+    return fastmlp.initialise(SHAPE)
+
+
+def net() -> fastmlp.Net:
+    return fastmlp.Net(SHAPE, first())
 
 
 def model(**changes: Any) -> fastmlp.Model:
-    return fastmlp.Model(NET, first(), (0, 1), backend="numpy", **changes)
+    return fastmlp.Model(net(), (0, 1), backend="numpy", **changes)
 
 
 def listed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,14 +50,14 @@ def listed(function: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-STEP = {"parameters": first(), "X": X, "y": Y, "order": ORDER}
+STEP = {"net": net(), "X": X, "y": Y, "order": ORDER}
 PASSES = {
-    "forward": {"parameters": first(), "X": X},
-    "predict_proba": {"parameters": first(), "X": X},
-    "logits": {"parameters": first(), "X": X},
-    "evaluate": {"parameters": first(), "X": X, "y": Y},
-    "dead_units": {"parameters": first(), "X": X},
-    "loss_and_gradients": {"parameters": first(), "X": X, "y": Y},
+    "forward": {"net": net(), "X": X},
+    "predict_proba": {"net": net(), "X": X},
+    "logits": {"net": net(), "X": X},
+    "evaluate": {"net": net(), "X": X, "y": Y},
+    "dead_units": {"net": net(), "X": X},
+    "loss_and_gradients": {"net": net(), "X": X, "y": Y},
     "train_epoch": STEP,
     "encode": {"X": X},
 }
@@ -73,12 +77,16 @@ def torch_fit(module: Any = None, **options: Any) -> Any:
 torch_fit.__signature__ = inspect.signature(fastmlp.torch.fit)  # type: ignore[attr-defined]
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "Architecture": (fastmlp.Architecture, {"inputs": 3, "hidden": 2, "classes": 2}),
+    "Architecture": (fastmlp.Architecture, {"inputs": 3, "layers": 2, "outputs": 2}),
+    "Layer": (fastmlp.Layer, {"width": 2}),
+    "Training.of": (fastmlp.Training.of, {"momentum": 0.5}),
+    "Preprocessing": (fastmlp.Preprocessing, {}),
+    "Net": (fastmlp.Net, {"architecture": SHAPE, "parameters": first()}),
     "Architecture.from_json": (fastmlp.Architecture.from_json, {"data": {}}),
     "Optimizer": (fastmlp.Optimizer, {}),
     "Training": (fastmlp.Training, {}),
     "Training.from_json": (fastmlp.Training.from_json, {"data": {}}),
-    "initialise": (fastmlp.initialise, {"architecture": NET}),
+    "initialise": (fastmlp.initialise, {"architecture": SHAPE}),
     "Parameters": (fastmlp.Parameters, {"weights": first().weights, "biases": first().biases}),
     "Parameters.from_torch": (fastmlp.Parameters.from_torch, {"state": first().to_torch()}),
     "Parameters.from_keras": (fastmlp.Parameters.from_keras, {"arrays": first().to_keras()}),
@@ -91,7 +99,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         OptimizerState.start(first(), fastmlp.Optimizer("adam")).check,
         {"parameters": first(), "optimizer": fastmlp.Optimizer("adam")},
     ),
-    "Model": (fastmlp.Model, {"architecture": NET, "parameters": first(), "classes": (0, 1)}),
+    "Model": (fastmlp.Model, {"net": net(), "classes": (0, 1)}),
     "Model.predict": (model().predict, {"X": X}),
     "Model.predict_proba": (model().predict_proba, {"X": X}),
     "Model.evaluate": (model().evaluate, {"X": X, "y": Y}),

@@ -169,7 +169,7 @@ def test_the_scale_law_holds_byte_for_byte_and_needs_its_square():
 def test_curvature_is_what_power_iteration_finds():
     data = dataset(40)
     value = measures.curvature(data, 255.0, "relu", 20)
-    surface = Surface(measures.first_net(data), data.X[:20] / 255.0, data.y[:20], "relu")
+    surface = Surface(measures.first_net(data, 255), data.X[:20] / 255.0, data.y[:20])
     v = np.random.default_rng(0).normal(size=surface.size)
     for _ in range(200):
         v = surface.gauss_newton(v / np.linalg.norm(v))

@@ -20,15 +20,15 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from nets import ACTS, weights
+from nets import ACTS, call, weights
 
 from fastmlp import Parameters, Training, kernels
-from fastmlp.backends.threads import Pace
+from fastmlp.backends.state import OptimizerState
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels.epoch import ALWAYS, NEVER, TRIED
 from fastmlp.kernels.layout import middle_of
-from fastmlp.optimizers import OptimizerState
-from fastmlp.spec import Optimizer
+from fastmlp.optimizers import Optimizer
 from fastmlp.train.loop import weights_of
 
 RULES = {
@@ -58,7 +58,7 @@ EPOCHS = 3
 COUNT = 4 * len(RULES) * len(MASSES)
 
 
-class Changing(Pace):
+class Changing(ThreadTuner):
     """Other threads in every slice, which ends with its first batch or soon after."""
 
     def __init__(self, *counts: int) -> None:
@@ -69,7 +69,7 @@ class Changing(Pace):
         return next(self._slices)
 
 
-WAYS: dict[str, tuple[str, Callable[[], int | str | Pace]]] = {
+WAYS: dict[str, tuple[str, Callable[[], int | str | ThreadTuner]]] = {
     **{f"team of {n}": ("team", lambda n=n: n) for n in (2, 3, 5, 8)},
     "team, auto": ("team", lambda: "auto"),
     "team, changing": ("team", lambda: Changing(2, 3, 1, 2, 8, 2, 5)),
@@ -218,12 +218,12 @@ def steady_rate(optimizer: Optimizer, x: np.ndarray, width: int) -> float:
 
 
 def outcome(
-    nn: Any, c: Combination, X: Any, threads: int | str | Pace = 1, driver: str = "team",
+    nn: Any, c: Combination, X: Any, threads: int | str | ThreadTuner = 1, driver: str = "team",
     dtype: Any = np.float32, **options: Any,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Every array that a look at the net, its training, and a look after it leave: by name."""
     p, found = c.parameters.astype(dtype), {}
-    step = nn.loss_and_gradients(
+    step = call(nn.loss_and_gradients,
         p, X, c.y, loss=c.loss, threads=threads, sample_weight=c.sample_weight, **options
     )  # fmt: skip
     found |= {f"gradient of {label}": array for label, array in step.gradients.named()}
@@ -231,7 +231,7 @@ def outcome(
     found["counts of a step"] = np.array([step.correct, step.live])
     state = OptimizerState.start(p, c.optimizer)
     for epoch, order in enumerate(c.orders, 1):
-        totals = nn.train_epoch(
+        totals = call(nn.train_epoch,
             p, X, c.y, order, loss=c.loss, lr=c.lr_at(epoch), batch_size=c.batch_size, threads=threads,
             driver=driver, optimizer=c.optimizer, state=state, sample_weight=c.sample_weight, **options,
         )  # fmt: skip
@@ -241,8 +241,8 @@ def outcome(
     for name, moment in zip("mv"[-len(state.moments) :], state.moments, strict=False):
         found |= {f"{name} of {label}": array for label, array in moment.named()}
     found["steps"] = np.int64(state.steps)
-    found["logits"] = nn.logits(p, X, threads=threads, **options)
-    evaluated = nn.evaluate(p, X, c.y, loss=c.loss, threads=threads, **options)
+    found["logits"] = call(nn.logits, p, X, threads=threads, **options)
+    evaluated = call(nn.evaluate, p, X, c.y, loss=c.loss, threads=threads, **options)
     found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated)
     return found
 

@@ -251,7 +251,8 @@ def _of_models(folder: Path) -> list[Reader]:
 
     net = Architecture(3, (4,), 2)
     mean = np.ones(3, np.float32)
-    model = Model(net, initialise(net), (0, 7), 2.0, mean, Training(hidden=4, center=True), "numpy")
+    whole = fastmlp.Net(net, initialise(net), fastmlp.Preprocessing(2.0, mean))
+    model = Model(whole, (0, 7), Training(hidden=4, center=True), "numpy")
     model.save(folder / "model")
     facade = keras.Sequential(
         [keras.layers.Dense(4, "relu", input_dim=3), keras.layers.Dense(2, "softmax")], name="net"
@@ -268,10 +269,8 @@ def _of_models(folder: Path) -> list[Reader]:
     def load() -> None:
         allow()
         loaded = Model.load(paths["model"])
-        p = fastmlp.reference.predict_proba(
-            loaded.parameters, np.ones((1, loaded.architecture.inputs), np.float32),
-            act=loaded.architecture.act, scale=loaded.scale, mean=loaded.mean,
-        )  # fmt: skip
+        row = np.ones((1, loaded.architecture.inputs), np.float32)
+        p = fastmlp.reference.predict_proba(loaded.net, row)
         assert p.shape == (1, len(loaded.classes))
 
     def load_keras() -> None:
@@ -289,6 +288,7 @@ def _of_models(folder: Path) -> list[Reader]:
 def _of_runs(folder: Path) -> list[Reader]:
     from fastmlp_cli.train import _weights
 
+    import fastmlp
     from fastmlp import Architecture, Model, Training, fit, initialise
     from fastmlp.runs import load_model, recorded_data, recorded_training
     from fastmlp.study.store import Record, Store
@@ -307,7 +307,7 @@ def _of_runs(folder: Path) -> list[Reader]:
     lines = (folder / "filled" / "nets.jsonl").read_bytes()
     weights = folder / "weights.npy"
     net = Architecture(3, (4,), 2)
-    model = Model(net, initialise(net), (0, 7))
+    model = Model(fastmlp.Net(net, initialise(net)), (0, 7))
     model.save(folder / "summed")
     summed = {folder / "ended" / "model.safetensors": (folder / "summed").read_bytes()}
     summary = folder / "ended" / "summary.json"

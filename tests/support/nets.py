@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from compare import DROPPED
 
-from fastmlp import Architecture, Parameters
+from fastmlp import Architecture, Net, Parameters, Preprocessing
+from fastmlp.backends.threads import ThreadTuner
+from fastmlp.spec import layers_of
 
 ACTS = ("relu", "sigmoid", "tanh", "identity")
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "clip:0.3,0.6")
@@ -39,14 +41,21 @@ class Case:
     mean: np.ndarray | None
     kind: str
 
+    drawn: str = "relu"  # the activation, where there is no hidden layer to have it
+
+    @property
+    def act(self) -> str:
+        """The activation of all hidden layers."""
+        return (*self.architecture.acts, self.drawn)[0]
+
     @property
     def options(self) -> dict:
-        """Keywords of forward, predict_proba and dead_units."""
-        return {"act": self.architecture.act, "scale": self.scale, "mean": self.mean}
+        """Keywords of ``call``."""
+        return {"act": self.act, "scale": self.scale, "mean": self.mean}
 
     def __str__(self) -> str:
         return (
-            f"[case {self.seed}: {self.architecture} {self.architecture.act}, {self.loss}, {self.kind}, "
+            f"[case {self.seed}: {self.architecture} {self.act}, {self.loss}, {self.kind}, "
             f"batch {len(self.X)}, scale {self.scale:g}]"
         )
 
@@ -60,6 +69,23 @@ class Case:
         return replace(self, X=self.X[keep], y=self.y[keep])
 
 
+def net_of(parameters, act="relu", scale=1.0, mean=None) -> Net:
+    """The net of these parameters, with one activation in all hidden layers. Raises as Net does."""
+    shapes = parameters.shapes
+    layers = layers_of([fan_out for _, fan_out in shapes[:-1]], act)
+    architecture = Architecture(shapes[0][0], layers, shapes[-1][1])
+    return Net(architecture, parameters, Preprocessing(scale, mean))
+
+
+def call(function, parameters, *args, act="relu", scale=1.0, mean=None, threads=1, driver="team", **options):
+    """A function of a backend on the net of these parameters: ``call(nn.evaluate, p, X, y, act="tanh")``."""
+    if isinstance(threads, ThreadTuner):
+        threads.driver = driver
+    elif driver != "team":
+        threads = ThreadTuner(threads, driver)
+    return function(net_of(parameters, act, scale, mean), *args, threads=threads, **options)
+
+
 def draw(seed: int, *, most_inputs: int = 130, most_units: int = 130, most_samples: int = 257) -> Case:
     """A random case; 480 seeds in a row are every activation with every loss, kind of X and depth, once."""
     rng = np.random.default_rng(seed)
@@ -68,12 +94,12 @@ def draw(seed: int, *, most_inputs: int = 130, most_units: int = 130, most_sampl
     D = int(rng.integers(131, 801)) if n % 17 == 0 and most_inputs >= 130 else _extent(rng, most_inputs)
     hidden = tuple(_extent(rng, most_units) for _ in range(depth))
     K, B = int(rng.integers(2, 21)), _extent(rng, most_samples)
-    architecture = Architecture(D, hidden, K, act)
+    architecture = Architecture(D, layers_of(hidden, act), K)
     X = values(rng, kind, B, D)
     scale = float(rng.choice([255.0, 256.0, 100.0] if kind.startswith("uint8") else [1.0, 0.7, 3.0]))
     mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if kind.endswith("centred") else None
     parameters = weights(rng, architecture)
-    return Case(seed, architecture, parameters, X, rng.integers(0, K, B), loss, scale, mean, kind)
+    return Case(seed, architecture, parameters, X, rng.integers(0, K, B), loss, scale, mean, kind, act)
 
 
 def weights(rng: np.random.Generator, architecture: Architecture, size: float = 1.5) -> Parameters:
@@ -118,9 +144,9 @@ def on_edge(case: Case, margin: float) -> np.ndarray:
         W, b = W.astype(np.float64), b.astype(np.float64)
         pre.append((a @ W + b, abs(a) @ abs(W) + abs(b)))
         z = pre[-1][0]
-        a = ACTIVATION[case.architecture.act](z)
+        a = ACTIVATION[case.act](z)
     bad = np.zeros(len(case.X), bool)
-    if case.architecture.act == "relu":
+    if case.act == "relu":
         for z, size in pre[:-1]:
             bad |= ((z != 0) & (abs(z) <= margin * size)).any(axis=1)
     low_high = {"logits": None, "keras2": (1e-7, 1 - 1e-7)}.get(case.loss, case.loss)

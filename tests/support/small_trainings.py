@@ -12,8 +12,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from nets import call, net_of
 
-from fastmlp.spec import Optimizer
+from fastmlp.optimizers import Optimizer
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -58,34 +59,36 @@ def trained(form, threads, driver="team"):
     from compare import digest
 
     from fastmlp import Architecture, initialise, kernels
-    from fastmlp.optimizers import OptimizerState
+    from fastmlp.backends.state import OptimizerState
 
     X, y, scale, mean = data(form)
     encoded, found = kernels.encode(X), []
     assert encoded.form == form.split()[0]
     for loss, act in zip(LOSSES, ("relu", "tanh"), strict=True):
-        p = initialise(Architecture(columns(form), SHAPES[encoded.form], K, act), seed=3)
+        p = initialise(Architecture(columns(form), SHAPES[encoded.form], K), seed=3)
         options = {"act": act, "scale": scale, "mean": mean}
         order = np.random.default_rng(1).permutation(N)
         steps = {"lr": 0.3, "batch_size": 4, "loss": loss, "threads": threads, "driver": driver}
-        found += [kernels.train_epoch(p, encoded, y, order, **steps, **options)[:4], *p]
+        found += [call(kernels.train_epoch, p, encoded, y, order, **steps, **options)[:4], *p]
         found += [
-            kernels.predict_proba(p, encoded, **options), kernels.predict_proba(p, X[:2], **options),
-            kernels.evaluate(p, encoded, y, loss=loss, **options), kernels.dead_units(p, X, **options),
-            kernels.loss_and_gradients(p, X, y, loss=loss, threads=threads, **options).loss,
+            call(kernels.predict_proba, p, encoded, **options),
+            call(kernels.predict_proba, p, X[:2], **options),
+            call(kernels.evaluate, p, encoded, y, loss=loss, **options),
+            call(kernels.dead_units, p, X, **options),
+            call(kernels.loss_and_gradients, p, X, y, loss=loss, threads=threads, **options).loss,
         ]  # fmt: skip
         assert all(np.isfinite(np.asarray(part)).all() for part in found)
     options = {"scale": scale, "mean": mean, "batch_size": 4, "threads": threads, "driver": driver}
     for optimizer in OPTIMIZERS[: 1 if mean is None else 3]:
-        p = initialise(Architecture(columns(form), SHAPES[encoded.form], K, "relu"), seed=4)
+        p = initialise(Architecture(columns(form), SHAPES[encoded.form], K), seed=4)
         state, weights = OptimizerState.start(p, optimizer), np.random.default_rng(2).random(N)
         options |= {"optimizer": optimizer, "state": state, "sample_weight": weights}
         for _ in range(2):
-            kernels.train_epoch(p, encoded, y, order, lr=0.05, **options)
+            call(kernels.train_epoch, p, encoded, y, order, lr=0.05, **options)
         found += [*p, *(array for moment in state.moments for array in moment)]
-        found += [kernels.logits(p, encoded, scale=scale, mean=mean)]
+        found += [kernels.logits(net_of(p, scale=scale, mean=mean), encoded)]
     Y = np.random.default_rng(3).normal(size=(N, K))
-    kernels.train_epoch(p, encoded, Y, order, lr=0.01, loss="squared", **options)
+    call(kernels.train_epoch, p, encoded, Y, order, lr=0.01, loss="squared", **options)
     found += [*p]
     assert all(np.isfinite(np.asarray(part)).all() for part in found)
     return digest(*found)

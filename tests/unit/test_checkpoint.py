@@ -12,7 +12,7 @@ import kill_runs
 import numpy as np
 import pytest
 from cli_runs import run, save_blobs, strict
-from nets import learnable
+from nets import call, learnable, net_of
 
 import fastmlp
 from fastmlp import (
@@ -88,7 +88,7 @@ def test_an_epoch_goes_on_from_any_batch(monkeypatch, backend, rule, weighted):
     X, Y = learnable(3, N, 40, 3)
     monkeypatch.setattr(launch, "_BRIEF", 0)
     nn, rng = BACKENDS[backend], np.random.default_rng(len(rule) + weighted)
-    optimizer = fastmlp.Training(**RULES[rule]).steps()
+    optimizer = fastmlp.Training.of(**RULES[rule]).optimizer
     weights = rng.random(N) * (rng.random(N) < 0.8) if weighted else None
     options = {"batch_size": 7, "lr": 0.02, "scale": 255.0, "optimizer": optimizer, "sample_weight": weights}
     p = initialise(Architecture(40, (9, 5), 3))
@@ -96,7 +96,7 @@ def test_an_epoch_goes_on_from_any_batch(monkeypatch, backend, rule, weighted):
     mine, cuts = OptimizerState.start(q, optimizer), 0
     for _ in range(2):
         order, midway = rng.permutation(N), None
-        whole = nn.train_epoch(p, X, Y, order, state=state, **options)
+        whole = call(nn.train_epoch, p, X, Y, order, state=state, **options)
         totals = None
         while totals is None:
             taken, wanted = [], int(rng.integers(1, 3))
@@ -110,8 +110,17 @@ def test_an_epoch_goes_on_from_any_batch(monkeypatch, backend, rule, weighted):
             before = q.sha256(), mine.steps
             threads = rng.choice(["1", "2", "auto"])
             try:
-                totals = nn.train_epoch(
-                    q, X, Y, order, state=mine, midway=midway, pause=pause, threads=threads, **options
+                totals = call(
+                    nn.train_epoch,
+                    q,
+                    X,
+                    Y,
+                    order,
+                    state=mine,
+                    midway=midway,
+                    pause=pause,
+                    threads=threads,
+                    **options,
                 )
             except Broken:
                 midway, cuts = taken[-1], cuts + 1
@@ -132,7 +141,7 @@ def test_a_piece_of_something_else_is_refused(backend):
         taken.append(take())
         return 1e9
 
-    nn.train_epoch(p, X, Y, np.arange(240), batch_size=8, pause=pause)
+    nn.train_epoch(net_of(p), X, Y, np.arange(240), batch_size=8, pause=pause)
     good = taken[0]
     other = initialise(Architecture(40, (4,), 3))
     for bad in (
@@ -140,10 +149,10 @@ def test_a_piece_of_something_else_is_refused(backend):
         dataclasses.replace(good, moments=(other,)),
     ):  # fmt: skip
         with pytest.raises(ModelError, match="midway must be at the end of a batch of 8"):
-            nn.train_epoch(p, X, Y, np.arange(240), batch_size=8, midway=bad)
+            nn.train_epoch(net_of(p), X, Y, np.arange(240), batch_size=8, midway=bad)
     for bad in (dataclasses.replace(good, samples=240), dataclasses.replace(good, samples=-8), 3):
         with pytest.raises(ConfigError, match="midway"):
-            nn.train_epoch(p, X, Y, np.arange(240), batch_size=8, midway=bad)
+            nn.train_epoch(net_of(p), X, Y, np.arange(240), batch_size=8, midway=bad)
 
 
 # --- fit ------------------------------------------------------------------------------------------

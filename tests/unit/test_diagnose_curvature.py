@@ -6,10 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
+from nets import net_of
 
 from fastmlp import Architecture, initialise, reference
 from fastmlp.diagnosis import measure
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
+from fastmlp.spec import layers_of
 
 ACTS = ("relu", "sigmoid", "tanh", "identity")
 LOSSES = ("logits", "keras2", "clip:0.2,0.5")
@@ -18,7 +20,7 @@ BOTH = list(itertools.product(ACTS, LOSSES))
 
 def small(act, hidden=(4, 3), seed=0):
     rng = np.random.default_rng(seed)
-    p = initialise(Architecture(5, hidden, 3, act), seed=seed).astype(np.float64)
+    p = initialise(Architecture(5, layers_of(hidden, act), 3), seed=seed).astype(np.float64)
     for b in p.biases:
         b += rng.normal(size=b.shape) * 0.3
     return p, rng.normal(size=(9, 5)), rng.integers(0, 3, 9)
@@ -44,10 +46,10 @@ def differences(function, size, h=2e-5):  # small: a corner of ReLU must not lie
 @pytest.mark.parametrize(("act", "loss"), BOTH)
 def test_hessian_products_are_those_of_the_dense_hessian(act, loss):
     p, x, y = small(act)
-    surface = Surface(p, x, y, act, loss)
+    surface = Surface(net_of(p, act), x, y, loss)
 
     def gradient(v):
-        g = reference.loss_and_gradients(moved(p, v), x, y, act=act, loss=loss).gradients
+        g = reference.loss_and_gradients(net_of(moved(p, v), act=act), x, y, loss=loss).gradients
         return np.concatenate([array.ravel() for array in g])
 
     dense = differences(gradient, surface.size)
@@ -60,8 +62,10 @@ def test_hessian_products_are_those_of_the_dense_hessian(act, loss):
 @pytest.mark.parametrize(("act", "loss"), BOTH)
 def test_gauss_newton_products_are_those_of_the_dense_matrix(act, loss):
     p, x, y = small(act, seed=1)
-    surface = Surface(p, x, y, act, loss)
-    J = differences(lambda v: reference.forward(moved(p, v), x, act=act)[-1], surface.size)  # (size, N, K)
+    surface = Surface(net_of(p, act), x, y, loss)
+    J = differences(
+        lambda v: reference.forward(net_of(moved(p, v), act=act), x)[-1], surface.size
+    )  # (size, N, K)
     by_logits = np.einsum("nk,kl->nkl", surface.p, np.eye(3)) - surface.p[:, :, None] * surface.p[:, None, :]
     dense = np.einsum("ink,nkl,jnl,n->ij", J, by_logits, J, surface.live) / len(x)
     products = np.stack([surface.gauss_newton(e) for e in np.eye(surface.size)])
@@ -71,7 +75,7 @@ def test_gauss_newton_products_are_those_of_the_dense_matrix(act, loss):
 
 def test_without_hidden_layers_both_are_the_same():
     p, x, y = small("relu", hidden=())
-    surface = Surface(p, x, y, "relu")
+    surface = Surface(net_of(p), x, y)
     v = np.random.default_rng(0).normal(size=surface.size)
     np.testing.assert_allclose(surface.hessian(v), surface.gauss_newton(v), atol=1e-15)
 
@@ -97,17 +101,17 @@ def test_top_eigenvalue_of_tiny_and_singular_matrices(size):
 def test_safe_factor_is_the_edge(act):
     p, x, y = small(act)
     x = x * 50
-    lr = 20 / measure.gauss_newton(p, x, y, act)
-    factor = measure.safe_factor(p, x, y, act, lr)
+    lr = 20 / measure.gauss_newton(net_of(p, act), x, y)
+    factor = measure.safe_factor(net_of(p, act), x, y, lr)
     assert factor > 1
-    assert lr * measure.gauss_newton(p, x / factor, y, act) <= 2
-    assert lr * measure.gauss_newton(p, x / factor * 1.1, y, act) > 2
-    assert measure.safe_factor(p, x, y, act, lr / 100) == 1
-    assert measure.safe_factor(p, x, y, act, 1e9, most=100) is None
+    assert lr * measure.gauss_newton(net_of(p, act), x / factor, y) <= 2
+    assert lr * measure.gauss_newton(net_of(p, act), x / factor * 1.1, y) > 2
+    assert measure.safe_factor(net_of(p, act), x, y, lr / 100) == 1
+    assert measure.safe_factor(net_of(p, act), x, y, 1e9, most=100) is None
 
 
 def test_no_factor_is_safe_where_the_output_layer_is_steep_by_itself():
     """Sigmoids of nothing are 0.5: the curvature of the layer after them does not fall with the inputs."""
     p, x, y = small("sigmoid")
-    lr = 20 / measure.gauss_newton(p, 0 * x, y, "sigmoid")
-    assert measure.safe_factor(p, x, y, "sigmoid", lr) is None
+    lr = 20 / measure.gauss_newton(net_of(p, "sigmoid"), 0 * x, y)
+    assert measure.safe_factor(net_of(p, "sigmoid"), x, y, lr) is None

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from nets import net_of
 
 from fastmlp import Architecture, initialise, kernels, reference
 from fastmlp.diagnosis import measure
@@ -31,17 +32,17 @@ def test_layers_know_dead_and_always_active_units():
     p = initialise(Architecture(3, (4,), 2))
     p.biases[0][...] = [-100, 100, 0, 0]
     p.weights[0][:, 3] = 0
-    (hidden, out) = measure.layers(p, np.random.default_rng(0).normal(size=(50, 3)), "relu")
+    (hidden, out) = measure.layers(net_of(p), np.random.default_rng(0).normal(size=(50, 3)))
     assert (hidden["dead"], hidden["always_on"], hidden["constant"]) == (0.5, 0.25, 0.5)
     assert set(out) == {"units", "z_spread", "z_largest"}
 
 
 @pytest.mark.parametrize(("act", "edge"), [("sigmoid", 6.0), ("tanh", 3.0)])
 def test_saturated_is_a_slope_under_a_hundredth(act, edge):
-    p = initialise(Architecture(1, (1,), 2, act))
+    p = initialise(Architecture(1, (1,), 2))
     p.weights[0][...] = 1
     rows = np.array([[0.0], [edge * 0.95], [edge * 1.05], [-2 * edge]])
-    assert measure.layers(p, rows, act)[0]["saturated"] == 0.5
+    assert measure.layers(net_of(p, act), rows)[0]["saturated"] == 0.5
 
 
 @pytest.mark.parametrize("nn", [kernels, reference])
@@ -51,24 +52,24 @@ def test_losses_count_live_samples_under_each_loss(nn):
         W[...], b[...] = [[0, 1], [0, 0]], 0
     X = np.array([[0.0, 0], [30, 0], [30, 0], [-10, 0]], np.float32)  # the logit of class 1
     y = np.array([0, 1, 0, 1])
-    found = measure.losses(p, X, y, nn, "keras2")
+    found = measure.losses(net_of(p), X, y, nn, "keras2", 1)
     assert found["live"] == {"logits": 1.0, "keras2": 0.5, measure.THIRD_ANSWER_CLIP: 0.5}
     assert found["guess"] == math.log(2)
     assert found["accuracy"] == 0.5
     assert found["frozen"] == pytest.approx(found["loss"] / 0.5 / -math.log(1e-7))
-    assert measure.losses(p, X, y, nn, "logits")["frozen"] is None
+    assert measure.losses(net_of(p), X, y, nn, "logits", 1)["frozen"] is None
 
 
 def test_gradients_and_update_ratios():
     p = initialise(Architecture(5, (4,), 3)).astype(np.float64)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, 5)), rng.integers(0, 3, 20)
-    found = measure.gradients(p, x, y, "relu", "logits")
-    want = reference.loss_and_gradients(p, x, y).gradients
+    found = measure.gradients(net_of(p), x, y, "logits")
+    want = reference.loss_and_gradients(net_of(p), x, y).gradients
     assert found["gradient"] == pytest.approx([np.linalg.norm(W) for W in want.weights])
     assert measure.update_ratios(found, 0.1) == pytest.approx(
         [0.1 * np.linalg.norm(g) / np.linalg.norm(W) for g, W in zip(want.weights, p.weights, strict=True)]
     )
     assert found["not_finite"] == [0, 0]
     p.weights[1][0, 0] = np.inf
-    assert sum(measure.gradients(p, x, y, "relu", "logits")["not_finite"]) > 0
+    assert sum(measure.gradients(net_of(p), x, y, "logits")["not_finite"]) > 0

@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+from nets import net_of
 
 import fastmlp
 from fastmlp import ConfigError, DataError, DivergedError, ModelError, Training, random, reference
@@ -58,7 +59,7 @@ def test_fit_learns_and_tells_each_epoch(backend, capsys):
     assert last.train_loss < history.epochs[0].train_loss
     assert model.evaluate(X_test, y_test) == (last.test_loss, last.test_accuracy)
     assert last.live_share == 1
-    assert last.dead_units == reference.dead_units(model.parameters, X, scale=255)
+    assert last.dead_units == reference.dead_units(net_of(model.parameters, scale=255), X)
     assert last.samples_per_second == pytest.approx(len(X) / last.seconds)
     assert history.seconds_training == sum(result.seconds for result in history.epochs)
     assert history.backend == backend
@@ -84,7 +85,7 @@ def test_running_means_are_those_of_the_batches():
     losses, correct = 0.0, 0
     for start in range(0, 100, 32):
         rows = order[start : start + 32]
-        step = reference.loss_and_gradients(parameters, X[rows], indices[rows], scale=255)
+        step = reference.loss_and_gradients(net_of(parameters, scale=255), X[rows], indices[rows])
         losses, correct = losses + step.loss * len(rows), correct + step.correct
         for array, gradient in zip(parameters, step.gradients, strict=True):
             array -= np.float32(0.1) * gradient
@@ -117,11 +118,11 @@ def test_initial_weights_are_taken_and_left_alone():
 def test_centre_subtracts_the_training_mean():
     X, y = blobs()
     model, _ = fastmlp.fit(X, y, center=True, **QUICK)
-    np.testing.assert_allclose(model.mean, X.mean(axis=0), rtol=1e-6)
-    by_hand, _ = fastmlp.fit((X.astype(np.float32) - model.mean) * np.float32(1 / 255), y, scale=1, **QUICK)
-    np.testing.assert_allclose(model.predict_proba(X), by_hand.predict_proba(
-        (X.astype(np.float32) - model.mean) * np.float32(1 / 255)
-    ), atol=1e-5)  # fmt: skip
+    mean = model.preprocessing.mean
+    np.testing.assert_allclose(mean, X.mean(axis=0), rtol=1e-6)
+    x = (X.astype(np.float32) - mean) * np.float32(1 / 255)
+    by_hand, _ = fastmlp.fit(x, y, scale=1, **QUICK)
+    np.testing.assert_allclose(model.predict_proba(X), by_hand.predict_proba(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

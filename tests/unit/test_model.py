@@ -73,8 +73,12 @@ def test_a_model_survives_its_file(trained, saved):
     model, X, _ = trained
     loaded = Model.load(saved)
     assert loaded.parameters.sha256() == model.parameters.sha256()
-    np.testing.assert_array_equal(loaded.mean, model.mean)
-    assert (loaded.scale, loaded.classes, loaded.architecture) == (64.0, (4, 30), model.architecture)
+    np.testing.assert_array_equal(loaded.preprocessing.mean, model.preprocessing.mean)
+    assert (loaded.preprocessing.scale, loaded.classes, loaded.architecture) == (
+        64.0,
+        (4, 30),
+        model.architecture,
+    )
     assert loaded.training == model.training
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
 
@@ -131,7 +135,7 @@ def test_a_model_that_is_not_finite_is_not_saved_over_a_good_one(trained, saved)
     parameters = trained[0].parameters.copy()
     parameters.weights[1][0, 0] = np.nan
     with pytest.raises(ModelError, match="must be finite"):
-        replace(trained[0], parameters=parameters).save(saved)
+        replace(trained[0], net=replace(trained[0].net, parameters=parameters)).save(saved)
     assert saved.read_bytes() == before
 
 

@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse
 from cli_runs import run, save_blobs
 from compare import check, check_named, error
-from nets import learnable, values, weights
+from nets import call, learnable, net_of, values, weights
 
 import fastmlp
 from fastmlp import (
@@ -27,9 +27,10 @@ from fastmlp import (
     kernels,
     reference,
 )
+from fastmlp.backends.state import OptimizerState, rates
 from fastmlp.net import Parameters
-from fastmlp.optimizers import OptimizerState, rates
-from fastmlp.spec import Optimizer
+from fastmlp.optimizers import Optimizer
+from fastmlp.spec import layers_of
 from fastmlp.train.loop import parted, weights_of
 
 RULES = {
@@ -50,7 +51,7 @@ def problem(kind="uint8 sparse", N=90, D=37, hidden=(13,), K=4, seed=0):
     X = values(rng, kind, N, D)
     mean = X.mean(axis=0, dtype=np.float64).astype(np.float32) if kind.endswith("centred") else None
     options = {"act": "tanh", "scale": 255.0 if kind.startswith("uint8") else 1.0, "mean": mean}
-    return weights(rng, Architecture(D, hidden, K, "tanh")), X, rng.integers(0, K, N), options
+    return weights(rng, Architecture(D, layers_of(hidden, "tanh"), K)), X, rng.integers(0, K, N), options
 
 
 def trained(nn, p, X, y, optimizer, epochs=2, **options):
@@ -59,7 +60,8 @@ def trained(nn, p, X, y, optimizer, epochs=2, **options):
     state = OptimizerState.start(p, optimizer)
     options = {"batch_size": 32, "lr": 0.02, **options}
     totals = [
-        nn.train_epoch(p, X, y, order, optimizer=optimizer, state=state, **options) for _ in range(epochs)
+        call(nn.train_epoch, p, X, y, order, optimizer=optimizer, state=state, **options)
+        for _ in range(epochs)
     ]
     return p, state, totals[-1]
 
@@ -104,12 +106,12 @@ def test_two_epochs_with_a_state_are_one_epoch_of_both_orders(nn, rule):
     both, (q, r) = np.concatenate([order, more]), (p.copy(), p.copy())
     state = OptimizerState.start(p, RULES[rule])
     for part in (order, more):
-        nn.train_epoch(q, X, y, part, batch_size=32, optimizer=RULES[rule], state=state, **options)
-    nn.train_epoch(r, X, y, both, batch_size=32, optimizer=RULES[rule], **options)
+        call(nn.train_epoch, q, X, y, part, batch_size=32, optimizer=RULES[rule], state=state, **options)
+    call(nn.train_epoch, r, X, y, both, batch_size=32, optimizer=RULES[rule], **options)
     assert q.sha256() == r.sha256()
     forgotten = p.copy()
     for part in (order, more):
-        nn.train_epoch(forgotten, X, y, part, batch_size=32, optimizer=RULES[rule], **options)
+        call(nn.train_epoch, forgotten, X, y, part, batch_size=32, optimizer=RULES[rule], **options)
     assert (forgotten.sha256() == r.sha256()) == (RULES[rule].moments == 0)
 
 
@@ -122,7 +124,7 @@ def test_the_first_steps_are_those_of_the_formulas(nn):
         state = OptimizerState.start(q, optimizer)
         w = float(p.weights[0][3, 1])
         for t in range(1, 5):
-            now = nn.loss_and_gradients(q, X, y, **options).gradients.weights[0]
+            now = call(nn.loss_and_gradients, q, X, y, **options).gradients.weights[0]
             g = float(now[3, 1]) + (optimizer.weight_decay + optimizer.alpha / len(X)) * w
             if optimizer.name == "adam":
                 moments[0] = optimizer.beta1 * moments[0] + (1 - optimizer.beta1) * g
@@ -132,7 +134,8 @@ def test_the_first_steps_are_those_of_the_formulas(nn):
             else:
                 moments[0] = optimizer.momentum * moments[0] + g
                 w -= lr * (g + optimizer.momentum * moments[0] if optimizer.nesterov else moments[0])
-            nn.train_epoch(
+            call(
+                nn.train_epoch,
                 q,
                 X,
                 y,
@@ -153,7 +156,7 @@ def test_decay_reaches_biases_and_alpha_does_not(nn):
     for optimizer, shrinks in ((Optimizer(weight_decay=0.5), True), (Optimizer(alpha=0.5 * 90), False)):
         q, plain = p.copy(), p.copy()
         for r, o in ((q, optimizer), (plain, Optimizer())):
-            nn.train_epoch(r, X, y, np.arange(90), batch_size=90, lr=0.1, optimizer=o, **options)
+            call(nn.train_epoch, r, X, y, np.arange(90), batch_size=90, lr=0.1, optimizer=o, **options)
         np.testing.assert_allclose(q.biases[0], plain.biases[0] - 0.05 * shrinks, rtol=1e-6)
 
 
@@ -167,12 +170,12 @@ def test_a_weight_of_two_is_the_row_twice(nn, rule):
     if RULES[rule].alpha:
         kwargs["optimizer"] = replace(RULES[rule], alpha=0)  # it is divided by the number of rows
     q, r = p.copy(), p.copy()
-    weighted = nn.train_epoch(q, X, y, np.arange(30), batch_size=30, sample_weight=counts, **kwargs)
-    repeated = nn.train_epoch(r, X, y, rows, batch_size=len(rows), **kwargs)
+    weighted = call(nn.train_epoch, q, X, y, np.arange(30), batch_size=30, sample_weight=counts, **kwargs)
+    repeated = call(nn.train_epoch, r, X, y, rows, batch_size=len(rows), **kwargs)
     check_named("trajectory weights", q, r)
     check("trajectory loss", weighted.loss, repeated.loss)
-    a = nn.loss_and_gradients(p, X, y, sample_weight=counts, **options)
-    b = nn.loss_and_gradients(p, X[rows], y[rows], **options)
+    a = call(nn.loss_and_gradients, p, X, y, sample_weight=counts, **options)
+    b = call(nn.loss_and_gradients, p, X[rows], y[rows], **options)
     check("loss", a.loss, b.loss)
     check_named("permuted", a.gradients, b.gradients)
 
@@ -182,15 +185,23 @@ def test_a_weight_of_two_is_the_row_twice(nn, rule):
 def test_a_batch_that_does_not_count_changes_nothing(nn, rule):
     p, X, y, options = problem(N=64)
     q, order = p.copy(), np.arange(64)
-    totals = nn.train_epoch(
-        q, X, y, order, batch_size=16, sample_weight=np.zeros(64), optimizer=RULES[rule], **options
+    totals = call(
+        nn.train_epoch,
+        q,
+        X,
+        y,
+        order,
+        batch_size=16,
+        sample_weight=np.zeros(64),
+        optimizer=RULES[rule],
+        **options,
     )
     assert q.sha256() == p.sha256()
     assert totals.loss == 0
     first = np.where(order < 16, 1.0, 0.0)
-    nn.train_epoch(q, X, y, order, batch_size=16, sample_weight=first, optimizer=RULES[rule], **options)
+    call(nn.train_epoch, q, X, y, order, batch_size=16, sample_weight=first, optimizer=RULES[rule], **options)
     alone = p.copy()
-    nn.train_epoch(alone, X, y, order[:16], batch_size=16, optimizer=RULES[rule], **options)
+    call(nn.train_epoch, alone, X, y, order[:16], batch_size=16, optimizer=RULES[rule], **options)
     assert q.sha256() == alone.sha256()
 
 
@@ -202,8 +213,16 @@ def test_divergence_leaves_parameters_and_state_alone(nn):
         q, state, _ = trained(nn, p, X, y, optimizer, **options)
         before = q.sha256(), state.steps, [m.sha256() for m in state.moments]
         with pytest.raises(DivergedError):
-            nn.train_epoch(
-                q, X, y, np.tile(np.arange(90), 9), lr=1e30, optimizer=optimizer, state=state, **options
+            call(
+                nn.train_epoch,
+                q,
+                X,
+                y,
+                np.tile(np.arange(90), 9),
+                lr=1e30,
+                optimizer=optimizer,
+                state=state,
+                **options,
             )
         assert (q.sha256(), state.steps, [m.sha256() for m in state.moments]) == before
 
@@ -216,30 +235,30 @@ def test_squared_loss(nn, K):
     drawn = [rng.normal(size=shape).astype(np.float32) / 3 for shape in ((9, 6), (6, K))]
     p = Parameters(tuple(drawn), tuple(np.zeros(width, np.float32) for width in (6, K)))
     out = np.tanh(X @ p.weights[0] + p.biases[0]) @ p.weights[1] + p.biases[1]
-    got = nn.loss_and_gradients(p, X, Y, act="tanh", loss="squared")
+    got = nn.loss_and_gradients(net_of(p, act="tanh"), X, Y, loss="squared")
     check("loss", got.loss, ((out - Y) ** 2).sum(axis=1).mean() / 2)
     check("gradient", got.gradients.biases[1], (out - Y).mean(axis=0))
-    check("outputs", nn.logits(p, X, act="tanh"), out)
-    evaluated = nn.evaluate(p, X, Y, act="tanh", loss="squared", rows=np.arange(7))
+    check("outputs", nn.logits(net_of(p, act="tanh"), X), out)
+    evaluated = nn.evaluate(net_of(p, act="tanh"), X, Y, loss="squared", rows=np.arange(7))
     check("loss", evaluated.loss, ((out - Y)[:7] ** 2).sum(axis=1).mean() / 2)
     q = p.copy()
     for _ in range(300):
-        nn.train_epoch(q, X, Y, np.arange(50), act="tanh", loss="squared", lr=0.1, batch_size=10)
-    assert nn.evaluate(q, X, Y, act="tanh", loss="squared").loss < got.loss / 3
+        nn.train_epoch(net_of(q, act="tanh"), X, Y, np.arange(50), loss="squared", lr=0.1, batch_size=10)
+    assert nn.evaluate(net_of(q, act="tanh"), X, Y, loss="squared").loss < got.loss / 3
     for bad in (Y[:-1], Y.ravel() if K > 1 else Y[:, [0, 0]], Y * np.nan, Y.astype(str)):
         with pytest.raises(DataError, match="y must"):
-            nn.evaluate(p, X, bad, loss="squared")
+            nn.evaluate(net_of(p), X, bad, loss="squared")
 
 
 @BOTH
 def test_logits_give_the_probabilities(nn):
     p, X, y, options = problem(N=300)
-    logits = nn.logits(p, X, threads=2, **options)
+    logits = call(nn.logits, p, X, threads=2, **options)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    check("probabilities", nn.predict_proba(p, X, **options), odds / odds.sum(axis=1, keepdims=True))
-    check("outputs", logits, nn.forward(p, X, **options)[-1])
-    some = nn.evaluate(p, X, y, rows=np.arange(100, 170), **options)
-    check("loss", some.loss, nn.evaluate(p, X[100:170], y[100:170], **options).loss)
+    check("probabilities", call(nn.predict_proba, p, X, **options), odds / odds.sum(axis=1, keepdims=True))
+    check("outputs", logits, call(nn.forward, p, X, **options)[-1])
+    some = call(nn.evaluate, p, X, y, rows=np.arange(100, 170), **options)
+    check("loss", some.loss, call(nn.evaluate, p, X[100:170], y[100:170], **options).loss)
 
 
 @BOTH
@@ -251,10 +270,10 @@ def test_bad_arguments_are_named(nn):
         np.ones(89), -np.ones(90), np.full(90, np.nan), too_large, np.array(["a"] * 90), np.ones((90, 1)),
     ):  # fmt: skip
         with pytest.raises(DataError, match="sample_weight must"):
-            nn.train_epoch(p, X, y, order, sample_weight=bad)
+            nn.train_epoch(net_of(p), X, y, order, sample_weight=bad)
     with pytest.raises(ModelError, match="state must hold 2 moments"):
         nn.train_epoch(
-            p,
+            net_of(p),
             X,
             y,
             order,
@@ -262,7 +281,7 @@ def test_bad_arguments_are_named(nn):
             state=OptimizerState.start(p, Optimizer(momentum=0.9)),
         )
     with pytest.raises(DataError, match="order must"):
-        nn.evaluate(p, X, y, rows=np.array([90]))
+        nn.evaluate(net_of(p), X, y, rows=np.array([90]))
 
 
 @pytest.mark.parametrize(
@@ -301,11 +320,11 @@ def test_optimizer_is_checked(fields, what):
 )
 def test_training_is_checked(fields, what):
     with pytest.raises(ConfigError, match=what):
-        Training(**fields)
+        Training.of(**fields)
 
 
 def test_training_goes_through_json_and_says_what_is_not_plain():
-    training = Training(
+    training = Training.of(
         optimizer="adam", weight_decay=1e-4, schedule="step:5,0.1", validation=0.1, patience=2,
         class_weight=(1, 2),
     )  # fmt: skip
@@ -313,7 +332,7 @@ def test_training_goes_through_json_and_says_what_is_not_plain():
     assert training.to_json()["class_weight"] == [1.0, 2.0]
     for word in ("adam", "weight decay 0.0001", "step:5,0.1", "0.1 held out", "patience 2", "weighted"):
         assert word in str(training)
-    assert "Nesterov momentum 0.9" in str(Training(momentum=0.9, nesterov=True))
+    assert "Nesterov momentum 0.9" in str(Training.of(momentum=0.9, nesterov=True))
     assert "lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0" in str(Training())
 
 

@@ -28,11 +28,11 @@ SOURCES = {
 LINES = [
     {"fastmlp.errors", "fastmlp.forks"},
     {"fastmlp.checks"},
-    {"fastmlp.cache_dir", "fastmlp.random", "fastmlp.spec"},
+    {"fastmlp.cache_dir", "fastmlp.losses", "fastmlp.optimizers", "fastmlp.random"},
+    {"fastmlp.spec"},
     {"fastmlp.files"},
     {"fastmlp.net"},
     {"fastmlp.backends"},
-    {"fastmlp.optimizers"},
     {"fastmlp.data"},
     {"fastmlp.reference", "fastmlp.kernels"},
     {"fastmlp.model"},

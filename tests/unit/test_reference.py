@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from compare import DROPPED, check, check_named, digest
-from nets import ACTS, LOSSES, draw, learnable
+from nets import ACTS, LOSSES, call, draw, learnable, net_of
 
 from fastmlp import Architecture, DivergedError, Parameters, initialise, random, reference
 
@@ -41,11 +41,11 @@ U, V = P0 / 2, (Q0 - 1) / 2
 
 
 def test_reference_gives_the_numbers_worked_by_hand():
-    a1, logits = reference.forward(HAND, HAND_X)
+    a1, logits = reference.forward(net_of(HAND), HAND_X)
     check("float64 naive", a1, [[1.5, 2.5], [1.5, 0]])
     check("float64 naive", logits, [[2.75, 4.5], [1.5, -0.5]])
-    check("float64 naive", reference.predict_proba(HAND, HAND_X), [[P0, 1 - P0], [Q0, 1 - Q0]])
-    loss, gradients, correct, live = reference.loss_and_gradients(HAND, HAND_X, HAND_Y)
+    check("float64 naive", reference.predict_proba(net_of(HAND), HAND_X), [[P0, 1 - P0], [Q0, 1 - Q0]])
+    loss, gradients, correct, live = reference.loss_and_gradients(net_of(HAND), HAND_X, HAND_Y)
     check("float64 naive", loss, (-math.log(1 - P0) - math.log(Q0)) / 2)
     assert loss == pytest.approx((0.16022415 + 0.12692801) / 2, rel=1e-7)
     check("float64 naive", gradients.weights[1], [[1.5 * (U + V), -1.5 * (U + V)], [2.5 * U, -2.5 * U]])
@@ -59,7 +59,7 @@ def test_reference_clip_cuts_by_hand():
     """p_true is 0.852 and 0.881: [0.86, 1] clips the first, [0.1, 0.86] the second, [0.9, 1] both."""
     for low, high, alive in ((0.86, 1.0, [1]), (0.1, 0.86, [0]), (0.9, 1.0, []), (0.1, 0.9, [0, 1])):
         loss, gradients, correct, live = reference.loss_and_gradients(
-            HAND, HAND_X, HAND_Y, loss=f"clip:{low},{high}"
+            net_of(HAND), HAND_X, HAND_Y, loss=f"clip:{low},{high}"
         )
         clipped = [min(max(p, low), high) for p in (1 - P0, Q0)]
         check("float64 naive", loss, -(math.log(clipped[0]) + math.log(clipped[1])) / 2)
@@ -73,11 +73,11 @@ def test_reference_one_epoch_by_hand():
     """A batch of one, then a short one: each step is its own mean, W -= lr dW."""
     trained = HAND.copy()
     totals = reference.train_epoch(
-        trained, HAND_X, HAND_Y, np.array([1, 0, 1]), lr=0.5, batch_size=2, scale=2.0
+        net_of(trained, scale=2.0), HAND_X, HAND_Y, np.array([1, 0, 1]), lr=0.5, batch_size=2
     )
     by_hand, losses = HAND.copy(), []
     for rows in ([1, 0], [1]):
-        step = reference.loss_and_gradients(by_hand, HAND_X[rows] / 2, HAND_Y[rows])
+        step = reference.loss_and_gradients(net_of(by_hand), HAND_X[rows] / 2, HAND_Y[rows])
         losses += [step.loss] * len(rows)
         for array, gradient in zip(by_hand, step.gradients, strict=True):
             array -= 0.5 * gradient
@@ -126,10 +126,10 @@ def test_reference_equals_a_naive_twin(act, loss):
         parameters = case.parameters.astype(np.float64)
         options = {"act": act, "loss": loss, "scale": case.scale, "mean": case.mean}
         mean, correct, live = naive(parameters, case.inputs(), case.y, act, loss)
-        got = reference.loss_and_gradients(parameters, case.X, case.y, **options)
+        got = call(reference.loss_and_gradients, parameters, case.X, case.y, **options)
         check("float64 naive", got.loss, mean, str(case))
         assert (got.correct, got.live) == (correct, live), case
-        evaluation = reference.evaluate(parameters, case.X, case.y, **options)
+        evaluation = call(reference.evaluate, parameters, case.X, case.y, **options)
         check("float64 naive", evaluation.loss, mean, str(case))
         assert evaluation.accuracy == correct / len(case.y)
 
@@ -139,8 +139,8 @@ def test_reference_equals_a_naive_twin(act, loss):
 
 def pattern(parameters, case):
     """Which ReLU units are on and which samples the clip leaves alone: a step must not change it."""
-    outputs = reference.forward(parameters, case.X, **case.options)
-    on = [a > 0 for a in outputs[:-1]] if case.architecture.act == "relu" else []
+    outputs = call(reference.forward, parameters, case.X, **case.options)
+    on = [a > 0 for a in outputs[:-1]] if case.act == "relu" else []
     if case.loss != "logits":
         bounds = "1e-7,0.9999999" if case.loss == "keras2" else case.loss.removeprefix("clip:")
         low, high = map(float, bounds.split(","))
@@ -151,7 +151,7 @@ def pattern(parameters, case):
 
 
 def loss_at(parameters, case):
-    return reference.evaluate(parameters, case.X, case.y, loss=case.loss, **case.options).loss
+    return call(reference.evaluate, parameters, case.X, case.y, loss=case.loss, **case.options).loss
 
 
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 8))])
@@ -161,8 +161,8 @@ def test_reference_gradients_are_central_differences(part):
         wide = seed % 5 == 0
         case = draw(seed, most_inputs=129 if wide else 20, most_units=130 if wide else 12, most_samples=9)
         parameters = case.parameters.astype(np.float64)
-        gradients = reference.loss_and_gradients(
-            parameters, case.X, case.y, loss=case.loss, **case.options
+        gradients = call(
+            reference.loss_and_gradients, parameters, case.X, case.y, loss=case.loss, **case.options
         ).gradients
         here = pattern(parameters, case)
         rng = np.random.default_rng(seed)
@@ -209,9 +209,9 @@ def test_reference_second_call_gives_the_same_bytes():
         p = start.copy()
         for epoch in range(2):
             order = random.permutation(500, 0, "order", epoch)
-            reference.train_epoch(p, X, y, order, scale=255, batch_size=64)
-        step = reference.loss_and_gradients(p, X, y, scale=255)
-        seen.add(digest(*p, *step.gradients, step.loss, reference.predict_proba(p, X, scale=255)))
+            reference.train_epoch(net_of(p, scale=255), X, y, order, batch_size=64)
+        step = reference.loss_and_gradients(net_of(p, scale=255), X, y)
+        seen.add(digest(*p, *step.gradients, step.loss, reference.predict_proba(net_of(p, scale=255), X)))
     assert len(seen) == 1
 
 
@@ -253,10 +253,12 @@ def test_reference_keeps_the_parameters_number_type():
     X, y = learnable(2, 20, 9, 3)
     for dtype in (np.float32, np.float64):
         p = initialise(Architecture(9, (5,), 3), dtype=dtype)
-        assert all(a.dtype == dtype for a in reference.forward(p, X, scale=255))
-        assert all(g.dtype == dtype for g in reference.loss_and_gradients(p, X, y, scale=255).gradients)
-        assert reference.predict_proba(p, X, scale=255).dtype == dtype
-        reference.train_epoch(p, X, y, np.arange(20), scale=255)
+        assert all(a.dtype == dtype for a in reference.forward(net_of(p, scale=255), X))
+        assert all(
+            g.dtype == dtype for g in reference.loss_and_gradients(net_of(p, scale=255), X, y).gradients
+        )
+        assert reference.predict_proba(net_of(p, scale=255), X).dtype == dtype
+        reference.train_epoch(net_of(p, scale=255), X, y, np.arange(20))
         assert p.dtype == dtype
 
 
@@ -264,10 +266,10 @@ def test_reference_leaves_its_arguments_alone():
     X, y = learnable(3, 20, 9, 3)
     p, order, mean = initialise(Architecture(9, (5,), 3)), np.arange(20), np.full(9, 3, np.float32)
     before = digest(X, y, order, mean, *p)
-    reference.loss_and_gradients(p, X, y, scale=255, mean=mean)
-    reference.evaluate(p, X, y, scale=255, mean=mean)
-    reference.predict_proba(p, X, scale=255, mean=mean)
-    reference.dead_units(p, X, scale=255, mean=mean)
+    reference.loss_and_gradients(net_of(p, scale=255, mean=mean), X, y)
+    reference.evaluate(net_of(p, scale=255, mean=mean), X, y)
+    reference.predict_proba(net_of(p, scale=255, mean=mean), X)
+    reference.dead_units(net_of(p, scale=255, mean=mean), X)
     assert digest(X, y, order, mean, *p) == before
 
 
@@ -276,6 +278,6 @@ def test_reference_diverged_epoch_changes_nothing():
     p = initialise(Architecture(30, (8,), 4))
     before = p.sha256()
     with pytest.raises(DivergedError) as caught:
-        reference.train_epoch(p, X, y, np.arange(200), lr=1e30, batch_size=10)
+        reference.train_epoch(net_of(p), X, y, np.arange(200), lr=1e30, batch_size=10)
     assert p.sha256() == before
     assert caught.value.batch in (1, 2)

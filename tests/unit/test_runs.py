@@ -26,6 +26,7 @@ from fastmlp import (
     EpochResult,
     Model,
     ModelError,
+    Net,
     RunFolderError,
     Training,
     initialise,
@@ -47,7 +48,7 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def model():
     architecture = Architecture(4, (3,), 2)
-    return Model(architecture, initialise(architecture), (0, 1), backend="numpy")
+    return Model(Net(architecture, initialise(architecture)), (0, 1), backend="numpy")
 
 
 def tree():
@@ -399,10 +400,10 @@ FILL = """
 import resource, sys
 from dataclasses import replace
 from pathlib import Path
-from fastmlp import Architecture, EpochResult, Model, RunFolderError, Training, initialise
+from fastmlp import Architecture, EpochResult, Model, Net, RunFolderError, Training, initialise
 from fastmlp.runs import RunFolder
 net = Architecture(2, (), 2)
-model = Model(net, initialise(net), (0, 1), backend="numpy")
+model = Model(Net(net, initialise(net)), (0, 1), backend="numpy")
 run = RunFolder.create("run", Training())
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 try:
@@ -442,7 +443,7 @@ def finished(model, name="run"):
 def test_the_model_of_a_run_is_the_one_that_its_summary_tells_of(model):
     folder = finished(model)
     assert load_model(folder).parameters.sha256() == model.parameters.sha256()
-    other = replace(model, parameters=initialise(model.architecture, seed=9))
+    other = replace(model, net=replace(model.net, parameters=initialise(model.architecture, seed=9)))
     other.save(folder / "model.safetensors")
     with pytest.raises(
         ModelError, match=r"must be the run's model, whose weights_sha256 is '.*' in its summary"

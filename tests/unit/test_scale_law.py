@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from compare import check, digest, error
-from nets import learnable
+from nets import learnable, net_of
 
 from fastmlp import Architecture, Parameters, initialise, kernels, random, reference
+from fastmlp.spec import layers_of
 
 BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "reference"])
 
@@ -26,7 +27,9 @@ def train(nn, p, X, y, *, steps, lr, first_lr, scale, act="relu", loss="logits",
         if at == 0:
             order = random.permutation(len(X), 1, "order", step // len(X))
         rows = order[at : at + batch]
-        loss_now, gradients, *_ = nn.loss_and_gradients(p, X[rows], y[rows], act=act, loss=loss, scale=scale)
+        loss_now, gradients, *_ = nn.loss_and_gradients(
+            net_of(p, act=act, scale=scale), X[rows], y[rows], loss=loss
+        )
         for n, (array, gradient) in enumerate(zip(p, gradients, strict=True)):
             array -= rate(first_lr if n == 0 else lr) * gradient
         losses.append(loss_now)
@@ -36,7 +39,7 @@ def train(nn, p, X, y, *, steps, lr, first_lr, scale, act="relu", loss="logits",
 def both_ways(nn, s, *, dtype, steps, act, hidden, loss, scale=1.0, lr=0.01):
     """The two runs: (p, losses) on X, and on X / s with W1 brought back to the units of the first."""
     X, y = learnable(1, 1000, 150, 6)
-    start = initialise(Architecture(150, hidden, 6, act), dtype=dtype)
+    start = initialise(Architecture(150, layers_of(hidden, act), 6), dtype=dtype)
     start.weights[0][...] /= dtype(256)  # below the stability limit also on 0..255
     plain = start.copy()
     scaled = Parameters((start.weights[0] * dtype(s), *start.weights[1:]), start.biases).copy()
@@ -101,7 +104,7 @@ def test_scale_option_is_a_division(nn, s):
     seen = set()
     for data, scale in ((X, s), (X / np.float32(s), 1.0), (X.astype(np.float32) * np.float32(s), s * s)):
         p = start.copy()
-        totals = nn.train_epoch(p, data, y, np.arange(600), lr=1e-4, scale=scale)
+        totals = nn.train_epoch(net_of(p, scale=scale), data, y, np.arange(600), lr=1e-4)
         seen.add(digest(*p, totals[:4]))
     assert len(seen) == 1
 
@@ -111,6 +114,6 @@ def test_the_pattern_of_active_units_does_not_depend_on_the_scale(nn):
     """With zero biases sign(z) is the same for x and x / 256 (FINDINGS.md, A); logits are 256-fold."""
     X, _ = learnable(3, 500, 150, 6)
     p = initialise(Architecture(150, (40,), 6))
-    raw, small = nn.forward(p, X, scale=1), nn.forward(p, X, scale=256)
+    raw, small = nn.forward(net_of(p, scale=1), X), nn.forward(net_of(p, scale=256), X)
     assert ((raw[0] > 0) == (small[0] > 0)).all()
     assert digest(raw[1]) == digest(small[1] * np.float32(256))

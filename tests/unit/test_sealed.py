@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fastmlp import Architecture, Model, ModelError, Training, initialise
+from fastmlp import Architecture, Model, ModelError, Net, Preprocessing, Training, initialise
 from fastmlp.files import sealed
 from fastmlp.keras.layers import Dense
 from fastmlp.keras.models import Sequential, load_model
@@ -21,8 +21,8 @@ SMALL, DEEP = Architecture(2, (), 2), Architecture(3, (2,), 2)
 MEAN = np.array([1.5, 2], np.float32)
 
 
-def net(architecture=SMALL, *rest):
-    return Model(architecture, initialise(architecture), (3, 70), *rest)
+def net(architecture=SMALL, scale=1.0, mean=None, *rest):
+    return Model(Net(architecture, initialise(architecture), Preprocessing(scale, mean)), (3, 70), *rest)
 
 
 def keras_net(compiled=True):
@@ -92,9 +92,8 @@ def test_the_count_of_flips_goes_red(tmp_path):
 def test_every_flipped_bit_around_the_tensors_of_a_large_net_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     architecture = Architecture(784, (100,), 10)
-    Model(architecture, initialise(architecture), tuple(range(10)), 255.0, np.ones(784, np.float32)).save(
-        path
-    )
+    whole = Net(architecture, initialise(architecture), Preprocessing(255.0, np.ones(784, np.float32)))
+    Model(whole, tuple(range(10))).save(path)
     size, header = path.stat().st_size, int.from_bytes(path.read_bytes()[:8], "little") + 8
     places = [*range(header), *np.random.default_rng(0).integers(header, size, 100).tolist(), size - 1]
     assert accepted(path, Model.load, places) == 0

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp import Architecture, ConfigError, FastMLPError, Training, spec
-from fastmlp.spec import ACTIVATIONS, INITS, clip_bounds, hidden_widths
+from fastmlp.losses import clip_bounds
+from fastmlp.spec import ACTIVATIONS, INITS, Layer, layers_of
 
 BAD = {
     "hidden": ["0", 0, -3, 10**9, (100, 0), "a", "1,,2", 2.5, (1.5,), True, object()],
@@ -52,9 +53,9 @@ def test_all_problems_are_told_at_once():
     lines = str(caught.value).splitlines()
     assert [line.split()[0] for line in lines] == list(BAD)
     with pytest.raises(ConfigError) as caught:
-        Architecture(0, (0,), 1, "nothing")
+        Architecture(0, (0,), 0)
     lines = str(caught.value).splitlines()
-    assert [line.split()[0] for line in lines] == ["inputs", "hidden", "classes", "act"]
+    assert [line.split()[0] for line in lines] == ["inputs", "hidden", "outputs"]
 
 
 def test_config_errors_are_of_the_family_and_value_errors():
@@ -86,7 +87,8 @@ def test_config_errors_are_of_the_family_and_value_errors():
     ],
 )
 def test_hidden_widths_are_parsed(given_as, widths):
-    assert hidden_widths(given_as) == Training(hidden=given_as).hidden == widths
+    assert layers_of(given_as) == tuple(map(Layer, widths))
+    assert Training(hidden=given_as).hidden == widths
 
 
 def test_numpy_numbers_are_numbers():
@@ -102,10 +104,10 @@ def test_numpy_numbers_are_numbers():
 def test_configs_are_frozen_and_hashable():
     for one, other in (
         (Training(), Training(lr=0.1)),
-        (Architecture(4, (3,), 2), Architecture(4, (3,), 2, "tanh")),
+        (Architecture(4, (3,), 2), Architecture(4, (Layer(3, "tanh"),), 2)),
     ):
         with pytest.raises(dataclasses.FrozenInstanceError):
-            one.act = "tanh"
+            one.inputs = 7
         again = dataclasses.replace(one)
         assert one == again
         assert hash(one) == hash(again)
@@ -126,7 +128,9 @@ def test_architecture_counts_and_prints_itself():
     assert a.n_parameters == 79_510
     assert str(a) == "784-100-10"
     assert Architecture(784, (), 10).shapes == ((784, 10),)
-    assert Training(hidden=(5, 6), act="tanh").architecture(3, 2) == Architecture(3, (5, 6), 2, "tanh")
+    assert Training(hidden=(5, 6), act="tanh").architecture(3, 2) == Architecture(
+        3, layers_of((5, 6), "tanh"), 2
+    )
 
 
 def test_architecture_has_a_limit():
@@ -167,8 +171,9 @@ trainings = st.builds(
     seed=st.integers(0, 2**63 - 1),
     loss=losses,
 )
+layers = st.builds(Layer, st.integers(1, 500), st.sampled_from(ACTIVATIONS))
 architectures = st.builds(
-    Architecture, st.integers(1, 1000), widths, st.integers(2, 500), st.sampled_from(ACTIVATIONS)
+    Architecture, st.integers(1, 1000), st.lists(layers, max_size=4).map(tuple), st.integers(1, 500)
 )
 
 
@@ -185,7 +190,7 @@ def test_json_goes_both_ways(one):
 @given(st.text(max_size=20) | st.integers() | st.floats() | st.lists(st.integers(), max_size=3) | st.none())
 def test_hidden_widths_are_good_or_refused(value):
     try:
-        widths = hidden_widths(value)
+        widths = [layer.width for layer in layers_of(value)]
     except ConfigError:
         return
     assert all(type(w) is int and 1 <= w <= spec.MOST_UNITS for w in widths)

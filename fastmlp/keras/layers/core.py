@@ -139,7 +139,7 @@ class Dense(_Activated):
         """First weights, for that many inputs. Raises ValueError."""
         if self.inputs not in (None, fan_in):
             raise ValueError(f"layer {self.name} must take {self.inputs} inputs; got {fan_in}")
-        drawn = initialise(Architecture(fan_in, (self.units,), 2), self.kernel_initializer, next_seed())
+        drawn = initialise(Architecture(fan_in, (), self.units), self.kernel_initializer, next_seed())
         self._keep(kernel=drawn.weights[0], bias=drawn.biases[0])
 
     def get_weights(self) -> list[NDArray[np.float32]]:

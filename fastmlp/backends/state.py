@@ -1,0 +1,90 @@
+"""The state of a training between steps: what its optimizer remembers, and an epoch that goes on midway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.backends.types import Midway
+from fastmlp.checks import as_list, instance, whole_number
+from fastmlp.errors import ModelError
+from fastmlp.net import Parameters
+from fastmlp.optimizers import Optimizer
+
+
+@dataclass(eq=False)
+class OptimizerState:
+    """Updated in place by ``train_epoch``, so that the next epoch goes on where the last one ended.
+
+    steps:   taken so far.
+    moments: the running averages of every parameter, in the parameters' shapes: (v,) for sgd with
+             momentum, (m, v) for adam.
+    """
+
+    steps: int
+    moments: tuple[Parameters, ...]
+
+    @classmethod
+    def start(cls, parameters: Parameters, optimizer: Optimizer) -> Self:
+        """Before the first step: zeros."""
+        instance("optimizer", optimizer, Optimizer)
+        moments = tuple(
+            instance("parameters", parameters, Parameters).copy() for _ in range(optimizer.moments)
+        )
+        for moment in moments:
+            for array in moment:
+                array[...] = 0
+        return cls(0, moments)
+
+    def check(self, parameters: Parameters, optimizer: Optimizer) -> None:
+        """Raise ModelError or ConfigError unless this is a state of that optimizer and net."""
+        instance("parameters", parameters, Parameters)
+        instance("optimizer", optimizer, Optimizer)
+        whole_number("state.steps", self.steps, 0, 2**62)
+        moments = as_list(self.moments) or []
+        shapes = [instance("each of state.moments", moment, Parameters).shapes for moment in moments]
+        if shapes != [parameters.shapes] * optimizer.moments:
+            raise ModelError(
+                f"state must hold {optimizer.moments} moments of shapes {parameters.shapes}",
+                shapes,
+                "make one with OptimizerState.start",
+            )
+
+
+def begun(
+    parameters: Parameters, state: OptimizerState, midway: Midway | None, batch_size: int, N: int
+) -> tuple[Parameters, tuple[Parameters, ...], Midway | None]:
+    """The parameters and moments with which an epoch of N samples goes on, and where.
+
+    Raises ModelError unless that is the end of one of its batches, of the same net.
+    """
+    if midway is None:
+        return parameters, state.moments, None
+    instance("midway", midway, Midway)
+    samples = whole_number("midway.samples", midway.samples, 0, N - 1)
+    shapes = [instance("midway's", part, Parameters).shapes for part in (midway.parameters, *midway.moments)]
+    if samples % batch_size or shapes != [parameters.shapes] * (1 + len(state.moments)):
+        raise ModelError(
+            f"midway must be at the end of a batch of {batch_size:,}, and hold {1 + len(state.moments)} "
+            f"parameters of shapes {parameters.shapes}",
+            f"{samples:,} samples, {shapes}",
+        )
+    return midway.parameters, midway.moments, midway
+
+
+def rates(optimizer: Optimizer, lr: float, steps: int, more: int) -> NDArray[Any]:
+    """(more, 2) float64 for steps + 1, steps + 2, ...: what a step is multiplied by, and sqrt(v) divided by.
+
+    lr and 1 for sgd; lr / (1 - beta1^t) and sqrt(1 - beta2^t) for adam, lr times their quotient and 1 where
+    its epsilon is a hat.
+    """
+    if optimizer.name == "sgd":
+        return np.tile([lr, 1.0], (more, 1))
+    t = np.arange(steps + 1, steps + 1 + more, dtype=np.float64)
+    rate, root = lr / (1 - optimizer.beta1**t), np.sqrt(1 - optimizer.beta2**t)
+    if optimizer.epsilon_hat:
+        rate, root = rate * root, np.ones(more)
+    return np.stack([rate, root], axis=1)
