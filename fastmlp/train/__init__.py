@@ -1,5 +1,6 @@
 """Training: the loop of epochs, one net or many, and going on after whatever ended it.
 
+epochs.py      the generator of epochs that everything trains by
 loop.py        epochs, with validation, early stopping and callbacks
 fit.py         ``fastmlp.fit``
 fit_many.py    ``fastmlp.fit_many``

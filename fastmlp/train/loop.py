@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,12 +19,13 @@ from fastmlp import random
 from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner
-from fastmlp.backends.types import Evaluation, Midway
+from fastmlp.backends.types import Evaluation, Midway, Pause
 from fastmlp.checks import function
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
+from fastmlp.train.epochs import Clock, Descent, Epoch
 
 Array = NDArray[Any]
 
@@ -135,6 +135,11 @@ class Checkpoint:
         stands_still = training.patience and epoch - self.best.epoch >= training.patience
         return self.ended or epoch >= training.epochs or bool(stands_still)
 
+    def left(self, training: Training) -> Iterator[int]:
+        """Numbers of the epochs to come, as long as any is left."""
+        while not self.is_over(training):
+            yield len(self.epochs) + 1
+
 
 class Keeper(Protocol):
     """What keeps checkpoints (train/checkpoint.py has one)."""
@@ -178,11 +183,7 @@ def train(
     sample_weight = checked_weights(sample_weight, len(y))
     now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
     history = History(backend, tuner.most, now.epochs)
-    steps: dict[str, Any] = {
-        "loss": training.loss, "batch_size": training.batch_size, "optimizer": training.optimizer,
-        "sample_weight": weights_of(y, net.architecture.outputs, training.class_weight, sample_weight),
-        "threads": tuner,
-    }  # fmt: skip
+    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight)
     X = nn.encode(X)
     if test_data is not None:
         test_data = nn.encode(test_data[0]), test_data[1]
@@ -190,34 +191,28 @@ def train(
     N = len(rows)
     if keeper is not None:
         keeper.restore(now)
+    descent = Descent(
+        nn, net, X, y, training.loss, training.batch_size, training.optimizer, now.state, tuner, weights
+    )
+
+    def order(epoch: int) -> Array:
+        shuffled = random.permutation(N, training.seed, "order", epoch)
+        return rows[shuffled] if len(held_out) else shuffled
+
     if not now.is_over(training):
-        _once(nn, net, X, y, rows, {**steps, "lr": training.lr_at(1)})
+        descent.warm_up(rows[:1])
+    clock = Clock() if keeper is None else _KeptClock(now, keeper)
+    epochs = descent.epochs(now.left(training), order, training.lr_at, progress=on_progress, clock=clock)
     try:
         now.tell(on_epoch)
-        while not now.is_over(training):
-            epoch = len(now.epochs) + 1
-            clock = _Clock(now, keeper)
-            order = random.permutation(N, training.seed, "order", epoch)
-            if len(held_out):
-                order = rows[order]
-            progress = None if on_progress is None else _progress_of(epoch, on_progress)
-            try:
-                totals = nn.train_epoch(
-                    net, X, y, order, **steps, lr=training.lr_at(epoch), state=now.state,
-                    progress=progress, midway=now.midway, pause=None if keeper is None else clock.pause,
-                )  # fmt: skip
-            except DivergedError as error:
-                raise _explained(error, epoch, training, history) from None
-            seconds = clock.seconds
-            now.midway = None
-            tested = test_data and nn.evaluate(net, *test_data, loss=training.loss, threads=tuner)
-            held = None
-            if len(held_out):
-                held = nn.evaluate(net, X, y, loss=training.loss, threads=tuner, rows=held_out)
+        for epoch in _explained(epochs, training, history):
+            totals, now.midway = epoch.totals, None
+            tested = test_data and descent.evaluate(*test_data)
+            held = descent.evaluate(X, y, held_out) if len(held_out) else None
             result = EpochResult(
-                epoch=epoch,
-                seconds=seconds,
-                samples_per_second=N / seconds,
+                epoch=epoch.number,
+                seconds=epoch.seconds,
+                samples_per_second=N / epoch.seconds,
                 train_loss=totals.loss,
                 train_accuracy=totals.correct / totals.samples,
                 test_loss=tested.loss if tested else None,
@@ -228,7 +223,7 @@ def train(
                 validation_accuracy=held.accuracy if held else None,
             )
             if training.patience and held is not None:
-                now.best.note(epoch, held, net.parameters)
+                now.best.note(epoch.number, held, net.parameters)
             now.epochs.append(result)
             now.tell(on_epoch)
             if keeper is not None and (now.is_over(training) or keeper.wait() <= 0):
@@ -244,19 +239,27 @@ def train(
     return history
 
 
-class _Clock:
+class _KeptClock(Clock):
     """Times an epoch, and keeps checkpoints within it, which do not count."""
 
-    def __init__(self, now: Checkpoint, keeper: Keeper | None) -> None:
-        self._now, self._keeper, self._is_new = now, keeper, True
-        self._began = time.perf_counter() - (0.0 if now.midway is None else now.midway.seconds)
+    def __init__(self, now: Checkpoint, keeper: Keeper) -> None:
+        self._now, self._keeper = now, keeper
 
     @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._began
+    def midway(self) -> Midway | None:
+        return self._now.midway
 
-    def pause(self, take: Callable[[], Midway]) -> float:
-        assert self._keeper is not None
+    def begin(self) -> None:
+        super().begin()
+        self._is_new = True
+        if self.midway is not None:
+            self.began -= self.midway.seconds
+
+    @property
+    def pause(self) -> Pause | None:
+        return self._keep
+
+    def _keep(self, take: Callable[[], Midway]) -> float:
         wait = self._keeper.wait(midway=True)
         if wait > 0 or self._is_new:  # nothing is done yet
             self._is_new = False
@@ -264,7 +267,7 @@ class _Clock:
         seconds = self.seconds
         self._now.midway = replace(take(), seconds=seconds)
         self._keeper.keep(self._now)
-        self._began = time.perf_counter() - seconds
+        self.began = time.perf_counter() - seconds
         return self._keeper.wait(midway=True)
 
 
@@ -300,22 +303,16 @@ def weights_of(
     return by_class[y] * (1 if sample_weight is None else np.asarray(sample_weight))
 
 
-def _once(nn: ModuleType, net: Net, X: Any, y: Array, rows: Array, steps: dict[str, Any]) -> None:
-    """Compile, load and start threads outside the clock: one sample, on a copy."""
-    copy, tuner = replace(net, parameters=net.parameters.copy()), steps["threads"]
-    with suppress(DivergedError):  # the real epoch will meet it too, and say where
-        nn.train_epoch(copy, X, y, rows[:1], **{**steps, "threads": ThreadTuner(tuner.most, tuner.driver)})
-
-
-def _progress_of(epoch: int, on_progress: Callable[[int, int], None]) -> Callable[[int], None]:
-    return lambda samples: on_progress(epoch, samples)
-
-
-def _explained(error: DivergedError, epoch: int, training: Training, history: History) -> DivergedError:
-    explained = DivergedError(
-        error.must,
-        f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {training.scale:g}",
-        "use a smaller lr, or a larger scale",
-    )
-    explained.epoch, explained.batch, explained.history = epoch, error.batch, history
-    return explained
+def _explained(epochs: Iterator[Epoch], training: Training, history: History) -> Iterator[Epoch]:
+    """The same epochs; where one diverges, the error says which, and with what rate."""
+    try:
+        yield from epochs
+    except DivergedError as error:
+        epoch = len(history.epochs) + 1
+        explained = DivergedError(
+            error.must,
+            f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {training.scale:g}",
+            "use a smaller lr, or a larger scale",
+        )
+        explained.epoch, explained.batch, explained.history = epoch, error.batch, history
+        raise explained from None
