@@ -318,6 +318,7 @@ class Training:
 
     def architecture(self, inputs: int, outputs: int) -> Architecture:
         """The net that this trains on data with that many inputs and classes. Raises ConfigError."""
+        whole_number("classes", outputs, 2, MOST_UNITS)
         return Architecture(inputs, layers_of(self.hidden, self.act), outputs)
 
     def __str__(self) -> str:
