@@ -76,7 +76,7 @@ def load(
     test_data: a path, read in the same ways; its test part where it has one, else its training part.
         Without it: the test part of ``data``, else a seeded sixth of the training part.
     label: CSV's label column, a name or an index from 0; default: the column ``label``, else the first.
-        What else a CSV file may be, and which first line is a header: data/csvline.py and csv/head.py.
+        What else a CSV file may be, and which first line is a header: csv/line.py and csv/head.py.
     seed: of the held-out sixth and of the synthetic digits.
 
     DataError where something named is missing, damaged or not fit for training; ConfigError for a label

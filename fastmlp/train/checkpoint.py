@@ -2,7 +2,7 @@
 
 A safetensors file, sealed (files/sealed.py): float32 tensors in the layout of Parameters, a column for each
 number of the finished epochs, and a description in the metadata. It is replaced as a whole, and on disk
-when ``keep`` returns. What a training needs to go on: engine.Checkpoint.
+when ``keep`` returns. What a training needs to go on: loop.Checkpoint.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _sum_of_rows(X: Any) -> str:
 
 
 class CheckpointFile:
-    """The checkpoints of one training in a folder that the caller has locked: an engine.Keeper.
+    """The checkpoints of one training in a folder that the caller has locked: an loop.Keeper.
 
     One is written after an epoch, if the last was begun a second ago, and within an epoch after ``seconds``;
     less often where more than 2 % of the time would go to them. The last is written in any case.

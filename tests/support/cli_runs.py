@@ -1,4 +1,4 @@
-"""Helpers of test_cli*.py: small data files, the command line in this process and in one of its own."""
+"""For the tests of the command line: small data files, the program in this process and in one of its own."""
 
 from __future__ import annotations
 

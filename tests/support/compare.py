@@ -40,7 +40,7 @@ TOLERANCES = {
     "raw loss": 2e-5,
     "raw gradient": 2e-4,
     "raw update": 2e-5,  # of the weights after one step; biases, 0 at first, are the gradient itself
-    # a hundred steps, below the stability limit (DESIGN.md, section 4)
+    # a hundred steps, below the stability limit
     "trajectory loss": 1e-5,
     "trajectory weights": 1e-4,
     # trainings drawn with all their words: three epochs, of up to 600 steps, below the stability limit;

@@ -211,7 +211,7 @@ def placed(rng: np.random.Generator, mass: str, N: int, D: int) -> np.ndarray:
 
 
 def steady_rate(optimizer: Optimizer, x: np.ndarray, width: int) -> float:
-    """A learning rate that is below the stability limit: beyond it, two right answers part (DESIGN.md)."""
+    """A learning rate that is below the stability limit: beyond it, two right answers part."""
     if optimizer.name == "adam":
         return float(0.5 / max(10.0, abs(x).sum(axis=1).mean(), width))
     return float((1 - optimizer.momentum) / max(1.0, (x * x).sum(axis=1).mean(), width))

@@ -1,4 +1,4 @@
-"""Programs of contenders that behave badly, each in its own way, for test_bench_rounds.py."""
+"""Programs of contenders that behave badly, each in its own way, for test_benchmark_rounds.py."""
 
 from __future__ import annotations
 

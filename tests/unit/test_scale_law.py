@@ -111,7 +111,7 @@ def test_scale_option_is_a_division(nn, s):
 
 @BOTH
 def test_the_pattern_of_active_units_does_not_depend_on_the_scale(nn):
-    """With zero biases sign(z) is the same for x and x / 256 (FINDINGS.md, A); logits are 256-fold."""
+    """With zero biases sign(z) is the same for x and x / 256; logits are 256-fold."""
     X, _ = learnable(3, 500, 150, 6)
     p = initialise(Architecture(150, (40,), 6))
     raw, small = nn.forward(net_of(p, scale=1), X), nn.forward(net_of(p, scale=256), X)
