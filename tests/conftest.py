@@ -14,13 +14,20 @@ import pytest
 
 from fastmlp.errors import DataError
 
+MNIST = os.environ.pop("FASTMLP_DATA", None)  # a test that reads it asks for mnist_folder, which marks it
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What asks for the real MNIST, itself or by way of a fixture, is marked ``mnist``."""
+    if "mnist_folder" in getattr(item, "fixturenames", ()):
+        item.add_marker("mnist")
+
 
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The real MNIST: FASTMLP_DATA, else ../shared/mnist. Never skips where FASTMLP_DATA is set."""
-    named = os.environ.get("FASTMLP_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "mnist"
-    if not named and not folder.is_dir():
+    folder = Path(MNIST) if MNIST else Path(__file__).parents[2] / "shared" / "mnist"
+    if not MNIST and not folder.is_dir():
         pytest.skip("no MNIST: set FASTMLP_DATA to a folder with the four files")
     return folder
 

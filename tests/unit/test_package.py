@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import ast
 import inspect
-import shutil
-import subprocess
-import sys
+import io
+import os
+import re
+import tokenize
 import tomllib
 from pathlib import Path
 
 import pytest
+from sources import ROOT, SOURCES, module_of, python
 
 import fastmlp
-
-ROOT = Path(__file__).parents[2]
-SOURCES = {
-    **{f"fastmlp/{p.relative_to(ROOT / 'fastmlp')}": p for p in (ROOT / "fastmlp").rglob("*.py")},
-    **{f"cli/{p.relative_to(ROOT / 'cli')}": p for p in (ROOT / "cli").rglob("*.py")},
-}
 
 # A module imports only from the lines above it. A folder counts as one module;
 # inside it, imports must have no cycle. ``fastmlp`` itself only says where its names live.
@@ -46,12 +42,6 @@ LINES = [
     {"fastmlp_cli"},
 ]
 HEIGHT = {name: height for height, line in enumerate(LINES) for name in line}
-
-
-def module_of(path: str) -> str:
-    """fastmlp/kernels/layout.py -> fastmlp.kernels.layout."""
-    name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    return f"fastmlp_{name}" if name.split(".")[0] == "cli" else name
 
 
 def imports_of(source: str, name: str) -> set[str]:
@@ -168,183 +158,6 @@ def test_no_module_imports_itself_by_way_of_others():
     assert not cycle(top_level)
 
 
-# --- forbidden options --------------------------------------------------------------------------
-
-
-def forbidden(source: str, name: str) -> list[str]:
-    """fastmath in any form, cache=True outside kernels/jit.py, pickles outside kernels/cache.py."""
-    found = []
-    tree = ast.parse(source)
-    texts = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword | ast.arg) and node.arg == "fastmath":
-            found.append("fastmath")
-        if isinstance(node, ast.Name) and node.id == "fastmath":
-            found.append("fastmath")
-        if isinstance(node, ast.Attribute) and node.attr == "fastmath":
-            found.append("fastmath")
-        if isinstance(node, ast.Constant) and node.value == "fastmath":
-            found.append("fastmath")
-        if isinstance(node, ast.Constant) and "fastmath" in str(node.value) and id(node) not in texts:
-            found.append("fastmath")
-        if name != "fastmlp.kernels.jit":
-            if isinstance(node, ast.Call):
-                compiler = ast.unparse(node.func).endswith(("jit", "vectorize", "cfunc", "stencil"))
-                told = {word.arg: ast.unparse(word.value) for word in node.keywords}
-                found += ["cache"] * ("cache" in told and (compiler or told["cache"] == "True"))
-            if isinstance(node, ast.Dict):
-                pairs = [(key and ast.unparse(key), ast.unparse(value)) for key, value in node_items(node)]
-                found += ["cache"] * pairs.count(("'cache'", "True"))
-            if isinstance(node, ast.Attribute) and node.attr == "enable_caching":
-                found.append("cache")
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
-            allowed = ("pickle",) if name == "fastmlp.kernels.cache" else ()  # sums are checked first
-            pickles = {"pickle", "dill", "shelve", "marshal"}.difference(allowed)
-            found += [n for n in names if n.split(".")[0] in pickles]
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            found += ["allow_pickle"] * (ast.unparse(node.value) != "False")
-    return found
-
-
-def node_items(node: ast.Dict):
-    return zip(node.keys, node.values, strict=True)
-
-
-def test_linter_of_options_goes_red():
-    for source in (
-        "njit(fastmath=True)(f)",
-        "@njit(fastmath={'contract'})\ndef f(): pass",
-        "options = {'fastmath': True}",
-        "options = dict(fastmath=False)",
-        "flags = 'nogil fastmath'",
-        "f.targetoptions.fastmath = True",
-        "def jit(fastmath): pass",
-        "njit(cache=True)",
-        "@numba.njit(nogil=True, cache=ON)\ndef f(): pass",
-        "kernel(f, cache=True)",
-        "options = {'cache': True}",
-        "f.enable_caching()",
-        "import pickle",
-        "from pickle import loads",
-        "np.load(path, allow_pickle=True)",
-        "np.load(path, allow_pickle=trusted)",
-    ):
-        assert forbidden(source, "fastmlp.train.loop"), source
-    for source in (
-        "'''Never fastmath.'''",
-        "def f():\n    '''No fastmath.'''",
-        "np.load(path, allow_pickle=False)",
-        "status = {'cache': folder, 'x': 'cache'}",
-    ):
-        assert not forbidden(source, "fastmlp.train.loop"), source
-    assert not forbidden("njit(cache=True)", "fastmlp.kernels.jit")
-    assert forbidden("njit(fastmath=True)", "fastmlp.kernels.jit")
-    assert not forbidden("import pickle", "fastmlp.kernels.cache")
-    assert forbidden("import marshal", "fastmlp.kernels.cache")
-
-
-@pytest.mark.parametrize("path", sorted(SOURCES))
-def test_no_forbidden_options(path):
-    assert not forbidden(SOURCES[path].read_text(), module_of(path))
-
-
-def test_compiled_functions_really_have_no_fastmath():
-    """What Numba was told, not only what the source says."""
-    from numba.core.dispatcher import Dispatcher
-
-    from fastmlp.kernels import activations, epoch, simd, team
-
-    seen = 0
-    for module in (activations, epoch, simd, team):
-        for value in vars(module).values():
-            if isinstance(value, Dispatcher):
-                assert not value.targetoptions.get("fastmath")
-                assert value.targetoptions["nogil"]
-                assert value.targetoptions["error_model"] == "numpy"
-                seen += 1
-    assert seen > 15
-
-
-# --- the cache of compiled code -----------------------------------------------------------------
-
-WARM = """
-import warnings
-warnings.simplefilter("error")
-from fastmlp.kernels import jit
-print(jit.cache_folder(), jit.is_kept())
-"""
-
-
-def run(script, cwd=None, **environment):
-    import os
-
-    return subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True, text=True, timeout=120, cwd=cwd, env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME moves the cache on Linux alone")
-def test_cache_folder_is_private_and_named_by_the_source(tmp_path):
-    ran = run(WARM, cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path))
-    assert ran.returncode == 0, ran.stderr
-    folder, warm = ran.stdout.split()
-    assert warm == "False"
-    assert Path(folder).is_relative_to(tmp_path)
-    assert Path(folder).stat().st_mode & 0o777 == 0o700
-    assert not [path for path in Path(folder).rglob("*") if path.is_file()]  # nothing was compiled
-    copy = tmp_path / "src"
-    shutil.copytree(ROOT / "fastmlp", copy / "fastmlp", ignore=shutil.ignore_patterns("__pycache__"))
-    # not from here: the working folder would come before PYTHONPATH
-    same = run(WARM, cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path), PYTHONPATH=str(copy))
-    assert same.stdout.split()[0] == folder
-    for changed in ("activations.py", "epoch.py", "__init__.py"):
-        with (copy / "fastmlp" / "kernels" / changed).open("a") as file:
-            file.write("# changed\n")
-        other = run(WARM, cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path), PYTHONPATH=str(copy))
-        assert other.returncode == 0, other.stderr
-        assert other.stdout.split()[0] != folder
-        folder = other.stdout.split()[0]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME moves the cache on Linux alone")
-@pytest.mark.parametrize("level", [0, 1, 2])
-def test_cache_folder_that_others_may_write_is_not_used(tmp_path, level):
-    folder = Path(run(WARM, XDG_CACHE_HOME=str(tmp_path)).stdout.split()[0])
-    made = [folder, *folder.parents][level]
-    assert made.stat().st_mode & 0o777 == 0o700
-    made.chmod(0o777)
-    script = "import fastmlp.kernels.jit as jit; print(jit.cache_folder(), jit.is_kept())"
-    ran = run(script, XDG_CACHE_HOME=str(tmp_path))
-    assert ran.stdout.split() == ["None", "False"]
-    assert ran.stderr.count("RuntimeWarning") == 1
-    assert "nobody else may write" in ran.stderr
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME moves the cache on Linux alone")
-def test_import_works_where_nothing_can_be_cached(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    script = "from fastmlp import kernels; print('fine')"
-    ran = run(script, XDG_CACHE_HOME=str(tmp_path / "file"))
-    assert ran.stdout.strip() == "fine", ran.stderr
-    assert ran.stderr.count("RuntimeWarning") == 1
-    assert "compiled again in every process" in ran.stderr
-
-
-def test_nothing_is_cached_beside_the_source():
-    found = [*ROOT.rglob("*.nb[ic]"), *ROOT.rglob("*.kernel"), *ROOT.rglob("*.unpacked")]
-    assert not [p for p in found if ".venv" not in p.parts]
-
-
 # --- the import ---------------------------------------------------------------------------------
 
 
@@ -362,13 +175,13 @@ fastmlp.initialise(fastmlp.Architecture(3, (), 2))
 fastmlp.reference
 print(sorted(heavy & set(sys.modules)))
 """
-    ran = run(script)
+    ran = python(script)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == ["[]", "[]", "['numpy']"]
 
 
 def test_import_loads_a_dozen_modules_at_most():
-    ran = run("import sys; bare = {*sys.modules}; import fastmlp; print(*{*sys.modules} - bare)")
+    ran = python("import sys; bare = {*sys.modules}; import fastmlp; print(*{*sys.modules} - bare)")
     assert ran.returncode == 0, ran.stderr
     assert 0 < len(ran.stdout.split()) <= 12, ran.stdout
 
@@ -393,7 +206,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    assert run(script).stdout.startswith("fastmlp.torch needs PyTorch: pip install torch")
+    assert python(script).stdout.startswith("fastmlp.torch needs PyTorch: pip install torch")
 
 
 def test_names_for_the_type_checker_are_those_of_the_import():
@@ -431,10 +244,10 @@ def test_cli_folder_is_flat():
 
 
 def test_cli_is_no_top_level_module(tmp_path):
-    ran = run("import fastmlp_cli; import cli", cwd=tmp_path)
+    ran = python("import fastmlp_cli; import cli", cwd=tmp_path)
     assert "No module named 'cli'" in ran.stderr
     for name in ("tests", "bench"):
-        assert f"No module named '{name}'" in run(f"import {name}", cwd=tmp_path).stderr
+        assert f"No module named '{name}'" in python(f"import {name}", cwd=tmp_path).stderr
 
 
 def test_hard_dependencies_are_those_of_the_design():
@@ -448,3 +261,72 @@ def test_hard_dependencies_are_those_of_the_design():
 @pytest.mark.parametrize("path", sorted(SOURCES))
 def test_every_module_says_what_it_holds(path):
     assert ast.get_docstring(ast.parse(SOURCES[path].read_text())), f"{path} has no head comment"
+
+
+# --- the files ----------------------------------------------------------------------------------
+
+MOST = 500  # lines
+TO_SPLIT = {
+    "bench/results.py", "tests/facades/test_estimator.py", "tests/facades/test_keras.py",
+    "tests/facades/test_keras_settled.py", "tests/kernels/test_kernels.py",
+    "tests/kernels/test_kernels_simd.py",
+}  # fmt: skip
+FILES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for folder in ("fastmlp", "cli", "tests", "bench")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+NAMED = re.compile(r"[\w/.-]*\w\.(?:md|py)\b")
+ELSEWHERE = {"keras/backend/common.py"}  # of Keras 2
+
+
+def too_long(files: dict[str, str]) -> set[str]:
+    """Files of more than MOST lines."""
+    return {path for path, text in files.items() if text.count("\n") > MOST}
+
+
+def prose(source: str) -> str:
+    """Its comments and docstrings."""
+    texts = [
+        token.string
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+            texts.append(ast.get_docstring(node) or "")
+    return "\n".join(texts)
+
+
+def unheard_of(source: str) -> set[str]:
+    """Files that its comments and docstrings name, and the repository does not have."""
+    there = {Path(path).name for path in FILES} | {p.name for p in (*ROOT.glob("*.md"), *ROOT.glob("*/*.md"))}
+    suspects = {name for name in NAMED.findall(source) if Path(name).name not in there} - ELSEWHERE
+    return suspects & set(NAMED.findall(prose(source))) if suspects else set()
+
+
+def test_no_file_is_long():
+    assert too_long({"short": "\n" * MOST, "long": "\n" * (MOST + 1)}) == {"long"}
+    assert len(FILES) > 200
+    assert too_long(FILES) <= TO_SPLIT
+
+
+def test_comments_name_files_that_are_there():
+    text = "'''As in NOWHERE.md.'''\nx = 'no.py'  # see kernels/nowhere.py, and README.md\n"
+    assert unheard_of(text) == {"NOWHERE.md", "kernels/nowhere.py"}
+    assert {path: found for path, text in FILES.items() if (found := unheard_of(text))} == {}
+
+
+@pytest.fixture
+def reads_digits(mnist_folder):
+    return mnist_folder
+
+
+def test_what_asks_for_the_real_digits_is_marked(request, reads_digits):
+    """The hook of conftest.py sees fixtures of fixtures too."""
+    assert request.node.get_closest_marker("mnist")
+
+
+def test_what_does_not_ask_cannot_find_them(request):
+    assert not request.node.get_closest_marker("mnist")
+    assert "FASTMLP_DATA" not in os.environ
