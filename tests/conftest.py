@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # products are small here: other threads would only spin
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,7 @@ def same_draws() -> None:
     set_random_seed(1)  # Python's, NumPy's and the models' of fastmlp.keras
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(1)
+        sys.modules["torch"].set_num_threads(1)
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(1)
 

@@ -122,11 +122,6 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("ends")
 
 
-@pytest.fixture(autouse=True)
-def one_thread_of_blas(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # many small processes on a busy machine
-
-
 @pytest.fixture(scope="module")
 def data(place):
     return save_blobs(place)
