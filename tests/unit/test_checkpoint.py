@@ -21,7 +21,6 @@ from fastmlp import (
     reference,
 )
 from fastmlp.kernels import launch
-from fastmlp.train import checkpoint
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, read
 
 BACKENDS = {"numba": kernels, "numpy": reference}
@@ -31,13 +30,6 @@ RULES = {
     "adam": {"optimizer": "adam"},
 }
 SCHEDULES = ("constant", "cosine", "step:2,0.5")
-
-
-@pytest.fixture
-def often(monkeypatch):
-    """A checkpoint after every epoch."""
-    monkeypatch.setattr(checkpoint, "_LEAST", 0.0)
-    monkeypatch.setattr(checkpoint, "_SHARE", 1e9)
 
 
 # --- an epoch in pieces ---------------------------------------------------------------------------
@@ -159,7 +151,7 @@ def test_fit_goes_on_to_the_same_bytes(tmp_path, backend, rule, schedule):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_early_stopping_goes_on_too(tmp_path, often, backend):
+def test_early_stopping_goes_on_too(tmp_path, backend):
     options = {
         **QUICK, "optimizer": "adam", "validation": 0.2, "patience": 3, "epochs": 40, "backend": backend,
         "class_weight": "balanced", "sample_weight": np.linspace(0, 2, 240), "center": True,
@@ -176,7 +168,6 @@ def test_early_stopping_goes_on_too(tmp_path, often, backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_fit_goes_on_within_an_epoch_with_other_threads_and_another_driver(tmp_path, monkeypatch, backend):
     monkeypatch.setattr(launch, "_BRIEF", 0)
-    monkeypatch.setattr(checkpoint, "_SHARE", 1e9)
     X, Y = learnable(1, 30_000 if backend == "numba" else 3000, 40, 3)
     options = {**QUICK, "optimizer": "adam", "batch_size": 2, "epochs": 2, "backend": backend}
     wanted, midways, ways = fastmlp.fit(X, Y, **options), 0, [(2, "team"), (1, "team"), (2, "prange")]

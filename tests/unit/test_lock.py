@@ -222,21 +222,23 @@ def test_what_is_no_empty_file_is_no_lock(tmp_path):
     assert all_but_lock(tmp_path) == [LOCK]
 
 
+@posix
 @pytest.mark.parametrize("code", ["ENOSYS", "EOPNOTSUPP", "ENOLCK"])
 def test_a_file_system_without_locks_is_written_to_all_the_same(tmp_path, monkeypatch, code):
-    def refuse(handle):
+    def refuse(handle, how):
         raise OSError(getattr(errno, code), code)
 
-    monkeypatch.setattr(lock, "_take", refuse)
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
     FolderLock(tmp_path).release()
     assert list(tmp_path.iterdir()) == []
 
 
+@posix
 def test_other_failures_are_told(tmp_path, monkeypatch):
-    def fail(handle):
+    def fail(handle, how):
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr(lock, "_take", fail)
+    monkeypatch.setattr(lock.fcntl, "flock", fail)
     with pytest.raises(OSError, match="broken"):
         FolderLock(tmp_path)
     with pytest.raises(FileNotFoundError):
