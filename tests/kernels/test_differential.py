@@ -25,6 +25,7 @@ from drawn_trainings import (
     drawn,
     outcome,
     placed,
+    wants_pictures,
 )
 
 import fastmlp
@@ -55,12 +56,17 @@ def pictures(mnist_folder):
     return np.array(data.X[:600]).reshape(600, -1), np.array(data.y[:600])
 
 
+def each(seeds: Iterable[int], *marks: pytest.MarkDecorator) -> list[Any]:
+    """Seeds to parametrize by: those that draw from MNIST are marked so."""
+    return [pytest.param(n, marks=[*marks, *[pytest.mark.mnist] * wants_pictures(n)]) for n in seeds]
+
+
 @pytest.fixture
 def arranged(request, monkeypatch) -> Callable[[int], Combination]:
     """A function: the combination of that seed, with the kernels set as it asks."""
 
     def arrange(seed: int) -> Combination:
-        pictures = request.getfixturevalue("pictures") if drawn_trainings.wants_pictures(seed) else None
+        pictures = request.getfixturevalue("pictures") if wants_pictures(seed) else None
         c = drawn(seed, pictures)
         monkeypatch.setattr(launch, "APART", c.apart)
         monkeypatch.setattr(launch, "_UNEVEN", c.uneven)
@@ -114,13 +120,12 @@ def compare_all(c: Combination, ways_of: Callable[[int], Iterable[str]]) -> None
             assert not names, f"{c}: {', '.join(names)} differ of {form} and dense"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(COUNT))
+@pytest.mark.parametrize("seed", each(range(COUNT), pytest.mark.slow))
 def test_same_training(arranged, seed):
     compare_all(arranged(seed), lambda k: [*TEAMS, OTHERS[(seed + k) % len(OTHERS)]])
 
 
-@pytest.mark.parametrize("seed", SAMPLE)
+@pytest.mark.parametrize("seed", each(SAMPLE))
 def test_same_training_of_a_sample(arranged, seed):
     compare_all(arranged(seed), lambda k: [*FEW, *["prange of 2"] * ((seed + k) % 4 == 0)])
 
@@ -140,12 +145,14 @@ def halves_of(c: Combination) -> Counter[str]:
     return found
 
 
+@pytest.mark.mnist
 def test_the_sample_has_every_optimizer_with_halves_whose_second_member_has_nothing(arranged):
     seen = Counter(c.rule for c in map(arranged, SAMPLE) if halves_of(c)["first has all"])
     assert all(seen[rule] >= 1 for rule in RULES), seen
 
 
 @pytest.mark.slow
+@pytest.mark.mnist
 def test_everything_is_drawn_often(arranged):
     all_drawn = [arranged(seed) for seed in range(COUNT)]
     halves = [halves_of(c) for c in all_drawn]
@@ -248,9 +255,7 @@ def some_shares(rng: np.random.Generator, threads: int) -> np.ndarray:
     return np.array([0.0, *np.sort(rng.choice([0.0, 0.001, 0.5, 0.999, 1.0], threads - 1)), 1.0])
 
 
-@pytest.mark.parametrize(
-    "seed", [94, 96, 183, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, COUNT, 9))]
-)
+@pytest.mark.parametrize("seed", [*each((94, 96, 183)), *each(range(3, COUNT, 9), pytest.mark.slow)])
 def test_a_share_may_be_empty_wherever_it_lies(arranged, monkeypatch, seed):
     c, rng, halves = arranged(seed), np.random.default_rng(seed), launch._halves
 
@@ -279,7 +284,7 @@ def test_splits_give_every_row_to_one_member():
 # --- divergence -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [4, 60, 92, 173, 193, 215, 252])
+@pytest.mark.parametrize("seed", each((4, 60, 92, 173, 193, 215, 252)))
 def test_divergence_is_named_alike(arranged, seed):
     """In the same batch, for the same reason, however the weights and samples were shared."""
     c, seen = arranged(seed), set()
