@@ -38,8 +38,8 @@ from .options import (
 from .streams import echo
 
 if TYPE_CHECKING:
-    from fastmlp.diagnosis.diagnosis import Diagnosis
     from fastmlp.diagnosis.findings import Finding
+    from fastmlp.diagnosis.report import Diagnosis
 
 SECONDS = 20.0
 _OF_A_RUN = (
@@ -100,7 +100,7 @@ def diagnose(
     )  # fmt: skip
 
     from fastmlp.data import load
-    from fastmlp.diagnosis.diagnosis import examine
+    from fastmlp.diagnosis.examine import examine
     from fastmlp.files import path_of
     from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
 

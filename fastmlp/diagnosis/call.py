@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import functions, positive_number
 from fastmlp.data.assemble import held_out
-from fastmlp.diagnosis.diagnosis import Diagnosis, examine
+from fastmlp.diagnosis.examine import examine
+from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields

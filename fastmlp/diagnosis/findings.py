@@ -1,52 +1,38 @@
-"""Findings: what is wrong, by what was measured, and what a change of setting was seen to do about it.
+"""A finding, and what makes one: the evidence that a rule looks at, what it sees there, a row of the table.
 
-A finding is severe only where it costs accuracy: its change was tried and won at least SEVERE, the data
-themselves do not hold what a net could learn, or the net is at chance and no change cured it (unlearnt.py).
+A finding is severe only where it costs accuracy: its change was tried and won at least SEVERE, the data do
+not hold what a net could learn, or the net is no better than guessing and no change cured it.
+Not in here: the rules (rules.py).
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
-from fastmlp.diagnosis.trials import Trial
+from numpy.typing import NDArray
+
+from fastmlp.diagnosis.chance import Standing
+from fastmlp.diagnosis.measures import LayerState, Measures
+from fastmlp.diagnosis.relation import Relation
+from fastmlp.diagnosis.trials import Changes, Trial
+from fastmlp.diagnosis.unlearnt import Unlearnt, unlearnt
 from fastmlp.spec import Training
 
-SEVERE, WORTH = 0.05, 0.01  # of accuracy, won by a change
-_NEARLY = 0.03  # of it: two changes that won the same, but for luck
+SEVERE, WORTH = 0.05, 0.01  # of accuracy, won by a change: under the second it is not told
 SEVERITIES = ("severe", "warning", "note")
-
-_NO_LIMIT = 1e4  # beyond, softmax is so sure of every row that the loss is flat: 2 / curvature means nothing
-
-ORDER = (
-    "inputs-constant",
-    "labels-unrelated",
-    "classes-imbalanced",
-    "units-dead",
-    "loss-frozen",
-    "units-saturated",
-    "lr-too-high",
-    "lr-too-low",
-    "inputs-too-large",
-    "inputs-too-small",
-    "inputs-off-centre",
-    "init-unsuitable",
-    "hidden-too-narrow",
-    "not-finite",
-    "settings-together",
-    "does-not-train",
-)
-"""Every code, causes before effects. The first three are of the data: no setting helps; nor of the last."""
+BY_GAIN = f"severe where its change wins at least {SEVERE:.0%} of accuracy, a warning from {WORTH:.0%} on"
 
 
 @dataclass(frozen=True)
 class Finding:
     """One line of the diagnosis.
 
-    code:     stable, one of ORDER.        severity: severe, warning or note.
-    measured: what was seen.               healthy:  what it is in nets that train.
-    why:      why that matters.            change:   what to do, in words; "" where no setting helps.
+    code:     stable, that of its rule.   severity: severe, warning or note.
+    measured: what was seen.              healthy:  what it is in nets that train.
+    why:      why that matters.           change:   what to do, in words; "" where no setting helps.
     settings: the same as fields of Training (``initial`` None: do not give weights).
     before, after: held-out accuracy without and with the change, where it was tried.
     values:   the figures behind it.
@@ -58,7 +44,7 @@ class Finding:
     healthy: str
     why: str
     change: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Changes = field(default_factory=dict)
     before: float | None = None
     after: float | None = None
     values: dict[str, Any] = field(default_factory=dict)
@@ -88,207 +74,146 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Suspicion:
-    """Something out of its healthy range, with the changes that ought to help."""
+class Evidence:
+    """What a rule looks at: a setting before its first step; at the end, all that was tried as well.
+
+    training: the setting.   given: its first weights were given, so that ``init`` had no part in them.
+    measures: of its net.
+    trials:   all trainings, the one asked about first.
+    found:    the findings whose changes were tried.
+    best:     the training with all changes that together did best.
+    fitted:   how the net asked about stands on its training rows; None where it diverged.
+    look:     looks for a relation of labels and inputs, without a net.
+    sample:   some training rows (n, D) as they are.
+    """
+
+    training: Training
+    given: bool
+    measures: Measures
+    trials: Sequence[Trial] = ()
+    found: Sequence[Finding] = ()
+    best: Trial | None = None
+    fitted: Standing | None = None
+    look: Callable[[], Relation] | None = None
+    sample: NDArray[Any] | None = None
+
+    @property
+    def hidden(self) -> tuple[LayerState, ...]:
+        """The hidden layers."""
+        return self.measures.layers[:-1]
+
+    @property
+    def spread(self) -> float:
+        """Spread of the first layer's pre-activations."""
+        return self.measures.layers[0].z_spread
+
+    @property
+    def over(self) -> float:
+        """How many times 2 / curvature lr is, before the first step."""
+        return self.training.lr / self.measures.limit
+
+    @property
+    def later(self) -> float:
+        """The same in training, where curvature was largest."""
+        return self.training.lr * self.measures.peak / 2
+
+    @property
+    def saturated(self) -> float:
+        """Share of saturated outputs, in the hidden layer that has most."""
+        return max((layer.saturated or 0.0 for layer in self.hidden), default=0.0)
+
+    @property
+    def silent(self) -> float:
+        """Share of units that are dead or constant, in the hidden layer that has most."""
+        return max((max(layer.dead or 0.0, layer.constant or 0.0) for layer in self.hidden), default=0.0)
+
+    @property
+    def without_given(self) -> Changes:
+        """The change to make beside one that given weights do not go with."""
+        return {"initial": None} if self.given else {}
+
+    @property
+    def constant(self) -> bool:
+        """True where all inputs are the same in every row."""
+        return self.measures.inputs.constant_columns == self.measures.inputs.columns
+
+    @property
+    def won(self) -> float:
+        """Accuracy that all changes together won."""
+        return 0.0 if self.best is None else self.best.score - self.trials[0].score
+
+    @cached_property
+    def lost(self) -> Unlearnt | None:
+        """The net, where it is no better than guessing and nothing that was tried cured it."""
+        if self.look is None or self.constant:
+            return None
+        cured = self.won >= SEVERE or any(finding.severity == "severe" for finding in self.found)
+        return unlearnt(self.trials, self.fitted, cured, self.look)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a rule saw.
+
+    values:   the figures behind it, which a Finding keeps.   words: others, for its sentences alone.
+    changes:  that ought to help, to be tried in this order.
+    severity: where no change's gain decides it.
+    cure:     a training that was run already, with the change to tell.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    changes: tuple[Changes, ...] = ()
+    words: dict[str, Any] = field(default_factory=dict)
+    severity: str = ""
+    cure: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table.
+
+    code:     stable.
+    see:      what the rule sees in the evidence; None where nothing is wrong.
+    rule:     the same as a sentence, with its thresholds.
+    measured, healthy, why: what people are told: formats of the figures, and of ``training``.
+    severity: when it is what, as a sentence.
+    turn:     when its changes are tried, from 1; 0 for what is judged when all trainings are done.
+    of_data:  no setting helps, so that it comes before what settings cure.
+    """
 
     code: str
+    see: Callable[[Evidence], Seen | None]
+    rule: str
     measured: str
     healthy: str
     why: str
-    changes: tuple[dict[str, Any], ...]
-    values: dict[str, Any] = field(default_factory=dict)
+    severity: str = BY_GAIN
+    turn: int = 0
+    of_data: bool = False
 
-    def finding(self, before: Trial, after: Trial | None, others: list[Trial]) -> Finding:
-        """With what the best of its changes was seen to do, and the others that helped."""
-        gain = 0.0 if after is None else after.score - before.score
-        severity = "severe" if gain >= SEVERE else "warning" if gain >= WORTH else "note"
-        words, settings = "", dict[str, Any]()
-        if after is not None and gain >= WORTH:
+    def finding(
+        self, seen: Seen, training: Training, before: Trial | None, after: Trial | None,
+        others: Iterable[Trial] = (),
+    ) -> Finding:  # fmt: skip
+        """What was seen, what the best of its changes did, and another that helped."""
+        gain = (after.score if after else 0.0) - (before.score if before else 0.0)
+        words, settings = "", Changes()
+        if after and gain >= WORTH:
             words, settings = in_words(after.changes), after.changes
             if other := next((trial for trial in others if not set(trial.changes) & set(settings)), None):
                 words += f", or {in_words(other.changes)} (that gives {other.score:.3f})"
+        by_gain = "severe" if gain >= SEVERE else "warning" if gain >= WORTH else "note"
+        figures = {"training": training} | seen.values | seen.words
+        measured, healthy, why = (
+            text.format_map(figures) for text in (self.measured, self.healthy, self.why)
+        )
         return Finding(
-            self.code, severity, self.measured, self.healthy, self.why, words, settings,
-            before.accuracy, after.accuracy if after else None, self.values,
+            self.code, seen.severity or by_gain, measured, healthy, why, words, settings,
+            before.accuracy if before else None, after.accuracy if after else None, seen.values,
         )  # fmt: skip
 
 
-def rank(findings: list[Finding]) -> list[Finding]:
-    """Worst first: by severity, then what no setting helps, then by what a change won.
-
-    Changes that win nearly as much as the best are told in the order of ORDER, causes first.
-    """
-    first, best = {*ORDER[:3], ORDER[-1]}, max((f.gain for f in findings), default=0.0)
-    return sorted(
-        findings,
-        key=lambda f: (
-            SEVERITIES.index(f.severity),
-            f.code not in first,
-            f.gain < best - _NEARLY,
-            0 if f.gain >= best - _NEARLY else -f.gain,
-            ORDER.index(f.code),
-        ),
-    )
-
-
-def suspicions(state: dict[str, Any], training: Training, given: bool) -> list[Suspicion]:
-    """What is out of range at the start of a training, by ``state`` as diagnose() measures it.
-
-    given: whether the first weights were given, so that ``init`` had no part in them.
-    """
-    found = []
-    spread, standard = state["layers"][0]["z_spread"], state["standard"]
-    hidden = state["layers"][:-1]
-    saturated = max((layer.get("saturated", 0.0) for layer in hidden), default=0.0)
-    large = bool(hidden) and spread > 10 and saturated <= 0.5
-    limit = 2 / state["gauss_newton"] if state["gauss_newton"] > 0 else math.inf
-    over, later = training.lr / limit, training.lr * state["peak"] / 2
-    if over > 1 or later > 2:
-        worst, top, when = over, state["gauss_newton"], ""
-        if over <= 1:
-            worst, top, when = later, state["peak"], " in training"
-        changes: list[dict[str, Any]] = [{"lr": rounded(2 / top * share, down=True)} for share in (1, 0.2)]
-        if over > 1 and state["safe_factor"] is not None:
-            changes.insert(0, {"scale": rounded(training.scale * state["safe_factor"], down=False)})
-        if large:
-            changes.append(standard)
-        found.append(
-            Suspicion(
-                "lr-too-high",
-                f"lr {training.lr:g} is {worst:,.3g}x above what the loss surface allows{when}",
-                f"lr under 2 / curvature = 2 / {_short(top)} = {2 / top:.2g}",
-                "steps overshoot along the steepest direction: units are thrown where nothing activates "
-                "them, or logits where the loss is flat",
-                tuple(changes),
-                {"limit": limit, "over": over, "later": later, "safe_factor": state["safe_factor"]},
-            )
-        )
-    elif over < 1 / 4 and limit < _NO_LIMIT:
-        found.append(
-            Suspicion(
-                "lr-too-low",
-                f"lr {training.lr:g} is {1 / over:,.3g}x under what the loss surface allows",
-                f"lr within a factor of 4 of 2 / curvature = 2 / {_short(2 / limit)} = {limit:.2g}",
-                "the net moves less than it could in each step, and the epochs end before it has learnt",
-                tuple({"lr": rounded(limit * share, down=True)} for share in (0.5, 0.1) if share > 2 * over),
-                {"limit": limit, "over": over},
-            )
-        )
-    if saturated > 0.5:
-        found.append(
-            Suspicion(
-                "units-saturated",
-                f"{saturated:.0%} of the {training.act} outputs are saturated at the start",
-                "under 50 %; pre-activations spread by about 1",
-                "where the activation is flat, no gradient passes to the weights before it",
-                ({"scale": standard["scale"]}, standard) if spread > 1 else (),
-                {"saturated": saturated, "z_spread": spread},
-            )
-        )
-    elif large and not (over > 1 or later > 2):
-        found.append(
-            Suspicion(
-                "inputs-too-large",
-                f"the first layer's pre-activations spread by {spread:.3g}",
-                "0.15 to 10",
-                "one direction is so steep that an lr it bears is too small for all others",
-                (standard,),
-                {"z_spread": spread},
-            )
-        )
-    if hidden and 0 < spread < 0.15:
-        found.append(
-            Suspicion(
-                "inputs-too-small",
-                f"the first layer's pre-activations spread by {spread:.2g}",
-                "0.15 to 10",
-                "a first layer that hears so little of its inputs learns as slowly as with a small lr",
-                ({"scale": standard["scale"]}, standard),
-                {"z_spread": spread},
-            )
-        )
-    dead = max((layer.get("dead", 0.0) for layer in hidden), default=0.0)
-    constant = max((layer.get("constant", 0.0) for layer in hidden), default=0.0)
-    afresh: dict[str, Any] = {"init": "glorot_uniform"} | ({"initial": None} if given else {})
-    if max(dead, constant) > 0.1:
-        found.append(
-            Suspicion(
-                "units-dead",
-                f"{max(dead, constant):.0%} of a layer's units give the same for every row at the start",
-                "none",
-                "such a unit carries nothing, and a ReLU unit that nothing activates gets no gradient",
-                (afresh,),
-                {"dead": dead, "constant": constant},
-            )
-        )
-    elif given or (not 0.03 < state["layers"][-1]["z_spread"] < 3 and training.init != "glorot_uniform"):
-        found.append(
-            Suspicion(
-                "init-unsuitable",
-                f"first weights {'that were given' if given else training.init}: logits spread by "
-                f"{state['layers'][-1]['z_spread']:.3g}",
-                "logits that spread by 0.03 to 3",
-                "from there the way to a solution is longer",
-                (afresh,),
-                {"z_spread": state["layers"][-1]["z_spread"]},
-            )
-        )
-    live = min(state["live"], state["loss"]["live"][training.loss])
-    if training.loss != "logits" and live < 0.9:
-        found.append(
-            Suspicion(
-                "loss-frozen",
-                f"{live:.1%} of the samples are inside the clip of {training.loss}",
-                "all of them",
-                "a sample outside the clip has a gradient of exactly 0: right or wrong, it teaches nothing",
-                ({"loss": "logits"},),
-                {"live": live},
-            )
-        )
-    centre = abs(state["inputs"]["mean"]) / max(state["inputs"]["spread"], 1e-30)
-    if centre > 2:
-        centred = {"center": True, "scale": rounded(training.scale * state["inputs"]["spread"], down=False)}
-        found.append(
-            Suspicion(
-                "inputs-off-centre",
-                f"the inputs' mean is {centre:.3g}x their spread",
-                "at most 2x",
-                "what all rows have in common is steep and teaches nothing; what tells them apart is shallow",
-                (centred, {"center": True}),
-                {"ratio": centre},
-            )
-        )
-    width = min(training.hidden, default=None)
-    if width is not None and width < state["classes"]:
-        found.append(
-            Suspicion(
-                "hidden-too-narrow",
-                f"a hidden layer of {width} for {state['classes']} classes",
-                f"at least {state['classes']} units",
-                "everything the output layer can know goes through so few numbers",
-                (
-                    {"hidden": tuple(max(100, w) for w in training.hidden)}
-                    | ({"initial": None} if given else {}),
-                ),
-                {"width": width},
-            )
-        )
-    return found
-
-
-def _short(value: float) -> str:
-    """Three digits, thousands apart."""
-    return f"{float(f'{value:.3g}'):,g}" if value < 1e6 else f"{value:.3g}"
-
-
-def rounded(value: float, *, down: bool) -> float:
-    """To two digits, never to the unsafe side."""
-    step = 10.0 ** (math.floor(math.log10(value)) - 1)
-    number = (math.floor if down else math.ceil)(value / step * (1 + (1e-9 if down else -1e-9))) * step
-    return float(f"{number:.2g}")
-
-
-def in_words(changes: dict[str, Any]) -> str:
+def in_words(changes: Changes) -> str:
     """Changes of settings as a person says them."""
     words = []
     for name, value in changes.items():

@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from fastmlp.checks import shown
-from fastmlp.diagnosis.diagnosis import Diagnosis
 from fastmlp.diagnosis.findings import in_words
+from fastmlp.diagnosis.report import Diagnosis
+from fastmlp.diagnosis.trials import Snapshot
 from fastmlp.errors import ConfigError
 from fastmlp.files import path_of, write_whole
 
@@ -78,10 +79,10 @@ def drawing(found: Diagnosis, kind: str) -> bytes:
     with mpl.rc_context({"svg.hashsalt": "fastmlp", "font.size": 9, "axes.spines.top": False}):
         figure = Figure(figsize=(10, 7), layout="constrained")
         panels = figure.subplots(2, 2)
-        rows = [row for row in found.trajectory if "not_finite" not in row]
-        _learning(panels[0, 0], rows)
-        _curvature(panels[0, 1], rows, found)
-        _shares(panels[1, 0], rows)
+        seen = [snapshot for snapshot in found.trajectory if snapshot.not_finite is None]
+        _learning(panels[0, 0], seen)
+        _curvature(panels[0, 1], seen, found)
+        _shares(panels[1, 0], seen)
         _changes(panels[1, 1], found)
         for panel in (panels[0, 0], panels[0, 1], panels[1, 0]):
             panel.set_xscale("symlog", linthresh=20)
@@ -89,7 +90,7 @@ def drawing(found: Diagnosis, kind: str) -> bytes:
             panel.set_xticks(
                 [0, 5, 10, 20, 100, 1000, 10_000], ["0", "5", "10", "20", "100", "1,000", "10,000"]
             )
-            panel.set_xlim(0, max(25, rows[-1]["step"]))
+            panel.set_xlim(0, max(25, seen[-1].step))
             panel.set_xlabel("step")
         out = io.BytesIO()
         metadata = {"Date": None} if kind == "svg" else None
@@ -97,28 +98,26 @@ def drawing(found: Diagnosis, kind: str) -> bytes:
     return out.getvalue()
 
 
-def _series(
-    rows: list[dict[str, Any]], name: str, pick: Any = lambda value: value
-) -> tuple[list[Any], list[Any]]:
-    chosen = [row for row in rows if row.get(name) is not None]
-    return [row["step"] for row in chosen], [pick(row[name]) for row in chosen]
+def _series(seen: list[Snapshot], name: str, pick: Any = lambda value: value) -> tuple[list[int], list[Any]]:
+    chosen = [(one.step, value) for one in seen if (value := getattr(one, name)) is not None]
+    return [step for step, _ in chosen], [pick(value) for _, value in chosen]
 
 
-def _learning(panel: Any, rows: list[dict[str, Any]]) -> None:
-    panel.plot(*_series(rows, "loss"), color=_BLUE)
+def _learning(panel: Any, seen: list[Snapshot]) -> None:
+    panel.plot(*_series(seen, "loss"), color=_BLUE)
     panel.set_yscale("log")
     panel.set_ylabel("training loss", color=_BLUE)
     beside = panel.twinx()
-    beside.plot(*_series(rows, "accuracy"), color=_ORANGE, linestyle="--")
-    beside.plot(*_series(rows, "test_accuracy"), color=_ORANGE, marker="o", markersize=3)
+    beside.plot(*_series(seen, "accuracy"), color=_ORANGE, linestyle="--")
+    beside.plot(*_series(seen, "test_accuracy"), color=_ORANGE, marker="o", markersize=3)
     beside.set_ylim(0, 1)
     beside.set_ylabel("accuracy (-- training, o held out)", color=_ORANGE)
     panel.set_title("Learning")
 
 
-def _curvature(panel: Any, rows: list[dict[str, Any]], found: Diagnosis) -> None:
+def _curvature(panel: Any, seen: list[Snapshot], found: Diagnosis) -> None:
     limit = 2 / found.training.lr
-    steps, values = _series(rows, "gauss_newton", lambda value: max(value, limit * _FLAT))
+    steps, values = _series(seen, "gauss_newton", lambda value: max(value, limit * _FLAT))
     panel.plot(steps, values, color=_BLUE, marker="o", markersize=3, label="curvature")
     panel.axhline(limit, color=_GREY, linestyle="--", label="2 / lr: stable below")
     panel.set_yscale("log")
@@ -127,11 +126,11 @@ def _curvature(panel: Any, rows: list[dict[str, Any]], found: Diagnosis) -> None
     panel.set_title("Curvature")
 
 
-def _shares(panel: Any, rows: list[dict[str, Any]]) -> None:
+def _shares(panel: Any, seen: list[Snapshot]) -> None:
     for name, color in (("dead", _ORANGE), ("saturated", _ORANGE)):
-        if any(name in row for row in rows):
-            panel.plot(*_series(rows, name, max), color=color, label=f"{name} units or outputs")
-    panel.plot(*_series(rows, "live"), color=_GREEN, label="live samples")
+        if any(getattr(one, name) is not None for one in seen):
+            panel.plot(*_series(seen, name, max), color=color, label=f"{name} units or outputs")
+    panel.plot(*_series(seen, "live"), color=_GREEN, label="live samples")
     panel.set_ylim(-0.03, 1.03)
     panel.set_ylabel("share")
     panel.legend(frameon=False)

@@ -1,11 +1,14 @@
 """Short trainings: the one that is asked about, watched closely, and others with a setting changed.
 
-They share one encoded data set, and are the first epochs of what ``fit`` would do: same bytes.
+They share one encoded data set, and are the first epochs of what ``fit`` would do: same bytes. All calls of
+the kernels are in here. Not in here: which changes are tried, and why (rules.py, examine.py).
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +18,10 @@ from numpy.typing import NDArray
 from fastmlp import kernels as nn
 from fastmlp import random
 from fastmlp.backends.threads import ThreadTuner
+from fastmlp.backends.types import EpochTotals, Evaluation
+from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.encode import column_means
-from fastmlp.diagnosis import measure
+from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.chance import Standing, even, standing
 from fastmlp.errors import DivergedError
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
@@ -24,7 +29,10 @@ from fastmlp.spec import Training
 
 STEPS = 20  # of the first epoch that are watched one by one
 _VALUES = 1 << 24  # of a sample of rows, at most about: wide rows are few
-_LOOKS = (1, 2, 3, 5, 10, 20)  # steps after which curvature is measured
+_LOOKS = (1, 2, 3, 5, 10, 20)  # steps, of the first epoch, after which curvature is measured
+_EPOCHS = (1, 2, 3, 5, 10)  # and epochs, beside the last
+
+Changes = dict[str, Any]  # fields of a Training; ``initial`` None: give no first weights
 
 
 @dataclass(frozen=True)
@@ -34,21 +42,23 @@ class Setting:
     training: Training
     initial: Parameters | None = None
 
-    def changed(self, changes: dict[str, Any]) -> Setting:
-        """The same with some fields of the training changed; ``initial=None`` drops given weights."""
+    def changed(self, changes: Changes) -> Setting:
+        """The same with these changes."""
         fields = {name: value for name, value in changes.items() if name != "initial"}
         return Setting(replace(self.training, **fields), changes.get("initial", self.initial))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How a training with these changes went: accuracy on held-out rows after its last epoch.
+    """How a training with these changes went, by the rows held out, after its last epoch.
 
-    accuracy is None where it diverged. recalls: the same for each class, nan where it has no rows.
-    standing: of guesses that make all classes even, against chance; None where it diverged.
+    accuracy: share of them; None where the training diverged.
+    recalls:  the same for each class (K,), nan where it has no rows.
+    diverged: what was not finite, and where; "" where all was.
+    standing: how guesses that make all classes even stand against chance; None where it diverged.
     """
 
-    changes: dict[str, Any]
+    changes: Changes
     epochs: int
     accuracy: float | None
     recalls: tuple[float, ...] = ()
@@ -60,11 +70,52 @@ class Trial:
         """The accuracy; 0 where it diverged."""
         return self.accuracy or 0.0
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for json.dump."""
+        return {
+            "changes": self.changes,
+            "epochs": self.epochs,
+            "accuracy": self.accuracy,
+            "recalls": self.recalls,
+            "balanced": None if self.standing is None else self.standing.recall,
+            "diverged": self.diverged or None,
+        }
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A net as it trains: before the first step, after each of the first ones, and at the end of each epoch.
+
+    epoch, step:   that ended, from 0.
+    logits_spread: standard deviation of the logits.
+    dead, saturated, constant: shares of each hidden layer, as in ``measures.LayerState``.
+    gauss_newton:  top eigenvalue, where it was measured.
+    loss, accuracy, live: of the rows trained on since the snapshot before, as their batches met them.
+    update_ratio:  |change of W| / |W| of each layer in this one step.
+    test_accuracy: on the rows held out, at the end of an epoch.
+    not_finite:    what was nan or infinite, and where: then this is the last one, and has nothing else.
+    """
+
+    epoch: int
+    step: int
+    logits_spread: float | None = None
+    dead: tuple[float, ...] | None = None
+    saturated: tuple[float, ...] | None = None
+    constant: tuple[float, ...] | None = None
+    gauss_newton: float | None = None
+    loss: float | None = None
+    accuracy: float | None = None
+    live: float | None = None
+    update_ratio: tuple[float, ...] | None = None
+    test_accuracy: float | None = None
+    not_finite: str | None = None
+
 
 class Bench:
-    """The data that trials share: rows to train on and rows held out, and what small samples show.
+    """The data that trials share: rows to train on and rows held out, and samples to measure on.
 
-    X, X_test: (N, D) as ``fit`` takes them. y, y_test: class indices.
+    X, X_test: (N, D) as ``fit`` takes them. y, y_test: class indices below K.
+    sample:    some training rows (n, D) as they are, dense.
     """
 
     def __init__(
@@ -82,137 +133,173 @@ class Bench:
         self.tuner = ThreadTuner(threads)
         picked, room = random.permutation(len(y), 0, "diagnose"), max(50, _VALUES // self.D)
         many, few = (np.sort(picked[: min(n, room)]) for n in (5000, 500))
-        self.raw_many, self.y_many = _dense(X[many]), y[many]
-        self.raw_few, self.y_few = _dense(X[few]), y[few]
+        self.sample, self.y_sample = _dense(X[many]), y[many]
+        self.few, self.y_few = _dense(X[few]), y[few]
 
-    def first_weights(self, setting: Setting) -> Parameters:
-        """Float32, a copy."""
-        if setting.initial is not None:
-            return setting.initial.astype(np.float32).copy()
+    def net(self, setting: Setting) -> Net:
+        """The net before its first step; its weights, in float32, are copies."""
         training = setting.training
-        return initialise(training.architecture(self.D, self.K), training.init, training.seed)
+        architecture = training.architecture(self.D, self.K)
+        if setting.initial is None:
+            parameters = initialise(architecture, training.init, training.seed)
+        else:
+            parameters = setting.initial.astype(np.float32)
+        mean = self.means if training.center else None
+        return Net(architecture, parameters, Preprocessing(training.scale, mean))
 
-    def net(self, parameters: Parameters, training: Training) -> Net:
-        """The net of a training, with these parameters."""
-        preprocessing = Preprocessing(training.scale, self.means if training.center else None)
-        return Net(training.architecture(self.D, self.K), parameters, preprocessing)
+    def measured(self, setting: Setting) -> measures.Measures:
+        """Measure a net before its first step."""
+        net, loss, lr = self.net(setting), setting.training.loss, setting.training.lr
+        x, few, y = self._scaled(net, self.sample), self._scaled(net, self.few), self.y_few
+        gradients = measures.gradients(net, few, y, loss)
+        curvature = measures.curvature(net, few, y, loss)
+        layers = measures.layers(net, x)
+        top = curvature.gauss_newton
+        return measures.Measures(
+            inputs=measures.inputs(x),
+            label_counts=measures.label_counts(self.y, self.K),
+            classes=self.K,
+            layers=layers,
+            loss=self._losses(net, loss),
+            gradients=gradients,
+            update_ratio=measures.update_ratios(gradients, lr),
+            curvature=curvature,
+            gauss_newton=top,
+            limit=2 / top if top > 0 else math.inf,
+            safe_factor=measures.safe_factor(net, few, y, lr),
+            standard=self._standard(net, few, layers[0].z_spread, lr),
+        )
 
-    def scaled(self, raw: NDArray[Any], training: Training) -> NDArray[Any]:
-        """Rows as the first layer sees them, in float64."""
-        x = np.asarray(raw, np.float64)
-        return (x - self.means if training.center else x) / training.scale
+    def after(self, net: Net, loss: str) -> measures.After:
+        """Measure a net after its last epoch."""
+        return measures.After(measures.layers(net, self._scaled(net, self.sample)), self._losses(net, loss))
 
-    def losses(self, parameters: Parameters, training: Training) -> dict[str, Any]:
-        """``measure.losses`` on some of the training rows."""
-        net = self.net(parameters, training)
-        return measure.losses(net, self.raw_many, self.y_many, nn, training.loss, self.tuner)
-
-    def standing(self, parameters: Parameters, training: Training) -> Standing:
-        """Of a net on some of the training rows."""
-        p = nn.predict_proba(self.net(parameters, training), self.raw_many, threads=self.tuner)
-        return standing(even(p, self.counts), self.y_many, self.K)
+    def standing(self, net: Net) -> Standing:
+        """How a net stands against chance on some of the training rows."""
+        return self._standing(self._predict(net, self.sample), self.y_sample)
 
     def seconds_an_epoch(self, setting: Setting) -> float:
         """Measured on some of the rows, after one that compiles."""
-        rows = min(len(self.y), 2000)
-        parameters = self.first_weights(setting)
+        rows, net = min(len(self.y), 2000), self.net(setting)
         for n in (1, rows):
             started = time.perf_counter()
             try:
-                self._train(parameters, setting.training, np.arange(n))
+                self._train(net, setting.training, np.arange(n))
             except DivergedError:
                 return 0.0
         return (time.perf_counter() - started) * len(self.y) / rows
 
-    def run(self, setting: Setting, changes: dict[str, Any], epochs: int) -> Trial:
+    def run(self, setting: Setting, changes: Changes, epochs: int) -> Trial:
         """Train with the changes; look at nothing but the end."""
         setting = setting.changed(changes)
-        training, parameters = setting.training, self.first_weights(setting)
+        net = self.net(setting)
         for epoch in range(1, epochs + 1):
             try:
-                self._train(parameters, training, self._order(training, epoch))
+                self._train(net, setting.training, self._order(setting.training, epoch))
             except DivergedError as error:
                 return Trial(changes, epochs, None, diverged=f"{error.got} of epoch {epoch}")
-        return self._tested(parameters, training, changes, epochs)
+        return self._tested(net, changes, epochs)
 
-    def watch(self, setting: Setting, epochs: int) -> tuple[Trial, list[dict[str, Any]], Parameters]:
-        """Train as it is: how it went, what it was like step by step and then by epoch, its last weights."""
-        training, parameters = setting.training, self.first_weights(setting)
-        rows = [self._looked_at(parameters, training, epoch=0, step=0, curved=True)]
-        steps = 0
+    def watch(self, setting: Setting, epochs: int) -> tuple[Trial, list[Snapshot], Net]:
+        """Train as it is: how it went, what it was like step by step and then by epoch, and the net."""
+        training, net = setting.training, self.net(setting)
+        seen = [self._snapshot(net, 0, 0, True)]
+        step = 0
+        for epoch, part in self._parts(training, epochs):
+            before = [W.copy() for W in net.parameters.weights]
+            try:
+                totals = self._train(net, training, part)
+            except DivergedError as error:
+                step += error.batch or 1
+                where = f"the {error.must.split()[1]} in step {step:,}, in epoch {epoch}"
+                seen.append(Snapshot(epoch, step, not_finite=where))
+                return Trial({}, epochs, None, diverged=where), seen, net
+            step += math.ceil(len(part) / training.batch_size)
+            figures: dict[str, Any] = {
+                "loss": totals.loss,
+                "accuracy": totals.correct / totals.samples,
+                "live": totals.live / totals.samples,
+            }
+            if epoch == 1 and len(part) <= training.batch_size:
+                curved = step in _LOOKS
+                figures["update_ratio"] = tuple(
+                    measures.norm(W - V) / max(measures.norm(V), 1e-30)
+                    for W, V in zip(net.parameters.weights, before, strict=True)
+                )
+            else:
+                curved = epoch in (*_EPOCHS, epochs)
+                tested = self._evaluate(net, self.X_test, self.y_test, training.loss)
+                figures["test_accuracy"] = tested.accuracy
+            seen.append(self._snapshot(net, epoch, step, curved, **figures))
+        return self._tested(net, {}, epochs), seen, net
+
+    def _parts(self, training: Training, epochs: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Each epoch with its order of rows; the first one cut into its first steps and the rest."""
+        B = training.batch_size
         for epoch in range(1, epochs + 1):
             order = self._order(training, epoch)
-            B = training.batch_size
-            parts = (
-                [order[at : at + B] for at in range(0, min(STEPS * B, len(order)), B)] if epoch == 1 else []
-            )
-            rest = order[len(parts) * B :]
-            for part in [*parts, *([rest] if len(rest) else [])]:
-                before = [W.copy() for W in parameters.weights]
-                try:
-                    totals = self._train(parameters, training, part)
-                except DivergedError as error:
-                    step = steps + (error.batch or 1)
-                    where = f"the {error.must.split()[1]} in step {step:,}, in epoch {epoch}"
-                    rows.append({"epoch": epoch, "step": step, "not_finite": where})
-                    return Trial({}, epochs, None, diverged=where), rows, parameters
-                single = len(part) <= B and epoch == 1
-                steps += -(-len(part) // B)
-                row = {"loss": totals.loss, "accuracy": totals.correct / totals.samples}
-                row["live"] = totals.live / totals.samples
-                if single:
-                    row["update_ratio"] = [
-                        _norm(W - V) / max(_norm(V), 1e-30)
-                        for W, V in zip(parameters.weights, before, strict=True)
-                    ]
-                    curved = steps in _LOOKS
-                else:
-                    tested = nn.evaluate(
-                        self.net(parameters, training), self.X_test, self.y_test,
-                        loss=training.loss, threads=self.tuner,
-                    )  # fmt: skip
-                    row["test_accuracy"] = tested.accuracy
-                    curved = epoch in (1, 2, 3, 5, 10, epochs)
-                rows.append(self._looked_at(parameters, training, epoch, steps, curved) | row)
-        return self._tested(parameters, training, {}, epochs), rows, parameters
+            watched = min(STEPS * B, len(order)) if epoch == 1 else 0
+            for at in range(0, watched, B):
+                yield epoch, order[at : at + B]
+            if len(order) > watched:
+                yield epoch, order[watched:]
 
-    def _looked_at(
-        self, parameters: Parameters, training: Training, epoch: int, step: int, curved: bool
-    ) -> dict[str, Any]:
-        x = self.scaled(self.raw_few, training)
-        net = self.net(parameters, training)
-        layers = measure.layers(net, x)
-        row: dict[str, Any] = {"epoch": epoch, "step": step, "logits_spread": layers[-1]["z_spread"]}
+    def _snapshot(self, net: Net, epoch: int, step: int, curved: bool, **figures: Any) -> Snapshot:
+        x = self._scaled(net, self.few)
+        *hidden, last = layers = measures.layers(net, x)
         for name in ("dead", "saturated", "constant"):
-            if layers[0].get(name) is not None:
-                row[name] = [layer[name] for layer in layers[:-1]]
-        if curved and all(np.isfinite(layer["z_largest"]) for layer in layers):
-            row["gauss_newton"] = measure.gauss_newton(net, x, self.y_few)
-        return row
+            if hidden and getattr(hidden[0], name) is not None:
+                figures[name] = tuple(getattr(layer, name) for layer in hidden)
+        if curved and all(math.isfinite(layer.z_largest) for layer in layers):
+            figures["gauss_newton"] = measures.gauss_newton(net, x, self.y_few)
+        return Snapshot(epoch, step, last.z_spread, **figures)
 
-    def _order(self, training: Training, epoch: int) -> NDArray[np.int64]:
-        return random.permutation(len(self.y), training.seed, "order", epoch)
-
-    def _train(self, parameters: Parameters, training: Training, order: NDArray[np.int64]) -> Any:
-        return nn.train_epoch(
-            self.net(parameters, training), self.X, self.y, order, loss=training.loss, lr=training.lr,
-            batch_size=training.batch_size, threads=self.tuner,
-        )  # fmt: skip
-
-    def _tested(
-        self, parameters: Parameters, training: Training, changes: dict[str, Any], epochs: int
-    ) -> Trial:
-        p = nn.predict_proba(self.net(parameters, training), self.X_test, threads=self.tuner)
+    def _tested(self, net: Net, changes: Changes, epochs: int) -> Trial:
+        p = self._predict(net, self.X_test)
         hits = p.argmax(axis=1) == self.y_test
         with np.errstate(invalid="ignore"):
             counts = np.bincount(self.y_test, minlength=self.K)
             recalls = np.bincount(self.y_test, weights=hits, minlength=self.K) / counts
-        stands = standing(even(p, self.counts), self.y_test, self.K)
-        return Trial(changes, epochs, float(hits.mean()), tuple(recalls.tolist()), standing=stands)
+        return Trial(
+            changes, epochs, float(hits.mean()), tuple(recalls.tolist()),
+            standing=self._standing(p, self.y_test),
+        )  # fmt: skip
 
+    def _standing(self, p: NDArray[Any], y: NDArray[np.int64]) -> Standing:
+        return standing(even(p, self.counts), y, self.K)
 
-def _norm(W: NDArray[Any]) -> float:
-    return float(np.linalg.norm(W.astype(np.float64)))
+    def _losses(self, net: Net, loss: str) -> measures.Losses:
+        """Measured on the sample."""
+        tested = self._evaluate(net, self.sample, self.y_sample, loss)
+        return measures.losses(tested, self._predict(net, self.sample), self.y_sample, loss)
+
+    def _standard(self, net: Net, few: NDArray[Any], spread: float, lr: float) -> measures.Standard:
+        usual = net.preprocessing.scale
+        scale = measures.rounded(min(max(usual * spread, 2 * SMALLEST), LARGEST / 2), down=False)
+        top = measures.gauss_newton(net, few * (usual / scale), self.y_few)
+        return measures.Standard(scale, measures.rounded(min(1 / top, 10.0), down=True) if top > 0 else lr)
+
+    def _scaled(self, net: Net, rows: NDArray[Any]) -> NDArray[Any]:
+        """Rows as the first layer sees them, in float64."""
+        x, done = np.asarray(rows, np.float64), net.preprocessing
+        return (x if done.mean is None else x - done.mean) / done.scale
+
+    def _order(self, training: Training, epoch: int) -> NDArray[np.int64]:
+        return random.permutation(len(self.y), training.seed, "order", epoch)
+
+    # --- the kernels: parameters change in place, rows are raw or encoded ---
+
+    def _train(self, net: Net, training: Training, order: NDArray[np.int64]) -> EpochTotals:
+        return nn.train_epoch(
+            net, self.X, self.y, order, loss=training.loss, lr=training.lr,
+            batch_size=training.batch_size, threads=self.tuner,
+        )  # fmt: skip
+
+    def _predict(self, net: Net, X: Any) -> NDArray[Any]:
+        return nn.predict_proba(net, X, threads=self.tuner)
+
+    def _evaluate(self, net: Net, X: Any, y: NDArray[np.int64], loss: str) -> Evaluation:
+        return nn.evaluate(net, X, y, loss=loss, threads=self.tuner)
 
 
 def _dense(rows: Any) -> NDArray[Any]:

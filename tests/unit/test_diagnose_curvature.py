@@ -9,7 +9,7 @@ import pytest
 from nets import net_of
 
 from fastmlp import Architecture, initialise, reference
-from fastmlp.diagnosis import measure
+from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
 from fastmlp.spec import layers_of
 
@@ -49,7 +49,7 @@ def test_hessian_products_are_those_of_the_dense_hessian(act, loss):
     surface = Surface(net_of(p, act), x, y, loss)
 
     def gradient(v):
-        g = reference.loss_and_gradients(net_of(moved(p, v), act=act), x, y, loss=loss).gradients
+        g = reference.loss_and_gradients(net_of(moved(p, v), act), x, y, loss=loss).gradients
         return np.concatenate([array.ravel() for array in g])
 
     dense = differences(gradient, surface.size)
@@ -64,7 +64,7 @@ def test_gauss_newton_products_are_those_of_the_dense_matrix(act, loss):
     p, x, y = small(act, seed=1)
     surface = Surface(net_of(p, act), x, y, loss)
     J = differences(
-        lambda v: reference.forward(net_of(moved(p, v), act=act), x)[-1], surface.size
+        lambda v: reference.forward(net_of(moved(p, v), act), x)[-1], surface.size
     )  # (size, N, K)
     by_logits = np.einsum("nk,kl->nkl", surface.p, np.eye(3)) - surface.p[:, :, None] * surface.p[:, None, :]
     dense = np.einsum("ink,nkl,jnl,n->ij", J, by_logits, J, surface.live) / len(x)
@@ -100,18 +100,19 @@ def test_top_eigenvalue_of_tiny_and_singular_matrices(size):
 @pytest.mark.parametrize("act", ["relu", "tanh"])
 def test_safe_factor_is_the_edge(act):
     p, x, y = small(act)
-    x = x * 50
-    lr = 20 / measure.gauss_newton(net_of(p, act), x, y)
-    factor = measure.safe_factor(net_of(p, act), x, y, lr)
+    net, x = net_of(p, act), x * 50
+    lr = 20 / measures.gauss_newton(net, x, y)
+    factor = measures.safe_factor(net, x, y, lr)
     assert factor > 1
-    assert lr * measure.gauss_newton(net_of(p, act), x / factor, y) <= 2
-    assert lr * measure.gauss_newton(net_of(p, act), x / factor * 1.1, y) > 2
-    assert measure.safe_factor(net_of(p, act), x, y, lr / 100) == 1
-    assert measure.safe_factor(net_of(p, act), x, y, 1e9, most=100) is None
+    assert lr * measures.gauss_newton(net, x / factor, y) <= 2
+    assert lr * measures.gauss_newton(net, x / factor * 1.1, y) > 2
+    assert measures.safe_factor(net, x, y, lr / 100) == 1
+    assert measures.safe_factor(net, x, y, 1e9, most=100) is None
 
 
 def test_no_factor_is_safe_where_the_output_layer_is_steep_by_itself():
     """Sigmoids of nothing are 0.5: the curvature of the layer after them does not fall with the inputs."""
     p, x, y = small("sigmoid")
-    lr = 20 / measure.gauss_newton(net_of(p, "sigmoid"), 0 * x, y)
-    assert measure.safe_factor(net_of(p, "sigmoid"), x, y, lr) is None
+    net = net_of(p, "sigmoid")
+    lr = 20 / measures.gauss_newton(net, 0 * x, y)
+    assert measures.safe_factor(net, x, y, lr) is None

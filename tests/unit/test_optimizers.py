@@ -440,7 +440,7 @@ def test_fit_many_takes_optimizers():
 
 def test_diagnose_refuses_other_steps_than_plain_ones():
     X, y = learnable(6, 100, 20, 3)
-    from fastmlp.diagnosis.diagnosis import examine
+    from fastmlp.diagnosis.examine import examine
 
     with pytest.raises(ConfigError, match="a diagnosis must be of plain SGD"):
         examine(X, y, X, y, 3, Training(optimizer="adam"))

@@ -1,0 +1,184 @@
+"""A diagnosis step by step: measure the net at its start, watch it train, try what ought to help, conclude.
+
+Not in here: what is out of range, and what ought to help (rules.py).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.diagnosis.findings import SEVERITIES, WORTH, Evidence, Finding, Rule, Seen, in_words
+from fastmlp.diagnosis.measures import Measures
+from fastmlp.diagnosis.relation import relation
+from fastmlp.diagnosis.report import Diagnosis
+from fastmlp.diagnosis.rules import RULES
+from fastmlp.diagnosis.trials import Bench, Changes, Setting, Trial
+from fastmlp.diagnosis.unlearnt import guesses
+from fastmlp.errors import ConfigError
+from fastmlp.net import Parameters
+from fastmlp.optimizers import PLAIN
+from fastmlp.spec import Training
+
+ROUNDS = 3  # of changes on top of each other
+NEARLY = 0.03  # of accuracy: two changes that won the same, but for luck
+_RUNS = 6  # that most diagnoses need: they share its seconds; what is over its time is not begun
+
+Notify = Callable[[str], object]
+
+
+def examine(
+    X: Any,
+    y: NDArray[np.int64],
+    X_test: Any,
+    y_test: NDArray[np.int64],
+    K: int,
+    training: Training,
+    *,
+    initial: Parameters | None = None,
+    threads: int | str = "auto",
+    seconds: float = 20.0,
+    notify: Notify = lambda text: None,
+) -> Diagnosis:
+    """Diagnose a training on X (N, D) and class indices y (N,), tested on rows held out.
+
+    ``seconds``: what all trials together may take, about; they have fewer epochs where all of the
+    training's would take longer. ``notify`` hears what is being done. Raises ConfigError for
+    other steps than plain SGD's at a constant rate: curvature bounds those alone.
+    """
+    if training != replace(
+        training, optimizer=PLAIN, schedule="constant", validation=0.0, patience=0, class_weight=None
+    ):
+        raise ConfigError(
+            "a diagnosis must be of plain SGD at a constant rate, all rows and classes alike",
+            str(training),
+            "diagnose the same net without those options",
+        )
+    started = time.perf_counter()
+    bench, setting = Bench(X, y, X_test, y_test, K, threads), Setting(training, initial)
+    notify("measuring the net at its start")
+    measures = bench.measured(setting)
+    constant = Evidence(training, initial is not None, measures).constant
+    each = bench.seconds_an_epoch(setting)
+    epochs = 1 if constant else max(1, min(training.epochs, int(seconds / _RUNS / max(each, 1e-9))))
+    notify(f"training {epochs} epoch{'s' * (epochs > 1)}, watched")
+    base, trajectory, trained = bench.watch(setting, epochs)
+    measures = replace(
+        measures,
+        live=min((seen.live for seen in trajectory if seen.live is not None), default=1.0),
+        peak=max((seen.gauss_newton for seen in trajectory if seen.gauss_newton is not None), default=0.0),
+        after=bench.after(trained, training.loss),
+    )
+    tried = _Tried([], [base], base)
+    if not constant:
+        tried = _try(bench, setting, base, measures, seconds, notify)
+    evidence = Evidence(
+        training, initial is not None, measures, tried.trials, tried.found, tried.best,
+        None if base.diverged else bench.standing(trained),
+        partial(relation, X, y, K), bench.sample,
+    )  # fmt: skip
+    found, recommended = rank(tried.found + conclusions(evidence)), tried.best.changes
+    if (
+        evidence.lost
+        and not base.diverged
+        and all(t.standing is None or guesses(t.standing) for t in tried.trials)
+    ):
+        found, recommended = rank([_luck(finding) for finding in found]), {}
+    return Diagnosis(
+        training, found, measures, trajectory, tried.trials, recommended, epochs,
+        time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def rank(findings: list[Finding]) -> list[Finding]:
+    """Worst first: by severity, then what no setting helps, then by what a change won.
+
+    Changes that win nearly as much as the best are told in the order of the table, causes first.
+    """
+    places = {rule.code: (not rule.of_data, place) for place, rule in enumerate(RULES)}
+    best = max((finding.gain for finding in findings), default=0.0)
+
+    def key(finding: Finding) -> tuple[int, bool, float, int]:
+        of_setting, place = places[finding.code]
+        gain = -finding.gain if finding.gain < best - NEARLY else -math.inf
+        return SEVERITIES.index(finding.severity), of_setting, gain, place
+
+    return sorted(findings, key=key)
+
+
+def suspicions(evidence: Evidence) -> list[tuple[Rule, Seen]]:
+    """What is out of range at the start of a training, in the order in which changes are tried."""
+    rules = sorted((rule for rule in RULES if rule.turn), key=lambda rule: rule.turn)
+    return [(rule, seen) for rule in rules if (seen := rule.see(evidence))]
+
+
+def conclusions(evidence: Evidence) -> list[Finding]:
+    """What is judged when all trainings are done."""
+    base = evidence.trials[0]
+    return [
+        rule.finding(seen, evidence.training, base if seen.cure else None, seen.cure)
+        for rule in RULES
+        if not rule.turn and (seen := rule.see(evidence))
+    ]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Findings whose changes were tried, all trials, and the one with the changes that together did best."""
+
+    found: list[Finding]
+    trials: list[Trial]
+    best: Trial
+
+
+def _try(
+    bench: Bench, setting: Setting, base: Trial, measures: Measures, seconds: float, notify: Notify
+) -> _Tried:
+    """Try what ought to help, and adopt one change a round, on top of those before.
+
+    No trial of the first round begins later than 7/6 of the seconds from here, none of the others than 5/6.
+    """
+    until = time.perf_counter() + seconds * (1 - 1 / _RUNS)
+    found: list[Finding] = []
+    trials, current, adopted = [base], base, Changes()
+    for number in range(ROUNDS):
+        here: list[tuple[Finding, Trial]] = []
+        for rule, seen in suspicions(Evidence(setting.training, setting.initial is not None, measures)):
+            best: Trial | None = None
+            helpful = []
+            for changes in seen.changes:
+                if time.perf_counter() > until + (0 if number else seconds / 3):
+                    break
+                notify(f"trying: {in_words(adopted | changes)}")
+                trial = bench.run(setting, changes, base.epochs)
+                trials.append(replace(trial, changes=adopted | changes))
+                if trial.score >= current.score + WORTH:
+                    helpful.append(trial)
+                if best is None or trial.score > best.score + WORTH:
+                    best = trial
+            others = [trial for trial in helpful if trial is not best]
+            here.append((rule.finding(seen, setting.training, current, best, others), best or current))
+        known = {finding.code for finding in found}
+        found += [f for f, _ in here if number == 0 or (f.gain >= WORTH and f.code not in known)]
+        ranked = rank([f for f, _ in here])
+        if not ranked or ranked[0].gain < WORTH:
+            break
+        current = next(trial for f, trial in here if f is ranked[0])
+        adopted |= current.changes
+        setting = setting.changed(current.changes)
+        measures = bench.measured(setting)
+    return _Tried(found, trials, replace(current, changes=adopted))
+
+
+def _luck(finding: Finding) -> Finding:
+    """The finding without its change, where no training is better than guessing."""
+    if finding.after is None:
+        return finding
+    return replace(finding, severity="note", change="", settings={})
