@@ -11,6 +11,7 @@ Hessian without the part that comes from the net's own bend; it has no negative 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -126,7 +127,7 @@ class Surface:
     def _bend(self, layer: int) -> NDArray[np.float64]:
         """act''(z) of a layer's inputs a = act(z)."""
         a, second = self.inputs[layer], SECOND.get(self.acts[layer - 1])
-        return np.zeros_like(a) if second is None else np.asarray(second(a))
+        return np.zeros_like(a) if second is None else second(a)
 
     def _split(self, v: Vector) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         parts, at = [], 0
@@ -148,7 +149,7 @@ def top_eigenvalue(
 
     Lanczos with full reorthogonalisation, from a start that depends on the size alone. Ends when the
     residual bounds the error under ``tolerance`` of the value, or after ``most`` products (fewer where
-    so many vectors would take more than half a gigabyte).
+    so many vectors would take more than half a gigabyte). Infinite where a product overflows.
     """
     most = min(most, size, max(8, _ROOM // (8 * size)))
     v = uniform(size, 0, "lanczos") - 0.5
@@ -158,6 +159,8 @@ def top_eigenvalue(
     beside: list[float] = []
     for _ in range(most):
         w = product(basis[-1])
+        if not np.isfinite(w).all():
+            return math.inf
         diagonal.append(float(w @ basis[-1]))
         for _ in range(2):  # twice is enough
             for u in basis:

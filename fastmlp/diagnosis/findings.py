@@ -7,6 +7,7 @@ Not in here: the rules (rules.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -110,7 +111,7 @@ class Evidence:
     @property
     def over(self) -> float:
         """How many times 2 / curvature lr is, before the first step."""
-        return self.training.lr / self.measures.limit
+        return self.training.lr / self.measures.limit if self.measures.limit else math.inf
 
     @property
     def later(self) -> float:

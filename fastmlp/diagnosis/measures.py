@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastmlp import reference
 from fastmlp.backends.types import Evaluation
+from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
 from fastmlp.losses import KERAS2_CLIP, clip_bounds
 from fastmlp.net import Net, Preprocessing
@@ -27,6 +28,8 @@ FLAT = 0.01  # of its largest value: with a smaller slope, a sigmoid or tanh is 
 STEEPEST = {"sigmoid": 0.25, "tanh": 1.0}  # the largest slope of activations that saturate
 THIRD_ANSWER_CLIP = "clip:1e-10,0.999999"  # what an answer to the project's question proposes
 _TINY = 1e-30
+
+_overflows = np.errstate(over="ignore", invalid="ignore")  # a net may be far off: infinity is a measure too
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class LayerState:
     """One layer: its pre-activations z (of the last layer, the logits) and its units.
 
     units:     how many.
-    z_spread:  standard deviation of z over rows and units.  z_largest: the largest magnitude.
+    z_spread:  standard deviation of z over rows and units; infinite where z overflows.
+    z_largest: the largest magnitude.
     constant:  share of units that give the same for every row.
     dead:      share of ReLU units that no row activates.  always_on: of those that every row does.
     saturated: share of a sigmoid's or tanh's outputs whose slope is under 1 % of its largest.
@@ -193,26 +197,27 @@ def label_counts(y: NDArray[np.int64], K: int) -> LabelCounts:
     return LabelCounts(tuple(counts.tolist()), float(present.max() / present.min()))
 
 
+@_overflows
 def layers(net: Net, x: Array) -> tuple[LayerState, ...]:
     """Measure each layer, in float32."""
     found, a, acts = [], np.asarray(x, np.float32), net.architecture.acts
-    with np.errstate(over="ignore", invalid="ignore"):
-        for layer, (W, b) in enumerate(zip(net.parameters.weights, net.parameters.biases, strict=True)):
-            z = a @ np.asarray(W, np.float32) + np.asarray(b, np.float32)
-            units: dict[str, float] = {}
-            a = z.copy()
-            if layer < len(acts):
-                act, slope = acts[layer], np.ones_like(a)
-                reference.ACTIVATIONS[act].forward(a)
-                reference.ACTIVATIONS[act].backward(slope, a)
-                units["constant"] = float((a.max(axis=0) == a.min(axis=0)).mean())
-                if act == "relu":
-                    units["dead"] = float((slope == 0).all(axis=0).mean())
-                    units["always_on"] = float((slope == 1).all(axis=0).mean())
-                elif act in STEEPEST:
-                    units["saturated"] = float((slope < FLAT * STEEPEST[act]).mean())
-            spread, largest = float(z.std(dtype=np.float64)), float(np.abs(z).max())
-            found.append(LayerState(W.shape[1], spread, largest, **units))
+    for layer, (W, b) in enumerate(zip(net.parameters.weights, net.parameters.biases, strict=True)):
+        z = a @ np.asarray(W, np.float32) + np.asarray(b, np.float32)
+        units: dict[str, float] = {}
+        a = z.copy()
+        if layer < len(acts):
+            act, slope = acts[layer], np.ones_like(a)
+            reference.ACTIVATIONS[act].forward(a)
+            reference.ACTIVATIONS[act].backward(slope, a)
+            units["constant"] = float((a.max(axis=0) == a.min(axis=0)).mean())
+            if act == "relu":
+                units["dead"] = float((slope == 0).all(axis=0).mean())
+                units["always_on"] = float((slope == 1).all(axis=0).mean())
+            elif act in STEEPEST:
+                units["saturated"] = float((slope < FLAT * STEEPEST[act]).mean())
+        finite = np.isfinite(z).all()
+        spread, largest = (z.std(dtype=np.float64), np.abs(z).max()) if finite else (math.inf, math.inf)
+        found.append(LayerState(W.shape[1], float(spread), float(largest), **units))
     return tuple(found)
 
 
@@ -230,13 +235,13 @@ def losses(tested: Evaluation, p: Array, y: NDArray[np.int64], loss: str) -> Los
     return Losses(tested.loss, tested.accuracy, math.log(p.shape[1]), live, frozen)
 
 
+@_overflows
 def gradients(net: Net, x: Array, y: NDArray[np.int64], loss: str) -> Gradients:
     """Measure the gradient of the mean loss."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        bare = replace(net, preprocessing=Preprocessing())
-        step = reference.loss_and_gradients(bare, x, y, loss=loss)
-        norms = tuple(norm(dW) for dW in step.gradients.weights)
-        weights = tuple(norm(W) for W in net.parameters.weights)
+    bare = replace(net, preprocessing=Preprocessing())
+    step = reference.loss_and_gradients(bare, x, y, loss=loss)
+    norms = tuple(norm(dW) for dW in step.gradients.weights)
+    weights = tuple(norm(W) for W in net.parameters.weights)
     bad = tuple(int((~np.isfinite(dW)).sum()) for dW in step.gradients.weights)
     return Gradients(norms, weights, bad, float(step.loss))
 
@@ -251,7 +256,10 @@ def update_ratios(found: Gradients, lr: float) -> tuple[float, ...]:
     return tuple(lr * g / max(w, _TINY) for g, w in zip(found.gradient, found.weights, strict=True))
 
 
-def curvature(net: Net, x: Array, y: NDArray[np.int64], loss: str, tolerance: float = 1e-2) -> Curvature:
+@_overflows
+def curvature(
+    net: Net, x: Array, y: NDArray[np.int64], loss: str, tolerance: float = 1e-2
+) -> Curvature:
     """Measure the curvature, to ``tolerance``."""
     surface = Surface(net, x, y, loss)
     whole = Surface(net, x, y, "logits") if loss != "logits" else surface
@@ -261,6 +269,7 @@ def curvature(net: Net, x: Array, y: NDArray[np.int64], loss: str, tolerance: fl
     )
 
 
+@_overflows
 def gauss_newton(net: Net, x: Array, y: NDArray[np.int64]) -> float:
     """The second figure of ``curvature`` alone, to 5 %: for a search."""
     surface = Surface(net, x, y)
@@ -291,7 +300,8 @@ def safe_factor(net: Net, x: Array, y: NDArray[np.int64], lr: float, *, most: fl
 
 
 def rounded(value: float, *, down: bool) -> float:
-    """``value`` to two digits, never to the unsafe side."""
+    """``value`` to two digits, never to the unsafe side; as far as a scale or lr may go."""
+    value = min(max(value, 2 * SMALLEST), LARGEST / 2)
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
     number = (math.floor if down else math.ceil)(value / step * (1 + (1e-9 if down else -1e-9))) * step
     return float(f"{number:.2g}")

@@ -19,7 +19,6 @@ from fastmlp import kernels as nn
 from fastmlp import random
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.backends.types import EpochTotals, Evaluation
-from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.encode import column_means
 from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.chance import Standing, even, standing
@@ -275,7 +274,7 @@ class Bench:
 
     def _standard(self, net: Net, few: NDArray[Any], spread: float, lr: float) -> measures.Standard:
         usual = net.preprocessing.scale
-        scale = measures.rounded(min(max(usual * spread, 2 * SMALLEST), LARGEST / 2), down=False)
+        scale = measures.rounded(usual * spread, down=False)
         top = measures.gauss_newton(net, few * (usual / scale), self.y_few)
         return measures.Standard(scale, measures.rounded(min(1 / top, 10.0), down=True) if top > 0 else lr)
 

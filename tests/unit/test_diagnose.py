@@ -107,6 +107,20 @@ def test_odd_settings_get_a_verdict(name):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("largest", "hidden"), [(1e20, (8,)), (1e38, (8,)), (1e38, (8,) * 10)])
+def test_odd_weights_get_a_verdict(largest, hidden):
+    """They overflow in training, in the first layer, and the curvature in float64."""
+    initial = initialise(fastmlp.Architecture(64, hidden, 3))
+    for W in initial.weights:
+        W *= np.float32(largest)
+    found = fastmlp.diagnose(X, y, initial=initial, scale=1, lr=0.3, hidden=hidden, epochs=9, seconds=9)
+    assert found.severe, found.verdict
+    assert found.trials[0].diverged
+    assert max(trial.score for trial in found.trials) > 0.5
+    json.dumps(found.to_json())
+
+
+@pytest.mark.filterwarnings("error")
 def test_odd_data_get_a_verdict():
     for rows, labels in (
         (X[:6], np.array([0, 0, 1, 1, 0, 1])),  # one row held out: nothing can be said of the labels
@@ -156,7 +170,7 @@ def test_one_class_alone():
         fastmlp.diagnose(X, np.ones(len(X), int))
 
 
-@pytest.mark.parametrize("value", [1.3e-4, 36.44, 2.0, 0.37174, 9.96, 9.999e-9])
+@pytest.mark.parametrize("value", [1.3e-4, 1e-29, 36.44, 2.0, 0.37174, 9.96, 9.999e-9])
 def test_rounded_never_to_the_unsafe_side(value):
     down, up = rounded(value, down=True), rounded(value, down=False)
     assert down <= value * (1 + 1e-8)

@@ -11,11 +11,10 @@ from nets import net_of
 from fastmlp import Architecture, initialise, reference
 from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
-from fastmlp.spec import layers_of
+from fastmlp.spec import ACTIVATIONS, layers_of
 
-ACTS = ("relu", "sigmoid", "tanh", "identity")
 LOSSES = ("logits", "keras2", "clip:0.2,0.5")
-BOTH = list(itertools.product(ACTS, LOSSES))
+BOTH = list(itertools.product(ACTIVATIONS, LOSSES))
 
 
 def small(act, hidden=(4, 3), seed=0):
