@@ -14,7 +14,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Standing:
-    """Of guesses at the labels of ``rows`` rows.
+    """How guesses at the labels of ``rows`` rows stand against chance.
 
     recall: share of a class that is recognised, mean over the classes that have rows: to name the commonest
             class always is worth no more than any other guess.
@@ -31,7 +31,7 @@ class Standing:
 
 
 def standing(guesses: Labels, y: Labels, K: int) -> Standing:
-    """Of guesses (N,) at y (N,), class indices below K.
+    """Rate guesses (N,) at y (N,), class indices below K.
 
     Mean and variance over all permutations of y are exact (Hoeffding, Annals of Mathematical Statistics 22,
     1951).
@@ -50,7 +50,7 @@ def standing(guesses: Labels, y: Labels, K: int) -> Standing:
 
 
 def skill(recall: float, classes: int) -> float:
-    """Of a mean recall: 0 for guessing among so many classes, 1 for all right; nan where one class is all."""
+    """A mean recall from 0, guessing among so many classes, to 1, all right; nan where one class is all."""
     return (recall - 1 / classes) / (1 - 1 / classes) if classes > 1 else math.nan
 
 

@@ -69,7 +69,7 @@ class Surface:
         return sum(W.size + W.shape[1] for W in self.weights)
 
     def gradient(self) -> Vector:
-        """Of the mean loss."""
+        """The gradient of the mean loss."""
         return self._joined([(a.T @ d, d.sum(axis=0)) for a, d in zip(self.inputs, self.deltas, strict=True)])
 
     def gauss_newton(self, v: Vector) -> Vector:

@@ -115,7 +115,7 @@ class Evidence:
 
     @property
     def later(self) -> float:
-        """The same in training, where curvature was largest."""
+        """How many times 2 / curvature lr was in training, where curvature was largest."""
         return self.training.lr * self.measures.peak / 2
 
     @property
@@ -130,7 +130,7 @@ class Evidence:
 
     @property
     def without_given(self) -> Changes:
-        """The change to make beside one that given weights do not go with."""
+        """What a change needs beside it where the given weights would not fit."""
         return {"initial": None} if self.given else {}
 
     @property

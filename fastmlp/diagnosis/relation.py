@@ -1,4 +1,4 @@
-"""Do the labels go with the inputs at all? Looks that need no net, held against those at permuted labels.
+"""Are the labels related to the inputs at all? Looks that need no net, held against those at permuted labels.
 
 Nearest neighbours see what is local; columns, their squares and products see what is straight, round or
 crossed. Columns count by the ranks of their values, so that no unit, outlier or heavy tail weighs; classes
@@ -65,12 +65,12 @@ class Relation:
 
     @property
     def seen(self) -> bool:
-        """Whether the labels go with the inputs."""
+        """True where the labels are related to the inputs."""
         return self.p <= LEVEL
 
 
 def relation(X: Any, y: Labels, K: int) -> Relation:
-    """Of labels y (N,), class indices below K, to inputs X (N, D), an array or scipy.sparse's CSR."""
+    """Relate labels y (N,), class indices below K, to inputs X (N, D), an array or scipy.sparse's CSR."""
     ranks, y = _sample(X, y, K)
     n = len(y)
     orders = [np.arange(n), *(permutation(n, 0, "permuted labels", i) for i in range(PERMUTATIONS))]
@@ -110,7 +110,7 @@ def _sample(X: Any, y: Labels, K: int) -> tuple[Any, Labels]:
 
 
 def _ranks(X: NDArray[Any]) -> Floats:
-    """Of each column (N, D): twice the rank less its mean, so that a column of one value is 0."""
+    """Twice the ranks of each column (N, D), less their mean, so that a column of one value is 0."""
     ranks = np.empty(X.shape)
     for j in range(X.shape[1]):
         ranks[:, j] = _twice_the_rank(X[:, j]) - (len(X) + 1)
@@ -118,7 +118,7 @@ def _ranks(X: NDArray[Any]) -> Floats:
 
 
 def _sparse_ranks(X: Any) -> Any:
-    """The same in CSR: zeros stay, and of the others those of a column are ranked by magnitude."""
+    """Ranks of CSR: zeros stay, and the other values of a column are ranked by magnitude."""
     X = X.tocsc().astype(np.float64)
     X.sum_duplicates()
     X = X[:, np.diff(X.indptr) >= _SOME]
@@ -129,7 +129,7 @@ def _sparse_ranks(X: Any) -> Any:
 
 
 def _twice_the_rank(values: NDArray[Any]) -> NDArray[np.int64]:
-    """Of each of them, from 2 on; equal ones share their mean rank, which doubled is a whole number."""
+    """Doubled ranks from 2 on; equal values share their mean rank, which doubled is a whole number."""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     twice: NDArray[np.int64] = 2 * np.cumsum(counts) - counts + 1
     return twice[which]

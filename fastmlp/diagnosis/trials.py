@@ -42,7 +42,7 @@ class Setting:
     initial: Parameters | None = None
 
     def changed(self, changes: Changes) -> Setting:
-        """The same with these changes."""
+        """A copy with these changes."""
         fields = {name: value for name, value in changes.items() if name != "initial"}
         return Setting(replace(self.training, **fields), changes.get("initial", self.initial))
 

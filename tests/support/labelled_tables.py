@@ -1,4 +1,4 @@
-"""Tables whose labels go with the inputs, whatever their units, and tables whose labels do not. By a seed."""
+"""Tables whose labels are related to the inputs, whatever their units, and tables whose labels are not."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_a_relation_is_seen_where_there_is_one(table):
 
 @pytest.mark.slow
 def test_a_relation_is_seen_in_every_table_that_has_one():
-    """Of random labels, one in fifty goes with the inputs by luck."""
+    """Of random labels, one in fifty looks related by luck."""
     assert len(TABLES) >= 50
     wrong = [table for table in TABLES if not right(table, looked_at(table))]
     assert not [table.name for table in wrong if table.kind == RELATED]
