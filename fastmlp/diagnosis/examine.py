@@ -64,33 +64,31 @@ def examine(
     started = time.perf_counter()
     bench, setting = Bench(X, y, X_test, y_test, K, threads), Setting(training, initial)
     notify("measuring the net at its start")
-    measures = bench.measured(setting)
-    constant = Evidence(training, initial is not None, measures).constant
+    evidence = Evidence(setting, bench.measured(setting))
     each = bench.seconds_an_epoch(setting)
-    epochs = 1 if constant else max(1, min(training.epochs, int(seconds / _RUNS / max(each, 1e-9))))
+    epochs = max(1, min(training.epochs, int(seconds / _RUNS / max(each, 1e-9))))
+    if evidence.constant:
+        epochs = 1
     notify(f"training {epochs} epoch{'s' * (epochs > 1)}, watched")
     base, trajectory, trained = bench.watch(setting, epochs)
     measures = replace(
-        measures,
+        evidence.measures,
         live=min((seen.live for seen in trajectory if seen.live is not None), default=1.0),
         peak=max((seen.gauss_newton for seen in trajectory if seen.gauss_newton is not None), default=0.0),
         after=bench.after(trained, training.loss),
     )
     tried = _Tried([], [base], base)
-    if not constant:
+    if not evidence.constant:
         tried = _try(bench, setting, base, measures, seconds, notify)
     evidence = Evidence(
-        training, initial is not None, measures, tried.trials, tried.found, tried.best,
-        None if base.diverged else bench.standing(trained),
-        partial(relation, X, y, K), bench.sample,
+        setting, measures, tried.trials, tried.found, tried.best,
+        fitted=None if base.diverged else bench.standing(trained),
+        look=partial(relation, X, y, K), sample=bench.sample,
     )  # fmt: skip
     found, recommended = rank(tried.found + conclusions(evidence)), tried.best.changes
-    if (
-        evidence.lost
-        and not base.diverged
-        and all(t.standing is None or guesses(t.standing) for t in tried.trials)
-    ):
-        found, recommended = rank([_luck(finding) for finding in found]), {}
+    guessing = all(trial.standing is None or guesses(trial.standing) for trial in tried.trials)
+    if evidence.lost and guessing and not base.diverged:  # what changes won is luck
+        found, recommended = rank([_without_change(finding) for finding in found]), {}
     return Diagnosis(
         training, found, measures, trajectory, tried.trials, recommended, epochs,
         time.perf_counter() - started,
@@ -150,7 +148,7 @@ def _try(
     trials, current, adopted = [base], base, Changes()
     for number in range(ROUNDS):
         here: list[tuple[Finding, Trial]] = []
-        for rule, seen in suspicions(Evidence(setting.training, setting.initial is not None, measures)):
+        for rule, seen in suspicions(Evidence(setting, measures)):
             best: Trial | None = None
             helpful = []
             for changes in seen.changes:
@@ -177,8 +175,5 @@ def _try(
     return _Tried(found, trials, replace(current, changes=adopted))
 
 
-def _luck(finding: Finding) -> Finding:
-    """The finding without its change, where no training is better than guessing."""
-    if finding.after is None:
-        return finding
-    return replace(finding, severity="note", change="", settings={})
+def _without_change(finding: Finding) -> Finding:
+    return finding if finding.after is None else replace(finding, severity="note", change="", settings={})

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastmlp.diagnosis.chance import Standing
 from fastmlp.diagnosis.measures import LayerState, Measures
 from fastmlp.diagnosis.relation import Relation
-from fastmlp.diagnosis.trials import Changes, Trial
+from fastmlp.diagnosis.trials import Changes, Setting, Trial
 from fastmlp.diagnosis.unlearnt import Unlearnt, unlearnt
 from fastmlp.spec import Training
 
@@ -78,7 +78,7 @@ class Finding:
 class Evidence:
     """What a rule looks at: a setting before its first step; at the end, all that was tried as well.
 
-    training: the setting.   given: its first weights were given, so that ``init`` had no part in them.
+    setting:  the training and its first weights.
     measures: of its net.
     trials:   all trainings, the one asked about first.
     found:    the findings whose changes were tried.
@@ -88,8 +88,7 @@ class Evidence:
     sample:   some training rows (n, D) as they are.
     """
 
-    training: Training
-    given: bool
+    setting: Setting
     measures: Measures
     trials: Sequence[Trial] = ()
     found: Sequence[Finding] = ()
@@ -97,6 +96,16 @@ class Evidence:
     fitted: Standing | None = None
     look: Callable[[], Relation] | None = None
     sample: NDArray[Any] | None = None
+
+    @property
+    def training(self) -> Training:
+        """The training of the setting."""
+        return self.setting.training
+
+    @property
+    def given(self) -> bool:
+        """True where first weights were given, so that ``init`` had no part in them."""
+        return self.setting.initial is not None
 
     @property
     def hidden(self) -> tuple[LayerState, ...]:

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastmlp import Training
+from fastmlp import Training, initialise
 from fastmlp.diagnosis import measures as m
 from fastmlp.diagnosis.chance import Standing
 from fastmlp.diagnosis.examine import conclusions, rank, suspicions
 from fastmlp.diagnosis.findings import SEVERITIES, Evidence, Finding, Rule, Seen
 from fastmlp.diagnosis.relation import Relation
 from fastmlp.diagnosis.rules import RULES
-from fastmlp.diagnosis.trials import Trial
+from fastmlp.diagnosis.trials import Setting, Trial
 
 BY_CODE = {rule.code: rule for rule in RULES}
 HIDDEN = m.LayerState(8, 1.0, 3.0, constant=0.0, dead=0.0, always_on=0.0)
@@ -49,9 +49,10 @@ def evidence(training=None, given=False, trials=(BASE,), look=SEEN, hidden=None,
     first, last = HEALTHY.layers
     layers = (replace(first, **(hidden or {})), replace(last, **(out or {})))
     training = Training(**{"lr": 0.3, "hidden": 8} | (training or {}))
+    weights = initialise(training.architecture(4, 2)) if given else None
     return Evidence(
-        training, given, replace(HEALTHY, layers=layers, **measured),
-        trials, best=trials[-1], fitted=trials[0].standing, look=lambda: look,
+        Setting(training, weights), replace(HEALTHY, layers=layers, **measured), trials,
+        best=trials[-1], fitted=trials[0].standing, look=lambda: look,
         sample=np.random.default_rng(0).normal(size=(50, 4)),
     )  # fmt: skip
 
