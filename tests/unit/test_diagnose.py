@@ -121,6 +121,21 @@ def test_odd_weights_get_a_verdict(largest, hidden):
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("mean", "spread", "scale"),
+    [(1e32, 1e31, 1.0), (1e32, 1e31, 1e20), (1e-32, 1e-33, 1e-20), (0, 1e38, 1e-20), (0, 1e-38, 1.0)],
+)
+def test_inputs_near_the_ends_of_float32_get_a_verdict(mean, spread, scale):
+    """No change that is proposed lies where no setting may."""
+    g = np.random.default_rng(0)
+    labels = g.integers(0, 2, 300)
+    rows = (mean + spread * (labels[:, None] + g.normal(0, 0.3, (300, 3)))).astype(np.float32)
+    found = fastmlp.diagnose(rows, labels, scale=scale, **QUICK)
+    assert found.verdict.endswith(".")
+    json.dumps(found.to_json())
+
+
+@pytest.mark.filterwarnings("error")
 def test_odd_data_get_a_verdict():
     for rows, labels in (
         (X[:6], np.array([0, 0, 1, 1, 0, 1])),  # one row held out: nothing can be said of the labels
