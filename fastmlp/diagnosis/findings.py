@@ -187,7 +187,8 @@ class Rule:
     rule:     the same as a sentence, with its thresholds.
     measured, healthy, why: what people are told: formats of the figures, and of ``training``.
     severity: when it is what, as a sentence.
-    turn:     when its changes are tried, from 1; 0 for what is judged when all trainings are done.
+    tried:    its changes, as a sentence's end.
+    turn:     when they are tried, from 1; 0 for what is judged when all trainings are done.
     of_data:  no setting helps, so that it comes before what settings cure.
     """
 
@@ -198,6 +199,7 @@ class Rule:
     healthy: str
     why: str
     severity: str = BY_GAIN
+    tried: str = "no setting"
     turn: int = 0
     of_data: bool = False
 

@@ -142,7 +142,7 @@ def test_a_row_can_be_read(rule):
     """A page can be made of the table: sentences with their thresholds, no figure of a single net in them."""
     assert rule.rule[0].isupper() or rule.rule.startswith("lr ")
     assert rule.rule.endswith(".")
-    for text in (rule.rule, rule.severity):
+    for text in (rule.rule, rule.severity, rule.tried):
         assert [name for _, name, *_ in string.Formatter().parse(text) if name] == []
 
 
