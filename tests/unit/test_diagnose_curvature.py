@@ -96,6 +96,11 @@ def test_top_eigenvalue_of_tiny_and_singular_matrices(size):
     assert top_eigenvalue(lambda v: 0 * v, size) == 0
 
 
+def test_a_product_that_overflows_has_an_infinite_eigenvalue():
+    assert top_eigenvalue(lambda v: v * np.inf, 7) == np.inf
+    assert top_eigenvalue(lambda v: v * np.nan, 7) == np.inf
+
+
 @pytest.mark.parametrize("act", ["relu", "tanh"])
 def test_safe_factor_is_the_edge(act):
     p, x, y = small(act)

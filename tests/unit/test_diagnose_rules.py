@@ -162,6 +162,7 @@ def test_turns_are_each_once_and_codes_too():
         ({"peak": 14.0}, {"lr-too-high"}),
         ({"training": {"lr": 0.01}, "peak": 500.0}, {"lr-too-high"}),  # low at first, high later
         ({"training": {"lr": 0.01}, "limit": 1e4}, set()),
+        ({"limit": 0.0, "gauss_newton": np.inf}, {"lr-too-high"}),  # curvature overflows
         (SIGMOID | {"hidden": {"saturated": 0.6, "z_spread": 20.0}}, {"units-saturated"}),
         ({"given": True, "hidden": {"constant": 0.2}}, {"units-dead"}),
         ({"given": True}, {"init-unsuitable"}),
