@@ -1,4 +1,4 @@
-"""diagnose: from arrays, or a model and arrays, to a Diagnosis in one call."""
+"""diagnose: from arrays to a Diagnosis in one call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp.backends.threads import resolve
-from fastmlp.checks import functions, positive_number
+from fastmlp.checks import function, positive_number
 from fastmlp.data.assemble import held_out
 from fastmlp.diagnosis.examine import examine
 from fastmlp.diagnosis.report import Diagnosis
@@ -29,29 +29,38 @@ def diagnose(
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
     initial: Parameters | None = None,
     seconds: float = 20.0,
-    notify: Callable[[str], object] = lambda text: None,
+    notify: Callable[[str], object] | None = None,
     **fields: Any,
 ) -> Diagnosis:
-    """Why a training with these options does not train, or that it does. Prints nothing.
+    """Find out why a net does not train, or that it does. Prints nothing.
 
-    The training is given whole or by its fields, as to ``fastmlp.fit``. The net is measured before its
-    first step, watched while it trains, and trained again with each change that ought to help, one at a
-    time: a finding is severe where that wins at least 5 % of accuracy on rows held out, where the data hold
-    nothing to learn, or where the net is shown to be no better than guessing and none of the changes cures
-    it (does-not-train).
-    Labels are called unrelated to the inputs (labels-unrelated) only if nearest neighbours and columns, which
-    need no net, see no more of them than of permuted ones, on rows enough to show a weak relation.
+    The net is measured before its first step, watched while it trains, and trained again with each change
+    that ought to help, one at a time. A finding is severe where that wins at least 5 % of accuracy on rows
+    held out, where the data hold nothing to learn, or where the net is shown to be no better than guessing
+    and no change cures it (does-not-train). Labels are called unrelated to the inputs (labels-unrelated) only
+    where nearest neighbours and columns, which need no net, see no more of them than of permuted ones, on
+    rows enough to show a weak relation.
 
+        found = fastmlp.diagnose(X, y, scale=1)
+        found.verdict, found.severe, found.findings[0].advice
+        fastmlp.fit(X, y, **{"scale": 1, **found.recommended})
+
+    Parameters
+    ----------
+    X: (N, D) or (N, rows, columns), numbers; y: (N,), their labels, as ``fit`` takes them.
+    training: as for ``fit``, whole or by its fields. It must be of plain SGD at a constant rate.
+    threads: their number, or "auto". The findings are the same for any.
     test_data: (X_test, y_test), the rows held out; a sixth of X without it.
-    seconds:   what the trials together may take, about: they have fewer epochs where more would not fit.
-    notify:    hears what is being done.
+    initial: the first weights, in place of ``init``; they are not changed.
+    seconds: that the trials together may take, about; they have fewer epochs where all would not fit.
+    notify: is called with a line of text at each step.
 
     Raises ConfigError, DataError, ModelError as ``fit`` does. A training that diverges is a finding.
     """
     training = asked(training, fields)
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
-    functions("notify", [notify])
+    function("notify", notify)
     data = Checked.of(X, y, test_data)
     data.architecture(training, initial)
     if data.test is None:

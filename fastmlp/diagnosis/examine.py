@@ -45,7 +45,7 @@ def examine(
     initial: Parameters | None = None,
     threads: int | str = "auto",
     seconds: float = 20.0,
-    notify: Notify = lambda text: None,
+    notify: Notify | None = None,
 ) -> Diagnosis:
     """Diagnose a training on X (N, D) and class indices y (N,), tested on rows held out.
 
@@ -61,6 +61,7 @@ def examine(
             str(training),
             "diagnose the same net without those options",
         )
+    notify = notify or (lambda text: None)
     started = time.perf_counter()
     bench, setting = Bench(X, y, X_test, y_test, K, threads), Setting(training, initial)
     notify("measuring the net at its start")

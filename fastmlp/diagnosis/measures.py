@@ -257,9 +257,7 @@ def update_ratios(found: Gradients, lr: float) -> tuple[float, ...]:
 
 
 @_overflows
-def curvature(
-    net: Net, x: Array, y: NDArray[np.int64], loss: str, tolerance: float = 1e-2
-) -> Curvature:
+def curvature(net: Net, x: Array, y: NDArray[np.int64], loss: str, tolerance: float = 1e-2) -> Curvature:
     """Measure the curvature, to ``tolerance``."""
     surface = Surface(net, x, y, loss)
     whole = Surface(net, x, y, "logits") if loss != "logits" else surface

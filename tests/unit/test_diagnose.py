@@ -71,6 +71,35 @@ def test_the_same_call_finds_the_same():
     assert told[0] == told[1]
 
 
+def test_a_training_is_given_whole_or_by_its_fields():
+    told = [
+        fastmlp.diagnose(X, y, fastmlp.Training(hidden=8, epochs=3, lr=0.5), seconds=60.0),
+        fastmlp.diagnose(X, y, lr=0.5, **QUICK),
+        fastmlp.diagnose(X, y, fastmlp.Training(hidden=8, lr=0.5), epochs=3, seconds=60.0),
+    ]
+    assert len({json.dumps(found.to_json() | {"seconds": 0}) for found in told}) == 1
+
+
+def test_fit_takes_what_is_recommended():
+    dead = initialise(fastmlp.Architecture(64, (8,), 3))
+    dead.biases[0][...] = -100
+    for options in ({"scale": 1, "lr": 1.0}, {"scale": 100, "lr": 0.3, "initial": dead}):
+        options = options | {"hidden": 8, "epochs": 3}
+        found = fastmlp.diagnose(X, y, seconds=60, **options)
+        assert found.recommended
+        model, _ = fastmlp.fit(X, y, **options | found.recommended)
+        assert (model.predict(X) == y).mean() > 0.9
+
+
+def test_what_is_done_is_told():
+    lines = []
+    fastmlp.diagnose(X, y, scale=1, lr=1.0, notify=lines.append, **QUICK)
+    assert lines[0] == "measuring the net at its start"
+    assert lines[2].startswith("trying: ")
+    with pytest.raises(ConfigError, match="notify must be a function"):
+        fastmlp.diagnose(X, y, notify="print")
+
+
 def test_a_training_that_diverges_is_a_finding():
     found = fastmlp.diagnose(X, y, scale=1, lr=1e25, **QUICK)
     assert found.severe
