@@ -257,13 +257,13 @@ def update_ratios(found: Gradients, lr: float) -> tuple[float, ...]:
 
 
 @_overflows
-def curvature(net: Net, x: Array, y: NDArray[np.int64], loss: str, tolerance: float = 1e-2) -> Curvature:
-    """Measure the curvature, to ``tolerance``."""
+def curvature(net: Net, x: Array, y: NDArray[np.int64], loss: str) -> Curvature:
+    """Measure the curvature, to 1 %."""
     surface = Surface(net, x, y, loss)
     whole = Surface(net, x, y, "logits") if loss != "logits" else surface
     return Curvature(
-        hessian=top_eigenvalue(surface.hessian, surface.size, tolerance=tolerance),
-        gauss_newton=top_eigenvalue(whole.gauss_newton, whole.size, tolerance=tolerance),
+        hessian=top_eigenvalue(surface.hessian, surface.size, tolerance=0.01),
+        gauss_newton=top_eigenvalue(whole.gauss_newton, whole.size, tolerance=0.01),
     )
 
 
