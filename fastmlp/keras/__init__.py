@@ -6,12 +6,12 @@
 Neither Keras nor TensorFlow is needed. It is Sequential, Dense and Activation, two cross-entropies, SGD and
 Adam, the accuracy, and a few callbacks; every other word raises MissingError, which names it.
 
-layers/, losses.py, optimizers.py, callbacks.py, utils/, datasets/: the words
-sequential.py   the model
+models.py, layers/, losses.py, optimizers.py, callbacks.py, utils/, datasets/: the words
+sequential.py   the model that trains; stack.py: its layers and weights; compiled.py: what compile was told
 network.py      from layers to what the engine trains
-arrays.py       x and y, checked
+arrays.py       x and y, checked; checks.py: the words' other values
 loop.py         the epochs; progress.py prints them
-files.py        save and load_model; summary.py: the table
+files.py        what save and load_model write and read; summary.py: the table
 missing.py      the error for what only Keras has; settled.py: attributes that nobody would hear of
 """
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.checks import as_float, flag, one_of, shown, whole_number
-from fastmlp.errors import ConfigError
+from fastmlp.checks import flag, one_of, shown, whole_number
+from fastmlp.keras.checks import finite, text
 from fastmlp.keras.missing import missing, unknown_names
-from fastmlp.keras.names import named
+from fastmlp.keras.progress import say
 
 if TYPE_CHECKING:
     from fastmlp.keras.sequential import Sequential
@@ -94,11 +93,11 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        self.monitor, self.mode = named("monitor", monitor), one_of("mode", mode, ("auto", "min", "max"))
-        self.min_delta = abs(_number("min_delta", min_delta))
+        self.monitor, self.mode = text("monitor", monitor), one_of("mode", mode, ("auto", "min", "max"))
+        self.min_delta = abs(finite("min_delta", min_delta))
         self.patience = whole_number("patience", patience, 0, 10**9)
         self.verbose = _verbosity(verbose)
-        self.baseline = None if baseline is None else _number("baseline", baseline)
+        self.baseline = None if baseline is None else finite("baseline", baseline)
         self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, 0, 10**9)
         self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
 
@@ -130,10 +129,10 @@ class EarlyStopping(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Restore the best weights, if that was asked for."""
         if self.stopped_epoch and self.verbose:
-            self.model.say(f"Epoch {self.stopped_epoch + 1}: stopped early")
+            say(f"Epoch {self.stopped_epoch + 1}: stopped early")
         if self.best_weights is not None:
             if self.verbose:
-                self.model.say(f"The weights are those of epoch {self.best_epoch + 1}, the best one")
+                say(f"The weights are those of epoch {self.best_epoch + 1}, the best one")
             self.model.set_weights(self.best_weights)
 
     def _beats(self, value: float, other: float | None) -> bool:
@@ -167,7 +166,7 @@ class LearningRateScheduler(Callback):
             rate = self.schedule(epoch)
         optimizer.learning_rate = rate
         if self.verbose:
-            self.model.say(f"Epoch {epoch + 1}: learning rate {rate:g}")
+            say(f"Epoch {epoch + 1}: learning rate {rate:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Say it in the logs."""
@@ -177,13 +176,6 @@ class LearningRateScheduler(Callback):
 
 def _verbosity(value: Any) -> int:
     return whole_number("verbose", int(value) if isinstance(value, bool) else value, 0, 2)
-
-
-def _number(name: str, value: Any) -> float:
-    number = as_float(value)
-    if not math.isfinite(number):
-        raise ConfigError(f"{name} must be a finite number", shown(value))
-    return number
 
 
 def checked(callbacks: Any) -> list[Callback]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,14 +17,13 @@ from fastmlp.errors import ModelError
 from fastmlp.files import parse_json, path_of
 from fastmlp.keras.layers.core import Activation, Dense
 from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
-from fastmlp.keras.missing import refuse
 from fastmlp.keras.network import Network
 from fastmlp.keras.optimizers import SGD, Adam, Optimizer
+from fastmlp.keras.stack import Stack
 from fastmlp.model import Model
 from fastmlp.spec import Architecture, act_text
 
-if TYPE_CHECKING:
-    from fastmlp.keras.sequential import Sequential
+_S = TypeVar("_S", bound=Stack)
 
 _ENTRY = "keras"
 _OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "Adam": Adam}
@@ -33,7 +32,7 @@ _WORDS = ("name", "units", "activation")
 _OLD_CLIP = {False: "keras2", True: None}  # by from_logits, in files that do not say it: they were trained so
 
 
-def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+def save(model: Stack, path: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write the file. Raises ValueError for a model that is not built, OSError."""
     path = path_of("filepath", path, ModelError)
     if not flag("overwrite", overwrite) and path.exists():
@@ -45,32 +44,19 @@ def save(model: Sequential, path: str | os.PathLike[str], overwrite: bool = True
     whole.save(path, {_ENTRY: json.dumps(_described(model))})
 
 
-def load_model(
-    filepath: str | os.PathLike[str], custom_objects: Any = None, compile: bool = True, **others: Any
-) -> Sequential:
-    """The model of a file that ``save`` wrote, compiled as it was; or of any file of fastmlp's Model.
-
-    Of the latter, scale and mean become part of the first layer, so that it takes the same raw inputs, and
-    class k is output number k of the model's classes. Raises ValueError.
-    """
-    from fastmlp.keras.sequential import Sequential
-
-    refuse(
-        "load_model",
-        {"custom_objects": custom_objects, **others},
-        {"custom_objects": None, "safe_mode": True},
-    )
-    path = path_of("filepath", filepath, ModelError)
+def load(kind: type[_S], path: str | os.PathLike[str], compiled: bool) -> _S:
+    """A stack of that class from the file, compiled as it was where that is wanted. Raises ValueError."""
+    path = path_of("filepath", path, ModelError)
     net, metadata = Model.load_with_extra(path)
     entry = _entry(metadata, path)
     try:
-        model = Sequential(name=entry["name"] if entry else None)
+        model = kind(name=entry["name"] if entry else None)
         for layer in entry["layers"] if entry else _layers_of(net.architecture):
             model.add(_LAYERS[layer["class"]](**{word: layer[word] for word in _WORDS if word in layer}))
         _check(model, net.architecture)
         model.build((None, net.architecture.inputs))
         model.set_weights(_folded(net))
-        if entry and entry["compiled"] and compile:
+        if entry and entry["compiled"] and compiled:
             loss, optimizer = entry["compiled"]["loss"], dict(entry["compiled"]["optimizer"])
             loss_class = SparseCategoricalCrossentropy if loss["sparse"] else CategoricalCrossentropy
             model.compile(
@@ -85,7 +71,7 @@ def load_model(
     return model
 
 
-def _described(model: Sequential) -> dict[str, Any]:
+def _described(model: Stack) -> dict[str, Any]:
     layers = []
     for layer in model.layers:
         told = {"class": type(layer).__name__}
@@ -110,7 +96,7 @@ def _entry(metadata: dict[str, str], path: Any) -> dict[str, Any] | None:
     return entry
 
 
-def _check(model: Sequential, architecture: Architecture) -> None:
+def _check(model: Stack, architecture: Architecture) -> None:
     """Before weights are drawn in any size: the layers are those of the file's net. Raises ModelError."""
     network = Network.of(model.layers)
     widths = tuple(layer.units for layer in network.dense)

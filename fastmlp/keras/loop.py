@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.errors import DivergedError
 from fastmlp.keras.callbacks import Callback
+from fastmlp.keras.compiled import Compiled
 from fastmlp.keras.progress import Progress
+from fastmlp.keras.stack import Stack
 from fastmlp.net import Net
-
-if TYPE_CHECKING:
-    from fastmlp.keras.sequential import Sequential
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,15 @@ class Plan:
     last: int
     batch_size: int
     order: Callable[[int], NDArray[np.int64]]
-    accuracy: str | None  # what the logs call it; None: they have no accuracy
+    compiled: Compiled
 
 
 def run(
-    model: Sequential, nn: ModuleType, net: Net, part: Part, validation: Part | None,
-    plan: Plan, loss: str, callbacks: list[Callback], progress: Progress,
+    model: Stack, nn: ModuleType, net: Net, part: Part, validation: Part | None,
+    plan: Plan, callbacks: list[Callback], progress: Progress,
 ) -> None:  # fmt: skip
     """Train in place. Raises DivergedError, after the last good epoch."""
-    tuner = ThreadTuner()
+    optimizer, loss, tuner = plan.compiled.optimizer, plan.compiled.loss.loss, ThreadTuner()
     _once(nn, net, part, loss, tuner)
     logs: dict[str, Any] = {}
     _tell(callbacks, "on_train_begin")
@@ -54,24 +53,19 @@ def run(
         progress.begin(f"Epoch {epoch + 1}/{plan.last}" if plan.last > 1 else "")
         totals = nn.train_epoch(
             net, part.x, part.y, plan.order(epoch), loss=loss, threads=tuner, progress=progress.watch,
-            lr=model.optimizer.learning_rate, batch_size=plan.batch_size,
-            **model.optimizer.steps_for(net.parameters),
+            lr=optimizer.learning_rate, batch_size=plan.batch_size,
+            **optimizer.steps_for(net.parameters),
         )  # fmt: skip
-        logs = named(totals.loss, totals.correct / totals.samples, plan.accuracy)
+        logs = plan.compiled.logs(totals.loss, totals.correct / totals.samples)
         if validation is not None:
             tested = nn.evaluate(net, validation.x, validation.y, loss=loss, threads=tuner)
-            told = named(tested.loss, tested.accuracy, plan.accuracy)
+            told = plan.compiled.logs(tested.loss, tested.accuracy)
             logs |= {f"val_{name}": value for name, value in told.items()}
         _tell(callbacks, "on_epoch_end", epoch, logs)
         progress.end(logs)
         if model.stop_training:
             break
     _tell(callbacks, "on_train_end", logs)
-
-
-def named(loss: float, accuracy: float, name: str | None) -> dict[str, Any]:
-    """Logs of an epoch or an evaluation, in the order in which Keras prints them."""
-    return {"loss": loss} if name is None else {name: accuracy, "loss": loss}
 
 
 def _once(nn: ModuleType, net: Net, part: Part, loss: str, tuner: ThreadTuner) -> None:

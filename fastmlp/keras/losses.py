@@ -6,8 +6,8 @@ from typing import Any
 
 from fastmlp.checks import as_text, flag, one_of, shown
 from fastmlp.errors import ConfigError
+from fastmlp.keras.checks import text
 from fastmlp.keras.missing import missing, refuse, unknown_names
-from fastmlp.keras.names import named
 from fastmlp.keras.settled import Settled
 
 __all__ = [
@@ -51,7 +51,7 @@ class Crossentropy(Settled):
         self._keep(
             from_logits=flag("from_logits", from_logits),
             clip=None if clip is None else one_of("clip", clip, ("keras2",)),
-            name=self.word if name is None else named("", name),
+            name=self.word if name is None else text("name", name),
         )
 
     @property

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from fastmlp.checks import as_text, shown
+from fastmlp.keras.checks import text
 from fastmlp.keras.missing import missing
 
 HIDDEN = {
@@ -20,13 +21,10 @@ ACTIVATIONS = (*HIDDEN, "softmax")
 _given: Counter[str] = Counter()
 
 
-def named(kind: str, name: Any) -> str:
+def name_or_next(kind: str, name: Any) -> str:
     """``name``, or the next one for a layer or model of that class. Raises ValueError."""
     if name is not None:
-        text = as_text(name)
-        if not text:
-            raise ValueError(f"name must be a text that is not empty; got {shown(name)}")
-        return text
+        return text("name", name)
     base = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
     _given[base] += 1
     number = _given[base] - 1
@@ -37,9 +35,9 @@ def activation_named(activation: Any) -> str:
     """One of ACTIVATIONS; ``linear`` for None. Raises MissingError."""
     if activation is None:
         return "linear"
-    text = as_text(activation)
-    if text in ACTIVATIONS:
-        return str(text)
+    word = as_text(activation)
+    if word in ACTIVATIONS:
+        return str(word)
     told = getattr(activation, "__name__", None)  # of a function
     told = told if isinstance(told, str) else shown(activation)
     raise missing(f"activation {told}", f"it has {', '.join(map(repr, ACTIVATIONS))}, by their names")

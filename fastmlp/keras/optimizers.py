@@ -8,8 +8,8 @@ from fastmlp import optimizers as engine
 from fastmlp.backends.state import OptimizerState
 from fastmlp.checks import flag, positive_number, shown
 from fastmlp.errors import ConfigError
+from fastmlp.keras.checks import text
 from fastmlp.keras.missing import missing, refuse, unknown_names
-from fastmlp.keras.names import named
 from fastmlp.keras.settled import Settled
 from fastmlp.net import Parameters
 
@@ -45,7 +45,7 @@ class Optimizer(Settled):
     ) -> None:
         lr = others.pop("lr", None)  # its name in old programs
         refuse(type(self).__name__, others, _OTHERS)
-        self._keep(rule=rule, name=type(self).__name__ if name is None else named("", name))
+        self._keep(rule=rule, name=type(self).__name__ if name is None else text("name", name))
         self.learning_rate = learning_rate if lr is None else lr
         self._state: OptimizerState | None = None
         self._trained: tuple[Any, ...] = ()

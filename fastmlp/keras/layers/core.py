@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastmlp.checks import as_array, as_list, as_text, as_whole, flag, shown, whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.keras.missing import missing, refuse, unknown_names
-from fastmlp.keras.names import activation_named, named
+from fastmlp.keras.names import activation_named, name_or_next
 from fastmlp.keras.seeds import next_seed
 from fastmlp.keras.settled import Settled
 from fastmlp.net import initialise
@@ -48,7 +48,7 @@ class Layer(Settled):
     activity_regularizer = None
 
     def __init__(self, *, name: str | None = None, inputs: int | None = None) -> None:
-        self._keep(name=named(type(self).__name__, name), inputs=inputs)
+        self._keep(name=name_or_next(type(self).__name__, name), inputs=inputs)
 
     @property
     def built(self) -> bool:
