@@ -1,4 +1,4 @@
-"""What MLPClassifier and MLPRegressor share: their parameters, the net and its first weights, its answers."""
+"""BaseMLP: the parameters, first weights, fit and outputs that MLPClassifier and MLPRegressor share."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.errors import ModelError
 from fastmlp.estimators.loop import Loop
-from fastmlp.estimators.schedule import Steps
-from fastmlp.estimators.split import Rows
+from fastmlp.estimators.schedule import ScheduledOptimizer
+from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import threads_here
 from fastmlp.estimators.weights import parameters_of
 from fastmlp.model import load_backend
@@ -69,7 +69,7 @@ class BaseMLP(BaseEstimator):
     progress: bool
     threads: int | str
 
-    _optimizer: Steps
+    _optimizer: ScheduledOptimizer
     _tuner: tuple[int | str, ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
@@ -104,7 +104,7 @@ class BaseMLP(BaseEstimator):
     }
 
     def _keep(self, given: dict[str, Any]) -> None:
-        """The arguments of ``__init__`` as they are: scikit-learn has them looked at in fit alone."""
+        """Keep the arguments of ``__init__`` as they are: scikit-learn wants them checked in fit alone."""
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
@@ -123,7 +123,7 @@ class BaseMLP(BaseEstimator):
             )
 
     def _stochastic(self) -> bool:
-        """Whether there is a partial_fit: not for the solver that there is not."""
+        """Say whether there is a partial_fit, which lbfgs has not."""
         return not isinstance(self.solver, str) or self.solver != "lbfgs"
 
     # --- what a subclass says -------------------------------------------------------------------
@@ -132,34 +132,34 @@ class BaseMLP(BaseEstimator):
         """X (N, D) and y as train_epoch takes it; a first pass learns the classes."""
         raise NotImplementedError
 
-    def _outputs(self, y: Array) -> int:
+    def _count_outputs(self, y: Array) -> int:
         raise NotImplementedError
 
     def _loss(self) -> str:
-        """As train_epoch names it."""
+        """The name of the loss for train_epoch."""
         raise NotImplementedError
 
     def _loss_parts(self) -> int:
-        """Outputs of which train_epoch sums a row's loss, where scikit-learn says their mean."""
+        """Number of outputs over which train_epoch sums a row's loss, where scikit-learn takes the mean."""
         return 1
 
     def _out_activation(self) -> str:
         raise NotImplementedError
 
-    def _meaning(self) -> tuple[int | None, str]:
-        """How many outputs there must be, and the attribute that says so."""
+    def _outputs_wanted(self) -> tuple[int | None, str]:
+        """The number of outputs that there must be, and the attribute that says so."""
         raise NotImplementedError
 
     def _strata(self, y: Array) -> Array | None:
-        """Of which each has its share in the rows held out, or None."""
+        """Labels of which each has its share in the rows held out, or None."""
         raise NotImplementedError
 
     def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
-        """Of the last layer's outputs z (N, K)."""
+        """Score of the last layer's outputs z (N, K)."""
         raise NotImplementedError
 
-    def _weighed(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
-        """The rows' weights, where y has a say in them too."""
+    def _row_weights(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
+        """Weights of the rows, by their labels too where there is a class_weight."""
         return weights
 
     # --- fit ------------------------------------------------------------------------------------
@@ -174,36 +174,36 @@ class BaseMLP(BaseEstimator):
         X, y = self._checked_data(X, y, new, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        weights = self._weighed(sample_weight, y, incremental)
-        widths = [X.shape[1], *hidden, self._outputs(y)]
+        weights = self._row_weights(sample_weight, y, incremental)
+        widths = [X.shape[1], *hidden, self._count_outputs(y)]
         if new:
-            parameters, seed = self._drawn(widths, _dtype_for(X))
+            parameters, seed = self._first_weights(widths, _dtype_for(X))
         if not first:
             parameters = self._parameters().copy()  # they may be read-only, or the caller's
             self._check_widths(parameters, widths)
             seed = seed if new else self._seed
         nn = _backend(parameters.dtype)
-        rows = Rows.of(nn, X, y, weights, self._split(y, seed) if self.early_stopping else None)
+        split = Split.of(nn, X, y, weights, self._split_options(y, seed) if self.early_stopping else None)
         if new:
-            self._begin(widths, seed)
+            self._reset(widths, seed)
         if incremental and not first and hasattr(self, "_optimizer"):
             self._optimizer = self._optimizer.copy()
         else:
-            self._optimizer = self._steps(parameters)
+            self._optimizer = self._new_optimizer(parameters)
             self._no_improvement_count = 0
         epochs = 1 if incremental else self.max_iter
-        Loop(self, nn, self._net(parameters), rows, epochs, self._tuned(), goes_on=incremental).run()
+        Loop(self, nn, self._net(parameters), split, epochs, self._tuned(), incremental=incremental).run()
         return self
 
     def _tuned(self) -> ThreadTuner:
-        """How many threads pay: found out once for many calls of partial_fit."""
+        """Tuner of the number of threads: one for many calls of partial_fit."""
         threads = threads_here(self.threads)
         if getattr(self, "_tuner", (None, None))[0] != threads:
             self._tuner = threads, ThreadTuner(threads)
         return self._tuner[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """What was found out about this machine stays here."""
+        """State without what was found out about this machine."""
         return {name: value for name, value in super().__getstate__().items() if name != "_tuner"}
 
     def _widths(self) -> list[int]:
@@ -229,7 +229,7 @@ class BaseMLP(BaseEstimator):
                 f"hidden_layer_sizes and the data ask for {widths}. Set warm_start=False to begin anew."
             )
 
-    def _drawn(self, widths: list[int], dtype: type) -> tuple[Parameters, int]:
+    def _first_weights(self, widths: list[int], dtype: type) -> tuple[Parameters, int]:
         """First weights, as scikit-learn draws them, and the seed of all else."""
         random = check_random_state(self.random_state)
         weights, biases = [], []
@@ -239,8 +239,8 @@ class BaseMLP(BaseEstimator):
             biases.append(random.uniform(-limit, limit, fan_out).astype(dtype))
         return Parameters(tuple(weights), tuple(biases)), int(random.randint(2**31 - 1))
 
-    def _begin(self, widths: list[int], seed: int) -> None:
-        """A new net: empty curves."""
+    def _reset(self, widths: list[int], seed: int) -> None:
+        """Begin a new net, with empty curves."""
         self._seed = seed
         self._fitted = {"activation": self.activation, "scale": self.scale}
         self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
@@ -252,12 +252,12 @@ class BaseMLP(BaseEstimator):
         self.validation_loss_curve_: list[float] | None = None
         self.best_validation_score_: float | None = None
 
-    def _split(self, y: Array, seed: int) -> dict[str, Any]:
-        """The same for the same rows, so that a warm start is judged by rows that it was never trained on."""
+    def _split_options(self, y: Array, seed: int) -> dict[str, Any]:
+        """Options of train_test_split: equal rows are split alike, for the sake of warm starts."""
         share = self.validation_fraction
         return {"test_size": share, "random_state": seed, "stratify": self._strata(y)}
 
-    def _steps(self, parameters: Parameters) -> Steps:
+    def _new_optimizer(self, parameters: Parameters) -> ScheduledOptimizer:
         if self.solver == "adam":
             optimizer = Optimizer(
                 "adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, epsilon_hat=True
@@ -267,7 +267,9 @@ class BaseMLP(BaseEstimator):
             nesterov = bool(self.nesterovs_momentum and self.momentum)
             optimizer = Optimizer(self.solver, momentum=self.momentum, nesterov=nesterov)
             schedule = self.learning_rate
-        return Steps.start(parameters, optimizer, float(self.learning_rate_init), schedule, self.power_t)
+        return ScheduledOptimizer.start(
+            parameters, optimizer, float(self.learning_rate_init), schedule, self.power_t
+        )
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -278,21 +280,21 @@ class BaseMLP(BaseEstimator):
         architecture = Architecture(inputs, layers, parameters.shapes[-1][1])
         return Net(architecture, parameters, Preprocessing(float(self.scale)))
 
-    def _show(self, parameters: Parameters) -> None:
-        """As attributes: the same arrays."""
+    def _store(self, parameters: Parameters) -> None:
+        """Make the arrays attributes, without a copy."""
         self.coefs_, self.intercepts_ = list(parameters.weights), list(parameters.biases)
 
     def _parameters(self) -> Parameters:
-        """From the attributes, which may have been set by hand. Raises ValueError for what does not fit."""
+        """Parameters from the attributes, which may have been set by hand. Raises ValueError."""
         for name, fitted in getattr(self, "_fitted", {}).items():
             if getattr(self, name) != fitted:
                 raise ModelError(
                     f"{name} must be that of the fit, {fitted!r}", repr(getattr(self, name)),
                     "fit again, or put weights of your own into a new estimator",
                 )  # fmt: skip
-        return parameters_of(self, *self._meaning())
+        return parameters_of(self, *self._outputs_wanted())
 
-    def _answer(self, X: Any, what: str) -> Array:
+    def _outputs(self, X: Any, what: str) -> Array:
         """``predict_proba`` or ``logits`` (N, K) of the backend."""
         check_is_fitted(self)
         check_sound(X)
@@ -307,8 +309,8 @@ class BaseMLP(BaseEstimator):
             getattr(nn, what)(net, X[start : start + rows], threads=threads)
             for start in range(0, X.shape[0], rows)
         ]
-        answer: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return answer
+        outputs: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return outputs
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
@@ -326,5 +328,5 @@ def _dtype_for(X: Any) -> type:
 
 
 def _backend(dtype: np.dtype[Any]) -> ModuleType:
-    """The kernels know float32 alone."""
+    """The kernels for float32, the reference for float64."""
     return load_backend("numba" if dtype == np.float32 else "numpy")

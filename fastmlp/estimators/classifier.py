@@ -1,4 +1,4 @@
-"""MLPClassifier: in the place of scikit-learn's."""
+"""MLPClassifier: labels, class weights and probabilities; all else is BaseMLP's."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Array = NDArray[Any]
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """A multilayer perceptron that tells classes apart, for ``sklearn.neural_network.MLPClassifier``'s place.
+    """A multilayer perceptron that classifies, to take ``sklearn.neural_network.MLPClassifier``'s place.
 
     Parameters and attributes with scikit-learn's names mean the same, with these differences:
 
     - The output is a softmax over K classes, over two of them as well: ``coefs_[-1]`` has two columns then.
-      One label for each row: a multilabel y is refused.
+      Each row has one label: a multilabel y raises ValueError.
     - There is no ``lbfgs`` and no ``max_fun``.
     - float32, integers, and sparse X of these are computed in float32 by the kernels; uint8 stays uint8.
       float64 is computed in float64 by the slower reference, up to 10**6 values (rows times columns); more
-      are converted to float32, once. What a net was begun in, it goes on in. Where a sparse X is computed in
-      float64, its zeros are filled in.
+      are converted to float32, once. A net keeps the number type that it was begun in. Where a sparse X is
+      computed in float64, its zeros are filled in.
     - A row of weight 0 is as if it were not there.
 
     Parameters
@@ -73,8 +73,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     classes_: (K,) the labels, in the order of the outputs.
     coefs_, intercepts_: W (fan_in, fan_out) and b (fan_out,) of every layer. They may be set, or changed in
-        place; whatever answers or goes on with them raises ValueError where they do not fit classes_,
-        n_features_in_ and each other. activation and scale stay those of the fit.
+        place; every method that reads them raises ValueError where they do not fit classes_, n_features_in_
+        and each other. activation and scale stay those of the fit.
     loss_, loss_curve_, best_loss_: mean loss over an epoch, each batch with the weights before its step, and
         the penalty, taken to change in a line over the epoch. best_loss_ is None with early_stopping.
     validation_scores_, best_validation_score_: accuracy on the rows held out, after each epoch.
@@ -144,7 +144,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @available_if(lambda self: self._stochastic())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """One epoch on these rows, from where the last call ended. Returns self.
+        """Train for one epoch on these rows, from where the last call ended. Returns self.
 
         classes: all labels that there will be; needed in the first call.
         """
@@ -169,11 +169,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (N, K), in the order of ``classes_``."""
-        return self._answer(X, "predict_proba")
+        return self._outputs(X, "predict_proba")
 
     def predict_log_proba(self, X: Any) -> Array:
         """Their logarithms (N, K): finite also where a probability is too small to be told from 0."""
-        z = self._answer(X, "logits")
+        z = self._outputs(X, "logits")
         z -= z.max(axis=1, keepdims=True)
         z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
         return z
@@ -211,7 +211,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         order = np.argsort(self.classes_)  # they may have been renamed
         return X, order[np.searchsorted(self.classes_, labels, sorter=order)][indices]
 
-    def _weighed(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
+    def _row_weights(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
         if self.class_weight is None:
             return weights
         if isinstance(self.class_weight, str):
@@ -230,7 +230,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         of_rows: Array = each[y]
         return of_rows if weights is None else of_rows * weights
 
-    def _outputs(self, y: Array) -> int:
+    def _count_outputs(self, y: Array) -> int:
         return len(self.classes_)
 
     def _loss(self) -> str:
@@ -239,7 +239,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _out_activation(self) -> str:
         return "softmax"
 
-    def _meaning(self) -> tuple[int | None, str]:
+    def _outputs_wanted(self) -> tuple[int | None, str]:
         if not hasattr(self, "classes_"):
             raise ModelError("classes_ must be the labels, one for each output", "none", "set it with coefs_")
         return len(self.classes_), "classes_"

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.progress import progress_bar
-from fastmlp.estimators.split import Held, Rows
+from fastmlp.estimators.split import HeldOut, Split
 from fastmlp.net import Net, Parameters
 from fastmlp.random import permutation
 from fastmlp.reference import loss_and_delta
@@ -25,24 +25,24 @@ _OUT = 5  # calls from a warning here to the caller of fit
 
 @dataclass(eq=False)
 class Loop:
-    """Trains the net's parameters in place, on rows, as the estimator's parameters say; fills its curves.
+    """Trains the net's parameters in place on the split, as the estimator says, and fills its curves.
 
     epochs:  the most of them.
-    goes_on: for partial_fit: it is no fault not to converge.
+    incremental: for partial_fit, which need not converge.
     """
 
     estimator: Any
     nn: ModuleType
     net: Net
-    rows: Rows
+    split: Split
     epochs: int
     tuner: ThreadTuner
-    goes_on: bool
+    incremental: bool
 
     def __post_init__(self) -> None:
-        est, n = self.estimator, len(self.rows.train)
+        est, n = self.estimator, len(self.split.train)
         self.parameters = self.net.parameters
-        self.optimizer = est._optimizer.penalised(est.alpha * n / self.rows.total)
+        self.optimizer = est._optimizer.penalised(est.alpha * n / self.split.total)
         self.squares = self._squares()
         self.batch_size = min(200, n) if est.batch_size == "auto" else min(int(est.batch_size), n)
         if est.batch_size != "auto" and est.batch_size > n:
@@ -52,10 +52,10 @@ class Loop:
             )
 
     def run(self) -> None:
-        """Up to ``epochs``, or a reason to stop before. Raises ValueError where training diverges."""
+        """Train until ``epochs``, or a reason to stop before. Raises ValueError where training diverges."""
         est = self.estimator
         est.n_iter_ = 0
-        est._show(self.parameters)
+        est._store(self.parameters)
         self.best = self._best_so_far()
         try:
             stopped = self._epochs()
@@ -77,32 +77,32 @@ class Loop:
             est.n_iter_ += 1
             warnings.warn(f"{why} The best weights before are kept.", ConvergenceWarning, stacklevel=_OUT)
         if self.best is not None:
-            est._show(self.best)
-        if not (stopped or self.goes_on):
+            est._store(self.best)
+        if not (stopped or self.incremental):
             warnings.warn(
                 f"Training ended at max_iter={self.epochs} epochs and had not converged: increase max_iter.",
                 ConvergenceWarning, stacklevel=_OUT,
             )  # fmt: skip
 
     def _epochs(self) -> bool:
-        """Whether they were stopped before the last."""
+        """Train; returns True where training was stopped before the last epoch."""
         est = self.estimator
         with progress_bar(est.progress, self.epochs) as shown:
             while est.n_iter_ < self.epochs:
                 self._epoch(shown)
-                if self.rows.held is None:
-                    self._compare_loss()
-                elif self._judge(self.rows.held):
+                if self.split.held is None:
+                    self._judge_loss()
+                elif self._judge_held_out(self.split.held):
                     self.best = self.parameters.copy()
-                est._optimizer.epoch_ended(est.t_)
+                est._optimizer.end_epoch(est.t_)
                 told = [callback(est) is True for callback in est.callbacks or ()]  # all of them are called
-                if any(told) or self._stands_still():
+                if any(told) or self._has_to_stop():
                     return True
         return False
 
     def _epoch(self, shown: Callable[[float, float | None], None] | None) -> None:
-        est, rows, n = self.estimator, self.rows, len(self.rows.train)
-        order = rows.train
+        est, split, n = self.estimator, self.split, len(self.split.train)
+        order = split.train
         if est.shuffle:
             order = order[permutation(n, est._seed, "order", len(est.loss_curve_) + 1)]
         last, done = est.loss_curve_[-1] if est.loss_curve_ else None, est.n_iter_
@@ -112,9 +112,9 @@ class Loop:
             shown(done + samples / n, last)
 
         totals = self.nn.train_epoch(
-            self.net, rows.X, rows.y, order, loss=est._loss(), lr=est._optimizer.learning_rate,
+            self.net, split.X, split.y, order, loss=est._loss(), lr=est._optimizer.learning_rate,
             batch_size=self.batch_size, optimizer=self.optimizer, state=est._optimizer.state,
-            sample_weight=rows.weights, progress=None if shown is None else report, threads=self.tuner,
+            sample_weight=split.weights, progress=None if shown is None else report, threads=self.tuner,
         )  # fmt: skip
         est.loss_ = totals.loss / est._loss_parts() + self._penalty()
         est.loss_curve_.append(est.loss_)
@@ -125,14 +125,14 @@ class Loop:
         self._say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
 
     def _penalty(self) -> float:
-        """Mean over the epoch's batches, each with the weights before its step, as if they went in a line."""
-        batches = -(-len(self.rows.train) // self.batch_size)
+        """Mean penalty over the epoch's batches, as if the weights went in a line from first to last."""
+        batches = -(-len(self.split.train) // self.batch_size)
         before, self.squares = self.squares, self._squares()
         mean = before + (self.squares - before) * (batches - 1) / (2 * batches)
-        return float(0.5 * self.estimator.alpha * mean * batches / self.rows.total)
+        return float(0.5 * self.estimator.alpha * mean * batches / self.split.total)
 
     def _squares(self) -> float:
-        """Of all weights, summed; biases are not penalised."""
+        """Sum of the squares of all weights; biases are not penalised."""
         if not self.estimator.alpha:
             return 0.0
         return float(sum(np.square(W, dtype=np.float64).sum() for W in self.parameters.weights))
@@ -140,9 +140,9 @@ class Loop:
     # --- when to stop ---------------------------------------------------------------------------
 
     def _best_so_far(self) -> Parameters | None:
-        """Where rows are held out: those of a warm start, judged by the same rows as all that follow."""
+        """First weights, a warm start's with their score; None where no rows are held out."""
         est = self.estimator
-        if self.rows.held is None:
+        if self.split.held is None:
             est.best_loss_ = math.inf if est.best_loss_ is None else est.best_loss_
             est.validation_scores_ = est.validation_loss_curve_ = est.best_validation_score_ = None
             return None
@@ -150,11 +150,11 @@ class Loop:
         est.validation_scores_ = est.validation_scores_ or []
         est.validation_loss_curve_ = est.validation_loss_curve_ or []
         if est.loss_curve_:
-            est.best_validation_score_ = self._validation(self.rows.held)[0]
+            est.best_validation_score_ = self._validation(self.split.held)[0]
         return self.parameters.copy()
 
-    def _judge(self, held: Held) -> bool:
-        """Whether these weights are the best so far, by the rows held out."""
+    def _judge_held_out(self, held: HeldOut) -> bool:
+        """Score the weights by the rows held out; returns True where they are the best so far."""
         est = self.estimator
         score, loss = self._validation(held)
         self._note_validation(score, loss)
@@ -167,7 +167,7 @@ class Loop:
         return True
 
     @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-    def _validation(self, held: Held) -> tuple[float, float]:
+    def _validation(self, held: HeldOut) -> tuple[float, float]:
         """Score and mean loss on the rows held out; nan where an output is not finite."""
         est = self.estimator
         z = self.nn.logits(self.net, held.X, threads=self.tuner)
@@ -181,18 +181,18 @@ class Loop:
         self.estimator.validation_scores_.append(score)
         self.estimator.validation_loss_curve_.append(loss)
 
-    def _compare_loss(self) -> None:
+    def _judge_loss(self) -> None:
         est = self.estimator
         worse = est.loss_ > est.best_loss_ - est.tol
         est._no_improvement_count = est._no_improvement_count + 1 if worse else 0
         est.best_loss_ = min(est.best_loss_, est.loss_)
 
-    def _stands_still(self) -> bool:
-        """Whether training ends because it gets no better, or goes on more slowly."""
+    def _has_to_stop(self) -> bool:
+        """Return True where training gets no better, unless it can go on at a lower rate."""
         est = self.estimator
         if est._no_improvement_count <= est.n_iter_no_change:
             return False
-        what = "Training loss" if self.rows.held is None else "Validation score"
+        what = "Training loss" if self.split.held is None else "Validation score"
         text = f"{what} has not improved by tol={est.tol:g} for {est.n_iter_no_change} epochs."
         if est._optimizer.slow_down():
             est._no_improvement_count = 0

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(wanted: bool, epochs: int) -> Iterator[Callable[[float, float | None], None] | None]:
-    """A function that shows (epochs done, the last loss); None where no bar is wanted."""
+    """Give a function that shows (epochs done, the last loss); None where no bar is wanted."""
     if not wanted:
         yield None
         return

@@ -1,4 +1,4 @@
-"""MLPRegressor: in the place of scikit-learn's."""
+"""MLPRegressor: targets of one or several numbers; all else is BaseMLP's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Array = NDArray[Any]
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """A multilayer perceptron that tells numbers, for ``sklearn.neural_network.MLPRegressor``'s place.
+    """A multilayer perceptron for regression, to take ``sklearn.neural_network.MLPRegressor``'s place.
 
-    A row's loss is the mean of (output - y)^2 / 2 over its K numbers; steps are taken on K times that, as in
+    A row's loss is the mean of (output - y)^2 / 2 over its K targets; steps are taken on K times that, as in
     scikit-learn. There is no ``poisson``. All else is said under ``MLPClassifier``, which has the same
     parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
 
@@ -71,7 +71,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on X (N, D), an array, a DataFrame or a sparse matrix, and numbers y (N,) or (N, K).
+        """Train on X (N, D), an array, a DataFrame or a sparse matrix, and targets y (N,) or (N, K).
 
         sample_weight (N,): how much each row counts; 2 is as if it were there twice. Returns self.
         """
@@ -80,12 +80,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(lambda self: self._stochastic())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """One epoch on these rows, from where the last call ended. Returns self."""
+        """Train for one epoch on these rows, from where the last call ended. Returns self."""
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """Numbers (N,), or (N, K) where there are K of them, for each row of X (N, D)."""
-        z = self._answer(X, "logits")
+        """Predictions (N,), or (N, K) where there are K targets, for each row of X (N, D)."""
+        z = self._outputs(X, "logits")
         return z[:, 0] if z.shape[1] == 1 else z
 
     def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
@@ -96,7 +96,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         return X, y.reshape(len(y), -1)
 
-    def _outputs(self, y: Array) -> int:
+    def _count_outputs(self, y: Array) -> int:
         return int(y.shape[1])
 
     def _loss(self) -> str:
@@ -108,7 +108,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _out_activation(self) -> str:
         return "identity"
 
-    def _meaning(self) -> tuple[int | None, str]:
+    def _outputs_wanted(self) -> tuple[int | None, str]:
         return getattr(self, "n_outputs_", None), "n_outputs_"
 
     def _strata(self, y: Array) -> Array | None:

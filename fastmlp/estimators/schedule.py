@@ -1,4 +1,4 @@
-"""Steps: an optimizer between the epochs, with a learning rate that follows scikit-learn's schedules."""
+"""ScheduledOptimizer: an optimizer, its state, and a learning rate by one of scikit-learn's schedules."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _DIVISOR = 5.0
 
 
 @dataclass(eq=False)
-class Steps:
-    """What goes on from one epoch to the next, also over calls of partial_fit.
+class ScheduledOptimizer:
+    """All of an optimizer that lives on from epoch to epoch, also over calls of partial_fit.
 
     learning_rate: of the next epoch.
     schedule:      constant; invscaling: first / (t + 1)^power_t after t samples; adaptive: divided by 5
@@ -34,13 +34,13 @@ class Steps:
     @classmethod
     def start(
         cls, parameters: Parameters, optimizer: Optimizer, learning_rate: float, schedule: str, power_t: float
-    ) -> Steps:
-        """Before the first step."""
+    ) -> ScheduledOptimizer:
+        """An optimizer before its first step."""
         state = OptimizerState.start(parameters, optimizer)
         return cls(optimizer, state, learning_rate, schedule, power_t)
 
-    def copy(self) -> Steps:
-        """One that shares no averages: those of a loaded estimator may be read-only."""
+    def copy(self) -> ScheduledOptimizer:
+        """A copy with averages of its own: those of a loaded estimator may be read-only."""
         state = OptimizerState(self.state.steps, tuple(moment.copy() for moment in self.state.moments))
         other = replace(self, state=state)
         other.first = self.first
@@ -50,20 +50,20 @@ class Steps:
         """The optimizer with an L2 penalty."""
         return replace(self.optimizer, alpha=alpha if alpha >= SMALLEST else 0.0)
 
-    def epoch_ended(self, t: int) -> None:
-        """After t samples in all."""
+    def end_epoch(self, t: int) -> None:
+        """Take the next epoch's rate, after t samples in all."""
         if self.schedule == "invscaling":
             self._change(self.first / (t + 1) ** self.power_t)
 
     def slow_down(self) -> bool:
-        """The loss stands still: whether training goes on, at a lower rate."""
+        """Lower the rate where the schedule allows it, and return True: training goes on."""
         if self.schedule != "adaptive" or self.learning_rate <= _SLOWEST:
             return False
         self._change(self.learning_rate / _DIVISOR)
         return True
 
     def _change(self, learning_rate: float) -> None:
-        """A new rate is for new gradients: the velocity keeps the length of the steps it was made of."""
+        """Set the rate of gradients to come; the velocity keeps the length of the steps it was made of."""
         learning_rate = max(learning_rate, SMALLEST)
         if self.optimizer.name == "sgd":
             for moment in self.state.moments:

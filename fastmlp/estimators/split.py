@@ -1,4 +1,4 @@
-"""The rows of one call of fit or partial_fit: what they count, and which of them are held out."""
+"""Split: the data of one call of fit or partial_fit, and which of its rows are trained on or held out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class HeldOut:
     """Rows held out: X as the backend reads it, y, and weights (N,) or None."""
 
     X: Any
@@ -24,12 +24,12 @@ class Held:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """X as the backend reads it and y as ``train_epoch`` takes it, of all rows.
+class Split:
+    """All rows: X as the backend reads it, and y as ``train_epoch`` takes it.
 
     train:   numbers of the rows to train on.
-    weights: (N,) of all rows, or None: all the same. The largest is in [0.5, 1).
-    total:   weight of the rows to train on, as it was given.
+    weights: (N,) how much each row counts, the largest in [0.5, 1); None: all count the same.
+    total:   sum of the weights of the rows to train on, as they were given.
     held:    the rows held out, or None.
     """
 
@@ -38,13 +38,13 @@ class Rows:
     train: NDArray[np.int64]
     weights: Array | None
     total: float
-    held: Held | None
+    held: HeldOut | None
 
     @classmethod
     def of(
-        cls, nn: ModuleType, X: Any, y: Array, weights: Array | None, split: dict[str, Any] | None
+        cls, nn: ModuleType, X: Any, y: Array, weights: Array | None, options: dict[str, Any] | None
     ) -> Self:
-        """Rows of weight 0 are left out. ``split``: options of train_test_split; None: hold none out.
+        """Leave out rows of weight 0, and hold some out by the options of train_test_split; by None, no rows.
 
         Raises ValueError where nothing would be left, or fewer than two rows held out.
         """
@@ -56,26 +56,26 @@ class Rows:
             exponent = int(np.frexp(weights.max())[1])
             weights = np.ldexp(weights, -exponent)  # exact, and within reach of float32
         held = None
-        if split is not None:
-            train, out = train_test_split(train, **{**split, "stratify": _strata(split, train)})
+        if options is not None:
+            train, out = train_test_split(train, **{**options, "stratify": _strata(options, train)})
             if len(out) < 2:
                 raise ValueError(
                     f"The validation set is too small: {len(out)} of {len(train) + len(out)} rows would be "
                     "held out. Increase validation_fraction, or the number of rows."
                 )
-            held = Held(nn.encode(X[out]), y[out], None if weights is None else weights[out])
+            held = HeldOut(nn.encode(X[out]), y[out], None if weights is None else weights[out])
         total = float(len(train))
         if weights is not None:
             total = math.ldexp(float(weights[train].sum(dtype=np.float64)), exponent)
         return cls(nn.encode(X), y, train, weights, total, held)
 
 
-def _strata(split: dict[str, Any], rows: Array) -> Array | None:
-    """The labels by which rows are held out: none where they are too few of a class, among more than two."""
-    if split["stratify"] is None:
+def _strata(options: dict[str, Any], rows: Array) -> Array | None:
+    """Labels by which rows are held out: None where a class among more than two has too few rows."""
+    if options["stratify"] is None:
         return None
-    labels: Array = split["stratify"][rows]
+    labels: Array = options["stratify"][rows]
     counts = np.unique(labels, return_counts=True)[1]
-    out = math.ceil(split["test_size"] * len(rows))
+    out = math.ceil(options["test_size"] * len(rows))
     possible = counts.min() > 1 and len(counts) <= min(out, len(rows) - out)
     return labels if possible or len(counts) == 2 else None  # of two, scikit-learn says what is wrong

@@ -1,4 +1,4 @@
-"""How many threads an estimator may use where it runs: as many as pay, or a worker's share of the cores."""
+"""The number of threads of an estimator: as many as pay, or in a worker its share of the cores."""
 
 from __future__ import annotations
 

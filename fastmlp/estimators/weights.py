@@ -1,6 +1,6 @@
-"""The net of an estimator, from attributes that a program may have set: what must fit what.
+"""An estimator's weights, from attributes that a program may have set: checked against all else.
 
-What does not fit the meaning of the outputs would not stop an answer: it would be another one.
+Weights that do not fit the outputs' meaning would give outputs all the same, and wrong ones.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _listed(estimator: Any, name: str) -> list[NDArray[Any]]:
 
 
 def _check(name: str, estimator: Any, must: Any) -> None:
-    """What was counted or named in fit still says what the net is."""
+    """Raise ModelError unless the attribute, if it is there, is what the net is."""
     got = getattr(estimator, name, must)
     if got != must:
         raise ModelError(f"{name} must be {must!r}, as the net is", repr(got))

@@ -39,7 +39,7 @@ import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, Parameters, kernels, reference
 from fastmlp.data.encode import Encoded
 from fastmlp.estimators import base, threads
-from fastmlp.estimators.split import Rows
+from fastmlp.estimators.split import Split
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -714,9 +714,8 @@ def test_validation_curves_are_of_the_rows_held_out(dtype, weighted):
     weights = np.random.default_rng(0).integers(1, 5, 150).astype(float) if weighted else None
     options = {**SMALL, "early_stopping": True, "max_iter": 1}
     net = MLPClassifier(**options).fit(X, y, sample_weight=weights)
-    split = {"test_size": 0.1, "random_state": net._seed, "stratify": y}
-    rows = Rows.of(reference, X, y, weights, split)
-    out = np.setdiff1d(np.arange(150), rows.train)
+    how = {"test_size": 0.1, "random_state": net._seed, "stratify": y}
+    out = np.setdiff1d(np.arange(150), Split.of(reference, X, y, weights, how).train)
     assert np.bincount(y[out]).tolist() == [5, 5, 5]
     mine = None if weights is None else weights[out]
     assert net.validation_scores_ == [pytest.approx(net.score(X[out], y[out], sample_weight=mine))]
