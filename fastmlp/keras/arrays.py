@@ -14,7 +14,7 @@ from fastmlp.errors import DataError
 from fastmlp.keras.missing import missing
 
 
-def rows_of(x: Any, inputs: int | None, name: str = "x") -> Any:
+def inputs_of(x: Any, inputs: int | None, name: str = "x") -> Any:
     """x as an array of numbers (N, D), whose values the engine's ``encode`` is left to check.
 
     A scipy.sparse matrix is taken as it is, in rows. Raises DataError unless D is ``inputs`` (None: any).

@@ -1,4 +1,4 @@
-"""Callbacks: what is told of a training as it goes, and may stop it."""
+"""Callbacks: objects that are called as a training goes on, and may change or stop it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _NEVER_CALLED = tuple(
 
 
 class Callback:
-    """Every method may be overridden. ``model`` is the one that is trained, ``params`` say how.
+    """Base of callbacks: every method may be overridden.
 
-    Epochs count from 0. ``on_epoch_end`` may change ``logs``, which the history then holds. Setting
-    ``self.model.stop_training`` ends the training after the epoch.
+    ``model`` is the one that is trained, ``params`` say how.     Epochs count from 0. ``on_epoch_end`` may
+    change ``logs``, which the history then holds. Setting ``self.model.stop_training`` ends the training
+    after the epoch.
     """
 
     model: Sequential
@@ -44,31 +45,31 @@ class Callback:
         self.params = params
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Before the first epoch."""
+        """Called before the first epoch."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """After the last epoch, with its logs."""
+        """Called after the last epoch, with its logs."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Before an epoch."""
+        """Called before an epoch."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """After an epoch, with its loss and metrics, and those of the validation as val_loss and so on."""
+        """Called after an epoch with its loss and metrics, those of the validation as val_loss and so on."""
 
 
 class History(Callback):
-    """epoch: the epochs' numbers from 0; history: a list for each entry of the logs."""
+    """Logs of a training. epoch: the epochs' numbers from 0; history: a list for each entry of the logs."""
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """A history is of one training."""
+        """Begin a history of one training."""
         self.epoch = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Keep them."""
+        """Keep the logs."""
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
@@ -102,7 +103,7 @@ class EarlyStopping(Callback):
         self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Nothing is best yet."""
+        """Begin anew: no epoch is the best yet."""
         one_of("mode", self.mode, ("auto", "min", "max"))
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best: float | None = None
@@ -169,7 +170,7 @@ class LearningRateScheduler(Callback):
             say(f"Epoch {epoch + 1}: learning rate {rate:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Say it in the logs."""
+        """Put the rate into the logs."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
@@ -179,7 +180,7 @@ def _verbosity(value: Any) -> int:
 
 
 def checked(callbacks: Any) -> list[Callback]:
-    """A list of them, from one or several. Raises TypeError, and MissingError for those of batches."""
+    """List of callbacks, from one or several. Raises TypeError, and MissingError for those of batches."""
     if callbacks is None:
         return []
     listed = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]

@@ -24,7 +24,7 @@ _SAME_RESULT = ("run_eagerly", "steps_per_execution", "jit_compile")
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """metrics: the one name by which the logs call the accuracy; none where they have no accuracy."""
+    """An optimizer, a loss and metrics: the one name by which the logs call the accuracy, or none."""
 
     optimizer: Optimizer
     loss: Crossentropy
@@ -43,7 +43,7 @@ class Compiled:
 
 
 def _metrics(metrics: Any) -> tuple[str, ...]:
-    """At most one. Raises ConfigError, MissingError."""
+    """Names of metrics: at most one. Raises ConfigError, MissingError."""
     names = [metrics] if isinstance(metrics, str) else listed("metrics", metrics)
     for name in names:
         if as_text(name) not in METRICS:

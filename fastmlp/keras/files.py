@@ -87,7 +87,7 @@ def _described(model: Stack) -> dict[str, Any]:
 
 
 def _entry(metadata: dict[str, str], path: Any) -> dict[str, Any] | None:
-    """What ``_described`` gave; None in a file that was not saved here. Raises ModelError."""
+    """The description in the metadata; None in a file that was not saved here. Raises ModelError."""
     if _ENTRY not in metadata:
         return None
     entry = parse_json(metadata[_ENTRY], f"the entry {_ENTRY!r} of {path}", ModelError)
@@ -97,7 +97,7 @@ def _entry(metadata: dict[str, str], path: Any) -> dict[str, Any] | None:
 
 
 def _check(model: Stack, architecture: Architecture) -> None:
-    """Before weights are drawn in any size: the layers are those of the file's net. Raises ModelError."""
+    """Raise ModelError unless the layers are those of the file's net, whose size is checked."""
     network = Network.of(model.layers)
     widths = tuple(layer.units for layer in network.dense)
     if widths != (*architecture.hidden, architecture.outputs):
@@ -117,7 +117,7 @@ def _layers_of(architecture: Architecture) -> list[dict[str, Any]]:
 
 
 def _folded(net: Model) -> list[Any]:
-    """The weights, the first layer's for inputs as they are: W / scale, and b - mean W / scale."""
+    """Weights, in the first layer for raw inputs: W / scale, and b - mean W / scale."""
     first, bias, *others = net.parameters.to_keras()
     scale, mean = net.preprocessing.scale, net.preprocessing.mean
     if scale == 1 and mean is None:

@@ -24,7 +24,7 @@ _OPTIONS = {
 
 
 class Crossentropy(Settled):
-    """What the subclasses share.
+    """Base of the two losses.
 
     from_logits: the last layer has no softmax. Either way the loss is logsumexp(logits) - logit_true: where
     the last layer is a softmax, its logits are taken, as Keras 3 takes them on TensorFlow.
@@ -56,18 +56,18 @@ class Crossentropy(Settled):
 
     @property
     def loss(self) -> str:
-        """The engine's word."""
+        """Name of the loss for the engine."""
         return self.clip or "logits"
 
 
 class CategoricalCrossentropy(Crossentropy):
-    """Of y (N, K), one-hot rows. Raises ValueError, and MissingError for Keras' other options."""
+    """Cross-entropy of one-hot rows y (N, K). Raises ValueError, MissingError."""
 
     word = "categorical_crossentropy"
 
 
 class SparseCategoricalCrossentropy(Crossentropy):
-    """Of y (N,) or (N, 1), class indices. Raises ValueError, and MissingError for Keras' other options."""
+    """Cross-entropy of class indices y (N,) or (N, 1). Raises ValueError, MissingError."""
 
     sparse = True
     word = "sparse_categorical_crossentropy"

@@ -1,4 +1,4 @@
-"""What this facade does not have: said by name, with the way to Keras itself."""
+"""Errors for what this facade does not have: they name it, and point to Keras itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def missing(what: str, instead: str) -> MissingError:
 
 
 def refuse(where: str, options: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
-    """Refuse options that are given. ``allowed``: those that Keras has, with the values that change nothing.
+    """Raise for options that are given. ``allowed``: those of Keras, with the values that change nothing.
 
     Raises MissingError, and TypeError for a word that Keras does not have either.
     """
@@ -30,7 +30,7 @@ def refuse(where: str, options: Mapping[str, Any], allowed: Mapping[str, Any]) -
 
 
 def simple(value: Any) -> bool:
-    """Whether == of it and another simple value says yes or no."""
+    """True for a value whose == with another such value is True or False."""
     return isinstance(value, bool | int | float | str)
 
 

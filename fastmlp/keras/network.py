@@ -24,7 +24,7 @@ class Network:
 
     @classmethod
     def of(cls, layers: Sequence[Layer]) -> Network:
-        """Raises ValueError, and MissingError where the engine has no such net."""
+        """The net of these layers. Raises ValueError, and MissingError where the engine has no such net."""
         pairs = _activated(layers)
         if not pairs:
             raise ModelError("a model must have a Dense layer", "none", "add one")

@@ -1,4 +1,4 @@
-"""SGD and Adam: what they were told, and the averages that they keep from fit to fit."""
+"""SGD and Adam: their options, and the averages that they keep from fit to fit."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Rate(float):
     """A learning rate as it was when it was asked for."""
 
     def assign(self, value: Any) -> None:
-        """Raises MissingError: Keras' rate is a variable that changes wherever it is kept, this a number."""
+        """Raise MissingError: Keras' rate is a variable that changes wherever it is kept, this a number."""
         raise missing("assign of a learning rate", f"set it: optimizer.learning_rate = {value}")
 
 
 class Optimizer(Settled):
-    """What SGD and Adam share. ``learning_rate`` may be set at any time, between epochs too."""
+    """Base of SGD and Adam. ``learning_rate`` may be set at any time, between epochs too."""
 
     name: str
     rule: engine.Optimizer
@@ -53,7 +53,7 @@ class Optimizer(Settled):
 
     @property
     def learning_rate(self) -> Rate:
-        """Over 0. Raises ValueError."""
+        """Rate of the next step, over 0. Raises ValueError."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -66,11 +66,11 @@ class Optimizer(Settled):
 
     @property
     def iterations(self) -> int:
-        """Steps taken."""
+        """Number of steps taken."""
         return 0 if self._state is None else self._state.steps
 
     def state_for(self, parameters: Parameters) -> OptimizerState:
-        """What it remembers of these parameters, for steps at the present rate. Raises ValueError.
+        """State for steps on these parameters at the present rate. Raises ValueError.
 
         Keras' momentum is one of steps, and the engine's one of gradients: where the rate has changed since,
         the gradients' average is scaled so that the steps' one stays.
@@ -95,12 +95,12 @@ class Optimizer(Settled):
         return {"optimizer": self.rule, "state": self.state_for(parameters)}
 
     def describe(self) -> dict[str, Any]:
-        """Its class and what makes another one, for a file."""
+        """Options that make another one, and its class, for a file."""
         return {"class": type(self).__name__, "learning_rate": self.learning_rate}
 
 
 class SGD(Optimizer):
-    """Plain steps, or with momentum, or Nesterov's. Raises ValueError, and MissingError for other options."""
+    """SGD, plain, with momentum or Nesterov's. Raises ValueError, and MissingError for other options."""
 
     momentum: float
     nesterov: bool
@@ -121,7 +121,7 @@ class SGD(Optimizer):
         super().__init__(learning_rate, rule, name, others)
 
     def describe(self) -> dict[str, Any]:
-        """Its class and what makes another one, for a file."""
+        """Options that make another one, and its class, for a file."""
         return super().describe() | {"momentum": self.momentum, "nesterov": self.nesterov}
 
 
@@ -151,7 +151,7 @@ class Adam(Optimizer):
         super().__init__(learning_rate, rule, name, others)
 
     def describe(self) -> dict[str, Any]:
-        """Its class and what makes another one, for a file."""
+        """Options that make another one, and its class, for a file."""
         return super().describe() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 

@@ -40,11 +40,11 @@ class Progress:
 
     @property
     def watch(self) -> Callable[[int], None] | None:
-        """What is to be told the samples done, where somebody looks on."""
+        """Function of the samples done, where a bar is to grow; else None."""
         return self._grow if self._live else None
 
     def end(self, logs: dict[str, Any]) -> None:
-        """The finished line, with the logs."""
+        """Print the finished line, with the logs."""
         if not self.verbose:
             return
         seconds = time.perf_counter() - self._started
@@ -77,7 +77,7 @@ class Progress:
 
 
 def say(line: str) -> None:
-    """One line on standard output, at once; nothing where there is none."""
+    """Print a line at once; nothing where there is no standard output."""
     if sys.stdout is not None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

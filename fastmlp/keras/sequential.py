@@ -99,7 +99,7 @@ class Sequential(Stack):
         weights = {"class_weight": class_weight, "sample_weight": sample_weight}
         refuse("fit", weights | others, dict.fromkeys(weights) | _FIT)
         listened = checked(callbacks)
-        rows = arrays.rows_of(x, self.inputs)
+        rows = arrays.inputs_of(x, self.inputs)
         network = self._network(rows.shape[1])
         classes = self._classes(y, rows.shape[0])
         validation = None
@@ -143,7 +143,7 @@ class Sequential(Stack):
         """
         how = self._how()
         refuse("evaluate", {"sample_weight": sample_weight, **others}, {"sample_weight": None, **_EVALUATE})
-        rows = arrays.rows_of(x, self.inputs)
+        rows = arrays.inputs_of(x, self.inputs)
         network = self._network(rows.shape[1])
         classes = self._classes(y, rows.shape[0])
         progress = Progress(verbose, len(classes), size_of(batch_size))
@@ -160,7 +160,7 @@ class Sequential(Stack):
     ) -> NDArray[np.float32]:
         """The last layer's outputs (N, K) for x (N, D). Raises ValueError, TypeError, MissingError."""
         refuse("predict", others, _EVALUATE)
-        rows = arrays.rows_of(x, self.inputs)
+        rows = arrays.inputs_of(x, self.inputs)
         network = self._network(rows.shape[1], compiled=False)
         progress = Progress(verbose, rows.shape[0], size_of(batch_size))
         progress.begin()
@@ -182,7 +182,7 @@ class Sequential(Stack):
         return load_backend(self.backend)
 
     def _network(self, inputs: int, *, compiled: bool = True) -> Network:
-        """For rows of that many numbers; checked against the loss where ``compiled``."""
+        """The net for rows of that many numbers; checked against the loss where ``compiled``."""
         network = Network.of(self._layers)
         self.build((None, inputs))
         if compiled and not (network.softmax or self.loss.from_logits):
@@ -206,7 +206,7 @@ class Sequential(Stack):
             raise ConfigError("validation_data must be (x, y)", type(data).__name__)
         if len(data) == 3:
             raise missing("sample_weight in validation_data", "give (x, y)")
-        rows = arrays.rows_of(data[0], self.inputs, "validation x")
+        rows = arrays.inputs_of(data[0], self.inputs, "validation x")
         return rows, self._classes(data[1], rows.shape[0], "validation y")
 
     def _orders(self, N: int, shuffle: bool) -> Callable[[int], NDArray[np.int64]]:

@@ -1,7 +1,7 @@
-"""Settled: objects whose attributes may be set only where that is obeyed, and are refused by name elsewhere.
+"""Settled: objects whose attributes may be set only where that has an effect; else an error names them.
 
 Keras lets a program set anything at any time (``layer.trainable = False``). What the engine would not hear
-of must not look as if it were obeyed.
+of must not look as if it had an effect.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ class Settled:
 
 
 def _same(value: Any, present: Any) -> bool:
-    """An array is the same where it is the same object."""
+    """True for the same object, or equal simple values; an array is the same only as an object."""
     return value is present or (simple(value) and simple(present) and bool(value == present))

@@ -22,7 +22,7 @@ from fastmlp.keras.settled import Settled
 
 
 class Stack(Settled):
-    """What a Sequential is before anything trains or asks it."""
+    """Base of Sequential: all of a model but training and predictions."""
 
     trainable, run_eagerly = True, False
     name: str
@@ -71,7 +71,7 @@ class Stack(Settled):
         return self._layers.pop()
 
     def build(self, input_shape: Sequence[int | None] | None = None) -> None:
-        """First weights for rows of ``input_shape`` (None, D). Raises ValueError."""
+        """Draw first weights for rows of ``input_shape`` (None, D). Raises ValueError."""
         if input_shape is not None:
             shape = listed("input_shape", input_shape)
             if len(shape) != 2:
@@ -95,17 +95,17 @@ class Stack(Settled):
 
     @property
     def built(self) -> bool:
-        """Whether its layers have their weights."""
+        """True once its layers have their weights."""
         return self.inputs is not None
 
     @property
     def input_shape(self) -> tuple[None, int | None]:
-        """(None, D)."""
+        """Shape of x, (None, D)."""
         return None, self.inputs
 
     @property
     def output_shape(self) -> tuple[None, int | None]:
-        """(None, K)."""
+        """Shape of the outputs, (None, K)."""
         units = [layer.units for layer in self._layers if isinstance(layer, Dense)]
         return None, units[-1] if units else self.inputs
 
@@ -135,7 +135,7 @@ class Stack(Settled):
         copy_weights(own, weights, f"model {self.name}")
 
     def count_params(self) -> int:
-        """Weights and biases. Raises ValueError before they are there."""
+        """Number of weights and biases. Raises ValueError before they are there."""
         if not self.built:
             raise ModelError("a model must be built to be counted", "no inputs", "give input_dim, or fit it")
         return sum(layer.count_params() for layer in self._layers)
@@ -163,7 +163,7 @@ class Stack(Settled):
 
     @property
     def compiled(self) -> bool:
-        """Whether ``compile`` was called."""
+        """True once ``compile`` was called."""
         return self._compiled is not None
 
     @property

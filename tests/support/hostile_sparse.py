@@ -19,10 +19,10 @@ import fastmlp
 from fastmlp import DataError, reference
 from fastmlp.data.encode import as_rows, column_means, encode
 from fastmlp.data.sparse import check_sound
-from fastmlp.keras.arrays import rows_of
+from fastmlp.keras.arrays import inputs_of
 
 FORMATS = ("csr", "csr", "csr", "csc", "bsr", "coo", "dia", "lil", "dok")
-WAYS = (encode, column_means, reference.encode, lambda X: rows_of(X, None), as_rows, check_sound)
+WAYS = (encode, column_means, reference.encode, lambda X: inputs_of(X, None), as_rows, check_sound)
 STRANGE = (-1, -(2**31), 2**31 - 1, 2**31, 2**32 + 1, 2**62, -(2**63), 10**6, 1, 0)
 
 

@@ -1,4 +1,4 @@
-"""The layers that there are; others are refused by name."""
+"""The layers that there are; another name raises MissingError, which says it."""
 
 from fastmlp.keras.layers import core
 from fastmlp.keras.layers.core import Activation, Dense, Input, InputLayer, Layer

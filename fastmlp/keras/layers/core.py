@@ -38,7 +38,7 @@ _INPUT = {
 
 
 class Layer(Settled):
-    """A layer with a name. ``inputs``: numbers a row that it was told to take, None where it was not."""
+    """Base of layers. ``inputs``: D of the rows that it was told to take; None where it was not."""
 
     name: str
     inputs: int | None
@@ -52,7 +52,7 @@ class Layer(Settled):
 
     @property
     def built(self) -> bool:
-        """Whether it has its weights."""
+        """True once it has its weights."""
         return True
 
     def get_weights(self) -> list[NDArray[np.float32]]:
@@ -60,7 +60,7 @@ class Layer(Settled):
         return []
 
     def count_params(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return sum(array.size for array in self.get_weights())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -71,7 +71,7 @@ class Layer(Settled):
 
 
 class _Activated(Layer):
-    """One with an activation, which may be set to another one: the next step takes it."""
+    """Base of layers with an activation, which may be changed: the next fit or prediction takes it."""
 
     def __init__(self, activation: str | None, **options: Any) -> None:
         super().__init__(**options)
@@ -79,7 +79,7 @@ class _Activated(Layer):
 
     @property
     def activation(self) -> str:
-        """One of ACTIVATIONS, by its name; ``linear`` for None. Raises MissingError."""
+        """Name of one of ACTIVATIONS; ``linear`` for None. Raises MissingError."""
         return self._activation
 
     @activation.setter
@@ -132,18 +132,18 @@ class Dense(_Activated):
 
     @property
     def built(self) -> bool:
-        """Whether it has its weights."""
+        """True once it has its weights."""
         return self.kernel is not None
 
     def build(self, fan_in: int) -> None:
-        """First weights, for that many inputs. Raises ValueError."""
+        """Draw first weights for that many inputs. Raises ValueError."""
         if self.inputs not in (None, fan_in):
             raise ValueError(f"layer {self.name} must take {self.inputs} inputs; got {fan_in}")
         drawn = initialise(Architecture(fan_in, (), self.units), self.kernel_initializer, next_seed())
         self._keep(kernel=drawn.weights[0], bias=drawn.biases[0])
 
     def get_weights(self) -> list[NDArray[np.float32]]:
-        """[kernel, bias], copied; [] before it is built."""
+        """Copies [kernel, bias]; [] before it is built."""
         return [] if self.kernel is None or self.bias is None else [self.kernel.copy(), self.bias.copy()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
@@ -161,7 +161,7 @@ class Activation(_Activated):
 
 
 class InputLayer(Layer):
-    """How many numbers a row of X has: shape (D,). Raises ValueError."""
+    """The inputs: rows of shape (D,). Raises ValueError."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ def Input(shape: Sequence[int | None] | int | None = None, **options: Any) -> In
 
 
 def copy_weights(own: Sequence[NDArray[Any]], weights: Sequence[Any], where: str) -> None:
-    """Into each of its own arrays, in place. Raises ValueError unless all have the same shapes."""
+    """Copy weights into its own arrays. Raises ValueError unless all have the same shapes."""
     arrays = [as_array(f"weights of {where}", array) for array in as_list(weights) or ()]
     shapes, wanted = [array.shape for array in arrays], [array.shape for array in own]
     if shapes != wanted:
