@@ -28,7 +28,7 @@ _NEVER_CALLED = tuple(
 class Callback:
     """Base of callbacks: every method may be overridden.
 
-    ``model`` is the one that is trained, ``params`` say how.     Epochs count from 0. ``on_epoch_end`` may
+    ``model`` is the one that is trained, ``params`` say how. Epochs count from 0. ``on_epoch_end`` may
     change ``logs``, which the history then holds. Setting ``self.model.stop_training`` ends the training
     after the epoch.
     """

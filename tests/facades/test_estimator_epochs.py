@@ -1,0 +1,235 @@
+"""The epochs of a fit: when they end, and what callbacks, verbose and the progress bar show."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
+
+from estimator_cases import BOTH, DTYPES, SMALL, iris, line, same_nets
+from sklearn import neural_network as theirs
+from sklearn.datasets import make_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+
+import fastmlp
+from fastmlp import MLPClassifier, MLPRegressor, reference
+from fastmlp.estimators.split import Split
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+# --- when it stops --------------------------------------------------------------------------------
+
+
+def test_early_stopping_keeps_the_best_weights():
+    X, y = make_classification(300, 10, n_informative=4, flip_y=0.4, random_state=0)
+    seen = []
+
+    def keep(net):
+        seen.append(([W.copy() for W in net.coefs_], net.validation_scores_[-1]))
+
+    net = MLPClassifier(
+        early_stopping=True, validation_fraction=0.25, random_state=1, learning_rate_init=0.05, max_iter=100,
+        callbacks=[keep], n_iter_no_change=8,
+    ).fit(X, y)  # fmt: skip
+    scores = net.validation_scores_
+    assert scores == [score for _, score in seen]
+    assert len(scores) == len(net.validation_loss_curve_) == len(net.loss_curve_) == net.n_iter_ < 100
+    best = int(np.argmax(scores))
+    assert best < len(scores) - 1  # or this test shows nothing
+    assert net.best_validation_score_ == scores[best]
+    assert net.best_loss_ is None
+    for kept, then in zip(net.coefs_, seen[best][0], strict=True):
+        assert np.array_equal(kept, then)
+    assert net.t_ == net.n_iter_ * 225
+
+
+@BOTH
+def test_without_early_stopping_there_are_no_validation_curves(Net):
+    net = Net(**SMALL).fit(*iris())
+    assert net.validation_scores_ is net.validation_loss_curve_ is net.best_validation_score_ is None
+    assert net.best_loss_ == min(net.loss_curve_)
+
+
+@DTYPES
+@pytest.mark.parametrize("weighted", [False, True])
+def test_validation_curves_are_of_the_rows_held_out(dtype, weighted):
+    """One epoch: what is kept is what was judged; the rows are found by what they change."""
+    X, y = iris(dtype)
+    weights = np.random.default_rng(0).integers(1, 5, 150).astype(float) if weighted else None
+    options = {**SMALL, "early_stopping": True, "max_iter": 1}
+    net = MLPClassifier(**options).fit(X, y, sample_weight=weights)
+    how = {"test_size": 0.1, "random_state": net._seed, "stratify": y}
+    out = np.setdiff1d(np.arange(150), Split.of(reference, X, y, weights, how).train)
+    assert np.bincount(y[out]).tolist() == [5, 5, 5]
+    mine = None if weights is None else weights[out]
+    assert net.validation_scores_ == [pytest.approx(net.score(X[out], y[out], sample_weight=mine))]
+    expected = log_loss(y[out], net.predict_proba(X[out]), sample_weight=mine)
+    assert net.validation_loss_curve_ == [pytest.approx(expected, rel=1e-5)]
+    X2 = X.copy()
+    X2[out] += 100  # rows held out are not trained on
+    assert same_nets(net, MLPClassifier(**options).fit(X2, y, sample_weight=weights))
+
+
+def test_validation_curves_of_numbers():
+    X, Y = line(K=2)
+    net = MLPRegressor(early_stopping=True, **SMALL).fit(X, Y)
+    assert len(net.validation_scores_) == 5
+    assert net.best_validation_score_ == max(net.validation_scores_)
+    assert all(loss > 0 for loss in net.validation_loss_curve_)
+    one = MLPRegressor(early_stopping=True, **{**SMALL, "max_iter": 1}).fit(X, Y)
+    assert one.validation_loss_curve_[0] == pytest.approx(net.validation_loss_curve_[0])
+
+
+def test_warm_start_with_early_stopping_is_judged_by_the_same_rows():
+    X, y = iris()
+    net = MLPClassifier(early_stopping=True, warm_start=True, **SMALL).fit(X, y)
+    best = net.best_validation_score_
+    kept = [W.copy() for W in net.coefs_]
+    net.set_params(learning_rate_init=1e-12).fit(X, y)  # nothing better to come
+    assert net.best_validation_score_ == best
+    assert len(net.validation_scores_) == 10
+    for a, b in zip(kept, net.coefs_, strict=True):
+        assert np.array_equal(a, b)
+    net.set_params(early_stopping=False).fit(X, y)
+    assert net.validation_scores_ is None
+    assert net.best_loss_ < np.inf
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
+def test_too_little_to_hold_out():
+    X, y = iris()
+    with pytest.raises(ValueError, match="The validation set is too small"):
+        MLPRegressor(early_stopping=True).fit(X[:5], y[:5])
+    with pytest.raises(ValueError, match="only 1 member"):
+        MLPClassifier(early_stopping=True).fit(X[:50], [0] * 49 + [1])
+    with pytest.raises(ValueError, match="too small"):
+        MLPClassifier(early_stopping=True, max_iter=2).fit(X[:10], np.arange(10))
+    MLPClassifier(early_stopping=True, max_iter=2).fit(
+        X[:60], np.arange(60) % 50
+    )  # too many classes to share
+
+
+def test_convergence():
+    X, y = iris()
+    with pytest.warns(ConvergenceWarning, match="max_iter=3 epochs") as caught:
+        MLPClassifier(max_iter=3).fit(X, y)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net = MLPClassifier(max_iter=500, tol=1.0, n_iter_no_change=4).fit(X, y)
+        MLPClassifier(max_iter=1).partial_fit(X, y, classes=[0, 1, 2])
+    assert net.n_iter_ == 6  # the first is better than nothing, then more than 4 are not
+    net = MLPClassifier(max_iter=30, tol=1e9, n_iter_no_change=np.inf).fit(X, y)
+    assert net.n_iter_ == 30
+
+
+def test_a_batch_larger_than_the_data_is_said():
+    X, y = iris()
+    with pytest.warns(UserWarning, match="batch_size=1000 is more than the 150 rows") as caught:
+        net = MLPClassifier(batch_size=1000, **SMALL).fit(X, y)
+    assert [w.filename for w in caught if w.category is UserWarning] == [__file__]
+    assert same_nets(net, MLPClassifier(batch_size=150, **SMALL).fit(X, y))
+    assert same_nets(net, MLPClassifier(**SMALL).fit(X, y))
+
+
+@BOTH
+def test_divergence_is_a_value_error(Net):
+    X, y = iris()
+    net = Net(
+        solver="sgd", learning_rate_init=1e8, activation="identity", max_iter=300, random_state=0, alpha=0
+    )
+    with pytest.raises(ValueError, match=r"learning_rate_init than 1e\+08") as caught:
+        net.fit(X * 1e30, y)
+    assert not isinstance(caught.value, fastmlp.FastMLPError)
+    assert all(np.isfinite(W).all() for W in net.coefs_)
+
+
+def test_divergence_after_the_best_epoch_keeps_it():
+    X, y = line()
+    net = MLPRegressor(
+        solver="sgd", activation="identity", learning_rate_init=1.0, max_iter=300, random_state=0,
+        early_stopping=True, n_iter_no_change=1000,
+    )  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch"):
+        net.fit(X, y)
+    assert np.isnan(net.validation_scores_[-1])
+    assert len(net.validation_scores_) == len(net.loss_curve_) == net.n_iter_
+    assert np.isfinite(net.best_validation_score_)
+    assert all(np.isfinite(W).all() for W in net.coefs_)
+
+
+def test_interruption_keeps_what_there_is():
+    X, y = iris()
+
+    def interrupt(net):
+        if net.n_iter_ == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted after 2 epochs"):
+        net = MLPClassifier(callbacks=[interrupt], **SMALL).fit(X, y)
+    assert same_nets(net, MLPClassifier(**{**SMALL, "max_iter": 2}).fit(X, y))
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def test_callbacks():
+    X, y = iris()
+    seen = []
+
+    def watch(net):
+        seen.append((net.n_iter_, net.loss_, net.loss_curve_[-1], net.predict(X[:2]).shape))
+
+    def stop(net):
+        seen.append("stop?")
+        return net.n_iter_ == 3
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # stopped on purpose: no ConvergenceWarning
+        net = MLPClassifier(callbacks=[stop, watch], **{**SMALL, "max_iter": 50}).fit(X, y)
+    assert net.n_iter_ == 3
+    assert seen[::2] == ["stop?"] * 3
+    assert [epoch for epoch, *_ in seen[1::2]] == [1, 2, 3]
+    assert [loss for _, loss, *_ in seen[1::2]] == net.loss_curve_
+    net.partial_fit(X, y)
+    assert len(seen) == 8
+    with pytest.raises(RuntimeError, match="mine"):
+        MLPClassifier(callbacks=[lambda net: (_ for _ in ()).throw(RuntimeError("mine"))]).fit(X, y)
+
+
+def test_verbose(capsys):
+    X, y = iris()
+    MLPClassifier(**SMALL).fit(X, y)
+    assert capsys.readouterr() == ("", "")
+    net = MLPClassifier(verbose=True, **SMALL).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"Iteration {i + 1}, loss = {loss:.8f}" for i, loss in enumerate(net.loss_curve_)]
+    theirs.MLPClassifier(verbose=True, **SMALL).fit(X, y)
+    assert [line[:19] for line in capsys.readouterr().out.splitlines()] == [line[:19] for line in lines]
+    MLPClassifier(verbose=True, early_stopping=True, **SMALL).fit(X, y)
+    assert capsys.readouterr().out.splitlines()[1].startswith("Validation score: 0.")
+    MLPClassifier(verbose=True, solver="sgd", learning_rate="adaptive", tol=1.0, n_iter_no_change=1).fit(X, y)
+    out = capsys.readouterr().out
+    assert "The learning rate is now 0.0002." in out
+    assert out.endswith("Stopping.\n")
+
+
+def test_progress(monkeypatch, capsys):
+    X, y = iris()
+    quiet = MLPClassifier(**SMALL).fit(X, y)
+    net = MLPClassifier(progress=True, **SMALL).fit(X, y)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "5/5" in err
+    assert "loss" in err
+    assert same_nets(net, quiet)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    MLPRegressor(progress=True, **SMALL).partial_fit(X, y)
+    assert "1/1" in sys.stderr.getvalue()
