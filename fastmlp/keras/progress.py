@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -11,22 +12,22 @@ from fastmlp.checks import as_text, as_whole, shown
 from fastmlp.errors import ConfigError
 
 _WIDTH = 20
-_INTERVAL = 0.05  # seconds between two states of a bar
 
 
 class Progress:
     """Prints what an epoch of ``steps`` batches of ``batch_size`` samples does.
 
-    verbose: 0 for silence, 1 or "auto" for a bar, 2 for a line without one. Raises ValueError.
+    verbose: 0 for silence, 1 or "auto" for a bar, 2 for a line without one. interval: least seconds between
+    two states of a bar. Raises ValueError.
     """
 
-    def __init__(self, verbose: Any, samples: int, batch_size: int) -> None:
+    def __init__(self, verbose: Any, samples: int, batch_size: int, *, interval: float = 0.05) -> None:
         known = int(verbose) if isinstance(verbose, bool) else as_whole(verbose)
         known = 1 if as_text(verbose) == "auto" else known
         if known not in (0, 1, 2):
             raise ConfigError("verbose must be 'auto', 0, 1 or 2", shown(verbose))
         self.verbose = known
-        self.batch_size = batch_size
+        self.batch_size, self.interval = batch_size, interval
         self.steps = -(-samples // batch_size)
         self._started = self._shown = 0.0
         self._live = self.verbose == 1 and bool(getattr(sys.stdout, "isatty", bool)())
@@ -36,7 +37,7 @@ class Progress:
         """Start the clock, after a line with the title."""
         if self.verbose and title:
             say(title)
-        self._started, self._shown, self._wide = time.perf_counter(), 0.0, 0
+        self._started, self._shown, self._wide = time.perf_counter(), -math.inf, 0
 
     @property
     def watch(self) -> Callable[[int], None] | None:
@@ -61,7 +62,7 @@ class Progress:
 
     def _grow(self, samples: int) -> None:
         now = time.perf_counter()
-        if now - self._shown < _INTERVAL:
+        if now - self._shown < self.interval:
             return
         self._shown, done = now, min(self.steps, samples // self.batch_size)
         left = (now - self._started) * (self.steps - done) / max(done, 1)

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
 
 from estimator_cases import BOTH, DTYPES, SMALL, digits, iris, same_nets
+from nets import net_of
 from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 
@@ -152,5 +153,5 @@ def test_logarithms_of_probabilities(dtype):
 def test_attributes_are_parameters_for_the_functions():
     X, y = iris()
     net = MLPClassifier(activation="logistic", scale=2.0, **SMALL).fit(X, y)
-    p = reference.predict_proba(Parameters(net.coefs_, net.intercepts_), X, act="sigmoid", scale=2.0)
+    p = reference.predict_proba(net_of(Parameters(net.coefs_, net.intercepts_), "sigmoid", 2.0), X)
     assert np.array_equal(p, net.predict_proba(X))

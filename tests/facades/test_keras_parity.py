@@ -17,8 +17,8 @@ from typing import Any
 import keras_cases as cases
 import numpy as np
 import pytest
-import test_keras_settled as settled
 from compare import check
+from keras_words import ATTRIBUTES
 from nets import learnable
 
 import fastmlp.keras as ours
@@ -380,7 +380,7 @@ def settable(it) -> set[str]:
 
 @on_tensorflow
 def test_every_attribute_that_keras_has_is_in_the_list(data):
-    """And so obeyed or refused: see test_keras_settled.py."""
+    """So test_keras_settled.py tries each."""
     model = model_of(keras)
     model.fit(data[0], targets(keras, data[1], LOSSES[0]), verbose=0)
     for it in (
@@ -390,7 +390,7 @@ def test_every_attribute_that_keras_has_is_in_the_list(data):
         kind = type(it).__name__
         if kind == "LossFunctionWrapper":
             continue
-        assert settable(it) == set(settled.ATTRIBUTES[kind].split()), kind
+        assert settable(it) == set(ATTRIBUTES[kind].split()), kind
 
 
 @on_tensorflow
