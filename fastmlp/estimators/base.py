@@ -73,6 +73,7 @@ class BaseMLP(BaseEstimator):
     _tuner: tuple[int | str, ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
+    _out_activation: ClassVar[str]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -142,9 +143,6 @@ class BaseMLP(BaseEstimator):
     def _loss_parts(self) -> int:
         """Number of outputs over which train_epoch sums a row's loss, where scikit-learn takes the mean."""
         return 1
-
-    def _out_activation(self) -> str:
-        raise NotImplementedError
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
         """The number of outputs that there must be, and the attribute that says so."""
@@ -244,7 +242,7 @@ class BaseMLP(BaseEstimator):
         self._seed = seed
         self._fitted = {"activation": self.activation, "scale": self.scale}
         self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
-        self.out_activation_ = self._out_activation()
+        self.out_activation_ = self._out_activation
         self.t_ = 0
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = None

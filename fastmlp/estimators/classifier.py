@@ -93,6 +93,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight: Any
 
+    _out_activation = "softmax"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [str],
@@ -235,9 +236,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _loss(self) -> str:
         return self.loss
-
-    def _out_activation(self) -> str:
-        return "softmax"
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
         if not hasattr(self, "classes_"):

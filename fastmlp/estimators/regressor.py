@@ -31,6 +31,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     array([5.])
     """
 
+    _out_activation = "identity"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"squared_error"})],
@@ -104,9 +105,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _loss_parts(self) -> int:
         return int(self.n_outputs_)
-
-    def _out_activation(self) -> str:
-        return "identity"
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
         return getattr(self, "n_outputs_", None), "n_outputs_"
