@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,16 @@ class OptimizerState:
             for array in moment:
                 array[...] = 0
         return cls(0, moments)
+
+    def copy(self) -> Self:
+        """The same with arrays of its own."""
+        return replace(self, moments=tuple(moment.copy() for moment in self.moments))
+
+    def rescale(self, factor: float) -> None:
+        """Multiply the averages: by old lr / new lr, sgd's velocity keeps the length of its steps."""
+        for moment in self.moments:
+            for array in moment:
+                array *= factor
 
     def check(self, parameters: Parameters, optimizer: Optimizer) -> None:
         """Raise ModelError or ConfigError unless this is a state of that optimizer and net."""

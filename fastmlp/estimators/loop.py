@@ -10,15 +10,18 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.backends.threads import ThreadTuner
+from fastmlp.backends.types import EpochTotals
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.progress import progress_bar
 from fastmlp.estimators.split import HeldOut, Split
 from fastmlp.net import Net, Parameters
 from fastmlp.random import permutation
 from fastmlp.reference import loss_and_delta
+from fastmlp.train.epochs import Descent
 
 _OUT = 5  # calls from a warning here to the caller of fit
 
@@ -40,16 +43,20 @@ class Loop:
     incremental: bool
 
     def __post_init__(self) -> None:
-        est, n = self.estimator, len(self.split.train)
-        self.parameters = self.net.parameters
-        self.optimizer = est._optimizer.penalised(est.alpha * n / self.split.total)
-        self.squares = self._squares()
-        self.batch_size = min(200, n) if est.batch_size == "auto" else min(int(est.batch_size), n)
+        est, split, n = self.estimator, self.split, len(self.split.train)
         if est.batch_size != "auto" and est.batch_size > n:
             warnings.warn(
                 f"batch_size={est.batch_size} is more than the {n} rows to train on: they are one batch.",
                 stacklevel=_OUT + 1,
             )
+        self.parameters = self.net.parameters
+        self.squares = self._squares()
+        self.descent = Descent(
+            self.nn, self.net, split.X, split.y, loss=est._loss(),
+            batch_size=min(200 if est.batch_size == "auto" else int(est.batch_size), n),
+            optimizer=est._optimizer.penalised(est.alpha * n / split.total), state=est._optimizer.state,
+            tuner=self.tuner, sample_weight=split.weights,
+        )  # fmt: skip
 
     def run(self) -> None:
         """Train until ``epochs``, or a reason to stop before. Raises ValueError where training diverges."""
@@ -87,9 +94,14 @@ class Loop:
     def _epochs(self) -> bool:
         """Train; returns True where training was stopped before the last epoch."""
         est = self.estimator
+        numbers = range(len(est.loss_curve_) + 1, len(est.loss_curve_) + 1 + self.epochs)
         with progress_bar(est.progress, self.epochs) as shown:
-            while est.n_iter_ < self.epochs:
-                self._epoch(shown)
+            progress = None if shown is None else self._progress(shown)
+            for epoch in self.descent.epochs(numbers, self._order, self._lr, progress=progress):
+                self._note(epoch.totals)
+                if shown is not None:
+                    shown(est.n_iter_, est.loss_)
+                self._say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
                 if self.split.held is None:
                     self._judge_loss()
                 elif self._judge_held_out(self.split.held):
@@ -100,33 +112,31 @@ class Loop:
                     return True
         return False
 
-    def _epoch(self, shown: Callable[[float, float | None], None] | None) -> None:
-        est, split, n = self.estimator, self.split, len(self.split.train)
-        order = split.train
-        if est.shuffle:
-            order = order[permutation(n, est._seed, "order", len(est.loss_curve_) + 1)]
-        last, done = est.loss_curve_[-1] if est.loss_curve_ else None, est.n_iter_
+    def _order(self, number: int) -> NDArray[np.int64]:
+        est, rows = self.estimator, self.split.train
+        return rows[permutation(len(rows), est._seed, "order", number)] if est.shuffle else rows
 
-        def report(samples: int) -> None:
-            assert shown is not None
-            shown(done + samples / n, last)
+    def _lr(self, number: int) -> float:
+        return float(self.estimator._optimizer.learning_rate)
 
-        totals = self.nn.train_epoch(
-            self.net, split.X, split.y, order, loss=est._loss(), lr=est._optimizer.learning_rate,
-            batch_size=self.batch_size, optimizer=self.optimizer, state=est._optimizer.state,
-            sample_weight=split.weights, progress=None if shown is None else report, threads=self.tuner,
-        )  # fmt: skip
+    def _progress(self, shown: Callable[[float, float | None], None]) -> Callable[[int, int], None]:
+        est, n = self.estimator, len(self.split.train)
+
+        def show(number: int, samples: int) -> None:
+            shown(est.n_iter_ + samples / n, est.loss_curve_[-1] if est.loss_curve_ else None)
+
+        return show
+
+    def _note(self, totals: EpochTotals) -> None:
+        est = self.estimator
         est.loss_ = totals.loss / est._loss_parts() + self._penalty()
         est.loss_curve_.append(est.loss_)
         est.n_iter_ += 1
-        est.t_ += n
-        if shown is not None:
-            shown(est.n_iter_, est.loss_)
-        self._say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
+        est.t_ += totals.samples
 
     def _penalty(self) -> float:
         """Mean penalty over the epoch's batches, as if the weights went in a line from first to last."""
-        batches = -(-len(self.split.train) // self.batch_size)
+        batches = -(-len(self.split.train) // self.descent.batch_size)
         before, self.squares = self.squares, self._squares()
         mean = before + (self.squares - before) * (batches - 1) / (2 * batches)
         return float(0.5 * self.estimator.alpha * mean * batches / self.split.total)

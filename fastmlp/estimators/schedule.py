@@ -41,8 +41,7 @@ class ScheduledOptimizer:
 
     def copy(self) -> ScheduledOptimizer:
         """A copy with averages of its own: those of a loaded estimator may be read-only."""
-        state = OptimizerState(self.state.steps, tuple(moment.copy() for moment in self.state.moments))
-        other = replace(self, state=state)
+        other = replace(self, state=self.state.copy())
         other.first = self.first
         return other
 
@@ -66,7 +65,5 @@ class ScheduledOptimizer:
         """Set the rate of gradients to come; the velocity keeps the length of the steps it was made of."""
         learning_rate = max(learning_rate, SMALLEST)
         if self.optimizer.name == "sgd":
-            for moment in self.state.moments:
-                for array in moment:
-                    array *= self.learning_rate / learning_rate
+            self.state.rescale(self.learning_rate / learning_rate)
         self.learning_rate = learning_rate

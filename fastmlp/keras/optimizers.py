@@ -70,11 +70,7 @@ class Optimizer(Settled):
         return 0 if self._state is None else self._state.steps
 
     def state_for(self, parameters: Parameters) -> OptimizerState:
-        """State for steps on these parameters at the present rate. Raises ValueError.
-
-        Keras' momentum is one of steps, and the engine's one of gradients: where the rate has changed since,
-        the gradients' average is scaled so that the steps' one stays.
-        """
+        """What it remembers of these parameters: the same object from fit to fit. Raises ValueError."""
         arrays = tuple(parameters)
         if self._state is None:
             self._state, self._trained = OptimizerState.start(parameters, self.rule), arrays
@@ -84,15 +80,18 @@ class Optimizer(Settled):
             raise ConfigError(
                 "an optimizer must train one model", "another one", "compile with a new optimizer"
             )
-        if self._rate != self.learning_rate and self.rule.name == "sgd":
-            for array in (array for moment in self._state.moments for array in moment):
-                array *= self._rate / self.learning_rate
-        self._rate = self.learning_rate
         return self._state
 
-    def steps_for(self, parameters: Parameters) -> dict[str, Any]:
-        """What ``train_epoch`` is to be told beside the rate. Raises ValueError."""
-        return {"optimizer": self.rule, "state": self.state_for(parameters)}
+    def next_rate(self) -> float:
+        """The rate of the next epoch's steps.
+
+        Keras' momentum is one of steps, and the engine's one of gradients: where the rate has changed since,
+        the gradients' average is scaled so that the steps' one stays.
+        """
+        if self._state is not None and self._rate != self.learning_rate and self.rule.name == "sgd":
+            self._state.rescale(self._rate / self.learning_rate)
+        self._rate = self.learning_rate
+        return float(self._rate)
 
     def describe(self) -> dict[str, Any]:
         """Options that make another one, and its class, for a file."""

@@ -40,8 +40,8 @@ class Progress:
         self._started, self._shown, self._wide = time.perf_counter(), -math.inf, 0
 
     @property
-    def watch(self) -> Callable[[int], None] | None:
-        """Function of the samples done, where a bar is to grow; else None."""
+    def watch(self) -> Callable[[int, int], None] | None:
+        """Function of the epoch and the samples done, where a bar is to grow; else None."""
         return self._grow if self._live else None
 
     def end(self, logs: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ class Progress:
             line = f"\r{line:{self._wide}}"
         say(line)
 
-    def _grow(self, samples: int) -> None:
+    def _grow(self, epoch: int, samples: int) -> None:
         now = time.perf_counter()
         if now - self._shown < self.interval:
             return

@@ -12,19 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import random
+from fastmlp.backends.threads import ThreadTuner
 from fastmlp.checks import as_float, flag, shown, whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.keras import arrays, files
 from fastmlp.keras.callbacks import History, checked
 from fastmlp.keras.checks import batch_size as size_of
 from fastmlp.keras.layers.core import Layer
-from fastmlp.keras.loop import Part, Plan, run
+from fastmlp.keras.loop import Plan, run
 from fastmlp.keras.missing import missing, refuse
 from fastmlp.keras.network import Network
 from fastmlp.keras.progress import Progress
 from fastmlp.keras.seeds import next_seed
 from fastmlp.keras.stack import Stack
 from fastmlp.model import load_backend
+from fastmlp.train.epochs import Descent
 
 _FIT = {
     "steps_per_epoch": None, "validation_steps": None, "validation_freq": 1, "workers": 1,
@@ -93,7 +95,7 @@ class Sequential(Stack):
         validation_data: (x, y). Raises ValueError and TypeError; MissingError; DivergedError (an
         ArithmeticError) with the weights of the last good epoch.
         """
-        how = self._how()
+        how = self.how
         if not isinstance(shuffle, bool | np.bool_ | int):
             raise missing(f"shuffle={shown(shuffle)} in fit", "it has True and False")
         weights = {"class_weight": class_weight, "sample_weight": sample_weight}
@@ -119,11 +121,14 @@ class Sequential(Stack):
             callback.set_model(self)
             callback.set_params({"verbose": progress.verbose, "epochs": last, "steps": progress.steps})
         self._keep(history=history, stop_training=False)
-        run(
-            self, nn, network.net, Part(nn.encode(rows), classes),
-            validation and Part(nn.encode(validation[0]), validation[1]),
-            Plan(first, last, size, self._orders(len(classes), shuffle), how), listened, progress,
+        if validation is not None:
+            validation = nn.encode(validation[0]), validation[1]
+        plan = Plan(range(first, last), self._orders(len(classes), shuffle), validation)
+        descent = Descent(
+            nn, network.net, nn.encode(rows), classes, how.loss.loss, size, how.optimizer.rule,
+            how.optimizer.state_for(network.net.parameters), ThreadTuner(),
         )  # fmt: skip
+        run(self, descent, plan, listened, progress)
         return history
 
     def evaluate(
@@ -141,7 +146,7 @@ class Sequential(Stack):
 
         Raises ValueError, TypeError, MissingError.
         """
-        how = self._how()
+        how = self.how
         refuse("evaluate", {"sample_weight": sample_weight, **others}, {"sample_weight": None, **_EVALUATE})
         rows = arrays.inputs_of(x, self.inputs)
         network = self._network(rows.shape[1])

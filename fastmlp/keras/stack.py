@@ -169,19 +169,21 @@ class Stack(Settled):
     @property
     def optimizer(self) -> Optimizer:
         """The optimizer. Raises ValueError before ``compile``."""
-        return self._how().optimizer
+        return self.how.optimizer
 
     @property
     def loss(self) -> Crossentropy:
         """The loss. Raises ValueError before ``compile``."""
-        return self._how().loss
+        return self.how.loss
 
     @property
     def metrics_names(self) -> list[str]:
         """Names of what ``evaluate`` returns. Raises ValueError before ``compile``."""
-        return ["loss", *self._how().metrics]
+        return ["loss", *self.how.metrics]
 
-    def _how(self) -> Compiled:
+    @property
+    def how(self) -> Compiled:
+        """What ``compile`` was told. Raises ValueError before it."""
         if self._compiled is None:
             raise ConfigError("a model must be compiled first", do="call compile(optimizer, loss, metrics)")
         return self._compiled

@@ -198,7 +198,7 @@ def test_a_bar_is_drawn_no_more_often_than_its_interval(monkeypatch):
         progress = Progress(1, N, 10, interval=interval)
         progress.begin()
         for samples in range(10, N + 1, 10):
-            progress.watch(samples)
+            progress.watch(0, samples)
         assert screen.getvalue().count("\r") == drawn
 
 

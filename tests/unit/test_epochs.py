@@ -1,0 +1,160 @@
+"""The generator of epochs: what is asked when, what comes out, and who trains by it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nets import learnable, net_of
+
+from fastmlp import Architecture, DivergedError, initialise, kernels, reference
+from fastmlp.backends.state import OptimizerState
+from fastmlp.backends.threads import ThreadTuner
+from fastmlp.optimizers import Optimizer
+from fastmlp.train.epochs import Descent
+
+N, D, K = 60, 6, 3
+MOMENTUM = Optimizer(momentum=0.9)
+
+
+def descent_of(nn=reference, optimizer=MOMENTUM):
+    X, y = learnable(1, N, D, K)
+    parameters = initialise(Architecture(D, (5,), K), seed=1)
+    state = OptimizerState.start(parameters, optimizer)
+    net = net_of(parameters, scale=255.0)
+    return Descent(nn, net, nn.encode(X), y, "logits", 16, optimizer, state, ThreadTuner(1))
+
+
+def order(number):
+    return np.random.default_rng(number).permutation(N)
+
+
+def weights_of(descent):
+    return np.concatenate([array.ravel() for array in descent.net.parameters])
+
+
+@pytest.mark.parametrize("nn", [reference, kernels])
+def test_epochs_are_calls_of_train_epoch_one_after_the_other(nn):
+    one, other = descent_of(nn), descent_of(nn)
+    told = []
+    epochs = one.epochs(range(3, 6), order, lambda n: 0.1 / n, progress=lambda n, done: told.append(n))
+    for number, epoch in zip(range(3, 6), epochs, strict=True):
+        totals = nn.train_epoch(
+            other.net, other.X, other.y, order(number), loss="logits", lr=0.1 / number, batch_size=16,
+            optimizer=MOMENTUM, state=other.state, threads=1,
+        )  # fmt: skip
+        assert (epoch.number, epoch.totals) == (number, totals)
+        assert epoch.seconds > 0
+        assert np.array_equal(weights_of(one), weights_of(other))
+    assert one.state.steps == other.state.steps == 12
+    assert set(told) <= {3, 4, 5}
+
+
+def test_nothing_is_asked_ahead_and_the_order_comes_before_the_rate():
+    asked, descent = [], descent_of()
+
+    def numbers():
+        for number in (7, 8):
+            asked.append(f"number {number}")
+            yield number
+
+    epochs = descent.epochs(
+        numbers(),
+        lambda n: asked.append(f"order {n}") or order(n),
+        lambda n: asked.append(f"lr {n}") or 0.1,
+    )
+    assert asked == []
+    next(epochs)
+    assert asked == ["number 7", "order 7", "lr 7"]
+    before = weights_of(descent)
+    epochs.close()  # a consumer that breaks off has all there is
+    assert np.array_equal(before, weights_of(descent))
+    assert asked[3:] == []
+
+
+def test_the_consumers_changes_between_two_epochs_count():
+    """Its code runs between them: weights that it sets and averages that it scales are the next epoch's."""
+    plain, changed = descent_of(), descent_of()
+    ends = []
+    for descent in (plain, changed):
+        for epoch in descent.epochs((1, 2), order, lambda n: 0.1):
+            if descent is changed and epoch.number == 1:
+                assert np.array_equal(weights_of(descent), ends[0])
+                descent.state.rescale(0.5)
+            if epoch.number == 1:
+                ends.append(weights_of(descent))
+        ends.append(weights_of(descent))
+    assert not np.array_equal(ends[1], ends[3])
+
+
+def test_a_divergence_comes_as_the_backend_raises_it_after_the_last_good_epoch():
+    descent = descent_of(optimizer=Optimizer())
+    epochs = descent.epochs(range(1, 9), order, lambda n: 0.1 if n < 3 else 1e30)
+    ends = []
+    with pytest.raises(DivergedError, match="must stay finite; got nan or infinity in batch") as caught:
+        ends.extend(weights_of(descent) for _ in epochs)
+    assert len(ends) == 2
+    assert np.array_equal(ends[-1], weights_of(descent))
+    assert caught.value.batch
+    assert "epoch" not in str(caught.value)
+
+
+def test_an_interruption_comes_out_as_it_is():
+    descent = descent_of(kernels)
+    before = weights_of(descent)
+
+    def interrupt(number, done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(descent.epochs((1,), lambda n: np.tile(order(n), 3000), lambda n: 0.1, progress=interrupt))
+    assert np.array_equal(before, weights_of(descent))
+
+
+def test_a_warm_up_changes_nothing_also_where_it_diverges():
+    for value in (0.1, 1e38):
+        descent = descent_of()
+        for array in descent.net.parameters:
+            array[...] = value
+        before = weights_of(descent)
+        descent.warm_up(np.arange(1))
+        assert np.array_equal(before, weights_of(descent))
+        assert descent.state.steps == 0
+        assert not any(array.any() for moment in descent.state.moments for array in moment)
+    with pytest.raises(DivergedError):  # the second could not be trained
+        next(descent.epochs((1,), lambda n: np.arange(1), lambda n: 0.01))
+
+
+def test_an_evaluation_is_that_of_the_net_as_it_is():
+    descent = descent_of()
+    for _ in descent.epochs((1, 2), order, lambda n: 0.1):
+        told = descent.evaluate(descent.X, descent.y)
+        assert told == reference.evaluate(descent.net, descent.X, descent.y, loss="logits")
+        some = np.arange(0, N, 2)
+        part = descent.evaluate(descent.X, descent.y, some)
+        assert part == replace(descent).evaluate(descent.X[some], descent.y[some])
+
+
+# --- who trains by it -----------------------------------------------------------------------------
+
+# Beside it: what compiles the kernels, and the benchmark's contenders, which time the call itself.
+OTHERS = {"train/epochs.py", "kernels/warmup.py", "benchmark/programs.py"}
+
+
+def calls_of(source: str, name: str) -> int:
+    called = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return sum(getattr(function, "attr", getattr(function, "id", "")) == name for function in called)
+
+
+def test_all_train_by_the_generator():
+    assert calls_of("nn.train_epoch(net)\ntrain_epoch(net)\nf(nn.train_epoch)", "train_epoch") == 2
+    root = Path(__file__).parents[2] / "fastmlp"
+    found = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if calls_of(path.read_text(), "train_epoch")
+    }
+    assert found - {"diagnosis/trials.py"} == OTHERS
