@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
 from fastmlp.backends.state import OptimizerState
-from fastmlp.kernels import launch
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.optimizers import PLAIN, Optimizer
 from fastmlp.random import permutation
@@ -90,19 +89,6 @@ def trainer(
     state = OptimizerState.start(net.parameters, optimizer)
     options = {"lr": 1e-3, "optimizer": optimizer, "state": state} | options
     return lambda: nn.train_epoch(net, encoded, y, order, **options)
-
-
-def in_way(turn: Turn, apart: int) -> Turn:
-    """The same with two threads that always work together (loops.NEVER), or apart (loops.ALWAYS)."""
-
-    def work() -> object:
-        usual, launch.APART = launch.APART, apart
-        try:
-            return turn()
-        finally:
-            launch.APART = usual
-
-    return work
 
 
 def seconds(turn: Turn) -> float:

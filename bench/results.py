@@ -37,12 +37,10 @@ from fastmlp.benchmark.task import Task
 from fastmlp.data import Dataset, load
 from fastmlp.environment import describe
 from fastmlp.errors import DataError
-from fastmlp.kernels import epoch
 from fastmlp.net import Net, Preprocessing
 from fastmlp.spec import DRIVERS, Architecture, Layer
 
 HIDDEN = 100
-WAYS = {"together": epoch.NEVER, "apart": epoch.ALWAYS}
 
 
 @dataclass(frozen=True)
@@ -167,8 +165,6 @@ def threads(run: Run) -> str:
     }
     run.note("threads")
     named = {f"{driver} {n}": turn for (driver, n), turn in turns.items()}
-    for way, apart in WAYS.items():
-        named[way] = epochs.in_way(epochs.trainer(kernels, task.X, task.y, threads=2, lr=task.lr), apart)
     times = epochs.in_turns(named, run.rounds, {})
     rates = {driver: {n: len(task.y) / median(times[f"{driver} {n}"]) for n in counts} for driver in DRIVERS}
     N = len(task.y)
@@ -187,15 +183,6 @@ def threads(run: Run) -> str:
         f"784-{HIDDEN}-10, batch 100, {run.data.name}.",
         table(["driver", "threads", "epoch", "images/s", "times one thread's speed"], lines),
         "![Images a second against threads](threads.svg)",
-        "Two threads of the team write to the same memory, or, where their cores share no cache, each to its "
-        "own; which is faster is found out as they go. Each by itself:",
-        table(
-            ["two threads", "epoch", "times one thread's speed"],
-            [
-                [way, duration(median(times[way])), f"{paired_ratio(times['team 1'], times[way]).median:.2f}"]
-                for way in WAYS
-            ],
-        ),
         repeat("threads"),
     )
 

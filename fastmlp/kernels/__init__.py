@@ -174,7 +174,7 @@ def train_epoch(
     function("pause", pause)
     first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
     batches = -(-len(order) // batch_size)
-    work = layout.build(first, X, batch_size, pace.most, apart=pace.driver == "team")
+    work = layout.build(first, X, batch_size, pace.most)
     rule = launch.rule_of(optimizer, lr, work, state.steps, moments, batches)
     target, alpha = (work.theta, -lr) if rule.plain else (layout.aligned_like(work.theta), 1.0)
     totals, bad = launch.train(

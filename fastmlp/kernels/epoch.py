@@ -12,8 +12,7 @@ A step on a batch has two parts with a barrier after each:
 Two members may instead sum the first layer's forward pass each over its own half of the inputs
 (``own_half``), before 1 and in one go with 2 of the step before: the weights that a member reads are
 then those that it wrote, and stay in its core's cache. Between 2 and 1 they need no barrier: a sample's
-sums are waited for by who goes on with it, so that one who is early has work. Where that is found to be
-faster, they do so *apart*: each writes to memory of its own, and mails what the other needs (mail.py).
+sums are waited for by who goes on with it, so that one who is early has work.
 
 So no cell is written by two members, and every sum has one order whatever their number. The first
 layer is in first_layer.py, all multiplications are in matmul.py, losses in losses.py; arrays and offsets
@@ -39,7 +38,7 @@ from fastmlp.kernels.first_layer import (
     own_half,
     update_first_layer,
 )
-from fastmlp.kernels.intrinsics import address, copy, fence, float_bits, prefetch
+from fastmlp.kernels.intrinsics import address, float_bits, prefetch
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.losses import (
     Loss,
@@ -50,7 +49,6 @@ from fastmlp.kernels.losses import (
     squared_error,
     weight_of_batch,
 )
-from fastmlp.kernels.mail import is_next_apart, pass_samples, pass_weights, reflect, share_of
 from fastmlp.kernels.matmul import WORD, depth_of, product
 from fastmlp.kernels.optimizers import Rule, addresses_of_rule, step_rows
 from fastmlp.kernels.team import (
@@ -61,7 +59,6 @@ from fastmlp.kernels.team import (
     LEAVE,
     MOST_LATE,
     NEXT,
-    PLAN,
     READY,
     STOP,
     atomic_add,
@@ -71,25 +68,20 @@ from fastmlp.kernels.team import (
     wait_for,
 )
 from fastmlp.kernels.views import (
-    MAIL,
     addresses_of_net,
     addresses_of_rows,
-    in_memory,
-    memory_of,
+    in_slot,
     of_member,
-    own_memory,
-    shared_memory,
     sizes_of,
 )
 
 LOSS_BAD, WEIGHTS_BAD = 1, 2
-NEVER, TRIED, ALWAYS = range(3)
 _SHARES = 128  # parts of a batch that two members share
 
 # Numba compiles a function anew for a literal argument, such as 0 or False: these are not literal.
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_NO, _YES = np.bool_(False), np.bool_(True)
+_NO = np.bool_(False)
 
 
 @device
@@ -146,7 +138,7 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, begin, end):
     for layer in range(1, net.depth):
         fan_in, fan_out = net.fan_in[layer], net.fan_out[layer]
         stride, before = net.stride[layer], net.stride[layer - 1]
-        lo, hi = share_of(net, layer, begin, end)
+        lo, hi = np.int64((fan_in + 1) * begin), np.int64((fan_in + 1) * end)  # the bias is the last
         row = net.w_at[layer] + lo * stride
         product(
             target, row, stride, target, row, stride, alpha,
@@ -158,30 +150,21 @@ def update_deeper_layers(target, alpha, net, rule, batch, n, begin, end):
             step_rows(rule, net.theta, target, net.w_at[layer], stride, fan_in, lo, hi, batch, n)
             changed = net.theta
         good &= finite(changed, row, (hi - lo) * stride)
-        reflect(
-            net.mirror,
-            net.m_at[layer],
-            before,
-            changed,
-            net.w_at[layer],
-            stride,
-            lo,
-            min(hi, fan_in),
-            fan_out,
-        )
+        for j in range(lo, min(hi, fan_in)):
+            for k in range(fan_out):
+                net.mirror[net.m_at[layer] + k * before + j] = changed[net.w_at[layer] + j * stride + k]
     return good
 
 
 @device
 def samples(
-    state, net, mail, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts, member, halved,
-    apart, deeper,
+    state, net, other_parts, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts, member,
+    halved,
 ):  # fmt: skip
     """The first part of a step for samples lo..hi - 1 of a batch; returns whether their losses are finite.
 
     weight: ``weight_of_batch``. losses[b] is times the sample's own weight. halved: this member's
-    ``own_half`` has run, that of the other is waited for. apart: what the other needs is posted, for its
-    gradients of deeper layers too where it has some (``deeper``).
+    ``own_half`` has run, that of the other is waited for.
     """
     last = net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
@@ -198,7 +181,7 @@ def samples(
                 return good
         for b in range(start, end):  # their classes are wanted after all their outputs are known
             prefetch(loss.y, order[begin + b])
-        forward(net, mail.parts, rows, order, N, begin, B, start, end, act, bias, bias_at, halved)
+        forward(net, other_parts, rows, order, N, begin, B, start, end, act, bias, bias_at, halved)
         if not loss.squared:
             softmax(p, p_at, _WORD, net.acts, net.a_at[last] + start * width, width, end - start, K)
         for b in range(start, end):
@@ -223,8 +206,6 @@ def samples(
             at = net.a_at[last] + start * width
             scaled_rows(net.deltas, at, width, p, p_at, _WORD, end - start, K, p_at + K * _WORD)
         backward(net, start, end, act)
-        if apart:
-            pass_samples(net, mail, memory_of(net), start, end, deeper, _YES)
         start = end
     counts[8 * member] += correct
     counts[8 * member + 1] += alive
@@ -255,9 +236,7 @@ class Job(NamedTuple):
         splits (members + 1,): where each member's rows of the first layer begin; shares (members + 1,):
         those of each deeper layer, in parts of 1.
         halved: two members each keep to their half of the inputs, forward too, so that no weight of the
-        first layer travels between their caches. apart: whether they do so apart (NEVER; ALWAYS; TRIED:
-        where that is found to be faster), and in the first batch, where members cannot ask: other trainings
-        may change what is found meanwhile. way: what has been found (mail.py).
+        first layer travels between their caches.
     else: the net's answers. p (M K) probabilities (``raw``: logits), losses (M,), hits (M,): each is
         filled where it is not empty, the last two by the loss. active (members, hidden units): marks
         units that are not 0 for some row, where it is not empty; a member that has marked all of them
@@ -279,9 +258,6 @@ class Job(NamedTuple):
     splits: NDArray[np.int64]
     shares: NDArray[np.float64]
     halved: bool
-    apart: int
-    starts_apart: bool
-    way: NDArray[np.int64]
     p: NDArray[np.float32]
     losses: NDArray[np.float32]
     hits: NDArray[np.bool_]
@@ -303,17 +279,13 @@ def run(state, member, members, net, rows, job):
 
 
 @device
-def lead(state, done, batch, apart, first):
-    """What member 0 settles for the team before they meet: whether they leave, and what comes next.
-
-    ``apart``: how they do the next batch; ``first``: whether member 0 came first to this one's samples.
-    """
+def lead(state, done):
+    """What member 0 settles for the team before they meet: whether they leave after so many samples."""
     late = atomic_load(state, LATE)
     if -MOST_LATE < late < 0:  # now and then it happens on every machine
         atomic_add(state, LATE, -1)
     if late >= 0 or atomic_load(state, STOP) != 0:
         atomic_store(state, LEAVE, done)
-    atomic_store(state, PLAN + 8 * (batch % 2), (1 if apart else 0) + (2 if first else 0))
 
 
 @device
@@ -321,76 +293,45 @@ def train(state, member, members, whole, sizes, rows, job):
     """A pass of training."""
     N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
     losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
-    loss, rule, way = addresses_of_loss(job.loss), addresses_of_rule(job.rule), address(job.way)
+    loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
     splits, shares, share = address(job.splits), address(job.shares), _SHARES // 2
-    other, part = 1 - member, (B if job.halved else _WORD) * whole.stride[0]
-    shared = shared_memory(whole, _0, _0, sizes)
-    has_deeper = shares[member + 1] > shares[member]
-    first_row, end_row = splits[member] * whole.stride[0], splits[member + 1] * whole.stride[0]
-    was_apart, now_apart, was_first = _NO, job.starts_apart, member == 0
+    part = (B if job.halved else _WORD) * whole.stride[0]
     for begin in range(job.first, N, B):
         n, batch, first = min(B, N - begin), begin // B, member == 0
-        cut = n * share // _SHARES
-        if now_apart:
-            mine, mail = own_memory(whole, member, sizes), own_memory(whole, MAIL, sizes)
-            posted, posted_end = (cut, n) if was_first else (_0, cut)  # the other's samples
-            if not was_apart:
-                copy(mine.theta, shared.theta, first_row, end_row)
-        else:
-            slot, posted, posted_end = batch % whole.slots if members > 1 else _0, _0, _0
-            mine = shared_memory(whole, slot, member * part, sizes)
-            mail = shared_memory(whole, slot, other * part, sizes)
-        net = in_memory(whole, mine)
+        slot = batch % whole.slots if members > 1 else _0
+        net = in_slot(whole, slot, member * part, sizes)
+        other_parts = in_slot(whole, slot, (1 - member) * part, sizes).parts
         if job.halved:  # reads, and writes, what is this member's own until the barrier
-            own_half(state, net, mail, rows, order, N, begin, B, n, member, now_apart, posted, posted_end)
+            own_half(state, net, rows, order, N, begin, B, n, member)
             first = atomic_add(state, NEXT, 1) % 2 == 0
         elif not barrier(state, member, members):
             return
-        if now_apart and wait_for(state, READY + 8 * other, begin + 1):  # then the other's weights are there
-            if was_apart:
-                pass_weights(net, mine, mail, shares[other], shares[other + 1], _NO)
-            else:
-                pass_weights(net, mine, shared, shares[0], shares[2], _NO)
         weight = weight_of_batch(loss, order, begin, n)
-        lo, hi = n * member // members, n * (member + 1) // members
-        front = was_first if now_apart else first  # who is early has the samples that are ready
-        if members == 2:
-            lo, hi = (_0, cut) if front else (cut, n)
+        lo, hi, cut = n * member // members, n * (member + 1) // members, n * share // _SHARES
+        if members == 2:  # who is early has the samples that are ready
+            lo, hi = (_0, cut) if first else (cut, n)
         if not samples(
-            state, net, mail, rows, loss, order, N, begin, B, n, lo, hi, weight, job.act, losses, counts,
-            member, job.halved, now_apart, now_apart and shares[other + 1] > shares[other],
+            state, net, other_parts, rows, loss, order, N, begin, B, n, lo, hi, weight, job.act, losses,
+            counts, member, job.halved,
         ):  # fmt: skip
             job.bad[member, 0], job.bad[member, 1] = batch + 1, LOSS_BAD
             atomic_store(state, ABORT, 1)
         if member == 0:
-            lead(state, begin + n, batch, is_next_apart(way) if job.apart == TRIED else now_apart, first)
-        if now_apart:
-            fence()
+            lead(state, begin + n)
         if not barrier(state, member, members):
             return
         leaving = begin + n == N or atomic_load(state, LEAVE) == begin + n
-        plan = atomic_load(state, PLAN + 8 * (batch % 2))
-        was_apart, now_apart, was_first = now_apart, plan % 2 == 1, (plan >= 2) == (member == 0)
         was_last = atomic_load(state, LAST) == member
-        share = max(share - 1, 0) if was_last == front else min(share + 1, _SHARES)
-        if was_apart:
-            pass_samples(net, mine, mail, cut if front else _0, n if front else cut, has_deeper, _NO)
+        share = max(share - 1, 0) if was_last == first else min(share + 1, _SHARES)
         if member == 0:
             for b in range(n):
                 totals[0] += losses[b]
         if weight > _ZERO and not weights(
-            net.theta if was_apart and rule.plain else target, job.alpha, net, rows, rule, order, begin, B, n,
-            splits, shares, member,
-        ):  # fmt: skip
+            target, job.alpha, net, rows, rule, order, begin, B, n, splits, shares, member
+        ):
             job.bad[member, 0], job.bad[member, 1] = batch + 1, WEIGHTS_BAD
             atomic_store(state, ABORT, 1)
             return
-        if was_apart:
-            if now_apart and not leaving:
-                pass_weights(net, mail, mine, shares[member], shares[member + 1], _YES)
-            else:
-                copy(shared.theta, mine.theta, first_row, end_row)
-                pass_weights(net, shared, mine, shares[member], shares[member + 1], _NO)
         if member == 0:
             atomic_store(state, DONE, begin + n)
         if leaving:
@@ -400,7 +341,7 @@ def train(state, member, members, whole, sizes, rows, job):
 @device
 def answer(state, member, members, whole, sizes, rows, job):
     """The net's answers: members take WORD rows at a time, so that a slow one holds up nobody."""
-    net = in_memory(whole, shared_memory(whole, _0, member * _WORD * whole.stride[0], sizes))
+    net = in_slot(whole, _0, member * _WORD * whole.stride[0], sizes)
     N, order, last = len(job.order), address(job.order), net.depth - 1
     K, width = net.fan_out[last], net.stride[last]
     p, p_at = net.columns, _0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastmlp.kernels.intrinsics import bits_float, copy_word, fence, float_bits, prefetch
+from fastmlp.kernels.intrinsics import bits_float, copy_word, float_bits, prefetch
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.layout import BYTES, CSR, DENSE
 from fastmlp.kernels.matmul import (
@@ -21,7 +21,6 @@ from fastmlp.kernels.matmul import (
     walk_inputs,
     walk_samples,
 )
-from fastmlp.kernels.simd import copy_past
 from fastmlp.kernels.team import READY, atomic_store
 
 _AHEAD = 100  # so many samples later is the one asked for; in smaller batches, a batch later
@@ -136,11 +135,10 @@ def sum_inputs(out, at, base, base_at, net, rows, order, N, begin, B, lo, n, lef
 
 
 @device
-def own_half(state, net, mail, rows, order, N, begin, B, n, member, apart, post_lo, post_hi):
+def own_half(state, net, rows, order, N, begin, B, n, member):
     """Member 0 or 1 sums over its half of the inputs, for all n samples of a batch, into parts.
 
-    ``apart``, it posts those of samples post_lo..post_hi - 1. After each ``depth_of(n)`` samples it says how
-    far it is.
+    After each ``depth_of(n)`` samples it says how far it is.
     """
     D, stride, chunk = net.fan_in[0], net.stride[0], depth_of(n)
     base, base_at, left, right = net.zeros, _0, _0, net.middle
@@ -152,9 +150,6 @@ def own_half(state, net, mail, rows, order, N, begin, B, n, member, apart, post_
             net.parts, lo * stride, base, base_at,
             net, rows, order, N, begin, B, lo, hi - lo, left, right,
         )  # fmt: skip
-        if apart:
-            copy_past(mail.parts, net.parts, max(lo, post_lo) * stride, min(hi, post_hi) * stride)
-            fence()  # also after weights that were posted
         atomic_store(state, READY + 8 * member, begin + hi)
 
 

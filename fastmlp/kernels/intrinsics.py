@@ -186,32 +186,3 @@ def copy_word(typingctx, out, at, source, start):
         return builder.bitcast(builder.icmp_unsigned("!=", word, ir.Constant(kind, None)), I64)
 
     return types.uint64(out, at, source, start), codegen
-
-
-def _copy(out, source, lo, hi):
-    out[int(lo) : int(hi)] = source[int(lo) : int(hi)]
-
-
-@with_twin(_copy)
-def copy(typingctx, out, source, lo, hi):
-    """out[lo:hi] = source[lo:hi]."""
-    if not (is_memory(out, lo) and is_memory(source, hi)):
-        return None
-
-    def codegen(context, builder, signature, args):
-        to, origin = (builder.gep(args[i], [args[2]]) for i in (0, 1))
-        cgutils.raw_memcpy(builder, to, origin, builder.sub(args[3], args[2]), 4)
-        return context.get_dummy_value()
-
-    return types.none(out, source, lo, hi), codegen
-
-
-@with_twin(lambda: None)
-def fence(typingctx):
-    """What was stored before, past the caches too, is there before what is stored later."""
-
-    def codegen(context, builder, signature, args):
-        builder.fence("seq_cst")
-        return context.get_dummy_value()
-
-    return types.none(), codegen

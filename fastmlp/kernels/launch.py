@@ -19,7 +19,7 @@ from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
 from fastmlp.errors import ConfigError
-from fastmlp.kernels import activations, epoch, jit, layout, losses, mail, optimizers, team
+from fastmlp.kernels import activations, epoch, jit, layout, losses, optimizers, team
 from fastmlp.losses import clip_bounds
 from fastmlp.net import Net, Parameters
 from fastmlp.optimizers import Optimizer
@@ -28,7 +28,6 @@ Array = NDArray[Any]
 
 _FEW = 64  # rows that are answered before a second thread would have started
 _UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
-APART = epoch.TRIED  # of two members that keep to their halves of the inputs
 _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
@@ -48,7 +47,6 @@ _JOB = epoch.Job(
     target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
     counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64),
     splits=np.zeros(2, np.int64), shares=np.zeros(2), halved=False,
-    apart=epoch.NEVER, starts_apart=False, way=np.zeros(len(mail.WAY), np.int64),
     p=np.empty(0, np.float32), losses=np.empty(0, np.float32), hits=np.empty(0, np.bool_),
     active=np.empty((1, 0), np.bool_), keep=False, raw=False, act=0,
 )  # fmt: skip
@@ -114,11 +112,7 @@ def train(
         threads, seconds = pace.next()
         halves = _halves(X, rows, work) if pace.driver == "team" and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
-        apart = APART if halves is not None and len(work.thetas) > 0 else epoch.NEVER
-        starts_apart = bool(mail.is_apart(job.way)) if apart == epoch.TRIED else apart == epoch.ALWAYS
-        job = job._replace(
-            splits=splits, shares=shares, halved=halves is not None, apart=apart, starts_apart=starts_apart
-        )
+        job = job._replace(splits=splits, shares=shares, halved=halves is not None)
         work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(

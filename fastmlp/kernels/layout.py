@@ -26,7 +26,6 @@ Int64 = NDArray[np.int64]
 
 BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
 GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
-_ROOM = 2**23  # floats that members apart may take: 32 MiB
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
 
@@ -48,7 +47,6 @@ class Net(NamedTuple):
     bounds: one: none of that member's weights of the first layer is larger.
     members: codes, masks, shift, columns and bounds are there for each (views.of_member).
     slots:  acts, deltas and parts are there so many times, for one batch after another.
-    thetas, mirrors: theta and mirror for each of two members, and to exchange; or nothing.
     """
 
     depth: int
@@ -76,8 +74,6 @@ class Net(NamedTuple):
     bounds: NDArray[np.float64]
     members: int
     slots: int
-    thetas: Float32
-    mirrors: Float32
 
 
 class Rows(NamedTuple):
@@ -120,11 +116,8 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     )
 
 
-def build(parameters: Parameters, X: Encoded, B: int, members: int, *, apart: bool = False) -> Net:
-    """The net of these parameters with a workspace for B samples of X and a team of that size.
-
-    ``apart``: such that two members may work apart, if that does not take too much memory.
-    """
+def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
+    """The net of these parameters with a workspace for B samples of X and a team of that size."""
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
     coded, dense = X.form == "bytes", X.form == "dense"
     vectors = -(-fan_out // LANES)
@@ -139,8 +132,6 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int, *, apart: bo
     parts = max(2 * B, members * WORD) * stride[0]
     batch = 2 * a_at[-1] + parts
     slots = 1 if members == 1 else max(1, round(_FORGOTTEN / batch))
-    copies = 3 if apart and members == 2 and 3 * (batch + w_at[-1] + m_at[-1]) <= _ROOM else 0
-    slots = max(slots, copies)
     net = Net(
         len(fan_in),
         fan_in,
@@ -167,8 +158,6 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int, *, apart: bo
         bounds=_spaced(members, 1, np.float64),
         members=members,
         slots=slots,
-        thetas=_spaced(copies, w_at[-1], zeroed=False),
-        mirrors=_spaced(copies, m_at[-1]),
     )
     net.inputs.reshape(-1, input_stride)[:, D] = 1
     for (layer, W_padded, b_padded), W_in, b_in in zip(
@@ -255,18 +244,18 @@ def aligned_like(array: Float32) -> Float32:
     return zeros
 
 
-def _aligned(n: Any, kind: Any = np.float32, *, zeroed: bool = True) -> Any:
-    """n zeros, or anything, that begin on a cache line, with a cache line of padding behind them."""
+def _aligned(n: Any, kind: Any = np.float32) -> Any:
+    """n zeros that begin on a cache line, with a cache line of padding behind them."""
     size = np.dtype(kind).itemsize
-    raw = (np.zeros if zeroed else np.empty)(n * size + 128, np.uint8)
+    raw = np.zeros(n * size + 128, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + n * size].view(kind)
 
 
-def _spaced(count: int, n: Any, kind: Any = np.float32, *, zeroed: bool = True) -> Any:
-    """count times n zeros, or anything, that begin on a cache line, GAP bytes apart at least."""
+def _spaced(count: int, n: Any, kind: Any = np.float32) -> Any:
+    """count times n zeros that begin on a cache line, GAP bytes apart at least."""
     lanes = 64 // np.dtype(kind).itemsize
-    return _aligned(count * (_padded(n, lanes) + GAP // 64 * lanes), kind, zeroed=zeroed)
+    return _aligned(count * (_padded(n, lanes) + GAP // 64 * lanes), kind)
 
 
 def _starts(sizes):

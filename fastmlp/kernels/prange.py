@@ -27,9 +27,8 @@ from fastmlp.kernels.team import ABORT, DONE, STOP, atomic_load, atomic_store
 from fastmlp.kernels.views import (
     addresses_of_net,
     addresses_of_rows,
-    in_memory,
+    in_slot,
     of_member,
-    shared_memory,
     sizes_of,
 )
 
@@ -72,10 +71,10 @@ def train(state, members, net, rows, job):
         weight = weight_of_batch(loss, order, begin, n)
         for m in prange(members):
             lo, hi = n * m // members, n * (m + 1) // members
-            own, memory = of_member(net, m, sizes), shared_memory(net, 0, m * part, sizes)
+            own = in_slot(of_member(net, m, sizes), 0, m * part, sizes)
             if not samples(
-                state, in_memory(own, memory), memory, rows, loss, order, N, begin, B, n, lo, hi, weight, act,
-                losses, counts, m, False, False, False,
+                state, own, own.parts, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts,
+                m, False,
             ):  # fmt: skip
                 bad[8 * m], bad[8 * m + 1] = begin // B + 1, LOSS_BAD
                 atomic_store(state, ABORT, np.int64(1))

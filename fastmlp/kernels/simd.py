@@ -23,7 +23,6 @@ from fastmlp.kernels.intrinsics import (
     I1,
     I32,
     I64,
-    copy,
     emit_fma,
     is_memory,
     rounded_once,
@@ -393,25 +392,3 @@ def _enter(phi, entry, first, loop, following):
     """What a variable of a loop holds before it, and after each turn."""
     phi.add_incoming(first, entry)
     phi.add_incoming(following, loop)
-
-
-@with_twin(lambda *whole: copy(*whole))
-def copy_past(typingctx, out, source, lo, hi):
-    """``copy`` past this core's caches; nothing where hi is less than lo.
-
-    Both ends are whole vectors; so is where out begins in memory.
-    """
-    if not (is_memory(out, lo) and is_memory(source, hi)):
-        return None
-
-    def codegen(context, builder, signature, args):
-        start, stop = args[2:]
-        only = builder.module.add_metadata([ir.Constant(I32, 1)])
-        step = ir.Constant(start.type, LANES)
-        with cgutils.for_range_slice(builder, start, stop, step, intp=start.type) as (i, _):
-            to, origin = (_vector_at(builder, builder.gep(start_of, [i]), 0) for start_of in args[:2])
-            store = builder.store(builder.load(origin, align=4), to, align=4 * LANES)
-            store.set_metadata("nontemporal", only)
-        return context.get_dummy_value()
-
-    return types.none(out, source, lo, hi), codegen

@@ -29,12 +29,9 @@ from fastmlp.kernels.jit import device
 # STOP asks for an end when the batch is done; LEAVE is after how many samples the team agrees to; ABORT is at
 # once.
 # LATE counts up to 0 the waits so long that a member was not running: then the team leaves too.
-# LAST is who came last to a barrier. Two words each: READY, how far each of two members is; PLAN, for batches
-# of even and of odd number.
-ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE, LATE, LAST, READY, _, PLAN, _ = (
-    8 * i for i in range(14)
-)
-_WORDS = PLAN + 16
+# LAST is who came last to a barrier. READY, two words: how far each of two members is.
+ARRIVED, GENERATION, ABORT, SPINS, DONE, NEXT, STOP, LEAVE, LATE, LAST, READY = (8 * i for i in range(11))
+_WORDS = READY + 16
 
 _GENERATION = np.int64(GENERATION)  # not literal: wait_for would be compiled anew for it
 _POLL = 0.05  # seconds between two looks at the team's progress
@@ -134,28 +131,6 @@ def yield_core(typingctx):
         return context.get_dummy_value()
 
     return types.none(), codegen
-
-
-@with_twin(time.perf_counter_ns)
-def clock(typingctx):
-    """A time in nanoseconds, or in Windows's ticks: to be compared with others of this process alone."""
-
-    def codegen(context, builder, signature, args):
-        i32, i64, windows = ir.IntType(32), ir.IntType(64), os.name == "nt"
-        times = cgutils.alloca_once(builder, i64, size=2)
-        name, leading = (
-            ("QueryPerformanceCounter", []) if windows else ("clock_gettime", [time.CLOCK_MONOTONIC])
-        )
-        kind = ir.FunctionType(i32, [i32 for _ in leading] + [times.type])
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
-        builder.call(function, [*(ir.Constant(i32, value) for value in leading), times])
-        first = builder.load(times)
-        if windows:
-            return first
-        nanoseconds = builder.load(builder.gep(times, [ir.Constant(i32, 1)]))
-        return builder.add(builder.mul(first, ir.Constant(i64, 10**9)), nanoseconds)
-
-    return types.int64(), codegen
 
 
 @device

@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.kernels.jit import inlined
-from fastmlp.kernels.layout import Float32, Net, Rows
-
-MAIL = 2  # after what is a member's own, what two of them exchange
+from fastmlp.kernels.layout import Net, Rows
 
 
 class Sizes(NamedTuple):
-    """Elements of an array for each member, slot or place."""
+    """Elements of an array for each member or slot."""
 
     codes: int
     masks: int
@@ -26,19 +24,16 @@ class Sizes(NamedTuple):
     acts: int
     deltas: int
     parts: int
-    theta: int
-    mirror: int
 
 
 @inlined
 def sizes_of(net):
     """The Sizes of a net with arrays."""
-    members, slots, places = net.members, net.slots, MAIL + 1
+    members, slots = net.members, net.slots
     return Sizes(
         len(net.codes) // members, len(net.masks) // members, len(net.shift) // members,
         len(net.columns) // members, len(net.bounds) // members,
         len(net.acts) // slots, len(net.deltas) // slots, len(net.parts) // slots,
-        len(net.thetas) // places, len(net.mirrors) // places,
     )  # fmt: skip
 
 
@@ -52,7 +47,6 @@ def addresses_of_net(net):
         address(net.inputs), net.input_stride, address(net.codes), address(net.masks),
         address(net.shift), address(net.columns), address(net.one), net.middle,
         address(net.parts), address(net.bounds), net.members, net.slots,
-        address(net.thetas), address(net.mirrors),
     )  # fmt: skip
 
 
@@ -74,55 +68,20 @@ def of_member(net, member, sizes):
         shifted(net.codes, member * sizes.codes), shifted(net.masks, member * sizes.masks),
         shifted(net.shift, member * sizes.shift), shifted(net.columns, member * sizes.columns),
         net.one, net.middle, net.parts, shifted(net.bounds, member * sizes.bounds),
-        net.members, net.slots, net.thetas, net.mirrors,
+        net.members, net.slots,
     )  # fmt: skip
 
 
 @inlined
-def in_memory(net, memory):
-    """The net of addresses, with that Memory."""
-    return Net(
-        net.depth, net.fan_in, net.fan_out, net.stride, net.vectors, net.w_at, net.a_at, net.m_at,
-        memory.theta, memory.mirror, memory.acts, memory.deltas, net.zeros, net.inputs, net.input_stride,
-        net.codes, net.masks, net.shift, net.columns, net.one, net.middle, memory.parts, net.bounds,
-        net.members, net.slots, net.thetas, net.mirrors,
-    )  # fmt: skip
-
-
-class Memory(NamedTuple):
-    """What members write and others may read: addresses of these arrays of a Net."""
-
-    theta: Float32
-    mirror: Float32
-    acts: Float32
-    deltas: Float32
-    parts: Float32
-
-
-@inlined
-def memory_of(net):
-    """The Memory of a net of addresses."""
-    return Memory(net.theta, net.mirror, net.acts, net.deltas, net.parts)
-
-
-@inlined
-def shared_memory(net, i, part, sizes):
-    """The weights that all share, and slot i of acts, deltas and parts (from ``part`` on).
+def in_slot(net, i, part, sizes):
+    """The net of addresses, with slot i of acts, deltas and parts, the latter from ``part`` on.
 
     A cache line that another core has read is asked back from it before it is written again, for 6 to
     40 ns (Zen 4); not if that core's cache has forgotten it. Hence each batch writes somewhere else.
     """
-    return Memory(
+    return Net(
+        net.depth, net.fan_in, net.fan_out, net.stride, net.vectors, net.w_at, net.a_at, net.m_at,
         net.theta, net.mirror, shifted(net.acts, i * sizes.acts), shifted(net.deltas, i * sizes.deltas),
-        shifted(net.parts, i * sizes.parts + part),
-    )  # fmt: skip
-
-
-@inlined
-def own_memory(net, i, sizes):
-    """What member i has for itself when two work apart; or, as MAIL, through what they exchange (mail.py)."""
-    return Memory(
-        shifted(net.thetas, i * sizes.theta), shifted(net.mirrors, i * sizes.mirror),
-        shifted(net.acts, i * sizes.acts), shifted(net.deltas, i * sizes.deltas),
-        shifted(net.parts, i * sizes.parts),
+        net.zeros, net.inputs, net.input_stride, net.codes, net.masks, net.shift, net.columns, net.one,
+        net.middle, shifted(net.parts, i * sizes.parts + part), net.bounds, net.members, net.slots,
     )  # fmt: skip

@@ -34,7 +34,6 @@ from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data import load
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout
-from fastmlp.kernels.mail import WAY
 from fastmlp.net import Preprocessing
 
 TEAMS = [way for way in WAYS if way.startswith("team")]
@@ -68,10 +67,8 @@ def arranged(request, monkeypatch) -> Callable[[int], Combination]:
     def arrange(seed: int) -> Combination:
         pictures = request.getfixturevalue("pictures") if wants_pictures(seed) else None
         c = drawn(seed, pictures)
-        monkeypatch.setattr(launch, "APART", c.apart)
         monkeypatch.setattr(launch, "_UNEVEN", c.uneven)
         monkeypatch.setattr(launch, "_BRIEF", 0)  # so that slices of a single thread end early too
-        monkeypatch.setattr(launch, "_JOB", launch._JOB._replace(way=np.zeros(len(WAY), np.int64)))
         return c
 
     return arrange
@@ -161,7 +158,7 @@ def test_everything_is_drawn_often(arranged):
         for c in all_drawn
         for word in (
             c.rule, c.mass, c.schedule, c.loss, c.act, f"depth {len(c.parameters.weights) - 1}",
-            f"apart {c.apart}", "weighted" if c.sample_weight is not None else "all the same",
+            "weighted" if c.sample_weight is not None else "all the same",
             "centred" if c.mean is not None else "not centred",
             "no batch counts" if c.sample_weight is not None and not c.sample_weight.any() else "",
             f"batch {c.batch_size}", f"{len(c.X)} rows",
@@ -175,7 +172,6 @@ def test_everything_is_drawn_often(arranged):
     clipped = Counter(c.rule for c, forms in zip(all_drawn, halves, strict=True) if forms["first has all"])
     assert min(clipped[rule] for rule in RULES) >= 5
     assert min(seen[f"depth {n}"] for n in range(4)) == 80
-    assert min(seen[f"apart {n}"] for n in range(3)) >= 80
     assert min(seen["weighted"], seen["centred"]) >= 80
     assert min(seen["1 rows"], seen["batch 1"], seen["no batch counts"]) >= 3
 

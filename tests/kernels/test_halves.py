@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +15,16 @@ from nets import call, learnable, net_of
 from fastmlp import Architecture, backends, initialise, kernels
 from fastmlp.backends.state import OptimizerState
 from fastmlp.errors import DivergedError
-from fastmlp.kernels import launch, layout, mail
-from fastmlp.kernels.epoch import ALWAYS, NEVER, TRIED
+from fastmlp.kernels import launch, layout
 from fastmlp.kernels.layout import GAP, middle_of
-from fastmlp.kernels.mail import HERE, OFTEN, SELDOM, THERE, TRIAL, TURN, USUAL, WAY, is_apart, is_next_apart
 from fastmlp.net import Preprocessing
 from fastmlp.optimizers import Optimizer
 
 D, K = 600, 4
 
 
-@pytest.fixture(params=[NEVER, TRIED, ALWAYS], ids=["together", "tried", "apart"])
-def apart(request, monkeypatch):
-    """Whether two members work apart: each test is made in every way."""
-    monkeypatch.setattr(launch, "APART", request.param)
-    monkeypatch.setattr(launch, "_JOB", launch._JOB._replace(way=np.zeros(len(WAY), np.int64)))
-    return request.param
-
-
 @pytest.fixture
-def halved(apart, monkeypatch):
+def halved(monkeypatch):
     """The list of whether each slice of a training was by halves, in the order of the slices."""
     seen, train = [], launch.epoch.run
 
@@ -43,8 +32,6 @@ def halved(apart, monkeypatch):
         train(state, member, members, work, rows, job)
         if job.train and member == 0:
             seen.append(job.halved)
-            if apart != TRIED and work.depth > 1:
-                assert work.mirrors.any() == (job.halved and apart == ALWAYS)
 
     monkeypatch.setattr(launch.epoch, "run", spy)
     return seen
@@ -165,7 +152,7 @@ sys.path.append({tests!r})
 import numpy as np
 from nets import learnable, net_of
 from fastmlp import Architecture, initialise, kernels
-from fastmlp.kernels import epoch, launch
+from fastmlp.kernels import epoch
 load, add, run, counts = epoch.atomic_load, epoch.atomic_add, epoch.run, {{}}
 
 def atomic_load(state, at):
@@ -180,7 +167,7 @@ def spy(state, member, members, work, rows, job):
     counts[id(job.counts)] = job.counts
     run(state, member, members, work, rows, job)
 
-epoch.atomic_load, epoch.atomic_add, epoch.run, launch.APART = atomic_load, atomic_add, spy, {apart}
+epoch.atomic_load, epoch.atomic_add, epoch.run = atomic_load, atomic_add, spy
 X, y = learnable(8, 300, 600, 4)
 net = net_of(initialise(Architecture(600, (3,), 4), seed=5), scale=255)
 kernels.train_epoch(net, X, y, np.arange(300), batch_size=4, threads=2)
@@ -190,9 +177,9 @@ print(*sum(counts.values())[:, 1])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("busy", [0, 1])
-def test_who_comes_last_gets_fewer_samples(apart, busy):
+def test_who_comes_last_gets_fewer_samples(busy):
     """Uncompiled, where a test may say who it is that comes second to the samples and last to their end."""
-    script = WHO_IS_LATE.format(tests=str(Path(__file__).parents[1] / "support"), busy=busy, apart=apart)
+    script = WHO_IS_LATE.format(tests=str(Path(__file__).parents[1] / "support"), busy=busy)
     ran = subprocess.run(
         [sys.executable, "-c", script],
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
@@ -222,91 +209,9 @@ def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, l
     assert shares[2] == 1
 
 
-@pytest.fixture
-def busy_batches(monkeypatch):
-    """How many of n batches were apart, where they take so many of the clock's units in each way."""
-    now, next_apart = [0], is_next_apart.py_func
-    monkeypatch.setattr(mail, "clock", lambda: now[0])
-    monkeypatch.setattr(mail, "_is_apart", is_apart)
-
-    def busy(way, n, together, apart):
-        found, now_apart = 0, is_apart(way)
-        for _ in range(n):
-            found += now_apart
-            now[0] += apart if now_apart else together
-            now_apart = next_apart(way)
-        return found
-
-    return busy
-
-
-def test_the_faster_way_becomes_the_usual_one(busy_batches):
-    way = np.zeros(len(WAY), np.int64)
-    assert busy_batches(way, 500, 20, 30) == TRIAL
-    assert (way[USUAL], way[TURN], way[HERE], way[THERE]) == (0, 500, 20, 30)
-    assert busy_batches(way, SELDOM, 20, 30) == TRIAL
-    way[:] = 0
-    assert busy_batches(way, 2 * TRIAL, 40, 20) == TRIAL
-    assert (way[USUAL], way[HERE]) == (1, 20)  # that of the way that is now the usual one
-    assert busy_batches(way, 500 - 2 * TRIAL, 40, 20) == 500 - 2 * TRIAL
-    assert busy_batches(way, OFTEN + 40, 10, 20) >= OFTEN - 500  # then a trial
-    assert way[USUAL] == 0
-
-
-def test_a_trial_follows_at_once_where_batches_take_longer(busy_batches):
-    """As when the host moves a core elsewhere."""
-    way = np.zeros(len(WAY), np.int64)
-    assert busy_batches(way, 100, 20, 30) == TRIAL
-    assert busy_batches(way, 100, 60, 30) > 50
-    assert way[USUAL] == 1
-
-
-@pytest.mark.parametrize("apart", [TRIED, ALWAYS], indirect=True, ids=["tried", "apart"])
-def test_trainings_at_once_do_not_disturb_each_other(apart):
-    """They share what is found of the two ways, and change it while others start."""
-    X, y = learnable(3, 300, D, K)
-    order = np.tile(np.arange(300), 4)
-    want, found = trained(X, y, 1, order, (100,), 32), []
-
-    def again():
-        found.extend(trained(X, y, 2, order, (100,), 32) for _ in range(20))
-
-    threads = [threading.Thread(target=again) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [want] * 80
-
-
-def test_what_is_usual_becomes_less_where_batches_take_less(busy_batches):
-    way = np.zeros(len(WAY), np.int64)
-    assert busy_batches(way, 100, 60, 90) == TRIAL
-    assert busy_batches(way, 100, 20, 90) == 0
-    assert way[HERE] == 20
-
-
-def test_a_trial_goes_on_where_a_slice_has_cut_it(busy_batches):
-    way = np.zeros(len(WAY), np.int64)
-    assert sum(busy_batches(way, 7, 40, 20) for _ in range(10)) == 70 - TRIAL
-    assert way[USUAL] == 1
-
-
-@pytest.mark.parametrize(
-    ("D", "hidden", "members", "fits"),
-    [(600, (100,), 2, True), (600, (100,), 3, False), (600, (9000,), 2, False)],
-)
-def test_members_work_apart_where_memory_allows(D, hidden, members, fits):
-    X, parameters = kernels.encode(learnable(9, 100, D, K)[0]), initialise(Architecture(D, hidden, K), seed=0)
-    assert len(layout.build(parameters, X, 100, members).thetas) == 0
-    work = layout.build(parameters, X, 100, members, apart=True)
-    assert (len(work.thetas) >= 3 * len(work.theta)) == fits
-    assert work.slots >= 3 or not fits
-
-
 def test_what_members_write_lies_pages_apart():
     X = kernels.encode(learnable(9, 100, D, K)[0])
-    work = layout.build(initialise(Architecture(D, (100,), K), seed=0), X, 100, 2, apart=True)
+    work = layout.build(initialise(Architecture(D, (100,), K), seed=0), X, 100, 2)
     for array, used in [
         (work.codes, 64 * 64),
         (work.masks, 128),

@@ -49,13 +49,11 @@ def same(found, here, threads):
 @pytest.mark.slow
 def test_bytes_are_those_of_the_twins_without_the_compiler(here):
     same(elsewhere("1", "2", NUMBA_DISABLE_JIT="1"), here, (1, 2))
-    same(elsewhere("2", "--apart", NUMBA_DISABLE_JIT="1"), here, (2,))
 
 
 @pytest.mark.slow
 def test_bytes_are_those_of_a_processor_without_wide_vectors(here):
     same(elsewhere("2", NUMBA_CPU_NAME="generic"), here, (2,))
-    same(elsewhere("2", "--apart", NUMBA_CPU_NAME="generic"), here, (2,))
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ Each is called through a small compiled wrapper and held against float64, in uni
 
 from __future__ import annotations
 
-import platform
 import re
 from fractions import Fraction
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from fastmlp.kernels import activations, intrinsics, layout, matmul, simd
+from fastmlp.kernels import activations, intrinsics, matmul, simd
 from fastmlp.kernels.intrinsics import address
 
 LOWEST = -87.3  # below, exp gives 0
@@ -222,17 +221,6 @@ def copied(out, at, codes, start):
 
 
 @njit
-def copied_past(out, source, lo, hi):
-    simd.copy_past(address(out), address(source), lo, hi)
-    intrinsics.fence()
-
-
-@njit
-def copied_run(out, source, lo, hi):
-    intrinsics.copy(address(out), address(source), lo, hi)
-
-
-@njit
 def at_a_place(place, i):
     return intrinsics.pointer_at(place)[i]
 
@@ -380,24 +368,6 @@ def test_a_copied_word_and_its_bits_are_those_of_the_twin():
         assert int(copied(got, 3, codes, at)) == int(intrinsics._copy_word(twin, 3, codes, at)) == want
         assert got.tolist() == twin.tolist() == [9, 9, 9, *codes[at : at + 64].tolist(), 9, 9, 9]
     assert int(copied(np.zeros(64, np.uint8), 0, np.full(64, 128, np.uint8), 0)) == 2**64 - 1
-
-
-@pytest.mark.parametrize("copying", [copied_run, copied_past])
-@pytest.mark.parametrize(("lo", "hi"), [(0, 8), (8, 8), (24, 64), (0, 80)])
-def test_a_run_is_copied_and_nothing_else(copying, lo, hi):
-    source = np.arange(80, dtype=f)
-    got, twin = layout._aligned(80), np.zeros(80, f)
-    copying(got, source, lo, hi)
-    intrinsics._copy(twin, source, lo, hi)
-    assert got.tolist() == twin.tolist() == [x if lo <= x < hi else 0 for x in range(80)]
-
-
-@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="its instructions")
-def test_a_copy_past_the_caches_is_one():
-    copied_past(layout._aligned(8), np.ones(8, f), 0, 8)
-    (assembly,) = copied_past.inspect_asm().values()
-    assert re.search(r"movnt", assembly)
-    assert re.search(r"mfence|lock", assembly)
 
 
 def test_a_place_is_read_where_it_lies():

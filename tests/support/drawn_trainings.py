@@ -26,7 +26,6 @@ from fastmlp import Parameters, Training, kernels
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels.epoch import ALWAYS, NEVER, TRIED
 from fastmlp.kernels.layout import middle_of
 from fastmlp.optimizers import Optimizer
 from fastmlp.train.loop import weights_of
@@ -83,8 +82,7 @@ WAYS: dict[str, tuple[str, Callable[[], int | str | ThreadTuner]]] = {
 class Combination:
     """A training to be made in every way. X (N, D): bytes, or floats; order: of its epochs' rows.
 
-    apart, uneven: what two members of a team do with the halves (epoch.py), and how uneven those may be:
-    settings of fastmlp.kernels.launch.
+    uneven: how uneven the halves of the inputs may be that two members keep to (launch._UNEVEN).
     """
 
     seed: int
@@ -102,7 +100,6 @@ class Combination:
     mean: np.ndarray | None
     sample_weight: np.ndarray | None
     orders: tuple[np.ndarray, ...]
-    apart: int
     uneven: float
 
     def __str__(self) -> str:
@@ -182,7 +179,7 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
         seed, rule, mass, X, y, weights(rng, SimpleNamespace(shapes=tuple(itertools.pairwise(widths)))),
         act, loss, str(rng.choice(SCHEDULES)), steady_rate(RULES[rule], sizes, max(widths[1:])), batch_size,
         scale, mean, sample_weight, tuple(rng.permutation(N)[: N - N // 5] for _ in range(EPOCHS)),
-        int(rng.choice([NEVER, TRIED, ALWAYS])), float(rng.choice([0.12, 0.5])),
+        float(rng.choice([0.12, 0.5])),
     )  # fmt: skip
 
 

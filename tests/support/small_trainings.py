@@ -1,6 +1,6 @@
 """Tiny trainings of every form of X, as digests: run in processes with other settings of Numba.
 
-``python small_trainings.py [threads ...] [--driver D] [--apart]`` prints JSON: {form and threads: digest}.
+``python small_trainings.py [threads ...] [--driver D]`` prints JSON: {form and threads: digest}.
 """
 
 from __future__ import annotations
@@ -108,13 +108,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("threads", type=int, nargs="*", default=[1])
     parser.add_argument("--driver", default="team")
-    parser.add_argument("--apart", action="store_true", help="two members always work apart")
     arguments = parser.parse_args()
     warnings.simplefilter("error")
-    if arguments.apart:
-        from fastmlp.kernels import epoch, launch
-
-        launch.APART = epoch.ALWAYS
     digests = {
         f"{form}, {n} threads": trained(form, n, arguments.driver)
         for form in FORMS
