@@ -16,54 +16,53 @@ from numba import njit
 from fastmlp import kernels
 from fastmlp.benchmark.peak import Peak, measure
 from fastmlp.data import Dataset
-from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul, views
-from fastmlp.net import Preprocessing, initialise
+from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul
+from fastmlp.kernels.intrinsics import address, shifted
+from fastmlp.net import Net, Preprocessing, initialise
 from fastmlp.random import permutation
 from fastmlp.spec import Architecture
 
 B, HIDDEN = 100, 100
-RULE = launch.PLAIN_RULE
 STAGES = ("gather", "first layer", "loss and backward", "first layer's update", "deeper updates")
 
 
 @njit(nogil=True, error_model="numpy")
-def one_stage(stage, work, rows, rule, y, order, B, alpha):
-    """That stage alone, once for every batch of order; the others' results are those of the last whole step.
+def one_stage(stage, work, job):
+    """That stage alone, once for every batch; the others' results are those of the last whole step.
 
     The first layer's update reads the rows of the first batch each time: in a step, they are near.
     """
-    work, rows, N = views.addresses_of_net(work), views.addresses_of_rows(rows), len(order)
-    order, D, last = epoch.address(order), work.fan_in[0], work.depth - 1
-    for begin in range(0, N - B + 1, B):
+    work, job = layout.seen_by(address(work), 0, 0), address(job)
+    plan, rows, last = job.training, job.rows, work.layout.depth - 1
+    D, K, stride = work.layout.fan_in[0], work.layout.fan_out[last], work.layout.stride[last]
+    first, bias = epoch.batch_from(job, 0), first_layer.bias_of(work, rows)
+    for begin in range(0, job.N - B + 1, B):
+        batch = epoch.batch_from(job, begin)
         if stage < 3:
             for lo in range(0, B, 50):
-                hi = lo + 50
                 if stage == 0:
                     for w in range((D + matmul.WORD - 1) // matmul.WORD):
-                        first_layer.gather_word(work, rows, order, N, begin + lo, hi - lo, B, w)
+                        first_layer.gather_word(work, rows, batch, lo, 50, w, batch.ahead)
                 elif stage == 1:
-                    first_layer.first_layer(
-                        work, rows, order, N, begin, B, lo, hi, work.theta, D * work.stride[0]
-                    )
+                    first_layer.first_layer(work, rows, batch, lo, lo + 50, bias)
                 else:
-                    stride, K = work.stride[last], work.fan_out[last]
-                    at = work.a_at[last] + lo * stride
-                    p, step = work.columns, np.int64(matmul.WORD)
-                    losses.softmax(p, 0, step, work.acts, at, stride, hi - lo, K)
-                    for b in range(hi - lo):
-                        label = y[order[begin + lo + b]]
-                        losses.cross_entropy(
-                            p, b, step, K, work.acts[at + b * stride + label], label,
-                            False, np.float32(0), np.float32(1),
-                        )  # fmt: skip
-                        p[b + label * step] -= np.float32(1)
-                        p[b + K * step] = np.float32(0.01)
-                    losses.scaled_rows(work.deltas, at, stride, p, 0, step, hi - lo, K, K * step)
-                    epoch.backward(work, lo, hi, 0)
+                    at = work.layout.a_at[last] + lo * stride
+                    losses.head(
+                        job.loss, plan.losses, shifted(work.slot.deltas, at), shifted(work.slot.acts, at),
+                        stride, K, work.scratch.columns, shifted(batch.order, begin + lo), 50,
+                        np.float32(0.01),
+                    )  # fmt: skip
+                    epoch.backward(work, lo, lo + 50)
         elif stage == 3:
-            first_layer.update_first_layer(work.theta, alpha, work, rows, order, 0, B, 0, D + 1)
+            first_layer.update_first_layer(plan.target, plan.alpha, work, rows, first, 0, D + 1)
         else:
-            epoch.update_deeper_layers(work.theta, alpha, work, rule, 0, B, 0.0, 1.0)
+            epoch.update_deeper_layers(work, plan.rule, plan, first, 0)
+
+
+def training(work: layout.Work, rows: Any, order: Any, y: Any, rate: float) -> epoch.Job:
+    """The Job of a training by one member."""
+    job = launch.training_job(rows, order, launch.loss_of("logits", y), B, work.weights.theta, rate)
+    return job._replace(training=job.training._replace(shares=np.array([0.0, 1.0])))
 
 
 @dataclass(frozen=True)
@@ -100,16 +99,17 @@ def limits(digits: Dataset, stage: str) -> Limits:
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
     X = kernels.encode(digits.X)
-    p = initialise(Architecture(X.shape[1], (HIDDEN,), len(digits.classes)))
-    work, rows = layout.build(p, X, B, 1), layout.rows_of(X, Preprocessing(255.0))
+    architecture = Architecture(X.shape[1], (HIDDEN,), len(digits.classes))
+    net = Net(architecture, initialise(architecture), Preprocessing(255.0))
+    work, rows = layout.build(net, X, B, 1), layout.rows_of(X, net.preprocessing)
     order = permutation(len(X), 0, "order", 1)
-    before = work.theta.copy()
+    before = work.weights.theta.copy()
     for first in range(len(STAGES)):  # everything is there, and compiled, before one of them is timed
-        one_stage(first, work, rows, RULE, digits.y, order[:B], B, np.float32(-1e-6))
+        one_stage(first, work, training(work, rows, order[:B], digits.y, -1e-6))
 
     benchmark.group = "stages of an epoch, one thread"
     benchmark.pedantic(
-        one_stage, (STAGES.index(stage), work, rows, RULE, digits.y, order, B, np.float32(-1e-9)),
+        one_stage, (STAGES.index(stage), work, training(work, rows, order, digits.y, -1e-9)),
         rounds=5, warmup_rounds=1,
     )  # fmt: skip
     floor = limits(digits, stage).seconds(peak)
@@ -117,8 +117,8 @@ def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
     if benchmark.enabled:
         benchmark.extra_info["share_of_floor"] = round(floor / benchmark.stats.stats.median, 2)
         assert benchmark.stats.stats.median > 0.9 * floor  # faster than possible: then it did not run
-    assert np.isfinite(work.theta).all()
-    assert not np.array_equal(work.theta, before)
+    assert np.isfinite(work.weights.theta).all()
+    assert not np.array_equal(work.weights.theta, before)
 
 
 @pytest.mark.parametrize("width", [32, 100, 256, 1024])
@@ -126,16 +126,17 @@ def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
 def test_dense_first_layer(benchmark: Any, peak: Peak, width: int, which: str) -> None:
     """Random normal inputs: the share of the peak that the tiles reach."""
     X = kernels.encode(np.random.default_rng(0).standard_normal((2000, 784), np.float32))
-    p = initialise(Architecture(784, (width,), 10))
-    work, rows, order = layout.build(p, X, B, 1), layout.rows_of(X, Preprocessing(1.0)), np.arange(2000)
+    architecture, order = Architecture(784, (width,), 10), np.arange(2000)
+    net = Net(architecture, initialise(architecture), Preprocessing(1.0))
+    work, rows = layout.build(net, X, B, 1), layout.rows_of(X, net.preprocessing)
     y, stage = np.zeros(2000, np.int64), 1 if which == "forward" else 3
 
     benchmark.group = f"dense first layer, {which}"
-    args = (stage, work, rows, RULE, y, order, B, np.float32(1e-9))
+    args = (stage, work, training(work, rows, order, y, 1e-9))
     one_stage(1, *args[1:])
     benchmark.pedantic(one_stage, args, rounds=7, warmup_rounds=1)
     flop = 2.0 * 2000 * 784 * width
     if benchmark.enabled:
         rate = flop / benchmark.stats.stats.median / 1e9
         benchmark.extra_info |= {"gflops": round(rate, 1), "share_of_peak": round(rate / peak.core, 2)}
-    assert np.isfinite(work.theta).all()
+    assert np.isfinite(work.weights.theta).all()

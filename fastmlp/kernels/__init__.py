@@ -44,8 +44,8 @@ Array = NDArray[Any]
 def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net.parameters, X, len(X), pace.most)
-    launch.answer(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, net, keep=True)
+    work = layout.build(net, X, len(X), pace.most)
+    launch.outputs(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, keep=True)
     return layout.outputs(work, len(X))
 
 
@@ -66,10 +66,10 @@ def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
 def _outputs(net: Net, X: Any, threads: Threads, raw: bool = False) -> Array:
     """Probabilities, or logits, (N, K)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net.parameters, X, pace.most * WORD, pace.most)
+    work = layout.build(net, X, pace.most * WORD, pace.most)
     p = np.empty((len(X), net.architecture.outputs), np.float32)
     rows = layout.rows_of(X, net.preprocessing)
-    launch.answer(work, rows, np.arange(len(X)), pace.most, net, p=p.reshape(-1), raw=raw)
+    launch.outputs(work, rows, np.arange(len(X)), pace.most, p=p.reshape(-1), raw=raw)
     return p
 
 
@@ -89,24 +89,24 @@ def evaluate(
     X, pace = _checked(net, X, threads, once=rows is None)
     y = checked_targets(net, y, len(X), loss)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = layout.build(net.parameters, X, pace.most * WORD, pace.most)
-    losses, hits = np.empty(len(order), np.float32), np.zeros(len(order), np.bool_)
-    launch.answer(
-        work, layout.rows_of(X, net.preprocessing), order, pace.most, net, launch.loss_of(loss, y),
-        losses=losses, hits=hits,
+    work = layout.build(net, X, pace.most * WORD, pace.most)
+    losses, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
+    launch.outputs(
+        work, layout.rows_of(X, net.preprocessing), order, pace.most, launch.loss_of(loss, y), losses=losses,
+        correct=correct,
     )  # fmt: skip
-    return Evaluation(float(losses.mean(dtype=np.float64)), float(hits.mean()))
+    return Evaluation(float(losses.mean(dtype=np.float64)), int(correct.sum()) / len(order))
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
     """For each hidden layer, how many units give 0 for every row of X (N, D)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net.parameters, X, pace.most * WORD, pace.most)
+    work = layout.build(net, X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden
     active = np.zeros((pace.most, sum(widths)), np.bool_)
     if widths:
         rows = layout.rows_of(X, net.preprocessing)
-        launch.answer(work, rows, np.arange(len(X)), pace.most, net, active=active)
+        launch.outputs(work, rows, np.arange(len(X)), pace.most, active=active)
     layers = np.split(active.any(axis=0), np.cumsum(widths)[:-1])
     return [int((~layer).sum()) for layer, _ in zip(layers, widths, strict=False)]
 
@@ -124,13 +124,15 @@ def loss_and_gradients(
     X, pace = _checked(net, X, threads, once=True)
     y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    work = layout.build(net.parameters, X, len(X), pace.most)
-    gradients = layout.aligned_like(work.theta)
-    totals, _ = launch.train(
-        work, X, layout.rows_of(X, net.preprocessing), np.arange(len(X)), len(X), gradients, 1.0, net,
-        launch.loss_of(loss, y, weights), pace,
+    work = layout.build(net, X, len(X), pace.most)
+    gradients = layout.aligned_like(work.weights.theta)
+    job = launch.training_job(
+        layout.rows_of(X, net.preprocessing), np.arange(len(X)), launch.loss_of(loss, y, weights), len(X),
+        gradients, 1.0,
     )  # fmt: skip
-    return LossAndGradients(totals.loss, layout.unpack(work, gradients), totals.correct, totals.live)
+    totals, _ = launch.train(work, X, job, pace)
+    found = layout.unpack(work.layout, gradients)
+    return LossAndGradients(totals.loss, found, totals.correct, totals.live)
 
 
 def train_epoch(
@@ -174,13 +176,15 @@ def train_epoch(
     function("pause", pause)
     first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
     batches = -(-len(order) // batch_size)
-    work = layout.build(first, X, batch_size, pace.most)
+    work = layout.build(net, X, batch_size, pace.most, first)
     rule = launch.rule_of(optimizer, lr, work, state.steps, moments, batches)
-    target, alpha = (work.theta, -lr) if rule.plain else (layout.aligned_like(work.theta), 1.0)
-    totals, bad = launch.train(
-        work, X, layout.rows_of(X, net.preprocessing), order, batch_size, target, alpha, net,
-        launch.loss_of(loss, y, weights), pace, rule, progress, midway, pause,
+    theta = work.weights.theta
+    target, alpha = (theta, -lr) if rule.plain else (layout.aligned_like(theta), 1.0)
+    job = launch.training_job(
+        layout.rows_of(X, net.preprocessing), order, launch.loss_of(loss, y, weights), batch_size, target,
+        alpha, rule,
     )  # fmt: skip
+    totals, bad = launch.train(work, X, job, pace, progress, midway, pause)
     if bad is not None:
         what, batch = bad
         error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch}")
@@ -188,8 +192,8 @@ def train_epoch(
         raise error
     state.steps += batches  # before the rest: where it is as it was, all is
     averages = (rule.v,) if optimizer.moments == 1 else (rule.m, rule.v)
-    for old, flat in zip((net.parameters, *state.moments), (work.theta, *averages), strict=False):
-        layout.take(work, flat, old)
+    for old, flat in zip((net.parameters, *state.moments), (theta, *averages), strict=False):
+        layout.unpack_into(work.layout, flat, old)
     return totals
 
 

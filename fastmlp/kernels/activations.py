@@ -66,31 +66,28 @@ def tanh(x):
 
 
 @device
-def activate(a, start, width, act):
-    """a[start : start + width] = act of itself."""
+def activate(a, width, act):
+    """a[:width] = act of itself."""
     if act == RELU:
         for j in range(width):
-            x = a[start + j]
-            a[start + j] = _ZERO if x < _ZERO else x + _ZERO  # else x: a masked store, six times slower
+            a[j] = _ZERO if a[j] < _ZERO else a[j] + _ZERO  # else a[j]: a masked store, six times slower
     elif act == SIGMOID:
         for j in range(width):
-            a[start + j] = _ONE / (_ONE + exp(-a[start + j]))
+            a[j] = _ONE / (_ONE + exp(-a[j]))
     elif act == TANH:
         for j in range(width):
-            a[start + j] = tanh(a[start + j])
+            a[j] = tanh(a[j])
 
 
 @device
-def multiply_by_derivative(delta, start, a, a_start, width, act):
-    """delta[start + j] *= act'(z_j) for j < width, by the output a[a_start + j] = act(z_j)."""
+def multiply_by_derivative(delta, a, width, act):
+    """delta[j] *= act'(z_j) for j < width, by the output a[j] = act(z_j)."""
     if act == RELU:
         for j in range(width):
-            delta[start + j] *= np.float32(a[a_start + j] > _ZERO)
+            delta[j] *= np.float32(a[j] > _ZERO)
     elif act == SIGMOID:
         for j in range(width):
-            x = a[a_start + j]
-            delta[start + j] *= x * (_ONE - x)
+            delta[j] *= a[j] * (_ONE - a[j])
     elif act == TANH:
         for j in range(width):
-            x = a[a_start + j]
-            delta[start + j] *= _ONE - x * x
+            delta[j] *= _ONE - a[j] * a[j]

@@ -121,21 +121,49 @@ def prefetch(typingctx, pointer, index):
     return types.none(pointer, index), codegen
 
 
-@with_twin(lambda array: array.reshape(-1))
-def address(typingctx, array):
-    """Where a C-contiguous array's values lie; whoever calls keeps the array alive.
+def _address(value):
+    if isinstance(value, np.ndarray):
+        return value.reshape(-1)
+    return type(value)(*map(_address, value)) if isinstance(value, tuple) else value
+
+
+def _addressed(kind):
+    """The type of the address of an array of that type, or of a NamedTuple with addresses; else the same."""
+    if isinstance(kind, types.Array):
+        return types.CPointer(kind.dtype) if kind.layout == "C" else None
+    if not isinstance(kind, types.BaseNamedTuple):
+        return kind
+    fields = [_addressed(field) for field in kind]
+    return None if None in fields else types.BaseTuple.from_types(fields, kind.instance_class)
+
+
+@with_twin(_address)
+def address(typingctx, value):
+    """Where a C-contiguous array's values lie; whoever calls keeps the array alive. A NamedTuple gets
+    addresses in place of its arrays, at any depth.
 
     A pointer is indexed like a flat array. It has no reference counter, for which threads would
     wait, and no negative indices, which would stop vectorisation (18 against 2.3 ms for 6 million
     sigmoids).
     """
-    if not (isinstance(array, types.Array) and array.layout == "C"):
+    found = _addressed(value)
+    if found is None:
         return None
 
-    def codegen(context, builder, signature, args):
-        return context.make_array(array)(context, builder, value=args[0]).data
+    def emit(context, builder, kind, part):
+        if isinstance(kind, types.Array):
+            return context.make_array(kind)(context, builder, value=part).data
+        if not isinstance(kind, types.BaseNamedTuple):
+            return part
+        fields = zip(kind, cgutils.unpack_tuple(builder, part), strict=True)
+        return context.make_tuple(
+            builder, _addressed(kind), [emit(context, builder, *field) for field in fields]
+        )
 
-    return types.CPointer(array.dtype)(array), codegen
+    def codegen(context, builder, signature, args):
+        return emit(context, builder, value, args[0])
+
+    return found(value), codegen
 
 
 @with_twin(lambda pointer, elements: pointer[int(elements) :])
@@ -148,6 +176,28 @@ def shifted(typingctx, pointer, elements):
         return builder.gep(args[0], [args[1]])
 
     return pointer(pointer, elements), codegen
+
+
+def _nth(parts, i, steps):
+    return type(parts)(*(part[int(i) * int(step) :] for part, step in zip(parts, steps, strict=True)))
+
+
+@with_twin(_nth)
+def nth(typingctx, parts, i, steps):
+    """A NamedTuple of pointers, each moved on by i times its step; steps: a NamedTuple of the same fields."""
+    alike = isinstance(parts, types.BaseNamedTuple) and isinstance(steps, types.BaseNamedTuple)
+    if not (alike and parts.instance_class is steps.instance_class and isinstance(i, types.Integer)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        pointers, sizes = (cgutils.unpack_tuple(builder, args[k]) for k in (0, 2))
+        moved = [
+            builder.gep(pointer, [builder.mul(args[1], size)])
+            for pointer, size in zip(pointers, sizes, strict=True)
+        ]
+        return context.make_tuple(builder, parts, moved)
+
+    return parts(parts, i, steps), codegen
 
 
 def _floats_at(place):

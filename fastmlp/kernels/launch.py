@@ -18,10 +18,9 @@ from fastmlp.backends.state import rates
 from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
-from fastmlp.errors import ConfigError
-from fastmlp.kernels import activations, epoch, jit, layout, losses, optimizers, team
+from fastmlp.kernels import epoch, jit, layout, losses, optimizers, team
 from fastmlp.losses import clip_bounds
-from fastmlp.net import Net, Parameters
+from fastmlp.net import Parameters
 from fastmlp.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -32,9 +31,9 @@ _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: so
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
-_NONE = np.empty(0, np.float32)
+_NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
 _LOSS = losses.Loss(
-    y=np.empty(0, np.int64), squared=False, targets=_NONE, weighted=False, weights=_NONE,
+    head=losses.SOFTMAX, y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE,
     clipped=False, low=np.float32(0), high=np.float32(1),
 )  # fmt: skip
 PLAIN_RULE = optimizers.Rule(
@@ -42,14 +41,13 @@ PLAIN_RULE = optimizers.Rule(
     beta2=np.float32(0), rest2=np.float32(0), epsilon=np.float32(0), weight_decay=np.float32(0),
     alpha=np.float32(0), m=_NONE, v=_NONE, rates=_NONE,
 )  # fmt: skip
-_JOB = epoch.Job(
-    train=False, loss=_LOSS, rule=PLAIN_RULE, order=np.empty(0, np.int64), first=0, B=0,
-    target=np.empty(0, np.float32), alpha=np.float32(0), totals=np.zeros(1),
-    counts=np.zeros((1, 8), np.int64), bad=np.zeros((1, 8), np.int64),
-    splits=np.zeros(2, np.int64), shares=np.zeros(2), halved=False,
-    p=np.empty(0, np.float32), losses=np.empty(0, np.float32), hits=np.empty(0, np.bool_),
-    active=np.empty((1, 0), np.bool_), keep=False, raw=False, act=0,
+_TRAINING = epoch.Training(
+    rule=PLAIN_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE, totals=np.zeros(1),
+    counts=_NO_ROWS, bad=_NO_ROWS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
 )  # fmt: skip
+_OUTPUTS = epoch.Outputs(
+    p=_NONE, raw=False, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
+)
 
 
 def is_warm(kernel: str = "run") -> bool:
@@ -57,136 +55,126 @@ def is_warm(kernel: str = "run") -> bool:
     return kernel in _ran or jit.is_kept(kernel)
 
 
-def answer(
-    work: layout.Net, rows: layout.Rows, order: Array, threads: int, net: Net,
-    loss: losses.Loss = _LOSS, **wanted: Any,
-) -> None:  # fmt: skip
-    """The net's answers for the rows ``order`` (N,), into the arrays of a Job that are given."""
+def outputs(
+    work: layout.Work, rows: layout.Rows, order: Array, threads: int, loss: losses.Loss = _LOSS, **wanted: Any
+) -> None:
+    """What the net makes of the rows ``order`` (N,), into those arrays of epoch.Outputs that are given."""
     N = len(order)
     members = threads if N > _FEW else 1
-    job = _JOB._replace(order=layout.plain(order), act=_act(net), loss=loss, **wanted)
+    job = epoch.Job(False, rows, layout.plain(order), N, loss, _TRAINING, _OUTPUTS._replace(**wanted))
     team.run(
-        lambda state, m: epoch.run(state, m, members, work, rows, job),
+        lambda state, m: epoch.run(state, m, members, work, job),
         members,
         available_cores(),
-        brief="run" in _ran and N * len(work.theta) <= _BRIEF,
+        brief="run" in _ran and N * len(work.weights.theta) <= _BRIEF,
     )
     _note("run")
 
 
 def train(
-    work: layout.Net,
+    work: layout.Work,
     X: Encoded,
-    rows: layout.Rows,
-    order: Array,
-    B: int,
-    target: Array,
-    alpha: float,
-    net: Net,
-    loss: losses.Loss,
+    job: epoch.Job,
     pace: ThreadTuner,
-    rule: optimizers.Rule = PLAIN_RULE,
     progress: Callable[[int], None] | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
 ) -> tuple[EpochTotals, tuple[str, int] | None]:
     """A pass of training, in slices of time, each with as many threads as ``pace`` says.
 
-    midway: where it goes on; its parameters are those of ``work``, its moments those of ``rule``.
+    midway: where it goes on; its parameters are those of ``work``, its moments those of the job's rule.
     Also returns what became non-finite, and in which batch (from 1).
     """
     counts, bad = np.zeros((pace.most, 8), np.int64), np.zeros((pace.most, 8), np.int64)
-    job = _JOB._replace(
-        train=True, loss=loss, rule=rule, order=layout.plain(order), B=B, target=target,
-        alpha=np.float32(alpha), totals=np.zeros(1), counts=counts, bad=bad,
-        losses=np.empty(B, np.float32), act=_act(net),
-    )  # fmt: skip
+    plan = job.training._replace(totals=np.zeros(1), counts=counts, bad=bad)
     if midway is not None:
-        job, counts[0, :2] = job._replace(first=midway.samples), (midway.correct, midway.live)
-        job.totals[0] = midway.loss
-    launch = _prange if pace.driver == "prange" else _team
-    most, left = 0, math.inf
-    while job.first < len(order) and not bad[:, 0].any():
+        plan, counts[0, :2] = plan._replace(first=midway.samples), (midway.correct, midway.live)
+        plan.totals[0] = midway.loss
+    by_team = pace.driver == "team"
+    launch = _team if by_team else _prange
+    N, most, left = job.N, 0, math.inf
+    while plan.first < N and not bad[:, 0].any():
         if pause is not None:
-            left = seconds_of(pause, partial(_midway, work, job, rule))
+            left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = pace.next()
-        halves = _halves(X, rows, work) if pace.driver == "team" and threads == 2 else None
+        halves = _halves(X, job.rows, work.layout) if by_team and threads == 2 else None
         splits, shares = _split(X, threads) if halves is None else halves
-        job = job._replace(splits=splits, shares=shares, halved=halves is not None)
-        work.bounds.fill(np.inf)  # nothing is known of the weights that a member has now
+        plan = plan._replace(splits=splits, shares=shares, halved=halves is not None)
+        work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(
-            threads, work, rows, job, progress, min(seconds, left), seconds == math.inf
+            threads, work, job._replace(training=plan), progress, min(seconds, left), seconds == math.inf
         )
-        pace.note(threads, done - job.first, time.perf_counter() - started, late)
-        most, job = max(most, members), job._replace(first=done if done else len(order))
+        pace.note(threads, done - plan.first, time.perf_counter() - started, late)
+        most, plan = max(most, members), plan._replace(first=done if done else N)
     correct, live = counts[:, :2].sum(axis=0).tolist()
-    whole = float(loss.weights[order].sum(dtype=np.float64)) if loss.weighted else len(order)
-    totals = EpochTotals(float(job.totals[0]) / (whole or 1.0), correct, live, len(order), most)
+    loss = job.loss
+    whole = float(loss.weights[job.order].sum(dtype=np.float64)) if loss.weighted else N
+    totals = EpochTotals(float(plan.totals[0]) / (whole or 1.0), correct, live, N, most)
     if not bad[:, 0].any():
         return totals, None
     batch, cause = bad[bad[:, 0] > 0][0, :2].tolist()
     return totals, ("loss" if cause == epoch.LOSS_BAD else "weights", batch)
 
 
-def _midway(work: layout.Net, job: epoch.Job, rule: optimizers.Rule) -> Midway:
+def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     """The pass between two slices."""
+    rule = plan.rule
     averages = (rule.m, rule.v) if rule.adam else (rule.v,) if len(rule.v) else ()
-    correct, live = job.counts[:, :2].sum(axis=0).tolist()
-    moments = tuple(layout.unpack(work, average) for average in averages)
-    parameters = layout.unpack(work, work.theta)
-    return Midway(int(job.first), float(job.totals[0]), correct, live, parameters, moments)
+    correct, live = plan.counts[:, :2].sum(axis=0).tolist()
+    moments = tuple(layout.unpack(work.layout, average) for average in averages)
+    parameters = layout.unpack(work.layout, work.weights.theta)
+    return Midway(int(plan.first), float(plan.totals[0]), correct, live, parameters, moments)
 
 
 def _team(
-    threads: int,
-    work: layout.Net,
-    rows: layout.Rows,
-    job: epoch.Job,
-    progress: Any,
-    seconds: float,
-    patient: bool,
+    threads: int, work: layout.Work, job: epoch.Job, progress: Any, seconds: float, patient: bool
 ) -> tuple[int, int, bool]:
     outcome = team.run(
-        lambda state, m: epoch.run(state, m, threads, work, rows, job),
+        lambda state, m: epoch.run(state, m, threads, work, job),
         threads,
         available_cores(),
         progress,
         seconds=seconds,
         patient=patient,
-        brief="run" in _ran and len(job.order) * len(work.theta) <= _BRIEF,
+        brief="run" in _ran and len(job.order) * len(work.weights.theta) <= _BRIEF,
     )
     _note("run")
     return outcome
 
 
 def _prange(
-    threads: int,
-    work: layout.Net,
-    rows: layout.Rows,
-    job: epoch.Job,
-    progress: Any,
-    seconds: float,
-    patient: bool,
+    threads: int, work: layout.Work, job: epoch.Job, progress: Any, seconds: float, patient: bool
 ) -> tuple[int, int, bool]:
     from fastmlp.kernels import prange
 
     with prange.launching():
         _, done, late = team.run(
-            lambda state, m: prange.run(state, threads, work, rows, job), 1, 1, progress,
+            lambda state, m: prange.run(state, threads, work, job), 1, 1, progress,
             seconds=seconds, patient=patient,
         )  # fmt: skip
     _note("prange")
     return threads, done, late
 
 
+def training_job(
+    rows: layout.Rows, order: Array, loss: losses.Loss, B: int, target: Array, alpha: float,
+    rule: optimizers.Rule = PLAIN_RULE,
+) -> epoch.Job:  # fmt: skip
+    """A pass of training over those rows in batches of B: see epoch.Training."""
+    plan = _TRAINING._replace(
+        rule=rule, B=B, target=target, alpha=np.float32(alpha), losses=np.empty(B, np.float32)
+    )
+    return epoch.Job(True, rows, layout.plain(order), len(order), loss, plan, _OUTPUTS)
+
+
 def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
-    """The loss of that name against classes y (N,), or numbers (N, K) for ``squared``."""
+    """The loss of that name against classes y (N,), or targets (N, K) for ``squared``."""
     found = _LOSS
     if weights is not None:
         found = found._replace(weighted=True, weights=layout.plain(weights))
     if loss == "squared":
-        return found._replace(squared=True, targets=layout.plain(y.reshape(-1)))
+        return found._replace(head=losses.SQUARED, targets=layout.plain(y.reshape(-1)))
     if bounds := clip_bounds(loss):
         low, high = (np.float32(bound) for bound in bounds)
         found = found._replace(clipped=True, low=low, high=high)
@@ -196,13 +184,14 @@ def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
 def rule_of(
     optimizer: Optimizer,
     lr: float,
-    work: layout.Net,
+    work: layout.Work,
     taken: int,
     moments: tuple[Parameters, ...],
     batches: int,
 ) -> optimizers.Rule:
     """The optimizer's rule for so many batches after the steps taken, its averages laid out as theta."""
-    averages = [layout.laid_out(work, moment) for moment in moments]
+    theta = work.weights.theta
+    averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
     return optimizers.Rule(
         plain=optimizer.plain,
         adam=optimizer.name == "adam",
@@ -230,20 +219,20 @@ def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.floa
 
 
 def _halves(
-    X: Encoded, rows: layout.Rows, work: layout.Net
+    X: Encoded, rows: layout.Rows, place: layout.Layout
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
     """``_split`` for two members that keep to their halves of the inputs; None if that does not pay.
 
     Whose half has less work has more of the deeper layers.
     """
-    D, middle = X.shape[1], work.middle
+    D, middle = X.shape[1], place.middle
     counts = X.counts if X.sparse else np.ones(D)
     first = float(counts[:middle].sum() / max(1, counts.sum()))
     if rows.form == layout.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > _UNEVEN:
         return None
     inputs = X.density * D if X.sparse else D
-    more = 2 * (1 - 2 * first) * inputs * work.stride[0]  # multiplications of the second half, a sample
-    deeper = max(1.0, float((work.fan_in * work.stride)[1:].sum()))
+    more = 2 * (1 - 2 * first) * inputs * place.stride[0]  # multiplications of the second half, a sample
+    deeper = max(1.0, float((place.fan_in * place.stride)[1:].sum()))
     return np.array([0, middle, D + 1]), np.array([0, np.clip(0.5 + more / (2 * deeper), 0, 1), 1])
 
 
@@ -252,10 +241,3 @@ def _note(kernel: str) -> None:
     if kernel not in _ran:
         _ran.add(kernel)
         jit.keep(kernel)
-
-
-def _act(net: Net) -> int:
-    acts = set(net.architecture.acts)
-    if len(acts) > 1:
-        raise ConfigError("hidden layers must all have the same activation", ", ".join(net.architecture.acts))
-    return activations.ACTS[acts.pop()] if acts else 0

@@ -2,7 +2,7 @@
 
 A matrix's rows are padded to whole vectors of 8 lanes. Each layer's weights are (fan_in + 1,
 stride) with the bias as last row, so that inputs gather rows and each input's row is updated by
-itself. ``mirror`` holds the transposes of the deeper layers' weights, (fan_out, stride of the
+itself. ``transposed`` holds the transposes of the deeper layers' weights, (fan_out, stride of the
 layer before), through which deltas go back. Padding holds zeros and stays so: no gradient reaches
 it. One exception: each row of ``acts`` holds a 1 after its outputs, the input whose weight is the
 next layer's bias.
@@ -17,9 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.encode import Encoded
+from fastmlp.errors import ConfigError
+from fastmlp.kernels.activations import ACTS
+from fastmlp.kernels.intrinsics import nth
+from fastmlp.kernels.jit import device
 from fastmlp.kernels.matmul import WORD, padded_vectors
 from fastmlp.kernels.simd import LANES, WIDEST
-from fastmlp.net import Parameters, Preprocessing
+from fastmlp.net import Net, Parameters, Preprocessing
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -29,51 +33,120 @@ GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
 
-class Net(NamedTuple):
-    """Parameters and workspace of a pass over at most B samples at a time.
+class Layout(NamedTuple):
+    """Where the numbers of each of ``depth`` layers lie, in elements of the arrays below.
 
-    Of each of ``depth`` layers: fan_in, fan_out, stride, vectors; where its weights begin in theta (w_at),
-    its outputs in acts and their deltas in deltas (a_at), its transpose in mirror (m_at).
-    acts and deltas hold, layer after layer, (B, stride) outputs and dLoss/dz.
-    inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
-    codes:  (WORD, WORD) codes of so many samples and inputs side by side.
-    masks:  twice WORD words, which of them are not 0; there, bits of samples become bits of inputs. Loops
-        read two words ahead.
-    shift:  two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
-    columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
-    one:    a single 1, the input whose weight a bias is.
+    fan_in, fan_out; stride: from row to row, of its weights and of its outputs; vectors: of a row, that are
+    computed: what follows them holds a 1, or nothing. Where its weights begin in theta (w_at), its outputs in
+    acts and their deltas in deltas (a_at), its weights' transpose in transposed (t_at).
+    act: of hidden layers, its place in ACTIVATIONS. input_stride: of Work.inputs.
     middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
-    parts:  (2, B, stride) sums of both halves, or (WORD, stride) a member, of the second one.
-    bounds: one: none of that member's weights of the first layer is larger.
-    members: codes, masks, shift, columns and bounds are there for each (views.of_member).
-    slots:  acts, deltas and parts are there so many times, for one batch after another.
+    half: from one of Slot.halves to the other.
     """
 
     depth: int
+    act: int
     fan_in: Int64
     fan_out: Int64
-    stride: Int64  # elements from row to row, of its weights and of its outputs
-    vectors: Int64  # of a row, that are computed: what follows them holds a 1, or nothing
+    stride: Int64
+    vectors: Int64
     w_at: Int64
     a_at: Int64
-    m_at: Int64
-    theta: Float32
-    mirror: Float32
-    acts: Float32
-    deltas: Float32
-    zeros: Float32  # as many as the longest row
-    inputs: Float32
+    t_at: Int64
     input_stride: int
-    codes: NDArray[np.uint8]
-    masks: NDArray[np.uint64]
-    shift: Float32  # (members, 2 strides)
-    columns: Float32
-    one: Float32
     middle: int
-    parts: Float32
-    bounds: NDArray[np.float64]
-    members: int
+    half: int
+
+
+class Weights(NamedTuple):
+    """theta, and the transposes of the deeper layers' weights."""
+
+    theta: Float32
+    transposed: Float32
+
+
+class Slot(NamedTuple):
+    """What one batch of at most B samples leaves: layer after layer, (B, stride) outputs and dLoss/dz.
+
+    halves (2, B, stride): the first layer's sums over each half of the inputs, where two members part them.
+    """
+
+    acts: Any
+    deltas: Any
+    halves: Any
+
+
+class Scratch(NamedTuple):
+    """What one member needs for itself.
+
+    codes:   (WORD, WORD) codes of so many samples and inputs side by side.
+    masks:   twice WORD words, which of them are not 0; there, bits of samples become bits of inputs. Loops
+        read two words ahead.
+    shift:   two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
+    sums:    (WORD, stride) the first layer's sums over the second half of the inputs.
+    columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
+    bound:   one: none of that member's weights of the first layer is larger.
+    """
+
+    codes: Any
+    masks: Any
+    shift: Any
+    sums: Any
+    columns: Any
+    bound: Any
+
+
+class Work(NamedTuple):
+    """Parameters and workspace of a pass over at most B samples at a time.
+
+    inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
+    zeros:  as many as the longest row. one: a single 1, the input whose weight a bias is.
+    slot, scratch: the first of so many ``slots``, for one batch after another, and of one for each of
+        ``members``; slot_steps, scratch_steps: elements from each to the next (``seen_by``).
+    """
+
+    layout: Layout
+    weights: Weights
+    inputs: Float32
+    zeros: Float32
+    one: Float32
     slots: int
+    slot: Slot
+    slot_steps: Slot
+    members: int
+    scratch: Scratch
+    scratch_steps: Scratch
+
+
+@device
+def seen_by(work, member, slot):
+    """The Work of addresses with that member's scratch, and that slot.
+
+    A cache line that another core has read is asked back from it before it is written again, for 6 to
+    40 ns (Zen 4); not if that core's cache has forgotten it. Hence each batch writes somewhere else.
+    """
+    return Work(
+        layout=work.layout, weights=work.weights, inputs=work.inputs, zeros=work.zeros, one=work.one,
+        slots=work.slots, slot=nth(work.slot, slot, work.slot_steps), slot_steps=work.slot_steps,
+        members=work.members, scratch=nth(work.scratch, member, work.scratch_steps),
+        scratch_steps=work.scratch_steps,
+    )  # fmt: skip
+
+
+class Batch(NamedTuple):
+    """The samples order[begin : begin + n], of N in all, batch ``number`` of a pass.
+
+    weight: the sum of theirs (losses.weight_of_batch). ahead: so many samples later is the one whose row is
+    brought near.
+    """
+
+    order: Int64
+    N: int
+    begin: int
+    n: int
+    number: int
+    weight: np.float32
+    ahead: int
 
 
 class Rows(NamedTuple):
@@ -116,8 +189,20 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     )
 
 
-def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
-    """The net of these parameters with a workspace for B samples of X and a team of that size."""
+def act_of(net: Net) -> int:
+    """The activation of its hidden layers, by its place in the table. Raises ConfigError if they differ."""
+    acts = set(net.architecture.acts)
+    if len(acts) > 1:
+        raise ConfigError("hidden layers must all have the same activation", ", ".join(net.architecture.acts))
+    return ACTS[acts.pop()] if acts else 0
+
+
+def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | None = None) -> Work:
+    """The Work of a net for B samples of X at a time and a team of that size.
+
+    parameters: others than the net's own. Raises ConfigError for activations that differ.
+    """
+    parameters = net.parameters if parameters is None else parameters
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
     coded, dense = X.form == "bytes", X.form == "dense"
     vectors = -(-fan_out // LANES)
@@ -126,51 +211,43 @@ def build(parameters: Parameters, X: Encoded, B: int, members: int) -> Net:
     stride = np.maximum(vectors, -(-(fan_out + 1) // LANES)) * LANES  # room for the 1
     stride[0] = _padded(stride[0], WIDEST)
     before = np.concatenate([[0], stride[:-1]])
-    w_at, a_at, m_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
+    w_at, a_at, t_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
     D = X.shape[1]
-    input_stride = _padded(D + 1, LANES)
-    parts = max(2 * B, members * WORD) * stride[0]
-    batch = 2 * a_at[-1] + parts
-    slots = 1 if members == 1 else max(1, round(_FORGOTTEN / batch))
-    net = Net(
-        len(fan_in),
-        fan_in,
-        fan_out,
-        stride,
-        vectors,
-        w_at[:-1],
-        a_at[:-1],
-        m_at[:-1],
-        theta=_aligned(w_at[-1]),
-        mirror=_aligned(m_at[-1]),
-        acts=_spaced(slots, a_at[-1]),
-        deltas=_spaced(slots, a_at[-1]),
-        zeros=_aligned(stride.max()),
-        inputs=_aligned(B * input_stride if dense else 0),
-        input_stride=input_stride,
+    middle, half, input_stride = middle_of(D), B * stride[0], _padded(D + 1, LANES)
+    halves = 2 * half if members > 1 and middle < D else 0
+    slots = 1 if members == 1 else max(1, round(_FORGOTTEN / (2 * a_at[-1] + halves)))
+    slot = Slot(acts=_spaced(slots, a_at[-1]), deltas=_spaced(slots, a_at[-1]), halves=_spaced(slots, halves))
+    scratch = Scratch(
         codes=_spaced(members, WORD * WORD if coded else 0, np.uint8),
         masks=_spaced(members, 2 * WORD, np.uint64),
         shift=_spaced(members, 2 * stride[0]),
+        sums=_spaced(members, WORD * stride[0] if middle < D else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
-        one=np.ones(1, np.float32),
-        middle=middle_of(D),
-        parts=_spaced(slots, parts),
-        bounds=_spaced(members, 1, np.float64),
-        members=members,
-        slots=slots,
+        bound=_spaced(members, 1, np.float64),
     )
-    net.inputs.reshape(-1, input_stride)[:, D] = 1
-    for (layer, W_padded, b_padded), W_in, b_in in zip(
-        views(net, net.theta), parameters.weights, parameters.biases, strict=True
-    ):
-        W_padded[...] = W_in
-        b_padded[...] = b_in
-        outputs = net.acts[a_at[layer] : a_at[layer + 1]].reshape(B, stride[layer])
-        outputs[:, fan_out[layer]] = 1
-        if layer:
-            mirror = net.mirror[m_at[layer] : m_at[layer + 1]].reshape(fan_out[layer], before[layer])
-            mirror[:, : fan_in[layer]] = W_in.T
-    return net
+    work = Work(
+        layout=Layout(
+            depth=len(fan_in), act=act_of(net), fan_in=fan_in, fan_out=fan_out, stride=stride,
+            vectors=vectors, w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
+            input_stride=input_stride, middle=middle, half=int(half),
+        ),
+        weights=Weights(theta=_aligned(w_at[-1]), transposed=_aligned(t_at[-1])),
+        inputs=_aligned(B * input_stride if dense else 0),
+        zeros=_aligned(stride.max()),
+        one=np.ones(1, np.float32),
+        slots=slots,
+        slot=slot,
+        slot_steps=Slot(*(len(array) // slots for array in slot)),
+        members=members,
+        scratch=scratch,
+        scratch_steps=Scratch(*(len(array) // members for array in scratch)),
+    )  # fmt: skip
+    work.inputs.reshape(-1, input_stride)[:, D] = 1
+    pack(work.layout, work.weights.theta, parameters)
+    for layer in range(1, len(fan_in)):
+        transposed = work.weights.transposed[t_at[layer] : t_at[layer + 1]]
+        transposed.reshape(fan_out[layer], before[layer])[:, : fan_in[layer]] = parameters.weights[layer].T
+    return work
 
 
 def middle_of(D: int) -> int:
@@ -179,47 +256,40 @@ def middle_of(D: int) -> int:
     return words // 2 * WORD if words >= 8 else D
 
 
-def views(net: Net, flat: Float32) -> list[tuple[int, Float32, Float32]]:
-    """(layer, weights (fan_in, fan_out), biases) in a flat array laid out as theta."""
+def views(layout: Layout, flat: Float32) -> list[tuple[Float32, Float32]]:
+    """Each layer's weights (fan_in, fan_out) and biases, in a flat array laid out as theta."""
     out = []
-    sizes = zip(net.fan_in, net.fan_out, net.stride, net.w_at, strict=True)
-    for layer, (fan_in, fan_out, stride, start) in enumerate(sizes):
+    sizes = zip(layout.fan_in, layout.fan_out, layout.stride, layout.w_at, strict=True)
+    for fan_in, fan_out, stride, start in sizes:
         block = flat[start : start + (fan_in + 1) * stride].reshape(fan_in + 1, stride)
-        out.append((layer, block[:fan_in, :fan_out], block[fan_in, :fan_out]))
+        out.append((block[:fan_in, :fan_out], block[fan_in, :fan_out]))
     return out
 
 
-def laid_out(net: Net, parameters: Parameters) -> Float32:
-    """Those parameters in a flat array of its own, laid out as theta."""
-    flat = aligned_like(net.theta)
-    for (_, W_padded, b_padded), W, b in zip(
-        views(net, flat), parameters.weights, parameters.biases, strict=True
-    ):
-        W_padded[...] = W
-        b_padded[...] = b
+def pack(layout: Layout, flat: Float32, parameters: Parameters) -> Float32:
+    """A flat array laid out as theta, with those parameters."""
+    for (W, b), W_new, b_new in zip(views(layout, flat), parameters.weights, parameters.biases, strict=True):
+        W[...], b[...] = W_new, b_new
     return flat
 
 
-def unpack(net: Net, flat: Float32) -> Parameters:
-    """Copies of the weights and biases in a flat array laid out as theta."""
-    layers = views(net, flat)
-    return Parameters(
-        tuple(np.array(W, order="C") for _, W, _ in layers), tuple(np.array(b) for _, _, b in layers)
-    )
-
-
-def take(net: Net, flat: Float32, parameters: Parameters) -> None:
+def unpack_into(layout: Layout, flat: Float32, parameters: Parameters) -> None:
     """The weights and biases in a flat array laid out as theta, into ``parameters``."""
-    for (_, W, b), W_old, b_old in zip(views(net, flat), parameters.weights, parameters.biases, strict=True):
-        W_old[...] = W
-        b_old[...] = b
+    for (W, b), W_old, b_old in zip(views(layout, flat), parameters.weights, parameters.biases, strict=True):
+        W_old[...], b_old[...] = W, b
 
 
-def outputs(net: Net, B: int) -> list[Float32]:
+def unpack(layout: Layout, flat: Float32) -> Parameters:
+    """Copies of the weights and biases in a flat array laid out as theta."""
+    weights, biases = zip(*views(layout, flat), strict=True)
+    return Parameters(tuple(np.array(W, order="C") for W in weights), tuple(np.array(b) for b in biases))
+
+
+def outputs(work: Work, B: int) -> list[Float32]:
     """Copies of the outputs (B, fan_out) of each layer, of B samples."""
-    out = []
-    for fan_out, stride, start in zip(net.fan_out, net.stride, net.a_at, strict=True):
-        out.append(net.acts[start : start + B * stride].reshape(B, stride)[:, :fan_out].copy())
+    out, layout = [], work.layout
+    for fan_out, stride, start in zip(layout.fan_out, layout.stride, layout.a_at, strict=True):
+        out.append(work.slot.acts[start : start + B * stride].reshape(B, stride)[:, :fan_out].copy())
     return out
 
 

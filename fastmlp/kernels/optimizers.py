@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.intrinsics import address
-from fastmlp.kernels.jit import device, inlined
+from fastmlp.kernels.jit import device
 
 _ZERO = np.float32(0)
 
@@ -39,27 +38,19 @@ class Rule(NamedTuple):
     rates: NDArray[np.float32]
 
 
-@inlined
-def addresses_of_rule(rule):
-    """The same rule, with addresses for arrays."""
-    return Rule(
-        rule.plain, rule.adam, rule.nesterov, rule.momentum, rule.rest1, rule.beta2, rule.rest2, rule.epsilon,
-        rule.weight_decay, rule.alpha, address(rule.m), address(rule.v), address(rule.rates),
-    )  # fmt: skip
-
-
 @device
-def step_rows(rule, theta, gradient, at, stride, fan_in, lo, hi, batch, n):
-    """Rows lo..hi - 1 of the layer at ``at``, the bias being row fan_in, take the step of that batch of n.
+def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
+    """Rows lo..hi - 1 of a layer, the bias being the last, take the step of that batch.
 
     Its gradients are used up: they are 0 afterwards. An empty share may lie anywhere, behind the bias too.
     """
+    at, stride, fan_in = layout.w_at[layer], layout.stride[layer], layout.fan_in[layer]
     own = min(hi, fan_in)
     if lo < own:
-        decay = rule.weight_decay + rule.alpha / np.float32(n)
-        _step(rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch)
+        decay = rule.weight_decay + rule.alpha / np.float32(batch.n)
+        _step(rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
     if lo <= fan_in < hi:
-        _step(rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch)
+        _step(rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch.number)
 
 
 @device

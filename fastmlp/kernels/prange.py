@@ -13,34 +13,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import numba
-import numpy as np
 from numba import prange
+from numba.core import cgutils, types
 
 from fastmlp.errors import ConfigError
-from fastmlp.kernels.epoch import LOSS_BAD, WEIGHTS_BAD, samples, weights
-from fastmlp.kernels.intrinsics import address
-from fastmlp.kernels.jit import kernel
-from fastmlp.kernels.losses import addresses_of_loss, weight_of_batch
-from fastmlp.kernels.matmul import WORD
-from fastmlp.kernels.optimizers import addresses_of_rule
+from fastmlp.kernels.epoch import batch_from, samples, weights
+from fastmlp.kernels.intrinsics import address, with_twin
+from fastmlp.kernels.jit import device, kernel
+from fastmlp.kernels.layout import seen_by
 from fastmlp.kernels.team import ABORT, DONE, STOP, atomic_load, atomic_store
-from fastmlp.kernels.views import (
-    addresses_of_net,
-    addresses_of_rows,
-    in_slot,
-    of_member,
-    sizes_of,
-)
 
-_ZERO = np.float32(0)
 _one_at_a_time = threading.Lock()
 _launched_by: set[int] = set()  # the process whose threads they are
 
 
-def run(state: Any, members: int, net: Any, rows: Any, job: Any) -> None:
+def run(state: Any, members: int, work: Any, job: Any) -> None:
     """``train`` with as many of Numba's threads as members, if there are so many."""
     numba.set_num_threads(min(members, numba.config.NUMBA_NUM_THREADS))  # of the thread that calls
-    train(state, members, net, rows, job)
+    train(state, members, work, job)
 
 
 @contextlib.contextmanager
@@ -55,39 +45,57 @@ def launching() -> Iterator[None]:
         yield
 
 
+@with_twin(lambda struct: struct)
+def kept(typingctx, struct):
+    """The address of a struct in this function's frame: Numba's parallel loops take no nested ones."""
+
+    def codegen(context, builder, signature, args):
+        place = cgutils.alloca_once_value(builder, args[0])
+        return builder.bitcast(place, context.get_value_type(signature.return_type))
+
+    return types.CPointer(struct)(struct), codegen
+
+
+@with_twin(lambda pointer: pointer)
+def struct_at(typingctx, pointer):
+    """The struct that is ``kept`` there."""
+
+    def codegen(context, builder, signature, args):
+        kind = context.get_value_type(signature.return_type)
+        return builder.load(builder.bitcast(args[0], kind.as_pointer()))
+
+    return pointer.dtype(pointer), codegen
+
+
 @kernel(parallel=True)
-def train(state, members, net, rows, job):
-    """``loops.train`` for all members: each of them is one turn of a parallel loop."""
-    sizes = sizes_of(net)
-    net, rows = addresses_of_net(net), addresses_of_rows(rows)
-    part = np.int64(WORD) * net.stride[0]
-    N, B, target, order = len(job.order), job.B, address(job.target), address(job.order)
-    losses, counts, totals = address(job.losses), address(job.counts), address(job.totals)
-    splits, shares, bad = address(job.splits), address(job.shares), address(job.bad)
-    act, alpha = job.act, job.alpha
-    loss, rule = addresses_of_loss(job.loss), addresses_of_rule(job.rule)
-    for begin in range(job.first, N, B):
+def train(state, members, work, job):
+    """``epoch.train`` for all members: each of them is one turn of a parallel loop."""
+    N, first, B = job.N, job.training.first, job.training.B
+    losses, totals = address(job.training.losses), address(job.training.totals)
+    whole, whole_job = kept(address(work)), kept(address(job))
+    for begin in range(first, N, B):
         n = min(B, N - begin)
-        weight = weight_of_batch(loss, order, begin, n)
         for m in prange(members):
             lo, hi = n * m // members, n * (m + 1) // members
-            own = in_slot(of_member(net, m, sizes), 0, m * part, sizes)
-            if not samples(
-                state, own, own.parts, rows, loss, order, N, begin, B, n, lo, hi, weight, act, losses, counts,
-                m, False,
-            ):  # fmt: skip
-                bad[8 * m], bad[8 * m + 1] = begin // B + 1, LOSS_BAD
-                atomic_store(state, ABORT, np.int64(1))
+            first_part(state, m, struct_at(whole), struct_at(whole_job), begin, lo, hi)
         if atomic_load(state, ABORT) != 0:
             return
         for b in range(n):
             totals[0] += losses[b]
         for m in prange(members):
-            if weight > _ZERO and not weights(
-                target, alpha, of_member(net, m, sizes), rows, rule, order, begin, B, n, splits, shares, m
-            ):
-                bad[8 * m], bad[8 * m + 1] = begin // B + 1, WEIGHTS_BAD
-                atomic_store(state, ABORT, np.int64(1))
+            second_part(state, m, struct_at(whole), struct_at(whole_job), begin)
         atomic_store(state, DONE, begin + n)
         if atomic_load(state, ABORT) != 0 or atomic_load(state, STOP) != 0:
             return
+
+
+@device
+def first_part(state, member, whole, job, begin, lo, hi):
+    """``samples`` lo..hi - 1 of the batch from ``begin`` on."""
+    samples(state, member, seen_by(whole, member, 0), job, batch_from(job, begin), lo, hi)
+
+
+@device
+def second_part(state, member, whole, job, begin):
+    """``weights`` of the batch from ``begin`` on."""
+    weights(state, member, seen_by(whole, member, 0), job, batch_from(job, begin))

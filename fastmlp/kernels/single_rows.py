@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels.activations import ACTS, activate
-from fastmlp.kernels.intrinsics import address, fma, pointer_at
+from fastmlp.kernels.intrinsics import address, fma, pointer_at, shifted
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.layout import middle_of, plain
 from fastmlp.kernels.losses import softmax
@@ -104,10 +104,10 @@ def answer(p, codes, values, n, sizes, places, middle, factor, mean, act, scratc
                 for k in range(fan_out):
                     inputs[outputs + k] += inputs[first_half + k]
             if layer < depth - 1:
-                activate(inputs, outputs, fan_out, act)
+                activate(shifted(inputs, outputs), fan_out, act)
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
-        softmax(inputs, sums, 1, inputs, outputs, K, 1, K)
+        softmax(shifted(inputs, sums), 1, shifted(inputs, outputs), K, 1, K)
         for k in range(K):
             p[i * K + k] = inputs[sums + k]
     return True

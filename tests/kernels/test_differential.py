@@ -27,6 +27,7 @@ from drawn_trainings import (
     placed,
     wants_pictures,
 )
+from nets import net_of
 
 import fastmlp
 from fastmlp import kernels, reference
@@ -135,7 +136,8 @@ def halves_of(c: Combination) -> Counter[str]:
     found: Counter[str] = Counter()
     for X, options in c.forms().values():
         rows = layout.rows_of(X, Preprocessing(options["scale"], options["mean"]))
-        halves = launch._halves(X, rows, layout.build(c.parameters, X, c.batch_size, 2))
+        work = layout.build(net_of(c.parameters, c.act), X, c.batch_size, 2)
+        halves = launch._halves(X, rows, work.layout)
         if halves is not None and len(c.parameters.weights) > 1:
             found[{0: "second has all", 1: "first has all"}.get(halves[1][1], "both have some")] += 1
         found[X.form] += 1

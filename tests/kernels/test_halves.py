@@ -28,10 +28,10 @@ def halved(monkeypatch):
     """The list of whether each slice of a training was by halves, in the order of the slices."""
     seen, train = [], launch.epoch.run
 
-    def spy(state, member, members, work, rows, job):
-        train(state, member, members, work, rows, job)
+    def spy(state, member, members, work, job):
+        train(state, member, members, work, job)
         if job.train and member == 0:
-            seen.append(job.halved)
+            seen.append(job.training.halved)
 
     monkeypatch.setattr(launch.epoch, "run", spy)
     return seen
@@ -113,7 +113,7 @@ def test_a_member_may_have_no_row_of_the_deeper_layers(halved, optimizer, first,
     X, y = (np.random.default_rng(1).random((300, D)) < chances).astype(np.uint8) * 99, np.arange(300) % K
     encoded, p = kernels.encode(X), initialise(Architecture(D, (9,), K), seed=5)
     rows = layout.rows_of(encoded, Preprocessing(255))
-    found = launch._halves(encoded, rows, layout.build(p, encoded, 64, 2))
+    found = launch._halves(encoded, rows, layout.build(net_of(p), encoded, 64, 2).layout)
     assert found[1].tolist() == shares
     options = {"hidden": (9,), "optimizer": optimizer, "order": np.tile(np.arange(300), 3)}
     assert len({trained(X, y, threads, **options) for threads in (1, 2, 2, 2)}) == 1
@@ -162,16 +162,16 @@ def atomic_add(state, at, value):
     before = add(state, at, value)
     return int(threading.current_thread().name == "fastmlp-{busy}") if at == epoch.NEXT else before
 
-def spy(state, member, members, work, rows, job):
-    assert job.halved
-    counts[id(job.counts)] = job.counts
-    run(state, member, members, work, rows, job)
+def spy(state, member, members, work, job):
+    assert job.training.halved
+    counts[member] = job.training.counts
+    run(state, member, members, work, job)
 
 epoch.atomic_load, epoch.atomic_add, epoch.run = atomic_load, atomic_add, spy
 X, y = learnable(8, 300, 600, 4)
 net = net_of(initialise(Architecture(600, (3,), 4), seed=5), scale=255)
 kernels.train_epoch(net, X, y, np.arange(300), batch_size=4, threads=2)
-print(*sum(counts.values())[:, 1])
+print(*counts[0][:, 1])
 """
 
 
@@ -201,8 +201,8 @@ def test_who_comes_last_gets_fewer_samples(busy):
 def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, low, high):
     shares = np.repeat((60 * first / 320, 60 * (1 - first) / 280), (320, 280))  # 60 of 600 are not 0
     X = kernels.encode((np.random.default_rng(1).random((2000, D)) < shares).astype(np.uint8))
-    work = layout.build(initialise(Architecture(D, hidden, K), seed=0), X, 100, 2)
-    splits, shares = launch._halves(X, layout.rows_of(X, Preprocessing(255, None)), work)
+    work = layout.build(net_of(initialise(Architecture(D, hidden, K), seed=0)), X, 100, 2)
+    splits, shares = launch._halves(X, layout.rows_of(X, Preprocessing(255, None)), work.layout)
     assert splits.tolist() == [0, 320, D + 1]
     assert shares[0] == 0
     assert low <= shares[1] <= high
@@ -211,12 +211,13 @@ def test_whose_half_has_less_work_has_more_of_the_deeper_layers(first, hidden, l
 
 def test_what_members_write_lies_pages_apart():
     X = kernels.encode(learnable(9, 100, D, K)[0])
-    work = layout.build(initialise(Architecture(D, (100,), K), seed=0), X, 100, 2)
+    work = layout.build(net_of(initialise(Architecture(D, (100,), K), seed=0)), X, 100, 2)
+    scratch = work.scratch
     for array, used in [
-        (work.codes, 64 * 64),
-        (work.masks, 128),
-        (work.columns, (K + 3) * 64),
-        (work.bounds, 1),
+        (scratch.codes, 64 * 64),
+        (scratch.masks, 128),
+        (scratch.columns, (K + 3) * 64),
+        (scratch.bound, 1),
     ]:
         assert (len(array) // work.members - used) * array.itemsize >= GAP
         assert len(array) // work.members * array.itemsize % 64 == 0
@@ -226,12 +227,11 @@ def test_what_members_write_lies_pages_apart():
 def test_a_team_writes_to_more_than_a_core_remembers(batch_size, members, one):
     """Unless a single batch is that much, or nobody else reads it."""
     X = kernels.encode(learnable(9, 100, D, K)[0])
-    work = layout.build(initialise(Architecture(D, (100,), K), seed=0), X, batch_size, members)
+    work = layout.build(net_of(initialise(Architecture(D, (100,), K), seed=0)), X, batch_size, members)
     assert (work.slots == 1) == one
-    arrays = work.acts, work.deltas, work.parts
-    assert all(len(array) % work.slots == 0 for array in arrays)
+    assert all(len(array) % work.slots == 0 for array in work.slot)
     if not one:
-        assert 1.5 < sum(array.nbytes for array in arrays) / 2**20 < 2.5
+        assert 1.5 < sum(array.nbytes for array in work.slot) / 2**20 < 2.5
 
 
 def test_sparse_dense_and_few_rows_give_the_same_bytes():

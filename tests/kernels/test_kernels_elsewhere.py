@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import small_trainings
+from nets import net_of
 from small_trainings import fitted
 
 from fastmlp import Architecture, initialise, kernels
@@ -69,9 +70,9 @@ def test_small_trainings_tell_forms_apart(here):
 def test_small_trainings_have_shares_of_both_kinds(form, shares):
     X, _, scale, mean = small_trainings.data(form)
     X, hidden = kernels.encode(X), small_trainings.SHAPES["bytes"]
-    work = layout.build(initialise(Architecture(X.shape[1], hidden, 3)), X, 4, 2)
+    work = layout.build(net_of(initialise(Architecture(X.shape[1], hidden, 3))), X, 4, 2)
     rows = layout.rows_of(X, Preprocessing(scale, mean))
-    assert launch._halves(X, rows, work)[1] == pytest.approx(shares, abs=0.001)
+    assert launch._halves(X, rows, work.layout)[1] == pytest.approx(shares, abs=0.001)
 
 
 # --- prange ---------------------------------------------------------------------------------------

@@ -169,13 +169,13 @@ def test_every_member_works_on_its_own_share(monkeypatch):
         with lock:
             inside.discard(m)
 
-    class Loops:
+    class Epoch:
         run = staticmethod(watched)
 
         def __getattr__(self, name):
             return getattr(sys.modules["fastmlp.kernels.epoch"], name)
 
-    monkeypatch.setattr(kernels.launch, "epoch", Loops())
+    monkeypatch.setattr(kernels.launch, "epoch", Epoch())
     X, y = learnable(6, 500, 100, 4)
     p = initialise(Architecture(100, (30,), 4))
     kernels.train_epoch(net_of(p, scale=255), X, y, np.arange(500), threads=8, batch_size=50)

@@ -1,0 +1,161 @@
+"""Memory: nothing is read that was there before, and no step allocates any."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compare import digest
+from nets import call, learnable, net_of, values
+
+from fastmlp import Architecture, initialise, kernels, reference
+
+
+class PoisonedNumPy:
+    """NumPy, but fresh memory holds a pattern instead of whatever was there."""
+
+    def __init__(self, pattern):
+        self.pattern, self.poisoned = pattern, 0
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def empty(self, *args, **kwargs):
+        array = np.empty(*args, **kwargs)
+        array.view(np.uint8).reshape(-1)[...] = self.pattern
+        self.poisoned += 1
+        return array
+
+    def empty_like(self, other):
+        return self.empty(other.shape, other.dtype)
+
+
+def poison_workspace(work, pattern):
+    """Fill all of a workspace, but its padding, and the 1 after each row of inputs (layout.py)."""
+    layout, slot, scratch = work.layout, work.slot, work.scratch
+    for array in (slot.acts, slot.halves, *(scratch[:-1])):  # the last is known from outside
+        array.view(np.uint8)[...] = pattern
+    word = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
+    inputs = work.inputs.reshape(-1, layout.input_stride)[:, : layout.fan_in[0]]
+    inputs[...] = word
+    for deltas in slot.deltas.reshape(work.slots, -1):
+        ends = [*layout.a_at[1:], len(deltas)]
+        for layer, (at, end, stride) in enumerate(zip(layout.a_at, ends, layout.stride, strict=True)):
+            block = deltas[at : end - (end - at) % stride].reshape(-1, stride)
+            block = block[:, : layout.fan_out[layer]] if layer == layout.depth - 1 else block
+            block[...] = word
+    return work
+
+
+@pytest.mark.parametrize("hidden", [(), (13,), (100,), (17, 9, 4), (16, 8)])
+@pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred"])
+@pytest.mark.parametrize(("D", "threads"), [(45, 3), (520, 2)], ids=["by samples", "by halves"])
+def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind, D, threads):
+    rng = np.random.default_rng(20)
+    X, y = values(rng, kind, 150, D), rng.integers(0, 11, 150)
+    mean = X.mean(axis=0).astype(np.float32) if kind.endswith("centred") else None
+    options = {"scale": 255.0 if X.dtype == np.uint8 else 1.0, "mean": mean, "threads": threads}
+
+    def everything():
+        p = initialise(Architecture(D, hidden, 11))
+        order = np.random.default_rng(1).permutation(150)
+        totals = call(kernels.train_epoch, p, X, y, order, batch_size=67, **options)
+        step = call(kernels.loss_and_gradients, p, X, y, **options)
+        return digest(
+            *p, totals[:4], *step.gradients, step.loss, call(kernels.predict_proba, p, X, **options),
+            call(kernels.evaluate, p, X, y, **options), call(kernels.dead_units, p, X, **options),
+            *call(kernels.forward, p, X, **options),
+        )  # fmt: skip
+
+    clean, build = everything(), kernels.layout.build
+    for pattern in (0x00, 0xFF, 0x7F):
+        shim = PoisonedNumPy(pattern)
+        monkeypatch.setattr(kernels, "np", shim)
+        monkeypatch.setattr(kernels.launch, "np", shim)
+        monkeypatch.setattr(
+            kernels.layout, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
+        )
+        assert everything() == clean, f"{pattern:#x}"
+        assert shim.poisoned >= 3
+
+
+@pytest.mark.parametrize("hidden", [(), (13,), (17, 9, 4)])
+def test_reference_does_not_read_what_memory_held_before(monkeypatch, hidden):
+    X, y = learnable(21, 150, 45, 11)
+
+    def everything():
+        p = initialise(Architecture(45, hidden, 11))
+        totals = reference.train_epoch(net_of(p, scale=255.0), X, y, np.arange(150), batch_size=67)
+        step = reference.loss_and_gradients(net_of(p, scale=255.0), X, y)
+        return digest(
+            *p, totals, *step.gradients, step.loss, reference.predict_proba(net_of(p, scale=255.0), X)
+        )
+
+    clean = everything()
+    for pattern in (0x00, 0xFF):
+        shim = PoisonedNumPy(pattern)
+        monkeypatch.setattr(reference, "np", shim)
+        assert everything() == clean, f"{pattern:#x}"
+        assert shim.poisoned >= 5
+
+
+def test_poison_reaches_what_is_read(monkeypatch):
+    """The poison is real: it changes the answer where zeros are needed."""
+    X, y = learnable(22, 50, 45, 3)
+    p = initialise(Architecture(45, (), 3))
+    build = kernels.layout.build
+
+    def spoiled(*args):
+        work = poison_workspace(build(*args), 0x00)
+        work.weights.theta[...] = 0
+        return work
+
+    clean = digest(*kernels.loss_and_gradients(net_of(p, scale=255), X, y).gradients)
+    monkeypatch.setattr(kernels.layout, "build", spoiled)
+    assert digest(*kernels.loss_and_gradients(net_of(p, scale=255), X, y).gradients) != clean
+
+
+def test_a_compiled_epoch_allocates_nothing_per_step():
+    from numba.core.runtime import _nrt_python, rtsys
+
+    X, y = learnable(23, 200, 60, 5)
+    X = kernels.encode(X)
+    p = initialise(Architecture(60, (20, 10), 5))
+    was_on = _nrt_python.memsys_stats_enabled()
+    _nrt_python.memsys_enable_stats()
+    try:
+        grown = []
+        for steps in (10, 10, 1000, 3000):
+            order = np.resize(np.arange(200), 20 * steps)
+            before = rtsys.get_allocation_stats()
+            kernels.train_epoch(net_of(p, scale=255), X, y, order, batch_size=20, threads=2)
+            after = rtsys.get_allocation_stats()
+            assert after.alloc - before.alloc == after.free - before.free  # nothing is left behind
+            grown.append((after.alloc - before.alloc, after.mi_alloc - before.mi_alloc))
+    finally:
+        if not was_on:
+            _nrt_python.memsys_disable_stats()
+    assert len(set(grown)) == 1, grown
+
+
+def test_the_allocation_count_would_notice_one_a_step():
+    """The measure of the test above, on a function that does allocate."""
+    from numba import njit
+    from numba.core.runtime import _nrt_python, rtsys
+
+    @njit
+    def wasteful(n):
+        total = 0.0
+        for i in range(n):
+            total += np.zeros(i + 1)[-1]
+        return total
+
+    wasteful(1)
+    was_on = _nrt_python.memsys_stats_enabled()
+    _nrt_python.memsys_enable_stats()
+    try:
+        before = rtsys.get_allocation_stats().alloc
+        wasteful(100)
+        assert rtsys.get_allocation_stats().alloc - before >= 100
+    finally:
+        if not was_on:
+            _nrt_python.memsys_disable_stats()
