@@ -23,6 +23,7 @@ from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
+from fastmlp.kernels.optimizers import averages
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
 
@@ -191,8 +192,7 @@ def train_epoch(
         error.batch = batch
         raise error
     state.steps += batches  # before the rest: where it is as it was, all is
-    averages = (rule.v,) if optimizer.moments == 1 else (rule.m, rule.v)
-    for old, flat in zip((net.parameters, *state.moments), (theta, *averages), strict=False):
+    for old, flat in zip((net.parameters, *state.moments), (theta, *averages(rule)), strict=True):
         layout.unpack_into(work.layout, flat, old)
     return totals
 

@@ -1,17 +1,16 @@
-"""Scalar float32 maths that LLVM vectorises: exp as a polynomial, and the activations.
+"""The activations, in one table, and the scalar float32 maths that they need: exp as a polynomial.
 
-Numba's own exp is one libm call a number, and differs between systems.
+LLVM vectorises it. Numba's own exp is one libm call a number, and differs between systems.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from fastmlp.kernels.intrinsics import bits_float, float_bits, fma
-from fastmlp.kernels.jit import device
-
-RELU, SIGMOID, TANH, IDENTITY = range(4)
-ACTS = {"relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "identity": IDENTITY}
+from fastmlp.kernels.jit import by_code, device
 
 _f = np.float32
 
@@ -66,28 +65,90 @@ def tanh(x):
 
 
 @device
-def activate(a, width, act):
-    """a[:width] = act of itself."""
-    if act == RELU:
-        for j in range(width):
-            a[j] = _ZERO if a[j] < _ZERO else a[j] + _ZERO  # else a[j]: a masked store, six times slower
-    elif act == SIGMOID:
-        for j in range(width):
-            a[j] = _ONE / (_ONE + exp(-a[j]))
-    elif act == TANH:
-        for j in range(width):
-            a[j] = tanh(a[j])
+def _relu(z):
+    return _ZERO if z < _ZERO else z + _ZERO  # else z: a masked store, six times slower
 
 
 @device
-def multiply_by_derivative(delta, a, width, act):
-    """delta[j] *= act'(z_j) for j < width, by the output a[j] = act(z_j)."""
-    if act == RELU:
-        for j in range(width):
-            delta[j] *= np.float32(a[j] > _ZERO)
-    elif act == SIGMOID:
-        for j in range(width):
-            delta[j] *= a[j] * (_ONE - a[j])
-    elif act == TANH:
-        for j in range(width):
-            delta[j] *= _ONE - a[j] * a[j]
+def _relu_slope(a):
+    return _f(a > _ZERO)
+
+
+@device
+def _sigmoid(z):
+    return _ONE / (_ONE + exp(-z))
+
+
+@device
+def _sigmoid_slope(a):
+    return a * (_ONE - a)
+
+
+@device
+def _tanh_slope(a):
+    return _ONE - a * a
+
+
+@device
+def _identity(z):
+    return z
+
+
+@device
+def _identity_slope(a):
+    return _ONE
+
+
+class Activation(NamedTuple):
+    """A hidden layer's outputs a = function(z), and by them its slope: da/dz = slope(a)."""
+
+    function: Any
+    slope: Any
+
+
+ACTIVATIONS = {
+    "relu": Activation(_relu, _relu_slope),
+    "sigmoid": Activation(_sigmoid, _sigmoid_slope),
+    "tanh": Activation(tanh, _tanh_slope),
+    "identity": Activation(_identity, _identity_slope),
+}
+"""All of them: a new one is an entry here. Its place is what compiled code knows it by."""
+
+ACTS = {name: code for code, name in enumerate(ACTIVATIONS)}
+
+
+def _activate(code, activation, others):
+    function = activation.function
+
+    @device
+    def activate(a, width, act):
+        if act == code:
+            for j in range(width):
+                a[j] = function(a[j])
+        else:
+            others(a, width, act)
+
+    return activate
+
+
+def _multiply_by_slope(code, activation, others):
+    slope = activation.slope
+
+    @device
+    def multiply_by_slope(delta, a, width, act):
+        if act == code:
+            for j in range(width):
+                delta[j] *= slope(a[j])
+        else:
+            others(delta, a, width, act)
+
+    return multiply_by_slope
+
+
+activate = by_code(_activate, ACTIVATIONS.values(), device(lambda a, width, act: None))
+"""activate(a, width, act): a[:width] = that activation of itself."""
+
+multiply_by_slope = by_code(
+    _multiply_by_slope, ACTIVATIONS.values(), device(lambda delta, a, width, act: None)
+)
+"""multiply_by_slope(delta, a, width, act): delta[j] *= da/dz, by the output a[j], for j < width."""

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.activations import activate, multiply_by_derivative
+from fastmlp.kernels.activations import activate, multiply_by_slope
 from fastmlp.kernels.finite import all_finite
 from fastmlp.kernels.first_layer import bias_of, first_layer, own_half, update_first_layer
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
@@ -107,7 +107,7 @@ def backward(work, lo, hi):
             _WORD, layout.vectors[layer - 1],
         )  # fmt: skip
         outputs = shifted(work.slot.acts, at)
-        multiply_by_derivative(shifted(deltas, at), outputs, (hi - lo) * before, layout.act)
+        multiply_by_slope(shifted(deltas, at), outputs, (hi - lo) * before, layout.act)
 
 
 @device

@@ -13,7 +13,7 @@ import functools
 import gc
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,17 @@ device = njit(pipeline_class=_PartCompiler, **_OPTIONS, **_NO_WRAPPERS)
 
 inlined = njit(inline="always", **_OPTIONS, **_NO_WRAPPERS)
 """The same, but copied into its callers: for what is too short to be worth a call."""
+
+
+def by_code(link: Callable[..., Any], functions: Iterable[Any], end: Any) -> Any:
+    """One function for a table of them: ``link(code, function, others)`` makes a function that is that one
+    for its place in the table, and else ``others``, ``end`` at last.
+
+    Compiled code cannot call what it finds in a table.
+    """
+    for code, function in enumerate(functions):
+        end = link(code, function, end)
+    return end
 
 
 def kernel(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:

@@ -33,11 +33,11 @@ _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
 _NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
 _LOSS = losses.Loss(
-    head=losses.SOFTMAX, y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE,
+    head=losses.CODES["softmax"], y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE,
     clipped=False, low=np.float32(0), high=np.float32(1),
 )  # fmt: skip
 PLAIN_RULE = optimizers.Rule(
-    plain=True, adam=False, nesterov=False, momentum=np.float32(0), rest1=np.float32(0),
+    plain=True, step=0, nesterov=False, momentum=np.float32(0), rest1=np.float32(0),
     beta2=np.float32(0), rest2=np.float32(0), epsilon=np.float32(0), weight_decay=np.float32(0),
     alpha=np.float32(0), m=_NONE, v=_NONE, rates=_NONE,
 )  # fmt: skip
@@ -119,10 +119,8 @@ def train(
 
 def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     """The pass between two slices."""
-    rule = plan.rule
-    averages = (rule.m, rule.v) if rule.adam else (rule.v,) if len(rule.v) else ()
     correct, live = plan.counts[:, :2].sum(axis=0).tolist()
-    moments = tuple(layout.unpack(work.layout, average) for average in averages)
+    moments = tuple(layout.unpack(work.layout, average) for average in optimizers.averages(plan.rule))
     parameters = layout.unpack(work.layout, work.weights.theta)
     return Midway(int(plan.first), float(plan.totals[0]), correct, live, parameters, moments)
 
@@ -174,7 +172,7 @@ def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
     if weights is not None:
         found = found._replace(weighted=True, weights=layout.plain(weights))
     if loss == "squared":
-        return found._replace(head=losses.SQUARED, targets=layout.plain(y.reshape(-1)))
+        return found._replace(head=losses.CODES["squared"], targets=layout.plain(y.reshape(-1)))
     if bounds := clip_bounds(loss):
         low, high = (np.float32(bound) for bound in bounds)
         found = found._replace(clipped=True, low=low, high=high)
@@ -194,7 +192,7 @@ def rule_of(
     averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
     return optimizers.Rule(
         plain=optimizer.plain,
-        adam=optimizer.name == "adam",
+        step=optimizers.CODES["momentum" if optimizer.momentum else optimizer.name],
         nesterov=optimizer.nesterov,
         momentum=np.float32(optimizer.momentum),
         rest1=np.float32(1 - optimizer.beta1),

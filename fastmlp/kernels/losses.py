@@ -1,7 +1,7 @@
 """Losses: from rows of logits to losses and deltas. Nothing here knows of layers.
 
 A *head* does that for some rows: ``softmax_head`` for every loss of classes, cross-entropy clipped or not,
-``squared_head`` for targets. HEADS is the table of them, and ``head`` calls the one that a Loss names.
+``squared_head`` for targets. HEADS is the table of them, and ``head`` is the one that a Loss names.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels.activations import exp
 from fastmlp.kernels.finite import is_finite
-from fastmlp.kernels.jit import device
+from fastmlp.kernels.jit import by_code, device
 from fastmlp.kernels.matmul import WORD
-
-HEADS = SOFTMAX, SQUARED = range(2)
 
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _WORD = np.int64(WORD)  # not literal: Numba compiles a function anew for those
@@ -26,7 +24,7 @@ _WORD = np.int64(WORD)  # not literal: Numba compiles a function anew for those
 class Loss(NamedTuple):
     """What each row of X (N, D) is to become, and how far it is from that.
 
-    head: one of HEADS. y (N,): classes. targets (N K), of SQUARED. weights (N,): how much each row counts,
+    head: a place in HEADS. y (N,): classes, or targets (N K). weights (N,): how much each row counts,
     where ``weighted``. clipped, low, high: the clip on the true class's probability.
     """
 
@@ -49,19 +47,6 @@ def weight_of_batch(loss, order, begin, n):
     for b in range(begin, begin + n):
         total += loss.weights[order[b]]
     return total
-
-
-@device
-def head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
-    """Losses (n,) and deltas of n rows of K logits, ``stride`` apart; n is at most WORD.
-
-    rows (n,): their places in X. inverse: 1 over the weight of the batch. Losses are times the row's own
-    weight. p: room for ``softmax``. Returns how many classes are right, how many rows have a delta, and
-    whether all losses are finite.
-    """
-    if loss.head == SQUARED:
-        return squared_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
-    return softmax_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
 
 
 @device
@@ -151,3 +136,28 @@ def squared_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
         losses[b] = own * (total / _TWO)
         good &= is_finite(total / _TWO)
     return 0, n, good
+
+
+HEADS = {"softmax": softmax_head, "squared": squared_head}
+"""All of them: a new one is an entry here. Its place is what a Loss knows it by."""
+
+CODES = {name: code for code, name in enumerate(HEADS)}
+
+
+def _head(code, function, others):
+    @device
+    def head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
+        if loss.head == code:
+            return function(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
+        return others(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
+
+    return head
+
+
+head = by_code(_head, HEADS.values(), softmax_head)
+"""head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n rows.
+
+logits: K of each, ``stride`` apart, as deltas are; n is at most WORD. rows (n,): their places in X.
+inverse: 1 over the weight of the batch. Losses are times the row's own weight. p: room for ``softmax``.
+Returns how many classes are right, how many rows have a delta, and whether all losses are finite.
+"""

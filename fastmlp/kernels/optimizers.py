@@ -1,4 +1,4 @@
-"""Steps of the optimizers on a run of parameters: momentum, Nesterov, Adam and weight decay, fused.
+"""Steps of the optimizers, in one table: on a run of parameters, weight decay included.
 
 The plain step, w -= lr g, is none of these: matmul.py adds gradients to the weights at once.
 """
@@ -6,12 +6,12 @@ The plain step, w -= lr g, is none of these: matmul.py adds gradients to the wei
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.jit import device
+from fastmlp.kernels.jit import by_code, device
 
 _ZERO = np.float32(0)
 
@@ -19,12 +19,12 @@ _ZERO = np.float32(0)
 class Rule(NamedTuple):
     """An Optimizer (see spec.py for the formulas), and the averages it keeps, laid out as theta.
 
-    v of sgd with momentum, m and v of adam; rest1 and rest2 are 1 - beta1 and 1 - beta2.
-    rates (steps, 2): of each batch, ``optimizers.rates``.
+    plain: w -= lr g. step: else its place in STEPS. v of momentum, m and v of adam; rest1 and rest2 are
+    1 - beta1 and 1 - beta2. rates (steps, 2): of each batch, ``optimizers.rates``.
     """
 
     plain: bool
-    adam: bool
+    step: int
     nesterov: bool
     momentum: np.float32
     rest1: np.float32
@@ -39,6 +39,76 @@ class Rule(NamedTuple):
 
 
 @device
+def _descend(rule, rate, root, w, g, m, v):
+    return w - rate * g, m, v
+
+
+@device
+def _roll(rule, rate, root, w, g, m, v):
+    average = v * rule.momentum + g
+    mix = rule.momentum if rule.nesterov else _ZERO
+    return w - rate * (g + mix * average if rule.nesterov else average), m, average
+
+
+@device
+def _adapt(rule, rate, root, w, g, m, v):
+    first = m + (g - m) * rule.rest1
+    second = v * rule.beta2 + rule.rest2 * g * g
+    return w - rate * (first / (math.sqrt(second) / root + rule.epsilon)), first, second
+
+
+class Step(NamedTuple):
+    """What becomes of a weight w and its averages m and v: function(rule, rate, root, w, g, m, v).
+
+    moments: how many averages it keeps: none, v, or m and v. g has the weight decay in it already.
+    """
+
+    function: Any
+    moments: int
+
+
+STEPS = {"sgd": Step(_descend, 0), "momentum": Step(_roll, 1), "adam": Step(_adapt, 2)}
+"""All of them: a new one is an entry here. Its place is what a Rule knows it by."""
+
+CODES = {name: code for code, name in enumerate(STEPS)}
+
+
+def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
+    """Those that it keeps, m first."""
+    moments = list(STEPS.values())[rule.step].moments
+    return (rule.m, rule.v)[2 - moments :]
+
+
+def _step(code, found, others):
+    function, has_m, has_v = found.function, found.moments > 1, found.moments > 0
+
+    @device
+    def step(rule, theta, gradient, at, width, decay, batch):
+        if rule.step != code:
+            others(rule, theta, gradient, at, width, decay, batch)
+            return
+        rate, root, m, v = rule.rates[2 * batch], rule.rates[2 * batch + 1], rule.m, rule.v
+        for j in range(at, at + width):
+            g = gradient[j] + decay * theta[j]
+            gradient[j] = _ZERO
+            first, second = m[j] if has_m else _ZERO, v[j] if has_v else _ZERO
+            theta[j], first, second = function(rule, rate, root, theta[j], g, first, second)
+            if has_m:
+                m[j] = first
+            if has_v:
+                v[j] = second
+
+    return step
+
+
+step = by_code(_step, STEPS.values(), device(lambda rule, theta, gradient, at, width, decay, batch: None))
+"""step(rule, theta, gradient, at, width, decay, batch): so many weights from ``at`` on take the rule's step.
+
+Their gradients are used up: they are 0 afterwards.
+"""
+
+
+@device
 def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
     """Rows lo..hi - 1 of a layer, the bias being the last, take the step of that batch.
 
@@ -48,31 +118,6 @@ def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
     own = min(hi, fan_in)
     if lo < own:
         decay = rule.weight_decay + rule.alpha / np.float32(batch.n)
-        _step(rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
+        step(rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
     if lo <= fan_in < hi:
-        _step(rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch.number)
-
-
-@device
-def _step(rule, theta, gradient, at, width, decay, batch):
-    rate, root = rule.rates[2 * batch], rule.rates[2 * batch + 1]
-    m, v = rule.m, rule.v
-    if rule.adam:
-        for j in range(at, at + width):
-            g = gradient[j] + decay * theta[j]
-            first = m[j] + (g - m[j]) * rule.rest1
-            second = v[j] * rule.beta2 + rule.rest2 * g * g
-            m[j], v[j], gradient[j] = first, second, _ZERO
-            theta[j] -= rate * (first / (math.sqrt(second) / root + rule.epsilon))
-    elif rule.momentum > _ZERO:
-        mix = rule.momentum if rule.nesterov else _ZERO
-        for j in range(at, at + width):
-            g = gradient[j] + decay * theta[j]
-            average = v[j] * rule.momentum + g
-            v[j], gradient[j] = average, _ZERO
-            theta[j] -= rate * (g + mix * average if rule.nesterov else average)
-    else:
-        for j in range(at, at + width):
-            g = gradient[j] + decay * theta[j]
-            gradient[j] = _ZERO
-            theta[j] -= rate * g
+        step(rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch.number)

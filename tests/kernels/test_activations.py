@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+from fastmlp import spec
 from fastmlp.kernels import activations
 from fastmlp.kernels.intrinsics import address, shifted
 
@@ -32,7 +33,7 @@ def run_activate(a, start, width, act):
 @njit
 def run_derivative(delta, start, a, a_start, width, act):
     there = shifted(address(a), a_start)
-    activations.multiply_by_derivative(shifted(address(delta), start), there, width, act)
+    activations.multiply_by_slope(shifted(address(delta), start), there, width, act)
 
 
 def mapped(function, x):
@@ -89,51 +90,52 @@ def test_tanh_is_odd_bounded_and_keeps_nan():
     assert np.isnan(mapped(map_tanh, np.array([np.nan], np.float32))).all()
 
 
-ACTIVATIONS = {
-    activations.RELU: lambda z: np.maximum(z, 0),
-    activations.SIGMOID: lambda z: 1 / (1 + np.exp(-z)),
-    activations.TANH: np.tanh,
-    activations.IDENTITY: lambda z: z,
-}
-DERIVATIVES = {
-    activations.RELU: lambda a: (a > 0).astype(float),
-    activations.SIGMOID: lambda a: a * (1 - a),
-    activations.TANH: lambda a: 1 - a * a,
-    activations.IDENTITY: np.ones_like,
+EXACT = {
+    "relu": (lambda z: np.maximum(z, 0), lambda a: (a > 0).astype(float)),
+    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda a: a * (1 - a)),
+    "tanh": (np.tanh, lambda a: 1 - a * a),
+    "identity": (lambda z: z, np.ones_like),
 }
 
 
-@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_every_activation_is_tested_here():
+    assert list(EXACT) == list(activations.ACTIVATIONS) == list(activations.ACTS)
+    assert set(EXACT) == set(spec.ACTIVATIONS)
+    assert list(activations.ACTS.values()) == list(range(len(EXACT)))
+
+
+@pytest.mark.parametrize("act", EXACT)
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 8, 9, 31, 130])
 def test_activation_changes_its_range_alone(act, width):
     before = np.random.default_rng(width).normal(0, 3, width + 9).astype(np.float32)
     a = before.copy()
-    run_activate(a, 4, width, act)
+    code, (function, slope) = activations.ACTS[act], EXACT[act]
+    run_activate(a, 4, width, code)
     inside = slice(4, 4 + width)
-    exact = ACTIVATIONS[act](before[inside].astype(np.float64))
+    exact = function(before[inside].astype(np.float64))
     assert (abs(a[inside] - exact) <= 3e-7 * abs(exact)).all()
     assert a[:4].tobytes() == before[:4].tobytes()
     assert a[4 + width :].tobytes() == before[4 + width :].tobytes()
     delta = np.random.default_rng(1).normal(size=width + 5).astype(np.float32)
     want = delta.astype(np.float64)
-    want[2 : 2 + width] *= DERIVATIVES[act](a[inside].astype(np.float64))
-    run_derivative(delta, 2, a, 4, width, act)
+    want[2 : 2 + width] *= slope(a[inside].astype(np.float64))
+    run_derivative(delta, 2, a, 4, width, code)
     assert (abs(delta - want) <= 1e-6).all()
     assert delta[:2].tobytes() == want[:2].astype(np.float32).tobytes()
     assert delta[2 + width :].tobytes() == want[2 + width :].astype(np.float32).tobytes()
 
 
-@pytest.mark.parametrize("act", ACTIVATIONS)
+@pytest.mark.parametrize("act", EXACT)
 def test_activation_keeps_nan(act):
     a = np.full(20, np.nan, np.float32)
-    run_activate(a, 0, 20, act)
+    run_activate(a, 0, 20, activations.ACTS[act])
     assert np.isnan(a).all()
 
 
 def test_relu_and_its_derivative_are_zero_at_zero():
     a = np.array([0.0, -0.0, 1e-45, -1e-45], np.float32)
-    run_activate(a, 0, 4, activations.RELU)
+    run_activate(a, 0, 4, activations.ACTS["relu"])
     assert (a == np.array([0, 0, 1e-45, 0], np.float32)).all()
     delta = np.ones(4, np.float32)
-    run_derivative(delta, 0, a, 0, 4, activations.RELU)
+    run_derivative(delta, 0, a, 0, 4, activations.ACTS["relu"])
     assert (delta == [0, 0, 1, 0]).all()
