@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.threads import resolve
 from fastmlp.backends.types import Evaluation
-from fastmlp.checks import as_array, as_list, as_whole, instance, one_of, positive_number, reason_of, shown
+from fastmlp.checks import as_list, as_whole, instance, one_of, positive_number, reason_of, shown
+from fastmlp.data.checks import class_indices
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
@@ -240,34 +241,3 @@ def _decoded(text: Any, inputs: int) -> NDArray[np.float32]:
     if len(content) != 4 * inputs or not np.isfinite(mean).all():
         raise ModelError(f"the mean must be {inputs} finite numbers in base64", shown(text))
     return mean
-
-
-def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
-    """The position of each label of y (N,) in the ascending ``classes``. Raises DataError."""
-    labels = checked_labels(y)
-    known = np.asarray(classes)
-    indices = np.minimum(np.searchsorted(known, labels), len(known) - 1)
-    strange = labels[known[indices] != labels]
-    if len(strange):
-        raise DataError(
-            f"labels must be among the training's {len(known)} classes {_shortened(known)}",
-            _shortened(np.unique(strange)),
-        )
-    return indices
-
-
-def checked_labels(y: ArrayLike) -> NDArray[np.int64]:
-    """y (N,) as int64, bools as 0 and 1; raises DataError unless they are non-negative integers."""
-    labels = as_array("labels", y)
-    if labels.ndim != 1 or labels.dtype.kind not in "biu":
-        raise DataError(
-            "labels must be a 1-D array of integers", f"shape {labels.shape}, dtype {labels.dtype}"
-        )
-    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= 2**63):
-        raise DataError("labels must be integers from 0", f"{labels.min()} .. {labels.max()}")
-    return labels.astype(np.int64)
-
-
-def _shortened(labels: NDArray[np.int64]) -> str:
-    shown = ", ".join(map(str, labels[:12].tolist()))
-    return shown if len(labels) <= 12 else f"{shown}, ... ({len(labels)} in all)"

@@ -1,47 +1,22 @@
-"""What a reader hands over: a training and a test part, as the file has them, and their checks.
+"""What rows and labels must be, of a file or of an array: one type of value, finite, whole labels that fit.
 
-No file format is known here, and nothing is split or held out (assemble.py).
+Knows no file format; splits and holds out nothing (dataset.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.checks import as_array
 from fastmlp.errors import DataError
 
 Features = NDArray[np.uint8] | NDArray[np.float32]
 
-BLOCK_VALUES = 1 << 20  # checks go through the values in blocks, so that no large temporary is made
 MAX_LABEL = 2**53 - 1  # above it a float64 no longer tells neighbours apart
-
-
-@dataclass(frozen=True)
-class Part:
-    """X (N, D), (N, rows, columns) or that with one channel; y (N,) or (N, 1); any real numbers.
-
-    where: the file, for messages.
-    columns: the D names of the features, where the file has them.
-    told: how the file was read, where that is not plain: for people.
-    """
-
-    X: NDArray[Any]
-    y: NDArray[Any]
-    where: str
-    columns: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What one source holds; at least one of the two."""
-
-    train: Part | None = None
-    test: Part | None = None
+_BLOCK = 1 << 17  # values looked at together: they stay in a cache, and no large temporary is made
 
 
 def features(X: NDArray[Any], where: str) -> Features:
@@ -63,8 +38,7 @@ def features(X: NDArray[Any], where: str) -> Features:
             "use a file with data",
         )
     result = compact(np.ascontiguousarray(images.reshape(len(images), -1)))
-    if result.dtype == np.float32:
-        _check_finite(result, where)
+    check_finite(result, f"every value of {where} must be finite and within float32", first=1)
     return result
 
 
@@ -96,12 +70,36 @@ def compact(X: NDArray[Any]) -> Features:
     """
     if X.dtype == np.uint8:
         return X
+    step = block_rows(X)
     with np.errstate(all="ignore"):
-        return X.astype(np.uint8) if all(map(_are_bytes, _blocks(X))) else X.astype(np.float32)
+        whole = all(_are_bytes(X[start : start + step]) for start in range(0, len(X), step))
+        return X.astype(np.uint8) if whole else X.astype(np.float32)
+
+
+def block_rows(X: NDArray[Any]) -> int:
+    """How many rows of X (N, D) are looked at together."""
+    return max(1, _BLOCK // int(X.shape[1]))
+
+
+def check_finite(X: Features, must: str, *, first: int) -> None:
+    """Raises DataError unless all of X (N, D) is finite. first: what the first row and column are called."""
+    if X.dtype == np.uint8:
+        return
+    step = block_rows(X)
+    for start in range(0, len(X), step):
+        finite = np.isfinite(X[start : start + step])
+        if not finite.all():
+            row, column = (np.argwhere(~finite)[0] + (start, 0)).tolist()
+            raise DataError(
+                must,
+                f"{X[row, column]} in row {row + first}, column {column + first}"
+                + (" (both from 0)" if first == 0 else ""),
+                "remove or replace such values",
+            )
 
 
 def labels(y: NDArray[Any], n: int, where: str) -> NDArray[np.int64]:
-    """y as (N,) int64. DataError unless it is ``n`` whole numbers from 0."""
+    """y of a file as (N,) int64. DataError unless it is ``n`` whole numbers from 0, of whichever type."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
@@ -127,6 +125,25 @@ def labels(y: NDArray[Any], n: int, where: str) -> NDArray[np.int64]:
     return y.astype(np.int64)
 
 
+def not_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
+    """(N,): True where a value is no whole number from 0."""
+    if y.dtype.kind == "b":
+        return np.zeros(y.shape, np.bool_)
+    with np.errstate(all="ignore"):
+        return np.asarray(~((y >= 0) & (y <= MAX_LABEL) & (np.floor(y) == y)))
+
+
+def checked_labels(y: ArrayLike) -> NDArray[np.int64]:
+    """y (N,) as int64, bools as 0 and 1; raises DataError unless they are non-negative integers."""
+    array = as_array("labels", y)
+    if array.ndim != 1 or array.dtype.kind not in "biu":
+        raise DataError("labels must be a 1-D array of integers", f"shape {array.shape}, dtype {array.dtype}")
+    if len(array) and (int(array.min()) < 0 or int(array.max()) >= 2**63):
+        raise DataError("labels must be integers from 0", f"{array.min()} .. {array.max()}")
+    checked: NDArray[np.int64] = array.astype(np.int64)
+    return checked
+
+
 def distinct(y: NDArray[np.int64]) -> NDArray[np.int64]:
     """The different values of y (N,) from 0, ascending. np.unique would load numpy.ma: 20 ms."""
     ascending = np.sort(y)
@@ -134,12 +151,18 @@ def distinct(y: NDArray[np.int64]) -> NDArray[np.int64]:
     return first
 
 
-def not_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
-    """(N,): True where a value is no whole number from 0."""
-    if y.dtype.kind == "b":
-        return np.zeros(y.shape, np.bool_)
-    with np.errstate(all="ignore"):
-        return np.asarray(~((y >= 0) & (y <= MAX_LABEL) & (np.floor(y) == y)))
+def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
+    """The position of each label of y (N,) in the ascending ``classes``. Raises DataError."""
+    found = checked_labels(y)
+    known = np.asarray(classes)
+    indices = np.minimum(np.searchsorted(known, found), len(known) - 1)
+    strange = found[known[indices] != found]
+    if len(strange):
+        raise DataError(
+            f"labels must be among the training's {len(known)} classes {_shortened(known)}",
+            _shortened(np.unique(strange)),
+        )
+    return indices
 
 
 def _are_bytes(block: NDArray[Any]) -> bool:
@@ -150,20 +173,6 @@ def _are_bytes(block: NDArray[Any]) -> bool:
     return block.dtype.kind != "f" or bool((np.floor(block) == block).all())
 
 
-def _blocks(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    step = max(1, BLOCK_VALUES // X.shape[1])
-    return (X[i : i + step] for i in range(0, len(X), step))
-
-
-def _check_finite(X: Features, where: str) -> None:
-    start = 0
-    for block in _blocks(X):
-        finite = np.isfinite(block)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0].tolist()
-            raise DataError(
-                f"every value of {where} must be finite and within float32",
-                f"{block[row, column]} in row {start + row + 1}, column {column + 1}",
-                "remove or replace such values",
-            )
-        start += len(block)
+def _shortened(labels: NDArray[np.int64]) -> str:
+    shown = ", ".join(map(str, labels[:12].tolist()))
+    return shown if len(labels) <= 12 else f"{shown}, ... ({len(labels)} in all)"

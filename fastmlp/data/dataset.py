@@ -1,11 +1,22 @@
-"""Dataset: a training and a test part, as read from a source, before any preprocessing."""
+"""Dataset: rows and class indices to train and to test on, before any preprocessing; and how one is made.
+
+A reader hands over the parts of a file; where there is no test part, a seeded sixth of the training part is
+held out. No file is read here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastmlp.data.checks import Features, distinct, features, image_shape, labels
+from fastmlp.errors import DataError
+from fastmlp.random import permutation
+
+HELD_OUT = 6  # one row in six
 
 
 @dataclass(frozen=True)
@@ -28,3 +39,119 @@ class Dataset:
     y_test: NDArray[np.int64]
     classes: tuple[int, ...]
     image_shape: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """X (N, D), (N, rows, columns) or that with one channel; y (N,) or (N, 1); any real numbers.
+
+    where: the file, for messages.
+    columns: the D names of the features, where the file has them.
+    told: how the file was read, where that is not plain: for people.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    where: str
+    columns: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one source holds; at least one of the two."""
+
+    train: Part | None = None
+    test: Part | None = None
+
+
+def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str | None = None) -> Dataset:
+    """The Dataset of ``parts``. test_source: where the test part came from, if not from ``source``.
+
+    DataError where the parts do not fit each other or training: see ``features``, ``labels``, ``held_out``.
+    """
+    if parts.train is None:
+        raise DataError(f"{source} must hold a training part", "a test part alone", "give it as test data")
+    X, y = _checked(parts.train)
+    classes = distinct(y)
+    if len(classes) < 2:
+        raise DataError(
+            f"{parts.train.where} must hold at least two classes",
+            f"the label {classes[0]} alone",
+            "use data with several classes, or name the right label column",
+        )
+    if parts.test is None:
+        held = held_out(y, seed, parts.train.where)
+        X_test, y_test = X[held], y[held]
+        X, y = np.delete(X, held, axis=0), np.delete(y, held)
+        how = f"a sixth held out for testing ({len(held):,} rows, seed {seed})"
+    else:
+        X_test, y_test = _checked(parts.test)
+        how = f"test part from {test_source}{_told(parts.test)}" if test_source else "with its own test part"
+        if X.shape[1] != X_test.shape[1]:
+            raise DataError(
+                f"{parts.test.where} must have as many features as the training part, {X.shape[1]}",
+                X_test.shape[1],
+                "use files that belong together, and name the label column where there is one",
+            )
+        _check_columns(parts.train, parts.test)
+    if X.dtype != X_test.dtype:
+        X, X_test = X.astype(np.float32), X_test.astype(np.float32)
+    return Dataset(
+        name=name,
+        source=f"{source}{_told(parts.train)}, {how}",
+        X=X,
+        y=np.searchsorted(classes, y),
+        X_test=X_test,
+        y_test=_test_indices(classes, y_test, parts.test),
+        classes=tuple(classes.tolist()),
+        image_shape=image_shape(parts.train.X, X),
+    )
+
+
+def held_out(y: NDArray[np.int64], seed: int, where: str) -> NDArray[np.int64]:
+    """The rows of the test part, ascending: a sixth, at least one, and never the last row of a class."""
+    order = permutation(len(y), seed, "holdout")
+    _, last = np.unique(y[order][::-1], return_index=True)
+    free = np.delete(order, len(y) - 1 - last)
+    if len(free) == 0:
+        raise DataError(
+            f"{where} must hold a class with two rows, so that one can be held out for testing",
+            f"{len(y)} rows, each of its own class",
+            "give test data, or name the right label column",
+        )
+    return np.sort(free[: max(1, len(y) // HELD_OUT)])
+
+
+def _checked(part: Part) -> tuple[Features, NDArray[np.int64]]:
+    X = features(part.X, part.where)
+    return X, labels(part.y, len(X), part.where)
+
+
+def _check_columns(train: Part, test: Part) -> None:
+    """Where both have names for their columns, the same ones in the same order."""
+    pairs = zip(train.columns, test.columns, strict=False)
+    different = next(((i, *pair) for i, pair in enumerate(pairs) if pair[0] != pair[1]), None)
+    if different:
+        raise DataError(
+            f"{test.where} must have the same feature columns as the training part, in the same order",
+            "{2!r:.40} as feature {0}, in the place of {1!r:.40}".format(*different),
+            "use files that belong together, and name the label column where there is one",
+        )
+
+
+def _told(part: Part) -> str:
+    return f" ({', '.join(part.told)})" if part.told else ""
+
+
+def _test_indices(classes: NDArray[np.int64], y: NDArray[np.int64], part: Part | None) -> NDArray[np.int64]:
+    indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    strange = classes[indices] != y
+    if part is not None and strange.any():
+        at = int(strange.argmax())
+        raise DataError(
+            f"{part.where} must hold no label that the training part lacks",
+            f"the label {y[at]} in row {at + 1}",
+            "use files that belong together, and name the label column where there is one",
+        )
+    return indices

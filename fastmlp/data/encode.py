@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import as_array
+from fastmlp.data.checks import block_rows, check_finite
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 
 SPARSE_BELOW = 0.5  # share of non-zero values under which the non-zero ones alone are walked
 
-_CHUNK = 1 << 17  # values looked at together while encoding: they stay in a cache
 _SAMPLE = 4096  # rows, evenly spread, that density is measured on
 _BYTES = np.arange(256, dtype=np.float32)
 
@@ -87,8 +87,7 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
     if array.dtype != np.uint8:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
-        for start in range(0, len(array), rows := _rows(array)):
-            _check_finite(array[start : start + rows], start)
+        check_finite(array, "X must be finite in float32", first=0)
     return np.ascontiguousarray(array)
 
 
@@ -149,11 +148,6 @@ def _encoded(
     return Encoded((shape[0], shape[1]), form, counts=counts, density=density, **(empty | arrays))
 
 
-def _rows(X: NDArray[Any]) -> int:
-    """How many rows of X are looked at together."""
-    return max(1, _CHUNK // int(X.shape[1]))
-
-
 def _on_a_grid(X: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]] | None:
     """Codes and table of floats that are 0, 1, ..., 255 times one step (pixels / 255, say); else None."""
     known = np.unique(X[:: -(-len(X) // _SAMPLE)])
@@ -164,7 +158,7 @@ def _on_a_grid(X: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.fl
         return None
     table = np.full(256, np.nan, np.float32)  # of codes that were not met yet
     table[np.rint(known / step).astype(np.uint8)] = known
-    codes, again = np.empty(X.shape, np.uint8), np.empty((_rows(X), X.shape[1]), np.float32)
+    codes, again = np.empty(X.shape, np.uint8), np.empty((block_rows(X), X.shape[1]), np.float32)
     for start in range(0, len(X), len(again)):
         part, coded = X[start : start + len(again)], codes[start : start + len(again)]
         np.rint(part / step, out=coded, casting="unsafe")
@@ -183,7 +177,7 @@ def _compressed(X: NDArray[np.float32]) -> dict[str, Any]:
     N, D = X.shape
     starts = np.concatenate([[0], np.cumsum(np.count_nonzero(X, axis=1))])
     columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
-    for start in range(0, N, rows := _rows(X)):
+    for start in range(0, N, rows := block_rows(X)):
         chunk = X[start : start + rows]
         where = np.flatnonzero(chunk)
         part = slice(starts[start], starts[min(start + rows, N)])
@@ -223,14 +217,3 @@ def _from_scipy(X: Any) -> Encoded:
         )
     counts = np.bincount(columns, minlength=D)
     return _encoded((N, D), "csr", counts, stored / (N * D), starts=starts, columns=columns, values=values)
-
-
-def _check_finite(X: NDArray[np.float32], first_row: int) -> None:
-    finite = np.isfinite(X)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
-        raise DataError(
-            "X must be finite in float32",
-            f"{X[row, column]} in row {first_row + row}, column {column} (both from 0)",
-            "remove or replace such values",
-        )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import unpacked
-from fastmlp.data.checks import Part, Parts
+from fastmlp.data.dataset import Part, Parts
 from fastmlp.data.files import opened, read_array, translated
 from fastmlp.errors import DataError
 from fastmlp.files import is_file

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastmlp.cache_dir import home
 from fastmlp.checks import as_float, as_list, as_text, function, reason_of, shown
 from fastmlp.data import idx
-from fastmlp.data.checks import Part, Parts
+from fastmlp.data.dataset import Part, Parts
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import path_of
 

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from fastmlp.checks import as_text, function, shown, whole_number
 from fastmlp.data import csv, idx, mnist, npy, tables
-from fastmlp.data.assemble import assemble
-from fastmlp.data.checks import Features, Part, Parts, features, image_shape, labels
-from fastmlp.data.dataset import Dataset
+from fastmlp.data.checks import Features, features, image_shape, labels
+from fastmlp.data.dataset import Dataset, Part, Parts, assemble
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import PathLike, is_folder, path_of
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import function, positive_number
-from fastmlp.data.assemble import held_out
+from fastmlp.data.dataset import held_out
 from fastmlp.diagnosis.examine import examine
 from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.net import Parameters

@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.checks import as_pair, function, functions, instance, one_of
-from fastmlp.data.checks import distinct
+from fastmlp.data.checks import checked_labels, class_indices, distinct
 from fastmlp.data.encode import as_rows, column_means
 from fastmlp.errors import DataError, DivergedError, ModelError
 from fastmlp.files import PathLike
-from fastmlp.model import Model, checked_labels, class_indices
+from fastmlp.model import Model
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Architecture, Training
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of

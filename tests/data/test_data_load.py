@@ -12,8 +12,8 @@ import pytest
 
 import fastmlp.data
 from fastmlp.data import idx, load, mnist, read_test, status, synthetic
-from fastmlp.data.assemble import held_out
 from fastmlp.data.checks import distinct
+from fastmlp.data.dataset import held_out
 from fastmlp.errors import DataError
 from fastmlp.random import permutation
 

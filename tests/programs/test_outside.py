@@ -158,7 +158,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_home: Path) 
 
 
 def _found(drawn: Any) -> Any:
-    from fastmlp.data.checks import Part, Parts
+    from fastmlp.data.dataset import Part, Parts
     from fastmlp.data.sources import _Found
 
     return _Found(drawn.name, drawn.source, Parts(Part(X, Y, "drawn"), Part(X, Y, "drawn")))

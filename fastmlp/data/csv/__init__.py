@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.checks import MAX_LABEL, Features, Part, compact, not_labels
+from fastmlp.data.checks import MAX_LABEL, Features, compact, not_labels
 from fastmlp.data.csv.head import Head, head_of, wrong_quotes
 from fastmlp.data.csv.line import SPACES, cells_of, is_number
+from fastmlp.data.dataset import Part
 from fastmlp.data.files import BYTE_BUDGET, Stream, opened
 from fastmlp.errors import DataError
 
