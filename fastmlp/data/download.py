@@ -48,9 +48,9 @@ def download(
     share: float = 1.0,
     progress: Progress | None = None,
 ) -> None:
-    """Stores the gzip file at ``url`` as ``target``, still packed.
+    """Stores what the gzip file at ``url`` unpacks to as ``target``.
 
-    size, sha256: of the unpacked content. share: the part of the patience that this address may use up.
+    size, sha256: of that. share: the part of the patience that this address may use up.
     DownloadError if the address does not deliver or delivers something else; OSError if ``target`` cannot be
     written. Whatever happens, no half file stays.
     """
@@ -87,7 +87,7 @@ def _store(
         content.update(out)
         if unpacked > size or unpacker.unused_data or received > size + size // 1000 + 4096:
             raise DownloadError("more bytes than the file has")
-        file.write(item)
+        file.write(out)
         if progress is not None:
             progress(name, received, max(total, received) if total else 0)
     if not unpacker.eof:

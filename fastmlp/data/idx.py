@@ -6,14 +6,12 @@ Only unsigned bytes (type 0x08) of one to three axes are read. Nothing here is p
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data import unpacked
 from fastmlp.data.dataset import Part, Parts
 from fastmlp.data.files import opened, read_array, translated
 from fastmlp.errors import DataError
@@ -26,30 +24,6 @@ TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 def read(path: Path) -> NDArray[np.uint8]:
     """The array in one file, plain or gzip. DataError unless the file is exactly as long as it says."""
-    return _read(path)[0]
-
-
-def read_summed(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """``read``, and the ``digest`` of what it read."""
-    array, known = _read(path)
-    return array, known or digest(array)
-
-
-def _read(path: Path) -> tuple[NDArray[np.uint8], str | None]:
-    """The array, and its digest where that is known. What is long to unpack is unpacked once."""
-    source = unpacked.Source.at(path)
-    entry = unpacked.recall(source)
-    if entry is not None:
-        return entry
-    array = _unpack(path)
-    if not unpacked.is_worth_keeping(source, array):
-        return array, None
-    content = digest(array)
-    unpacked.keep(source, array, content)
-    return array, content
-
-
-def _unpack(path: Path) -> NDArray[np.uint8]:
     with opened(path) as (stream, most):
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0":
@@ -71,18 +45,10 @@ def _unpack(path: Path) -> NDArray[np.uint8]:
         return read_array(stream, np.dtype(np.uint8), struct.unpack(f">{axes}I", extents), most, path)
 
 
-def digest(array: NDArray[np.uint8]) -> str:
-    """sha256 of the (decompressed) file that holds this array."""
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, UNSIGNED_BYTE, array.ndim, *array.shape)
-    content = hashlib.sha256(header)
-    content.update(np.ascontiguousarray(array).data)
-    return content.hexdigest()
-
-
 def find(folder: Path, name: str) -> Path | None:
-    """The file called ``name`` (spelled ``-idx3-`` or ``.idx3-``; with .gz, which goes first, or without)."""
+    """The file called ``name`` (spelled ``-idx3-`` or ``.idx3-``; or with .gz, which goes last)."""
     for spelling in (name, name.replace("-idx", ".idx"), name.replace(".idx", "-idx")):
-        for path in (folder / f"{spelling}.gz", folder / spelling):
+        for path in (folder / spelling, folder / f"{spelling}.gz"):
             if is_file(path):
                 return path
     return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -38,6 +40,11 @@ class _Found:
     name: str
     source: str
     parts: Parts
+    seed: int
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return assemble(self.name, self.source, self.parts, self.seed)
 
 
 class Status(TypedDict):
@@ -90,7 +97,7 @@ def load(
     seed = whole_number("seed", seed, 0, 2**63 - 1)
     say, progress = function("notify", notify) or _silent, function("progress", progress)
     if named is not None:
-        found = _named(named, label, word == "auto")
+        found = _named(named, label, seed, word == "auto")
     elif word == "synthetic":
         found = _synthetic(seed)
     elif word == "mnist":
@@ -98,7 +105,7 @@ def load(
     else:
         found = _auto(seed, say, progress)
     if test_data is None:
-        return assemble(found.name, found.source, found.parts, seed)
+        return found.dataset
     other = read_parts(test_data, label)
     parts = Parts(found.parts.train, other.test or other.train)
     return assemble(found.name, found.source, parts, seed, str(test_data))
@@ -171,7 +178,7 @@ def status() -> Status:
     )
 
 
-def _named(path: PathLike, label: str | int | None, by_environment: bool) -> _Found:
+def _named(path: PathLike, label: str | int | None, seed: int, by_environment: bool) -> _Found:
     try:
         parts = read_parts(path, label)
     except DataError as error:
@@ -179,7 +186,7 @@ def _named(path: PathLike, label: str | int | None, by_environment: bool) -> _Fo
             raise
         must = f"{ENVIRONMENT} must name data that can be read, or be unset: {error.must}"
         raise DataError(must, error.got, error.do) from None
-    return _Found(path_of("data", path).absolute().name, os.fspath(path), parts)
+    return _Found(path_of("data", path).absolute().name, os.fspath(path), parts, seed)
 
 
 def _synthetic(seed: int) -> _Found:
@@ -189,39 +196,41 @@ def _synthetic(seed: int) -> _Found:
     shape = drawn.image_shape or (-1,)
     train = Part(drawn.X.reshape(-1, *shape), drawn.y, "synthetic")
     test = Part(drawn.X_test.reshape(-1, *shape), drawn.y_test, "synthetic")
-    return _Found("synthetic", f"synthetic digits, drawn by program with seed {seed}", Parts(train, test))
+    return _Found(
+        "synthetic", f"synthetic digits, drawn by program with seed {seed}", Parts(train, test), seed
+    )
 
 
 def _environment_mnist(path: str | None) -> _Found | None:
     """What FASTMLP_DATA names, if it is MNIST."""
-    try:
-        if path is None:
-            return None
-        parts = None
-        found = path_of("data", path)
-        if is_folder(found):
-            parts = mnist.read_complete(found)
-        elif _kind(found) == "npz":
-            read = read_parts(path)
-            parts = read if mnist.is_mnist(read) else None
-    except DataError:
-        return None
-    return None if parts is None else _Found("mnist", f"MNIST from {path}", parts)
+    with suppress(DataError):
+        if path is not None and (is_folder(named := path_of("data", path)) or _kind(named) == "npz"):
+            return _mnist_at(named)
+    return None
+
+
+def _mnist_at(path: Path) -> _Found | None:
+    """What is there, if it is MNIST."""
+    with suppress(DataError):
+        found = _Found("mnist", f"MNIST from {path}", read_parts(path), seed=0)
+        if mnist.is_mnist(found.dataset):
+            return found
+    return None
 
 
 def _mnist(patience: float, say: Notify, progress: Progress | None) -> _Found:
     """From the cache, else from a mirror."""
     folder = mnist.cache_folder()
-    parts = mnist.read_complete(folder)
-    if parts is None:
+    found = _mnist_at(folder)
+    if found is None:
         say(f"fetching MNIST (11 MB) into {folder}")
         mnist.fetch_mnist(patience=patience, progress=progress)
-        parts = mnist.read_complete(folder)
-    if parts is None:
+        found = _mnist_at(folder)
+    if found is None:
         raise DataError(
             f"{folder} must keep what was downloaded", "files that changed meanwhile", "try again"
         )
-    return _Found("mnist", f"MNIST from {folder}", parts)
+    return found
 
 
 def _auto(seed: int, say: Notify, progress: Progress | None) -> _Found:

@@ -7,7 +7,6 @@ when ``keep`` returns. What a training needs to go on: loop.Checkpoint.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
-from fastmlp.data.sparse import as_csr, is_scipy_sparse
+from fastmlp.data.dataset import sum_of
 from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
@@ -129,31 +128,6 @@ def sums_of(
         "sample weights": None if sample_weight is None else sum_of(sample_weight),
         "first weights": None if initial is None else initial.sha256(),
     }
-
-
-def sum_of(*arrays: Any) -> str:
-    """sha256 of arrays, scipy.sparse matrices among them: number types, shapes and values, in order."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        if is_scipy_sparse(array):
-            digest.update(_sum_of_rows(as_csr(array)).encode())
-            continue
-        values = np.ascontiguousarray(array)
-        digest.update(f"{values.dtype.newbyteorder('<').str} {values.shape} ".encode())
-        digest.update(
-            values.astype(values.dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8).data
-        )
-    return digest.hexdigest()
-
-
-def _sum_of_rows(X: Any) -> str:
-    if not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    with np.errstate(over="ignore"):
-        stored = slice(int(X.indptr[-1]))  # behind it there may be more
-        parts = X.indptr, X.indices[stored].astype(np.int64), X.data[stored].astype(np.float32)
-    return sum_of(np.array(X.shape, np.int64), parts[0].astype(np.int64), *parts[1:])
 
 
 class CheckpointFile:

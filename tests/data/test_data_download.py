@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from fastmlp.data import download, fetch_mnist, idx, load, mnist, status, synthetic
+from fastmlp.data.dataset import sum_of
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -26,7 +27,7 @@ ARRAYS = {
     idx.TEST[0]: RNG.integers(0, 256, (30, 20, 20), np.uint8),
     idx.TEST[1]: np.arange(30, dtype=np.uint8) % 10,
 }
-FIRST = f"{idx.TRAIN[0]}.gz"
+FIRST = idx.TRAIN[0]
 
 
 class Server(ThreadingHTTPServer):
@@ -50,8 +51,8 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         _, mirror, name = self.path.split("/")
-        self.server.requests[mirror].append(name)
-        self.server.behaviours[mirror](self, FILES[name])
+        self.server.requests[mirror].append(name.removesuffix(".gz"))
+        self.server.behaviours[mirror](self, FILES[name.removesuffix(".gz")])
 
     def log_message(self, *args):
         pass
@@ -181,7 +182,7 @@ FILES = {}
 
 @pytest.fixture(scope="module", autouse=True)
 def _files(data_idx):
-    FILES.update({f"{name}.gz": gzip.compress(data_idx(array), mtime=0) for name, array in ARRAYS.items()})
+    FILES.update({name: gzip.compress(data_idx(array), mtime=0) for name, array in ARRAYS.items()})
 
 
 @pytest.fixture(autouse=True)
@@ -190,6 +191,10 @@ def _sums(monkeypatch, data_home, data_idx):
     contents = {name: data_idx(array) for name, array in ARRAYS.items()}
     sums = {name: (len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()}
     monkeypatch.setattr(mnist, "FILES", sums)
+    of_parts = [
+        sum_of(ARRAYS[X].reshape(-1, 400), ARRAYS[y].astype(np.int64)) for X, y in (idx.TRAIN, idx.TEST)
+    ]
+    monkeypatch.setattr(mnist, "SUMS", dict(zip(("data", "test data"), of_parts, strict=True)))
 
 
 @pytest.fixture
@@ -220,7 +225,7 @@ def test_right_files(server, data_home, behaviour):
     folder = fetch_mnist(mirrors=(server.mirror("one", behaviour),), progress=lambda *a: seen.append(a))
     assert folder == data_home
     assert files_in(folder) == sorted(FILES)
-    assert all((folder / name).read_bytes() == content for name, content in FILES.items())
+    assert all((folder / name).read_bytes() == gzip.decompress(content) for name, content in FILES.items())
     for name, content in FILES.items():
         last = [a for a in seen if a[0] == name][-1]
         assert last == (name, len(content), len(content) if behaviour is right else 0)
@@ -335,13 +340,16 @@ def test_running_again_completes(server, data_home, data_refused):
     assert server.requests["three"] == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", None])
-def test_damaged_cache_is_fetched_again(server, data_home, monkeypatch, damage):
+@pytest.mark.parametrize("name", [FIRST, f"{FIRST}.gz"])
+@pytest.mark.parametrize("damage", [b"", b"garbage", None, "packed"])
+def test_damaged_cache_is_fetched_again(server, data_home, monkeypatch, damage, name):
     monkeypatch.setattr(mnist, "MIRRORS", (server.mirror("one", right),))
     load("mnist")
-    if damage is None:
-        damage = gzip.compress(gzip.decompress(FILES[FIRST])[:-1] + b"\0")
-    (data_home / FIRST).write_bytes(damage)
+    if damage is None or damage == "packed":
+        other = gzip.decompress(FILES[FIRST])[:-1] + b"\0"
+        damage = gzip.compress(other) if damage else other
+    (data_home / FIRST).unlink()
+    (data_home / name).write_bytes(damage)  # name: as it was kept before, too
     server.requests["one"].clear()
     data = load("mnist")
     np.testing.assert_array_equal(data.X, ARRAYS[idx.TRAIN[0]].reshape(90, 400))

@@ -40,6 +40,13 @@ def test_folder_in_every_spelling(tmp_path, data_idx, spelling, packed):
     assert data.name == tmp_path.name
 
 
+def test_of_a_plain_and_a_packed_file_the_plain_one_is_read(tmp_path, data_idx):
+    write_folder(tmp_path, data_idx)
+    for name in NAMES:
+        (tmp_path / f"{name}.gz").write_bytes(b"another thing")
+    assert load(tmp_path).X.shape == (12, 72)
+
+
 def test_gzip_is_known_by_content_and_not_by_name(tmp_path, data_idx):
     write_folder(tmp_path, data_idx)
     for name in idx.TRAIN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -38,6 +39,11 @@ def fill_with_mnist(cache, mnist_folder):
     cache.mkdir(parents=True)
     for name in mnist.FILES:
         shutil.copy(idx.find(mnist_folder, name), cache / f"{name}.gz")
+
+
+def plain_bytes(path):
+    content = path.read_bytes()
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
 
 
 def test_import_is_cheap():
@@ -230,6 +236,21 @@ def test_real_mnist_from_the_environment(
     monkeypatch.setenv("FASTMLP_DATA", str(tmp_path / "other.npz"))
     with data_refused("must be had from a mirror"):
         load("mnist")
+
+
+def test_a_packed_folder_is_read_as_it_is(data_home, mnist_folder, monkeypatch, tmp_path):
+    """Nothing is written to it, nor anywhere else; what an earlier version kept unpacked stays, unread."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    for name in mnist.FILES:
+        (folder / f"{name}.gz").write_bytes(gzip.compress(plain_bytes(idx.find(mnist_folder, name)), 0))
+    entry = data_home.parent / "unpacked" / f"{'0' * 32}.unpacked"
+    entry.parent.mkdir(parents=True)
+    entry.write_bytes(b"an entry")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    monkeypatch.setenv("FASTMLP_DATA", str(folder))
+    assert load("mnist").name == load("mnist").name == "mnist"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_mnist_is_known_by_its_content(

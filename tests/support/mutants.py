@@ -339,20 +339,9 @@ def _of_runs(folder: Path) -> list[Reader]:
 
 
 def _of_caches(folder: Path) -> list[Reader]:
-    from fastmlp import cache_dir
-    from fastmlp.data import idx, unpacked
     from fastmlp.kernels import cache, jit
 
-    home, code = folder / "cache", folder / "kernels"
-    cache_dir.home = lambda: home  # type: ignore[assignment]
-    unpacked.private_folder = cache_dir.private_folder
-    unpacked.SMALL = 10
-    true = np.arange(3000, dtype=np.uint8).reshape(3, 1000) // 8
-    source = folder / "u" / "images.idx.gz"
-    source.parent.mkdir()
-    source.write_bytes(gzip.compress(_idx(true), mtime=0))
-    idx.read(source)
-    (entry,) = (home / "unpacked").iterdir()
+    code = folder / "kernels"
 
     def total(x: Any) -> Any:
         result = np.float32(0)
@@ -369,23 +358,12 @@ def _of_caches(folder: Path) -> list[Reader]:
     (signature,) = compiled.signatures
     context = compiled.targetctx
 
-    def entries() -> None:
-        before = entry.stat()
-        os.utime(source)  # as it is: only the entry is damaged
-        assert before.st_size >= 0
-        found = unpacked.recall(unpacked.Source.at(source))
-        assert found is None or np.array_equal(found[0], true)
-        assert np.array_equal(idx.read(source), true)
-
     def kernels() -> None:
         cache.is_whole(kernel)
         if compiled._cache.load_overload(signature, context) is None:
             raise Refused
 
-    return [
-        Reader("unpacked entry", {entry: entry.read_bytes()}, entries),
-        Reader("kernel", {kernel: kernel.read_bytes()}, kernels, quiet=True),
-    ]
+    return [Reader("kernel", {kernel: kernel.read_bytes()}, kernels, quiet=True)]
 
 
 class Refused(Exception):

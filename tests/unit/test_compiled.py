@@ -177,5 +177,5 @@ def test_import_works_where_nothing_can_be_cached(tmp_path):
 
 
 def test_nothing_is_cached_beside_the_source():
-    found = [*ROOT.rglob("*.nb[ic]"), *ROOT.rglob("*.kernel"), *ROOT.rglob("*.unpacked")]
+    found = [*ROOT.rglob("*.nb[ic]"), *ROOT.rglob("*.kernel")]
     assert not [p for p in found if ".venv" not in p.parts]
