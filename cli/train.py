@@ -236,8 +236,6 @@ def _train_into(
     screen: Screen,
 ) -> tuple[dict[str, Any], BaseException | None]:
     """Train into the folder and onto the screen; what to tell of it, and what ended it early."""
-    import numpy as np
-
     from fastmlp import DivergedError, Model, __version__, environment, fit
     from fastmlp.data import load
     from fastmlp.data.encode import look_at, walk_of
@@ -279,10 +277,8 @@ def _train_into(
         "data_source": dataset.source,
         "samples": {"train": len(dataset.y), "test": len(dataset.y_test)},
     }
-    classes = np.asarray(dataset.classes)
-    y, test = classes[dataset.y], (dataset.X_test, classes[dataset.y_test])
     with heard():
-        identity = Identity(training, backend, sums_of((dataset.X, y), test, weights))
+        identity = Identity(training, backend, sums_of(dataset, weights))
         machine = environment.describe() | (environment.describe_compiler() if backend == "numba" else {})
     if resumed:
         run.go_on(identity, machine)
@@ -299,9 +295,9 @@ def _train_into(
         ):
             screen.say_if_compiling(backend, "run" if driver == "team" else driver)
             model, history = fit(
-                dataset.X, y, training, backend=backend, threads=threads, driver=driver,
-                test_data=test, sample_weight=weights, callbacks=(whole(run.record), on_epoch),
-                progress=on_progress, checkpoint=run.checkpoints(checkpoint_seconds, identity.sums),
+                dataset, training=training, backend=backend, threads=threads, driver=driver,
+                sample_weight=weights, callbacks=(whole(run.record), on_epoch),
+                progress=on_progress, checkpoint=run.checkpoints(checkpoint_seconds),
             )  # fmt: skip
         if history.best_epoch is not None:
             run.settle(model, history.best_epoch)

@@ -50,6 +50,9 @@ def encode(X: Any) -> Array:
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
+encode_rows = encode  # of rows that are checked already
+
+
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def forward(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""

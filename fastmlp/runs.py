@@ -19,7 +19,6 @@ import math
 import os
 import stat
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -257,9 +256,9 @@ class RunFolder:
         add_line(self.path / METRICS, _line(result), new=not self.epochs)
         self.epochs.append(result)
 
-    def checkpoints(self, seconds: float, sums: Mapping[str, str | None]) -> CheckpointFile:
-        """For ``fit``, of data of those sums. Raises ConfigError."""
-        return CheckpointFile(self.path, seconds, sums)
+    def checkpoints(self, seconds: float) -> CheckpointFile:
+        """Those in the folder, for ``fit``. Raises ConfigError."""
+        return CheckpointFile(self.path, seconds)
 
     def keep(self, model: Model) -> None:
         """Write the model alone."""

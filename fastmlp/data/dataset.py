@@ -1,21 +1,32 @@
 """Dataset: rows and class indices to train and to test on, before any preprocessing; and how one is made.
 
-A reader hands over the parts of a file; where there is no test part, a seeded sixth of the training part is
-held out. No file is read here.
+Labels become indices here, once, whether they come from arrays or from the parts of a file. Where a file has
+no test part, a seeded sixth of its training part is held out. No file is read here.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from types import ModuleType
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.data.checks import Features, distinct, features, image_shape, labels
-from fastmlp.data.sparse import as_csr, is_scipy_sparse
+from fastmlp.checks import as_pair
+from fastmlp.data.checks import (
+    Features,
+    checked_labels,
+    class_indices,
+    distinct,
+    features,
+    image_shape,
+    labels,
+)
+from fastmlp.data.encode import as_rows, column_means
+from fastmlp.data.sparse import as_csr, check_sound, is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.random import permutation
 
@@ -24,33 +35,99 @@ HELD_OUT = 6  # one row in six
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
 class Dataset:
-    """What a data source holds.
+    """What a data source holds, or what was given as arrays: checked, and taken as it is from here on.
 
-    X, X_test: (N, D) C-contiguous uint8 (0..255) or float32 (finite), never scaled or centred.
+    X, X_test: (N, D) C-contiguous uint8 (0..255) or float32 (finite), never scaled or centred; or
+               scipy.sparse in rows. X_test has no rows where there is no test part.
     y, y_test: (N,) int64 class indices 0..K-1 into ``classes``.
     classes:   the K labels as they stand in the file (non-negative integers, ascending).
-    name:      "mnist", "synthetic", or the name of the file or folder.
+    name:      "mnist", "synthetic", the name of the file or folder, or "arrays".
     source:    one line for people: where it came from, and how the test part came to be.
     image_shape: (rows, columns) where a row of X is a picture, else None.
     """
 
     name: str
     source: str
-    X: NDArray[np.uint8] | NDArray[np.float32]
+    X: Any
     y: NDArray[np.int64]
-    X_test: NDArray[np.uint8] | NDArray[np.float32]
+    X_test: Any
     y_test: NDArray[np.int64]
     classes: tuple[int, ...]
     image_shape: tuple[int, int] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        X: ArrayLike | Dataset,
+        y: ArrayLike | None = None,
+        test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> Dataset:
+        """From rows X (N, D) and labels y (N,), and such a pair to test on; a Dataset X as it is.
+
+        Raises DataError for what does not fit together, and for labels of one class alone.
+        """
+        if isinstance(X, Dataset):
+            if y is not None or test_data is not None:
+                raise DataError("a Dataset must come alone", "y or test_data too", "it has its own of both")
+            X._check()
+            return X
+        rows, found = as_rows(X), checked_labels(y)  # type: ignore[arg-type]  # None is no labels
+        if len(found) != rows.shape[0]:
+            raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(found)}")
+        known = distinct(found)
+        classes = tuple(known.tolist())
+        if len(classes) < 2:
+            raise DataError(
+                "y must hold at least two different labels", f"{classes[0]} alone" if classes else "none"
+            )
+        D = rows.shape[1]
+        X_test, y_test = np.empty((0, D), np.uint8), np.empty(0, np.int64)
+        if test_data is not None:
+            other, test_labels = as_pair("test_data", test_data)
+            X_test, y_test = as_rows(other), class_indices(test_labels, classes)
+            if X_test.shape[1] != D or X_test.shape[0] != len(y_test):
+                raise DataError(
+                    f"test data must be (N, {D}) with N labels", f"{X_test.shape} and {len(y_test)}"
+                )
+        return cls("arrays", "arrays", rows, np.searchsorted(known, found), X_test, y_test, classes)
+
+    @property
+    def test(self) -> tuple[Any, NDArray[np.int64]] | None:
+        """(X_test, y_test); None where there is no test part."""
+        return (self.X_test, self.y_test) if len(self.y_test) else None
+
     @cached_property
-    def sums(self) -> dict[str, str]:
-        """sha256 by name, of the training part and of the test part: rows, then labels."""
+    def mean(self) -> NDArray[np.float32]:
+        """(D,) of each column of X."""
+        return column_means(self.X)
+
+    @cached_property
+    def sums(self) -> dict[str, str | None]:
+        """sha256 by name, of the training part and of the test part, if there is one: rows, then labels."""
         known = np.asarray(self.classes)
         return {
             "data": sum_of(self.X, known[self.y]),
-            "test data": sum_of(self.X_test, known[self.y_test]),
+            "test data": sum_of(self.X_test, known[self.y_test]) if self.test else None,
         }
+
+    def encoded(self, nn: ModuleType) -> Self:
+        """The same in the form that a backend reads; ``mean`` and ``sums`` are of the rows before."""
+        X_test = nn.encode_rows(self.X_test) if self.test else self.X_test
+        return replace(self, X=nn.encode_rows(self.X), X_test=X_test)
+
+    def _check(self) -> None:
+        """Raise DataError unless the arrays fit each other; whether X is finite, the backends look."""
+        D, K = self.X.shape[-1], len(self.classes)
+        check_sound(self.X)
+        check_sound(self.X_test)
+        for X, y in ((self.X, self.y), (self.X_test, self.y_test)):
+            fits = len(X.shape) == 2 and X.shape[1] == D and y.shape == X.shape[:1] and y.dtype == np.int64
+            if not fits or (len(y) and not 0 <= y.min() <= y.max() < K):
+                raise DataError(
+                    f"a Dataset must hold rows (N, {D}) and N indices of {K} classes, int64",
+                    f"X of shape {X.shape}, y of shape {y.shape}, {y.dtype}",
+                    "make it with fastmlp.data.load or Dataset.of",
+                )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastmlp.checks import as_array
 from fastmlp.data.checks import block_rows, check_finite
@@ -71,13 +71,13 @@ def walk_of(density: float) -> str:
     return "non-zero inputs alone" if density < SPARSE_BELOW else "all inputs"
 
 
-def as_matrix(X: ArrayLike) -> NDArray[Any]:
-    """X as a C-contiguous (N, D) array of uint8 or finite float32; raises DataError.
+def as_rows(X: Any) -> Any:
+    """X as a C-contiguous (N, D) array of uint8 or finite float32; scipy.sparse as sound rows (CSR).
 
-    Pictures (N, rows, columns) are flattened. Other number types become float32.
+    Pictures (N, rows, columns) are flattened, bools become uint8, other numbers float32. Raises DataError.
     """
     if is_scipy_sparse(X):
-        raise DataError("X must be a dense array here", f"a sparse {type(X).__name__}", "use X.toarray()")
+        return as_csr(X)
     array = as_array("X", X)
     if array.dtype == bool:
         array = array.astype(np.uint8)
@@ -89,11 +89,6 @@ def as_matrix(X: ArrayLike) -> NDArray[Any]:
             array = array.astype(np.float32, copy=False)
         check_finite(array, "X must be finite in float32", first=0)
     return np.ascontiguousarray(array)
-
-
-def as_rows(X: Any) -> Any:
-    """X as ``as_matrix`` makes it; a scipy.sparse matrix in rows (CSR) as it is. Raises DataError."""
-    return as_csr(X) if is_scipy_sparse(X) else as_matrix(X)
 
 
 def column_means(X: Any) -> NDArray[np.float32]:
@@ -111,11 +106,13 @@ def encode(X: Any, *, once: bool = False, centred: bool = False) -> Encoded:
     value first would cost more than it saves. Where its rows are ``centred`` too, all values are
     walked, so that a row's answer does not hang on how many zeros its neighbours have. Raises DataError.
     """
-    if isinstance(X, Encoded):
-        return X
+    return X if isinstance(X, Encoded) else encode_rows(as_rows(X), once=once, centred=centred)
+
+
+def encode_rows(X: Any, *, once: bool = False, centred: bool = False) -> Encoded:
+    """The same, of rows that are checked already: what ``as_rows`` returns."""
     if is_scipy_sparse(X):
         return _from_scipy(X)
-    X = as_matrix(X)
     counts, density = look_at(X)
     sparse = density < SPARSE_BELOW and not (once and centred)
     if X.dtype == np.uint8:
@@ -190,7 +187,6 @@ def _from_scipy(X: Any) -> Encoded:
     """The CSR's own arrays where they are float32 and int32 and in order; else converted once."""
     if len(X.shape) == 2 and X.shape[1] > np.iinfo(np.int32).max:
         raise DataError("X must have fewer than 2**31 columns", X.shape[1])
-    X = as_csr(X)
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()

@@ -10,19 +10,19 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import function, positive_number
-from fastmlp.data.dataset import held_out
+from fastmlp.data.dataset import Dataset, held_out
 from fastmlp.diagnosis.examine import examine
 from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields
-from fastmlp.train.fit import Checked
+from fastmlp.train.fit import architecture_of
 
 
 @takes_fields
 def diagnose(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Dataset,
+    y: ArrayLike | None = None,
     training: Training | None = None,
     *,
     threads: int | str = "auto",
@@ -61,15 +61,15 @@ def diagnose(
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
     function("notify", notify)
-    data = Checked.of(X, y, test_data)
-    data.architecture(training, initial)
+    data = Dataset.of(X, y, test_data)
+    architecture_of(data, training, initial)
     if data.test is None:
-        held = np.zeros(len(data.indices), bool)
-        held[held_out(data.indices, training.seed, "the data")] = True
-        rows, indices = data.rows[~held], data.indices[~held]
-        test = data.rows[held], data.indices[held]
+        held = np.zeros(len(data.y), bool)
+        held[held_out(data.y, training.seed, "the data")] = True
+        rows, indices = data.X[~held], data.y[~held]
+        test = data.X[held], data.y[held]
     else:
-        rows, indices, test = data.rows, data.indices, data.test
+        rows, indices, test = data.X, data.y, data.test
     return examine(
         rows, indices, *test, len(data.classes), training,
         initial=initial, threads=threads, seconds=seconds, notify=notify,

@@ -18,7 +18,7 @@ from fastmlp.backends.state import OptimizerState, begun
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 from fastmlp.checks import function, instance, positive_number, whole_number
-from fastmlp.data.encode import Encoded, encode
+from fastmlp.data.encode import Encoded, encode, encode_rows
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, single_rows
 from fastmlp.kernels.launch import is_warm
@@ -30,6 +30,7 @@ from fastmlp.optimizers import PLAIN, Optimizer
 __all__ = [
     "dead_units",
     "encode",
+    "encode_rows",
     "evaluate",
     "forward",
     "is_warm",

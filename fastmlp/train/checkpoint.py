@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
-from fastmlp.data.dataset import sum_of
+from fastmlp.data.dataset import Dataset, sum_of
 from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
@@ -116,15 +116,10 @@ class Identity:
 
 
 def sums_of(
-    data: tuple[Any, NDArray[np.int64]],
-    test: tuple[Any, NDArray[np.int64]] | None,
-    sample_weight: NDArray[Any] | None,
-    initial: Parameters | None = None,
+    data: Dataset, sample_weight: NDArray[Any] | None, initial: Parameters | None = None
 ) -> dict[str, str | None]:
-    """Of an Identity, from rows and labels as a training takes them."""
-    return {
-        "data": sum_of(*data),
-        "test data": None if test is None else sum_of(*test),
+    """sha256 by name of all that goes into a training beside its options."""
+    return data.sums | {
         "sample weights": None if sample_weight is None else sum_of(sample_weight),
         "first weights": None if initial is None else initial.sha256(),
     }
@@ -137,11 +132,9 @@ class CheckpointFile:
     less often where more than 2 % of the time would go to them. The last is written in any case.
     """
 
-    def __init__(
-        self, folder: Path, seconds: float = CHECKPOINT_SECONDS, sums: Mapping[str, str | None] | None = None
-    ) -> None:
-        """sums: of the data, where they are known. Raises ConfigError for seconds that are not over 0."""
-        self.path, self.sums = folder / CHECKPOINT, sums
+    def __init__(self, folder: Path, seconds: float = CHECKPOINT_SECONDS) -> None:
+        """Raises ConfigError for seconds that are not over 0."""
+        self.path = folder / CHECKPOINT
         self._seconds = positive_number("checkpoint_seconds", seconds, f"{CHECKPOINT_SECONDS:g}")
         self._identity: Identity | None = None
         self._kept: tuple[int, ...] = ()  # of what is in the file

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from functools import cache
-from types import ModuleType
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.checks import as_pair, function, functions, instance, one_of
-from fastmlp.data.checks import checked_labels, class_indices, distinct
-from fastmlp.data.encode import as_rows, column_means
-from fastmlp.errors import DataError, DivergedError, ModelError
+from fastmlp.checks import function, functions, instance, one_of
+from fastmlp.data.dataset import Dataset
+from fastmlp.errors import DivergedError, ModelError
 from fastmlp.files import PathLike
-from fastmlp.model import Model
+from fastmlp.model import Model, load_backend
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Architecture, Training
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
@@ -31,8 +28,8 @@ Callback = Callable[[EpochResult, Model], object]
 
 @takes_fields
 def fit(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Dataset,
+    y: ArrayLike | None = None,
     training: Training | None = None,
     *,
     threads: int | str = "auto",
@@ -47,12 +44,15 @@ def fit(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     **fields: Any,
 ) -> tuple[Model, History]:
-    """Train a net on X (N, D) and labels y (N,); returns the model and its history. Prints nothing.
+    """Train a net on X (N, D) and labels y (N,), or on a Dataset; returns the model and its history.
+
+    Prints nothing.
 
     Parameters
     ----------
     X: numbers, finite; uint8 stays uint8, everything else becomes float32. (N, rows, columns) is
-        flattened. A scipy.sparse matrix too: its values become float32, its zeros are never stored.
+        flattened. A scipy.sparse matrix too: its values become float32, its zeros are never stored. Or a
+        Dataset, as ``data.load`` returns it, without y and test_data: ``fit(data, lr=0.1)``.
     y: non-negative integers, at least two different ones; they are the model's classes. Bools are 0 and 1.
     training: all that decides the result but the data, whole; or by its fields: ``fit(X, y, lr=0.1)``.
         Fields beside it change it.
@@ -85,9 +85,9 @@ def fit(
     tuner = ThreadTuner(threads, driver)
     listened = functions("callbacks", callbacks)
     function("progress", progress)
-    data = Checked.of(X, y, test_data)
-    weights = checked_weights(sample_weight, len(data.indices))
-    model = data.model(training, initial, backend)
+    data = Dataset.of(X, y, test_data)
+    weights = checked_weights(sample_weight, len(data.y))
+    model = first_model(data, training, initial, backend)
 
     def on_epoch(result: EpochResult) -> bool:
         then = replace(model, epoch=result.epoch)
@@ -96,9 +96,10 @@ def fit(
 
     with _opened(checkpoint, checkpoint_seconds) as keeper:
         if keeper is not None:
-            keeper.begin(Identity(training, backend, keeper.sums or data.sums(weights, initial)))
-        history = data.train(
-            model, backend=backend, threads=tuner, sample_weight=weights,
+            keeper.begin(Identity(training, backend, sums_of(data, weights, initial)))
+        history = train_model(
+            data.encoded(load_backend(backend)), model,
+            backend=backend, threads=tuner, sample_weight=weights,
             on_progress=progress, on_epoch=on_epoch, keeper=keeper,
         )  # fmt: skip
     return replace(model, epoch=history.final.epoch), history
@@ -112,85 +113,29 @@ def _opened(
     return opened(checkpoint, seconds)
 
 
-@dataclass(frozen=True, eq=False)
-class Checked:
-    """Data that fit each other, for any number of trainings.
-
-    rows, test: X (N, D) and (X_test, indices), as ``as_rows`` makes them, or encoded already.
-    indices: (N,) of the labels in ``classes``.
-    mean:    (D,) of each column; asked for where a training is centred.
-    """
-
-    rows: Any
-    indices: NDArray[np.int64]
-    classes: tuple[int, ...]
-    test: tuple[Any, NDArray[np.int64]] | None
-    mean: Callable[[], NDArray[np.float32]]
-
-    @classmethod
-    def of(cls, X: ArrayLike, y: ArrayLike, test_data: tuple[ArrayLike, ArrayLike] | None) -> Self:
-        """Raises DataError."""
-        rows = as_rows(X)
-        labels = checked_labels(y)
-        if len(labels) != rows.shape[0]:
-            raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(labels)}")
-        classes = tuple(distinct(labels).tolist())
-        if len(classes) < 2:
-            raise DataError(
-                "y must hold at least two different labels", f"{classes[0]} alone" if classes else "none"
-            )
-        test = (
-            None
-            if test_data is None
-            else _checked_test(rows.shape[1], classes, *as_pair("test_data", test_data))
-        )
-        return cls(rows, class_indices(labels, classes), classes, test, cache(lambda: column_means(rows)))
-
-    def encoded(self, nn: ModuleType) -> Self:
-        """The same in the form that a backend reads, made once."""
-        test = None if self.test is None else (nn.encode(self.test[0]), self.test[1])
-        return replace(self, rows=nn.encode(self.rows), test=test)
-
-    def sums(self, sample_weight: NDArray[Any] | None, initial: Parameters | None) -> dict[str, str | None]:
-        """sha256 of all that goes into a training beside its options, by name."""
-        labels = np.asarray(self.classes)
-        test = self.test and (self.test[0], labels[self.test[1]])
-        return sums_of((self.rows, labels[self.indices]), test, sample_weight, initial)
-
-    def architecture(self, training: Training, initial: Parameters | None) -> Architecture:
-        """Of the net that this training makes. Raises ConfigError, and ModelError for other first weights."""
-        architecture = training.architecture(self.rows.shape[1], len(self.classes))
-        if initial is not None and instance("initial", initial, Parameters).shapes != architecture.shapes:
-            raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
-        return architecture
-
-    def model(self, training: Training, initial: Parameters | None, backend: str) -> Model:
-        """The model before its first step. Raises ConfigError, ModelError."""
-        architecture = self.architecture(training, initial)
-        if initial is None:
-            initial = initialise(architecture, training.init, training.seed)
-        mean = self.mean() if training.center else None
-        first = initial.astype(np.float32)
-        net = Net(architecture, first, Preprocessing(training.scale, mean))
-        return Model(net, self.classes, training, backend)
-
-    def train(self, model: Model, **options: Any) -> History:
-        """Train a model that ``model`` made, in place. Raises DivergedError, which holds it."""
-        assert model.training is not None
-        try:
-            return train(
-                model.net, self.rows, self.indices, model.training,
-                test_data=self.test, **options,
-            )  # fmt: skip
-        except DivergedError as error:
-            error.model = replace(model, epoch=len(error.history.epochs))  # type: ignore[attr-defined]
-            raise
+def architecture_of(data: Dataset, training: Training, initial: Parameters | None) -> Architecture:
+    """The net that this training makes. Raises ConfigError, and ModelError for other first weights."""
+    architecture = training.architecture(data.X.shape[1], len(data.classes))
+    if initial is not None and instance("initial", initial, Parameters).shapes != architecture.shapes:
+        raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
+    return architecture
 
 
-def _checked_test(
-    D: int, classes: tuple[int, ...], X: ArrayLike, y: ArrayLike
-) -> tuple[Any, NDArray[np.int64]]:
-    rows, indices = as_rows(X), class_indices(y, classes)
-    if rows.shape[1] != D or rows.shape[0] != len(indices):
-        raise DataError(f"test data must be (N, {D}) with N labels", f"{rows.shape} and {len(indices)}")
-    return rows, indices
+def first_model(data: Dataset, training: Training, initial: Parameters | None, backend: str) -> Model:
+    """The model before its first step. Raises ConfigError, ModelError."""
+    architecture = architecture_of(data, training, initial)
+    if initial is None:
+        initial = initialise(architecture, training.init, training.seed)
+    mean = data.mean if training.center else None
+    net = Net(architecture, initial.astype(np.float32), Preprocessing(training.scale, mean))
+    return Model(net, data.classes, training, backend)
+
+
+def train_model(data: Dataset, model: Model, **options: Any) -> History:
+    """Train in place what ``first_model`` made, on encoded data. Raises DivergedError, which holds it."""
+    assert model.training is not None
+    try:
+        return train(model.net, data.X, data.y, model.training, test_data=data.test, **options)
+    except DivergedError as error:
+        error.model = replace(model, epoch=len(error.history.epochs))  # type: ignore[attr-defined]
+        raise

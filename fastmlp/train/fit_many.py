@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.threads import resolve, start
 from fastmlp.checks import shown
+from fastmlp.data.dataset import Dataset
 from fastmlp.errors import ConfigError, DivergedError
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
-from fastmlp.train.fit import Checked
+from fastmlp.train.fit import architecture_of, first_model, train_model
 from fastmlp.train.loop import History
 
 _BACKEND = "numba"
@@ -42,8 +43,8 @@ class Fitted:
 
 
 def fit_many(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Dataset,
+    y: ArrayLike | None,
     trainings: Iterable[Training],
     *,
     threads: int | str = "auto",
@@ -58,7 +59,7 @@ def fit_many(
 
     Parameters
     ----------
-    X, y, test_data: as in ``fit``.
+    X, y, test_data: as in ``fit``; y is None beside a Dataset.
     threads:  how many nets are trained at a time; "auto": one a core.
     initials: first weights for each training in place of its ``init``, or None for those without.
 
@@ -78,9 +79,9 @@ def fit_many(
             "initials must be as many as trainings", f"{len(first)} and {len(chosen)}", "use None for none"
         )
     most = resolve(threads)
-    data = Checked.of(X, y, test_data)
+    data = Dataset.of(X, y, test_data)
     for training, initial in zip(chosen, first, strict=True):
-        data.architecture(training, initial)
+        architecture_of(data, training, initial)
     return _Crew(data, chosen, first).results(min(most, len(chosen)))
 
 
@@ -99,7 +100,7 @@ class _Crew:
     """Threads that take one training after the other, and the queue of what they have finished."""
 
     def __init__(
-        self, data: Checked, trainings: list[Training], initials: Sequence[Parameters | None]
+        self, data: Dataset, trainings: list[Training], initials: Sequence[Parameters | None]
     ) -> None:
         self.data = data
         self.jobs = iter(list(enumerate(zip(trainings, initials, strict=True))))
@@ -110,7 +111,7 @@ class _Crew:
     def results(self, workers: int) -> Generator[Fitted, None, None]:
         if not self.count:
             return
-        self.data = self.data.encoded(load_backend(_BACKEND))
+        self.encoded = self.data.encoded(load_backend(_BACKEND))
         # no more wait here than are trained: whoever reads slowly needs no more memory
         self.finished: queue.Queue[Fitted | BaseException] = queue.Queue(workers)
         threads = [
@@ -161,11 +162,12 @@ class _Crew:
 
     def _fitted(self, index: int, job: tuple[Training, Parameters | None]) -> Fitted:
         training, initial = job
-        model, failure = self.data.model(training, initial, _BACKEND), None
+        model, failure = first_model(self.data, training, initial, _BACKEND), None
         try:
-            history = self.data.train(
-                model, backend=_BACKEND, threads=1, on_epoch=self._listen, on_progress=self._listen
-            )
+            history = train_model(
+                self.encoded, model,
+                backend=_BACKEND, threads=1, on_epoch=self._listen, on_progress=self._listen,
+            )  # fmt: skip
         except DivergedError as error:
             history, failure = error.history, error  # type: ignore[assignment]  # an error knows no History
         epoch = history.final.epoch if history.epochs else 0

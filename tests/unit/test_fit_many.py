@@ -128,8 +128,8 @@ def test_closing_early_stops_what_is_trained(data, threads):
 def test_results_that_nobody_reads_wait_for_the_reader(data, monkeypatch):
     X, y, _ = data
     made = itertools.count()
-    real = fit_many.Checked.model
-    monkeypatch.setattr(fit_many.Checked, "model", lambda *a: (next(made), real(*a))[1])
+    real = fit_many.first_model
+    monkeypatch.setattr(fit_many, "first_model", lambda *a: (next(made), real(*a))[1])
     nets = fastmlp.fit_many(X, y, [Training(**SHORT)] * 50, threads=2)
     next(nets)
     time.sleep(0.7)
@@ -156,10 +156,10 @@ def test_ctrl_c_stops_all(data):
 def test_an_error_in_a_worker_reaches_the_caller(data, monkeypatch):
     X, y, _ = data
 
-    def broken(self, model, **options):
+    def broken(data, model, **options):
         raise MemoryError("none left")
 
-    monkeypatch.setattr(fit_many.Checked, "train", broken)
+    monkeypatch.setattr(fit_many, "train_model", broken)
     with pytest.raises(MemoryError, match="none left"):
         list(fastmlp.fit_many(X, y, MIXED, threads=2))
 
