@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.dataset import Part, Parts
-from fastmlp.data.files import opened, read_array, translated
 from fastmlp.errors import DataError
 from fastmlp.files import is_file
+from fastmlp.files.bounded import opened, read_array, translated
 
 UNSIGNED_BYTE = 0x08
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")

@@ -15,9 +15,9 @@ from fastmlp.cache_dir import home
 from fastmlp.checks import as_float, as_list, as_text, function, reason_of, shown
 from fastmlp.data import idx
 from fastmlp.data.dataset import Dataset
-from fastmlp.data.files import opened
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import path_of
+from fastmlp.files.bounded import opened
 
 if TYPE_CHECKING:  # the network's modules take some 40 ms to load
     from fastmlp.data.download import Patience, Progress

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of
-from fastmlp.data.files import DEFLATE_RATIO, Stream, opened, read_array, translated
 from fastmlp.errors import DataError
 from fastmlp.files import regular
+from fastmlp.files.bounded import DEFLATE_RATIO, Stream, opened, read_array, translated
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000  # as in NumPy

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from fastmlp.data import csv, load, read_images
-from fastmlp.data.csv import head
 from fastmlp.errors import ConfigError
 
 ROWS = "1,1,2\n0,3,4\n1,5,6\n0,7,8\n1,9,10\n0,11,12\n"
@@ -57,11 +56,10 @@ def test_one_table_in_many_spellings(tmp_path, text, packed):
 
 
 @pytest.mark.parametrize("block", [1, 5, 7, 64])
-def test_blocks_of_any_size(tmp_path, monkeypatch, block):
+def test_blocks_of_any_size(tmp_path, block):
     path = write(tmp_path, "a,label\r\n\r\n" + "".join(f"{i},{i % 2}\r\n" for i in range(40)))
-    whole = both(load(path))
-    monkeypatch.setattr(csv, "BLOCK", block)
-    assert both(load(path)) == whole == ([[i] for i in range(40)], [0, 1] * 20)
+    for part in (csv.read(path), csv.read(path, block=block)):
+        assert (part.X.tolist(), part.y.tolist()) == ([[i] for i in range(40)], [0, 1] * 20)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +109,9 @@ def test_types_of_value(tmp_path, cell, dtype):
     assert np.float32(cell) in np.concatenate([data.X, data.X_test])
 
 
-def test_one_fraction_in_a_late_block(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv, "BLOCK", 8)
-    data = load(write(tmp_path, ROWS.replace("12", "0.25")))
-    assert both(data)[0] == [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [11, 0.25]]
+def test_one_fraction_in_a_late_block(tmp_path):
+    part = csv.read(write(tmp_path, ROWS.replace("12", "0.25")), block=8)
+    assert part.X.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [11, 0.25]]
 
 
 def test_square_rows_of_bytes_count_as_pictures(tmp_path):
@@ -191,35 +188,30 @@ def test_huge_integers_are_not_wrapped_where_warnings_are_off(tmp_path):
 
 
 @pytest.mark.parametrize("block", [1, 8, 16])
-def test_lines_are_numbered_through_all_blocks(tmp_path, monkeypatch, data_refused, block):
-    monkeypatch.setattr(csv, "BLOCK", block)
+def test_lines_are_numbered_through_all_blocks(tmp_path, data_refused, block):
     for header in ("", "label,a,b\n\n"):
         first = 7 + header.count("\n")
         with data_refused(f"line {first} of"):
-            load(write(tmp_path, header + ROWS + "1,2\n"))
+            csv.read(write(tmp_path, header + ROWS + "1,2\n"), block=block)
         with data_refused(f"got 0.5 in line {first}"):
-            load(write(tmp_path, header + ROWS + "0.5,1,2\n"))
+            csv.read(write(tmp_path, header + ROWS + "0.5,1,2\n"), block=block)
 
 
-def test_memory_is_about_a_byte_a_value(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv, "BLOCK", 1 << 16)
+def test_memory_is_about_a_byte_a_value(tmp_path):
     path = write(tmp_path, "".join(f"{i % 2}{',7' * 200}\n" for i in range(10_000)))
     tracemalloc.start()
     try:
-        assert csv.read(path).X.shape == (10_000, 200)
+        assert csv.read(path, block=1 << 16).X.shape == (10_000, 200)
         assert tracemalloc.get_traced_memory()[1] < 4 * 10_000 * 200
     finally:
         tracemalloc.stop()
 
 
 def test_a_line_and_a_width_have_an_end(tmp_path, monkeypatch, data_refused):
-    monkeypatch.setattr(csv, "MAX_LINE", 100)
-    monkeypatch.setattr(csv, "BLOCK", 64)
-    with data_refused("100 bytes a line"):
-        load(write(tmp_path, "1," * 200))
-    monkeypatch.setattr(head, "MAX_COLUMNS", 10)
-    with data_refused("10 columns at most; got 11"):
-        load(write(tmp_path, "1,2,3,4,5,6,7,8,9,0,1\n"))
+    with data_refused("16,777,216 bytes a line"):
+        load(write(tmp_path, "1," * (1 << 23) + "1"))
+    with data_refused("1,048,576 columns at most; got 1,048,577"):
+        load(write(tmp_path, "1," * (1 << 20) + "1\n"))
     monkeypatch.setattr(csv, "BYTE_BUDGET", 10)
     with data_refused("at most .* 10 in all"):
         load(write(tmp_path, ROWS))

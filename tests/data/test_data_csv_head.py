@@ -26,8 +26,8 @@ def write(folder, text, name="a.csv"):
     return path
 
 
-def read(path, label=None):
-    part = csv.read(path, label)
+def read(path, label=None, **more):
+    part = csv.read(path, label, **more)
     return np.column_stack([part.y, part.X])
 
 
@@ -326,7 +326,6 @@ def test_a_test_file_of_other_columns(tmp_path, data_refused):
 
 
 @pytest.mark.parametrize("block", [1, 16])
-def test_two_lines_are_seen_whatever_the_block(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(csv, "BLOCK", block)
+def test_two_lines_are_seen_whatever_the_block(tmp_path, block):
     text = "\ufeff \n\n" + pandas.DataFrame(FLOATS).to_csv(sep=";").replace("\n", "\r\n\r\n")
-    np.testing.assert_array_equal(read(write(tmp_path, text)), FLOATS)
+    np.testing.assert_array_equal(read(write(tmp_path, text), block=block), FLOATS)

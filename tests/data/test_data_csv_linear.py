@@ -6,15 +6,17 @@ Work is counted, not timed: see counted_work.py.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
 from counted_work import Work, functions_of
 
-from fastmlp.data import checks, csv, files
+from fastmlp.data import checks, csv
 from fastmlp.errors import DataError
+from fastmlp.files import bounded
 
-COUNTED = functions_of(csv, csv.head, csv.line, files, checks)
+COUNTED = functions_of(csv, csv.head, csv.line, bounded, checks)
 TWO = "0,2,1\n1,3,4\n"
 FILES = {  # (size of a block, the file of a size)
     "cell": (None, lambda n: TWO * n + "0,,2\n"),
@@ -55,13 +57,11 @@ def growth(path, text, label=None, reader=csv.read, counted=()):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_four_times_the_file_is_four_times_the_work(tmp_path, monkeypatch, name):
+def test_four_times_the_file_is_four_times_the_work(tmp_path, name):
     """A byte costs four times as much, were it quadratic: see below."""
     block, text = FILES[name]
-    if block:
-        monkeypatch.setattr(csv, "BLOCK", block)
     label = "b0" if "label" in name and "header" in name else None
-    assert 0.9 < growth(tmp_path / "a.csv", text, label) < 1.1
+    assert 0.9 < growth(tmp_path / "a.csv", text, label, partial(csv.read, block=block or csv.BLOCK)) < 1.1
 
 
 # Readers of quadratic work, each in its own way
@@ -168,10 +168,10 @@ def test_quadratic_work_is_seen(tmp_path, reader):
     assert growth(tmp_path / "a.csv", text, None, reader, [reader]) > 2
 
 
-def reading_whole_lines(stream, path):
+def reading_whole_lines(stream, path, block):
     """In place of ``_blocks``: a line that goes on is put together anew for each block."""
     first, rest = 1, b""
-    while text := stream.read(csv.BLOCK):
+    while text := stream.read(block):
         head, newline, rest = (rest + text).rpartition(b"\n")
         if newline:
             yield csv._Block(first, head)
@@ -208,8 +208,8 @@ def cutting_what_is_left(line, separator):
 def test_a_worse_part_of_the_reader_is_seen(tmp_path, monkeypatch, home, name, worse, file):
     monkeypatch.setattr(home, name, worse)
     block, text = FILES[file]
-    monkeypatch.setattr(csv, "BLOCK", block or csv.BLOCK)
-    assert growth(tmp_path / "a.csv", text, counted=[worse]) > 2
+    reader = partial(csv.read, block=block or csv.BLOCK)
+    assert growth(tmp_path / "a.csv", text, reader=reader, counted=[worse]) > 2
 
 
 def test_parsing_in_all_is_a_few_times_the_file(tmp_path, monkeypatch):
@@ -231,7 +231,7 @@ def test_parsing_in_all_is_a_few_times_the_file(tmp_path, monkeypatch):
         assert sum(parsed) <= 5 * 10_001  # as integers, then as fractions, and the halves in turn
 
 
-@pytest.mark.parametrize("block", [None, 64])
+@pytest.mark.parametrize("block", [csv.BLOCK, 64])
 @pytest.mark.parametrize("bad", ["0,,2", "1.5,1,2", "1,2", "1,2,1e39", '1,"3"4,2'])
 def test_few_lines_are_gone_through_for_a_fault(tmp_path, monkeypatch, block, bad):
     """The last of them has it."""
@@ -243,12 +243,10 @@ def test_few_lines_are_gone_through_for_a_fault(tmp_path, monkeypatch, block, ba
 
     cells_of = csv.cells_of
     monkeypatch.setattr(csv, "cells_of", counted)
-    if block:
-        monkeypatch.setattr(csv, "BLOCK", block)
     path = tmp_path / "a.csv"
     path.write_text(TWO * 5_000 + bad + "\n" + TWO)
     with pytest.raises(DataError, match="line 10001"):
-        csv.read(path)
+        csv.read(path, block=block)
     assert len(looked) <= csv.FEW_LINES + 2
     assert looked[-1] == bad
 

@@ -97,11 +97,11 @@ def slow(content, separator):
     return np.array(X, np.float64).astype(np.float32).tolist(), y
 
 
-def fast(content):
+def fast(content, block=csvfile.BLOCK):
     """By the reader itself, from memory: to write thousands of files takes longer than to read them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csvfile, "opened", lambda path: nullcontext((io.BytesIO(content), len(content))))
-        part = csvfile.read(Path("a.csv"))
+        part = csvfile.read(Path("a.csv"), block=block)
     return part.X.astype(np.float32).tolist(), part.y.tolist()
 
 
@@ -132,7 +132,7 @@ def mutant(draw):
     return text.encode()
 
 
-def outcomes(seed, count):
+def outcomes(seed, count, block=csvfile.BLOCK):
     """How many mutants both read alike, how many both refuse, and those on which they differ."""
     draw, alike, refused, different = random.Random(seed), 0, 0, []
     for _ in range(count):
@@ -144,7 +144,7 @@ def outcomes(seed, count):
             except (Refused, csv.Error):
                 continue
         try:
-            found = fast(content)
+            found = fast(content, block)
         except DataError as error:
             found = None
             if "must be lines of numbers" in str(error) or "\n" in str(error):  # the fault itself has a name
@@ -172,9 +172,7 @@ def test_changed_files_are_read_alike_or_refused_by_both():
 @pytest.mark.slow
 def test_many_more_changed_files():
     for block in (1, 16, csvfile.BLOCK):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(csvfile, "BLOCK", block)
-            assert outcomes(2 + block, 30_000)[2] == []
+        assert outcomes(2 + block, 30_000, block)[2] == []
 
 
 def test_the_comparison_sees_a_reader_that_is_wrong(monkeypatch):

@@ -21,8 +21,8 @@ from fastmlp.data.checks import MAX_LABEL, Features, compact, not_labels
 from fastmlp.data.csv.head import Head, head_of, wrong_quotes
 from fastmlp.data.csv.line import SPACES, cells_of, is_number
 from fastmlp.data.dataset import Part
-from fastmlp.data.files import BYTE_BUDGET, Stream, opened
 from fastmlp.errors import DataError
+from fastmlp.files.bounded import BYTE_BUDGET, Stream, opened
 
 BLOCK = 4 << 20
 MAX_LINE = 16 << 20
@@ -33,9 +33,9 @@ BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read(path: Path, label: str | int | None = None) -> Part:
-    """X (N, features) and y (N,). ``label``: see ``csvhead.label_column``."""
-    head, X, y = _read(path, label, needs_label=True)
+def read(path: Path, label: str | int | None = None, *, block: int = BLOCK) -> Part:
+    """X (N, features) and y (N,). label: see ``head.label_column``. block: bytes that are parsed together."""
+    head, X, y = _read(path, label, block, needs_label=True)
     assert y is not None
     columns = tuple(head.names[i] for i in head.features) if head.names else ()
     return Part(X, y, str(path), columns, head.told)
@@ -43,17 +43,17 @@ def read(path: Path, label: str | int | None = None) -> Part:
 
 def read_images(path: Path, label: str | int | None = None) -> Features:
     """X alone: every feature, without the column named, or called ``label`` where none is named."""
-    return _read(path, label, needs_label=False)[1]
+    return _read(path, label, BLOCK, needs_label=False)[1]
 
 
 def _read(
-    path: Path, label: str | int | None, needs_label: bool
+    path: Path, label: str | int | None, size_of_block: int, *, needs_label: bool
 ) -> tuple[Head, Features, NDArray[Any] | None]:
     X: list[Features] = []
     y: list[NDArray[Any]] = []
     size = 0
     with opened(path) as (stream, _):
-        blocks = _blocks(stream, path)
+        blocks = _blocks(stream, path, size_of_block)
         block: _Block | None
         block, rows = _begin(blocks, path)
         head = head_of([line for _, line in rows], rows[0][0], path, label, needs_label)
@@ -220,11 +220,11 @@ def _begin(blocks: Iterator[_Block], path: Path) -> tuple[_Block, list[tuple[int
     return _Block(1, b"\n".join(texts)), [(i, line.decode("utf-8", "replace")) for i, line in rows]
 
 
-def _blocks(stream: Stream, path: Path) -> Iterator[_Block]:
-    """The file in blocks of whole lines."""
+def _blocks(stream: Stream, path: Path, block: int) -> Iterator[_Block]:
+    """The file in blocks of whole lines, of about so many bytes."""
     pieces: list[bytes] = []  # of a line that goes on
     first, total, size = 1, 0, 0
-    while text := stream.read(BLOCK):
+    while text := stream.read(block):
         total += len(text)
         head, newline, rest = text.rpartition(b"\n")
         size = len(rest) + (0 if newline else size)
