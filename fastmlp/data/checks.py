@@ -43,7 +43,7 @@ def features(X: NDArray[Any], where: str) -> Features:
 
 
 def pictures(X: NDArray[Any]) -> NDArray[Any]:
-    """X without its channel axis where it has exactly one channel, first or last."""
+    """Drop the channel axis of X where it has exactly one channel, first or last."""
     if X.ndim == 4 and X.shape[3] == 1:
         return X[:, :, :, 0]
     if X.ndim == 4 and X.shape[1] == 1:
@@ -52,7 +52,7 @@ def pictures(X: NDArray[Any]) -> NDArray[Any]:
 
 
 def image_shape(X: NDArray[Any], rows: Features) -> tuple[int, int] | None:
-    """(rows, columns) of a picture, for display.
+    """Shape (rows, columns) of a picture, for display.
 
     The file's own, where X has them; else a guess: uint8 values in a square number, at least 8 x 8.
     """
@@ -64,7 +64,7 @@ def image_shape(X: NDArray[Any], rows: Features) -> tuple[int, int] | None:
 
 
 def compact(X: NDArray[Any]) -> Features:
-    """(N, D) real numbers as uint8 where every value is an integer 0..255, else as float32.
+    """Turn (N, D) real numbers into uint8 where every value is an integer 0..255, else into float32.
 
     What float32 cannot hold becomes inf: the caller checks.
     """
@@ -77,12 +77,12 @@ def compact(X: NDArray[Any]) -> Features:
 
 
 def block_rows(X: NDArray[Any]) -> int:
-    """How many rows of X (N, D) are looked at together."""
+    """Number of rows of X (N, D) that are looked at together."""
     return max(1, _BLOCK // int(X.shape[1]))
 
 
 def check_finite(X: Features, must: str, *, first: int) -> None:
-    """Raises DataError unless all of X (N, D) is finite. first: what the first row and column are called."""
+    """Raise DataError unless all of X (N, D) is finite. first: what the first row and column are called."""
     if X.dtype == np.uint8:
         return
     step = block_rows(X)
@@ -126,7 +126,7 @@ def labels(y: NDArray[Any], n: int, where: str) -> NDArray[np.int64]:
 
 
 def not_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
-    """(N,): True where a value is no whole number from 0."""
+    """Mask (N,): True where a value is no whole number from 0."""
     if y.dtype.kind == "b":
         return np.zeros(y.shape, np.bool_)
     with np.errstate(all="ignore"):

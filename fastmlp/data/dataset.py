@@ -35,7 +35,7 @@ HELD_OUT = 6  # one row in six
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
 class Dataset:
-    """What a data source holds, or what was given as arrays: checked, and taken as it is from here on.
+    """Data of a source, or given as arrays: checked, and taken as they are from here on.
 
     X, X_test: (N, D) C-contiguous uint8 (0..255) or float32 (finite), never scaled or centred; or
                scipy.sparse in rows. X_test has no rows where there is no test part.
@@ -62,7 +62,7 @@ class Dataset:
         y: ArrayLike | None = None,
         test_data: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> Dataset:
-        """From rows X (N, D) and labels y (N,), and such a pair to test on; a Dataset X as it is.
+        """Make one from rows X (N, D) and labels y (N,), and such a pair to test on; a Dataset X is returned.
 
         Raises DataError for what does not fit together, and for labels of one class alone.
         """
@@ -93,17 +93,17 @@ class Dataset:
 
     @property
     def test(self) -> tuple[Any, NDArray[np.int64]] | None:
-        """(X_test, y_test); None where there is no test part."""
+        """The pair (X_test, y_test); None where there is no test part."""
         return (self.X_test, self.y_test) if len(self.y_test) else None
 
     @cached_property
     def mean(self) -> NDArray[np.float32]:
-        """(D,) of each column of X."""
+        """Mean (D,) of each column of X."""
         return column_means(self.X)
 
     @cached_property
     def sums(self) -> dict[str, str | None]:
-        """sha256 by name, of the training part and of the test part, if there is one: rows, then labels."""
+        """Sums (sha256) by name, of the training part and of the test part, if any: rows, then labels."""
         known = np.asarray(self.classes)
         return {
             "data": sum_of(self.X, known[self.y]),
@@ -148,7 +148,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """What one source holds; at least one of the two."""
+    """Both parts of a source; at least one is there."""
 
     train: Part | None = None
     test: Part | None = None
@@ -218,7 +218,7 @@ def _checked(part: Part) -> tuple[Features, NDArray[np.int64]]:
 
 
 def _check_columns(train: Part, test: Part) -> None:
-    """Where both have names for their columns, the same ones in the same order."""
+    """Raise DataError unless columns that both have names for are the same, in the same order."""
     pairs = zip(train.columns, test.columns, strict=False)
     different = next(((i, *pair) for i, pair in enumerate(pairs) if pair[0] != pair[1]), None)
     if different:
@@ -247,7 +247,7 @@ def _test_indices(classes: NDArray[np.int64], y: NDArray[np.int64], part: Part |
 
 
 def sum_of(*arrays: Any) -> str:
-    """sha256 of arrays, scipy.sparse matrices among them: number types, shapes and values, in order."""
+    """Sum (sha256) of arrays, scipy.sparse matrices among them: number types, shapes and values, in order."""
     digest = hashlib.sha256()
     for array in arrays:
         if is_scipy_sparse(array):

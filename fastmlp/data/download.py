@@ -29,7 +29,7 @@ SOCKET_TIMEOUT = 60.0  # ends the thread of an abandoned transfer
 
 
 class DownloadError(Exception):
-    """Why a file could not be had from one address, in a few words."""
+    """Reason why a file could not be had from one address, in a few words."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ def download(
     share: float = 1.0,
     progress: Progress | None = None,
 ) -> None:
-    """Stores what the gzip file at ``url`` unpacks to as ``target``.
+    """Store what the gzip file at ``url`` unpacks to as ``target``.
 
     size, sha256: of that. share: the part of the patience that this address may use up.
     DownloadError if the address does not deliver or delivers something else; OSError if ``target`` cannot be
@@ -158,7 +158,7 @@ def _reason(error: Exception) -> str:
 
 
 class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follows no redirection from https to anything else."""
+    """Follow no redirection from https to anything else."""
 
     def redirect_request(
         self,

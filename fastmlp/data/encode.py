@@ -58,16 +58,16 @@ class Encoded:
 
     @property
     def sparse(self) -> bool:
-        """Whether zeros are left out."""
+        """True where zeros are left out."""
         return self.form != "dense"
 
     def describe(self) -> str:
-        """How it is walked, for people."""
+        """Words for how it is walked."""
         return walk_of(self.density) if self.sparse else walk_of(1.0)
 
 
 def walk_of(density: float) -> str:
-    """How rows of that density are walked in training, for people."""
+    """Words for how rows of that density are walked in training."""
     return "non-zero inputs alone" if density < SPARSE_BELOW else "all inputs"
 
 

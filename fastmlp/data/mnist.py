@@ -52,7 +52,7 @@ FileState = Literal["complete", "damaged", "missing"]
 
 
 def cache_folder() -> Path:
-    """Where downloaded files are kept; it need not exist."""
+    """Folder where downloaded files are kept; it need not exist."""
     return home() / "mnist"
 
 
@@ -63,7 +63,7 @@ def fetch_mnist(
     patience: float = 60.0,
     progress: Progress | None = None,
 ) -> Path:
-    """Completes the four files in ``folder`` (default: the cache) and returns it.
+    """Complete the four files in ``folder`` (default: the cache) and return it.
 
     What is there and right is left alone; what is damaged or missing is downloaded, and kept unpacked.
     patience: seconds that may be spent waiting in all, over what a transfer of 64 kB/s needs. DataError if a
@@ -106,7 +106,7 @@ def _seconds(patience: Any) -> float:
 
 
 def file_states(folder: Path) -> dict[str, FileState]:
-    """Each of the four files: complete (by its sum), damaged or missing."""
+    """State of each of the four files: complete (by its sum), damaged or missing."""
     paths = {name: idx.find(folder, name) for name in FILES}
     return {
         name: "missing" if path is None else "complete" if _is_right(path, name) else "damaged"
@@ -115,7 +115,7 @@ def file_states(folder: Path) -> dict[str, FileState]:
 
 
 def is_mnist(dataset: Dataset) -> bool:
-    """Whether it holds MNIST's images and labels, in its order."""
+    """Tell whether it holds MNIST's images and labels, in its order."""
     return dataset.sums == SUMS
 
 

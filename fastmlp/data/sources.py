@@ -48,7 +48,7 @@ class _Found:
 
 
 class Status(TypedDict):
-    """What a program can say about the data that are there.
+    """Facts about the data that are there.
 
     auto: what ``auto`` would use: the path in FASTMLP_DATA, the cache, or a download (else synthetic).
     environment: the value of FASTMLP_DATA, None where it is not set.
@@ -71,7 +71,7 @@ def load(
     notify: Notify | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """A training and a test part.
+    """Read a training and a test part.
 
     data:
         ``auto``: what FASTMLP_DATA names if set, else MNIST from the cache, else a download that is given
@@ -112,7 +112,7 @@ def load(
 
 
 def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
-    """What a path holds, by its kind: a folder, or a file by the end of its name."""
+    """Read what a path holds, by its kind: a folder, or a file by the end of its name."""
     path = path_of("data", path)
     if is_folder(path):
         return idx.read_folder(path)
@@ -128,7 +128,7 @@ def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
 
 
 def read_test(path: PathLike, label: str | int | None = None) -> tuple[Features, NDArray[np.int64]]:
-    """X (N, D) and labels (N,) as they stand in the file: its test part if it has one, else all of it."""
+    """Read X (N, D) and labels (N,) as the file has them: its test part if it has one, else all of it."""
     label = _checked_label(label, path)
     parts = read_parts(path, label)
     part = parts.test or parts.train
@@ -138,7 +138,7 @@ def read_test(path: PathLike, label: str | int | None = None) -> tuple[Features,
 
 
 def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Features, tuple[int, int] | None]:
-    """X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
+    """Read X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
 
     Of a folder or .npz with two parts, the test part. Of a CSV, all columns but the label's.
     """
@@ -164,7 +164,7 @@ def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Feat
 
 
 def status() -> Status:
-    """What ``auto`` would use, and what is in the cache. Reads the cached files, not the network."""
+    """Tell what ``auto`` would use, and what is in the cache. Reads the cached files, not the network."""
     folder = mnist.cache_folder()
     files = mnist.file_states(folder)
     complete = all(state == "complete" for state in files.values())
@@ -202,7 +202,7 @@ def _synthetic(seed: int) -> _Found:
 
 
 def _environment_mnist(path: str | None) -> _Found | None:
-    """What FASTMLP_DATA names, if it is MNIST."""
+    """Read what FASTMLP_DATA names, if it is MNIST."""
     with suppress(DataError):
         if path is not None and (is_folder(named := path_of("data", path)) or _kind(named) == "npz"):
             return _mnist_at(named)
@@ -210,7 +210,7 @@ def _environment_mnist(path: str | None) -> _Found | None:
 
 
 def _mnist_at(path: Path) -> _Found | None:
-    """What is there, if it is MNIST."""
+    """Read what is there, if it is MNIST."""
     with suppress(DataError):
         found = _Found("mnist", f"MNIST from {path}", read_parts(path), seed=0)
         if mnist.is_mnist(found.dataset):
@@ -219,7 +219,7 @@ def _mnist_at(path: Path) -> _Found | None:
 
 
 def _mnist(patience: float, say: Notify, progress: Progress | None) -> _Found:
-    """From the cache, else from a mirror."""
+    """Read MNIST from the cache, else from a mirror."""
     folder = mnist.cache_folder()
     found = _mnist_at(folder)
     if found is None:
@@ -263,4 +263,4 @@ def _checked_label(label: Any, *paths: PathLike | None) -> str | int | None:
 
 
 def _silent(line: str) -> None:
-    """Where nobody listens."""
+    """Say it to nobody."""

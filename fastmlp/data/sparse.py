@@ -19,7 +19,7 @@ _SCIPY_HAS_NONE = np.float16  # of this number type
 
 
 def is_scipy_sparse(X: Any) -> bool:
-    """Whether X is one of scipy.sparse's matrices or arrays; scipy itself is not loaded."""
+    """Tell whether X is one of scipy.sparse's matrices or arrays; scipy itself is not loaded."""
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(X))
 
@@ -44,7 +44,7 @@ def as_csr(X: Any) -> Any:
 
 
 def check_sound(X: Any) -> None:
-    """Raises DataError for a scipy.sparse matrix that scipy's compiled code could not be trusted with.
+    """Raise DataError for a scipy.sparse matrix that scipy's compiled code could not be trusted with.
 
     Whatever is no scipy.sparse matrix passes, and so do number types and shapes that others refuse.
     """
@@ -65,7 +65,7 @@ def _unsound(X: Any, problem: str) -> DataError:
 
 
 def _compressed(X: Any) -> str:
-    """What is wrong with a CSR, CSC or BSR matrix; nothing: ''."""
+    """Fault of a CSR, CSC or BSR matrix; nothing: ''."""
     R, C = X.blocksize if X.format == "bsr" else (1, 1)
     if X.ndim == 1:
         N, D = 1, X.shape[0]
@@ -86,7 +86,7 @@ def _compressed(X: Any) -> str:
 
 
 def _coordinates(X: Any) -> str:
-    """What is wrong with a COO matrix."""
+    """Fault of a COO matrix."""
     coordinates = X.coords if hasattr(X, "coords") else (X.row, X.col)  # before scipy 1.13
     if not _is_array(X.data, 1):
         return "values that are no such array"
@@ -99,7 +99,7 @@ def _coordinates(X: Any) -> str:
 
 
 def _diagonals(X: Any) -> str:
-    """What is wrong with a DIA matrix."""
+    """Fault of a DIA matrix."""
     offsets = X.offsets
     if not _is_array(X.data, 2) or not _are_indices(offsets) or len(offsets) != len(X.data):
         return "diagonals and offsets that do not fit"
@@ -111,7 +111,7 @@ def _diagonals(X: Any) -> str:
 
 
 def _lists(X: Any) -> str:
-    """What is wrong with a LIL matrix."""
+    """Fault of a LIL matrix."""
     if not X.shape[0] == len(X.rows) == len(X.data):
         return f"{len(X.rows)} lists of columns and {len(X.data)} of values for {X.shape[0]} rows"
     for columns, values in zip(X.rows, X.data, strict=True):
@@ -123,7 +123,7 @@ def _lists(X: Any) -> str:
 
 
 def _keys(X: Any) -> str:
-    """What is wrong with a DOK matrix."""
+    """Fault of a DOK matrix."""
     for key in X.keys():  # noqa: SIM118  # it is no dict in every version
         places = key if isinstance(key, tuple) else (key,)
         if not all(0 <= place < size for place, size in zip(places, X.shape, strict=True)):

@@ -1,6 +1,6 @@
-"""Opening a named file with care: regular files only, plain or gzip, never more bytes than promised.
+"""A named file, read within bounds: regular files only, plain or gzip, never more bytes than promised.
 
-No format is known here; idx.py, npy.py and csv/ read through it. A gzip file is recognised by its
+Knows no format: the readers of data/ read through it. A gzip file is recognised by its
 first two bytes, not by its name: some browsers unpack a download and keep the name.
 """
 
@@ -28,7 +28,7 @@ CHUNK = 1 << 20
 
 
 class Stream(Protocol):
-    """What is needed of a binary file."""
+    """Part of a binary file that is needed."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -37,7 +37,7 @@ class Stream(Protocol):
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turns whatever the system or gzip raises about ``path`` into a DataError."""
+    """Turn whatever the system or gzip raises about ``path`` into a DataError."""
     try:
         yield
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def translated(path: Path) -> Iterator[None]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Stream, int]]:
-    """The content of ``path``, unpacked where it is gzip, and the most bytes that can come out of it."""
+    """Open ``path``, unpacked where it is gzip, and say how many bytes at most can come out of it."""
     with translated(path):
         if path.exists() and not is_file(path):
             raise DataError(f"{path} must be a file", "a folder, a pipe or a device", "name one file")
@@ -72,7 +72,7 @@ def opened(path: Path) -> Iterator[tuple[Stream, int]]:
 def read_array(
     stream: Stream, dtype: np.dtype[Any], shape: tuple[int, ...], most: int, where: object
 ) -> NDArray[Any]:
-    """The rest of ``stream`` as one array of exactly this shape, C order.
+    """Read the rest of ``stream`` as one array of exactly this shape, C order.
 
     The size is computed with Python's integers and held against ``most`` (what the file can give) and
     BYTE_BUDGET before anything is allocated. DataError where bytes are missing or left over.
@@ -100,7 +100,7 @@ def read_array(
 
 
 def fill(stream: Stream, buffer: memoryview) -> int:
-    """Reads until ``buffer`` is full or the stream ends; returns the number of bytes."""
+    """Read until ``buffer`` is full or the stream ends; return the number of bytes."""
     done = 0
     while done < len(buffer):
         count = stream.readinto(buffer[done : done + CHUNK])

@@ -4,5 +4,5 @@ epochs.py      the generator of epochs that everything trains by
 loop.py        epochs, with validation, early stopping and callbacks
 fit.py         ``fastmlp.fit``
 fit_many.py    ``fastmlp.fit_many``
-train/checkpoint.py  the file from which a training resumes
+checkpoint.py  the file from which a training resumes
 """

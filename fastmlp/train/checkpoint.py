@@ -118,7 +118,7 @@ class Identity:
 def sums_of(
     data: Dataset, sample_weight: NDArray[Any] | None, initial: Parameters | None = None
 ) -> dict[str, str | None]:
-    """sha256 by name of all that goes into a training beside its options."""
+    """Sums (sha256) by name of all that goes into a training beside its options."""
     return data.sums | {
         "sample weights": None if sample_weight is None else sum_of(sample_weight),
         "first weights": None if initial is None else initial.sha256(),
@@ -126,7 +126,7 @@ def sums_of(
 
 
 class CheckpointFile:
-    """The checkpoints of one training in a folder that the caller has locked: an loop.Keeper.
+    """The checkpoints of one training in a folder that the caller has locked: a loop.Keeper.
 
     One is written after an epoch, if the last was begun a second ago, and within an epoch after ``seconds``;
     less often where more than 2 % of the time would go to them. The last is written in any case.

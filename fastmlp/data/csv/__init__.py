@@ -96,7 +96,7 @@ class _Block(NamedTuple):
             number, at = number + 1, end + 1
 
     def halves(self) -> tuple[_Block, _Block]:
-        """About half of the lines, and the others; for a block of two or more."""
+        """Two blocks of about half of the lines each; for a block of two or more."""
         at = self.text.find(b"\n", len(self.text) // 2)
         at = self.text.rindex(b"\n") if at < 0 else at
         second = self.first + self.text.count(b"\n", 0, at) + 1
@@ -132,7 +132,7 @@ class _Lines:
         return X, y
 
     def _table(self) -> NDArray[Any]:
-        """(rows, columns) int64 or float64."""
+        """Array (rows, columns), int64 or float64."""
         table = self._loaded(np.int64) if self.dtype is np.int64 else None
         if self.dtype and (table is None or table.min() < -EXACT or table.max() > EXACT):
             table = self._loaded(np.float64)
@@ -147,7 +147,7 @@ class _Lines:
             return None
 
     def _blame(self) -> NoReturn:
-        """Raises what names the first line that is not as the first one, or its first bad cell.
+        """Raise what names the first line that is not as the first one, or its first bad cell.
 
         Halves are parsed until few lines are left, so that few are gone through in Python.
         """
@@ -245,7 +245,7 @@ def _blocks(stream: Stream, path: Path, block: int) -> Iterator[_Block]:
 
 
 def _plain(text: bytes, first: int) -> bytes:
-    """Without the mark at the beginning of a file, and the \\r at the ends of lines."""
+    """Take away the mark at the beginning of a file, and the \\r at the ends of lines."""
     if first == 1:
         text = text.removeprefix(BOM)
     if b"\r" in text:  # twice where Python wrote it for Windows without newline=""
@@ -263,7 +263,7 @@ def _unquoted(text: bytes, separator: bytes) -> tuple[type[Any] | None, bytes]:
 
 
 def _quotes_cells(text: bytes, separator: bytes) -> bool:
-    """Whether all quotes of a text without spaces stand around whole cells, with something in them."""
+    """Tell whether all quotes of a text without spaces stand around whole cells, with something in them."""
     letters = np.frombuffer(b"\n" + text + b"\n", np.uint8)
     end = (letters == ord(separator)) | (letters == ord("\n"))
     quote = letters == ord('"')

@@ -39,7 +39,7 @@ MOST_COMPARED = 2_000  # names that are held against a misspelt one
 
 @dataclass(frozen=True)
 class Head:
-    """How to read the lines of a file.
+    """Rules by which the lines of a file are read.
 
     names: of all columns; None where the first line is a row.
     left_out: how many of the first columns hold numbers of rows.
@@ -61,7 +61,7 @@ class Head:
 
     @property
     def told(self) -> tuple[str, ...]:
-        """What is not plain, for people."""
+        """Notes for people on what is not plain."""
         told = []
         if self.separator != ",":
             told.append(f"fields separated by {SEPARATORS[self.separator]}")
@@ -72,7 +72,7 @@ class Head:
         return tuple(told)
 
     def called(self, column: int) -> str:
-        """What a message calls a column."""
+        """Name of a column in a message."""
         name = self.names[column] if self.names else ""
         return f"column {column}" + (f" ({_short(name)})" if name else "")
 
@@ -80,7 +80,7 @@ class Head:
 def head_of(
     lines: Sequence[str], number: int, path: Path, label: str | int | None, needs_label: bool
 ) -> Head:
-    """What the first one or two lines with text say; ``number`` is the first one's in the file.
+    """Head that the first one or two lines with text make; ``number`` is the first one's in the file.
 
     ``label``: see ``label_column``; without it and without ``needs_label`` only a column called ``label`` is
     one. DataError for a first line that is refused, and where there is no such label column.
@@ -182,7 +182,7 @@ def _is_header(cells: list[str], below: list[str], label: str | int | None, wher
 
 
 def _unnamed(cells: list[str]) -> int:
-    """How many of the first cells stand over numbers of rows, should this be a header."""
+    """Number of the first cells that stand over numbers of rows, should this be a header."""
     count = 0 if cells[0] else 1
     while count < len(cells) and cells[count].startswith(UNNAMED):
         count += 1

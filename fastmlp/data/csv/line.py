@@ -37,7 +37,7 @@ def cells_of(line: str, separator: str) -> list[str] | None:
 
 
 def is_number(cell: str) -> bool:
-    """Whether the cell is a number, as this file's head says."""
+    """Tell whether the cell is a number, as this file's head says."""
     return NUMBER.fullmatch(cell) is not None
 
 
