@@ -38,7 +38,8 @@ def features(X: NDArray[Any], where: str) -> Features:
             "use a file with data",
         )
     result = compact(np.ascontiguousarray(images.reshape(len(images), -1)))
-    check_finite(result, f"every value of {where} must be finite and within float32", first=1)
+    if result.dtype == np.float32:
+        check_finite(result, f"every value of {where} must be finite and within float32", first=1)
     return result
 
 
@@ -81,10 +82,8 @@ def block_rows(X: NDArray[Any]) -> int:
     return max(1, _BLOCK // int(X.shape[1]))
 
 
-def check_finite(X: Features, must: str, *, first: int) -> None:
+def check_finite(X: NDArray[Any], must: str, *, first: int) -> None:
     """Raise DataError unless all of X (N, D) is finite. first: what the first row and column are called."""
-    if X.dtype == np.uint8:
-        return
     step = block_rows(X)
     for start in range(0, len(X), step):
         finite = np.isfinite(X[start : start + step])
@@ -153,16 +152,20 @@ def distinct(y: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
     """The position of each label of y (N,) in the ascending ``classes``. Raises DataError."""
-    found = checked_labels(y)
-    known = np.asarray(classes)
-    indices = np.minimum(np.searchsorted(known, found), len(known) - 1)
-    strange = found[known[indices] != found]
-    if len(strange):
+    found, known = checked_labels(y), np.asarray(classes)
+    indices, strange = places(found, known)
+    if strange.any():
         raise DataError(
             f"labels must be among the training's {len(known)} classes {_shortened(known)}",
-            _shortened(np.unique(strange)),
+            _shortened(np.unique(found[strange])),
         )
     return indices
+
+
+def places(y: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Place of each of y (N,) in the ascending ``known``, and a mask (N,) of those that are not there."""
+    indices = np.minimum(np.searchsorted(known, y), len(known) - 1)
+    return indices, known[indices] != y
 
 
 def _are_bytes(block: NDArray[Any]) -> bool:

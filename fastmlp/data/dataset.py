@@ -17,13 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import as_pair
 from fastmlp.data.checks import (
-    Features,
     checked_labels,
     class_indices,
     distinct,
     features,
     image_shape,
     labels,
+    places,
 )
 from fastmlp.data.encode import as_rows, column_means
 from fastmlp.data.sparse import as_csr, check_sound, is_scipy_sparse
@@ -161,7 +161,8 @@ def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str |
     """
     if parts.train is None:
         raise DataError(f"{source} must hold a training part", "a test part alone", "give it as test data")
-    X, y = _checked(parts.train)
+    X = features(parts.train.X, parts.train.where)
+    y = labels(parts.train.y, len(X), parts.train.where)
     classes = distinct(y)
     if len(classes) < 2:
         raise DataError(
@@ -175,7 +176,8 @@ def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str |
         X, y = np.delete(X, held, axis=0), np.delete(y, held)
         how = f"a sixth held out for testing ({len(held):,} rows, seed {seed})"
     else:
-        X_test, y_test = _checked(parts.test)
+        X_test = features(parts.test.X, parts.test.where)
+        y_test = labels(parts.test.y, len(X_test), parts.test.where)
         how = f"test part from {test_source}{_told(parts.test)}" if test_source else "with its own test part"
         if X.shape[1] != X_test.shape[1]:
             raise DataError(
@@ -184,6 +186,14 @@ def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str |
                 "use files that belong together, and name the label column where there is one",
             )
         _check_columns(parts.train, parts.test)
+    indices, strange = places(y_test, classes)
+    if parts.test is not None and strange.any():
+        at = int(strange.argmax())
+        raise DataError(
+            f"{parts.test.where} must hold no label that the training part lacks",
+            f"the label {y_test[at]} in row {at + 1}",
+            "use files that belong together, and name the label column where there is one",
+        )
     if X.dtype != X_test.dtype:
         X, X_test = X.astype(np.float32), X_test.astype(np.float32)
     return Dataset(
@@ -192,7 +202,7 @@ def assemble(name: str, source: str, parts: Parts, seed: int, test_source: str |
         X=X,
         y=np.searchsorted(classes, y),
         X_test=X_test,
-        y_test=_test_indices(classes, y_test, parts.test),
+        y_test=indices,
         classes=tuple(classes.tolist()),
         image_shape=image_shape(parts.train.X, X),
     )
@@ -212,11 +222,6 @@ def held_out(y: NDArray[np.int64], seed: int, where: str) -> NDArray[np.int64]:
     return np.sort(free[: max(1, len(y) // HELD_OUT)])
 
 
-def _checked(part: Part) -> tuple[Features, NDArray[np.int64]]:
-    X = features(part.X, part.where)
-    return X, labels(part.y, len(X), part.where)
-
-
 def _check_columns(train: Part, test: Part) -> None:
     """Raise DataError unless columns that both have names for are the same, in the same order."""
     pairs = zip(train.columns, test.columns, strict=False)
@@ -231,19 +236,6 @@ def _check_columns(train: Part, test: Part) -> None:
 
 def _told(part: Part) -> str:
     return f" ({', '.join(part.told)})" if part.told else ""
-
-
-def _test_indices(classes: NDArray[np.int64], y: NDArray[np.int64], part: Part | None) -> NDArray[np.int64]:
-    indices = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    strange = classes[indices] != y
-    if part is not None and strange.any():
-        at = int(strange.argmax())
-        raise DataError(
-            f"{part.where} must hold no label that the training part lacks",
-            f"the label {y[at]} in row {at + 1}",
-            "use files that belong together, and name the label column where there is one",
-        )
-    return indices
 
 
 def sum_of(*arrays: Any) -> str:

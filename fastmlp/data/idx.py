@@ -57,7 +57,7 @@ def find(folder: Path, name: str) -> Path | None:
 def read_folder(folder: Path) -> Parts:
     """The pairs of MNIST's four names that the folder holds; half a pair is a DataError."""
     with translated(folder):
-        train, test = (_read_pair(folder, pair) for pair in (TRAIN, TEST))
+        train, test = _read_pair(folder, TRAIN), _read_pair(folder, TEST)
     if train is None and test is None:
         raise DataError(
             f"{folder} must hold IDX files called {TRAIN[0]} and {TRAIN[1]} (plain or .gz)",

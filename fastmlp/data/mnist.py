@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastmlp.cache_dir import home
 from fastmlp.checks import as_float, as_list, as_text, function, reason_of, shown
 from fastmlp.data import idx
-from fastmlp.data.dataset import Dataset
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import path_of
 from fastmlp.files.bounded import opened
@@ -44,7 +43,7 @@ FILES = {  # name: bytes and sha256, unpacked
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
 }
-SUMS = {  # of the Dataset that they are
+SUMS = {  # of the Dataset that they make
     "data": "2c657009b8033089c30b117a197209f78bc2bcc097dfdea02e52ed66784bbc66",
     "test data": "ae2b17aae510915c674d23fe99eb1a5ef483d4b054c915a83c94407057e580ee",
 }
@@ -112,11 +111,6 @@ def file_states(folder: Path) -> dict[str, FileState]:
         name: "missing" if path is None else "complete" if _is_right(path, name) else "damaged"
         for name, path in paths.items()
     }
-
-
-def is_mnist(dataset: Dataset) -> bool:
-    """Tell whether it holds MNIST's images and labels, in its order."""
-    return dataset.sums == SUMS
 
 
 def _fetch(name: str, folder: Path, order: list[str], left: Patience, progress: Progress | None) -> None:
