@@ -1,29 +1,73 @@
 """IDX, the format of MNIST and its relatives: one file, a pair of files, a folder of pairs.
 
 A file is 0, 0, a type byte, the number of axes, each extent as a big-endian 32-bit integer, then the values.
-Only unsigned bytes (type 0x08) of one to three axes are read. Nothing here is particular to MNIST's content.
+Only unsigned bytes (type 0x08) of one to three axes are read. What a large gzip file unpacks to is kept in
+the user's cache, as a plain IDX file. Nothing here is particular to MNIST's content.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import struct
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.cache_dir import forget_unused, private_folder, touch
 from fastmlp.data.dataset import Part, Parts
 from fastmlp.errors import DataError
-from fastmlp.files import is_file
+from fastmlp.files import is_file, regular, replace
 from fastmlp.files.bounded import opened, read_array, translated
 
 UNSIGNED_BYTE = 0x08
+LARGE = 1 << 20  # bytes of a packed file; a smaller one unpacks in some 10 ms
+BUDGET = 1 << 30  # bytes of all that is kept
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    """The array in one file, plain or gzip. DataError unless the file is exactly as long as it says."""
+    """Read the array in one file, plain or gzip. DataError unless the file is exactly as long as it says."""
+    found = _copy_of(path)
+    if found is None:
+        return _read(path)
+    copy, crc = found
+    with suppress(DataError):
+        array = _read(copy)
+        if _crc(array) == crc:
+            touch(copy)
+            return array
+    array = _read(path)
+    if _crc(array) == crc:  # not so where a file holds several one after the other
+        with suppress(OSError):
+            replace(copy, _header(array), array.data)
+            forget_unused(copy.parent, BUDGET)
+    return array
+
+
+def _copy_of(path: Path) -> tuple[Path, int] | None:
+    """Find where a large gzip file's content is kept, by the file's sha256, and the CRC-32 at its end."""
+    with suppress(OSError, ValueError), open(path, "rb", opener=regular) as file:
+        if os.fstat(file.fileno()).st_size >= LARGE and file.peek(2)[:2] == b"\x1f\x8b":
+            name = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(-8, os.SEEK_END)
+            return private_folder("unpacked") / f"{name}.idx", int.from_bytes(file.read(4), "little")
+    return None
+
+
+def _crc(array: NDArray[np.uint8]) -> int:
+    return zlib.crc32(array.data, zlib.crc32(_header(array)))
+
+
+def _header(array: NDArray[np.uint8]) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, UNSIGNED_BYTE, array.ndim, *array.shape)
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
     with opened(path) as (stream, most):
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0":

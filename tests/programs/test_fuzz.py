@@ -14,7 +14,7 @@ from mutants import Count, Reader, count, damaged, damaged_json, in_gzip, in_saf
 
 MOST_SECONDS = 10.0  # of the processor, a file: the slowest takes some milliseconds
 MOST_MEBIBYTES = 64  # more than before the first mutant: all the files together have a few thousand bytes
-READERS = 18
+READERS = 19
 ALL = 20_000
 
 
@@ -38,7 +38,8 @@ def judge(found: list[Count], mutants: int) -> None:
         assert one.mutants == mutants
         assert one.seconds <= MOST_SECONDS
         assert one.mebibytes <= MOST_MEBIBYTES, one.reader
-        if one.reader == "study's nets.jsonl":  # what is damaged there is as if it were not
+        # what is damaged in these two is as if it were not there
+        if one.reader in ("study's nets.jsonl", "unpacked copy"):
             assert one.accepted == mutants
         else:
             assert one.refused > mutants / 2, one.reader

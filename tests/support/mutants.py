@@ -339,9 +339,19 @@ def _of_runs(folder: Path) -> list[Reader]:
 
 
 def _of_caches(folder: Path) -> list[Reader]:
+    from fastmlp import cache_dir
+    from fastmlp.data import idx
     from fastmlp.kernels import cache, jit
 
-    code = folder / "kernels"
+    home, code = folder / "cache", folder / "kernels"
+    cache_dir.home = lambda: home  # type: ignore[assignment]
+    idx.LARGE = 10
+    true = np.arange(3000, dtype=np.uint8).reshape(3, 1000) // 8
+    source = folder / "u" / "images.idx.gz"
+    source.parent.mkdir()
+    source.write_bytes(gzip.compress(_idx(true), mtime=0))
+    idx.read(source)
+    (copy,) = (home / "unpacked").iterdir()
 
     def total(x: Any) -> Any:
         result = np.float32(0)
@@ -363,7 +373,13 @@ def _of_caches(folder: Path) -> list[Reader]:
         if compiled._cache.load_overload(signature, context) is None:
             raise Refused
 
-    return [Reader("kernel", {kernel: kernel.read_bytes()}, kernels, quiet=True)]
+    def copies() -> None:
+        assert np.array_equal(idx.read(source), true)
+
+    return [
+        Reader("unpacked copy", {copy: copy.read_bytes()}, copies),
+        Reader("kernel", {kernel: kernel.read_bytes()}, kernels, quiet=True),
+    ]
 
 
 class Refused(Exception):
