@@ -14,28 +14,25 @@ import fastmlp
 from fastmlp.errors import in_short
 
 from . import bench, data, diagnose, evaluate, info, predict, study, train, warmup
-from .failures import Boundary, Command
+from .command import Command
+from .failures import Boundary
 from .streams import echo
 
 app = typer.Typer(
     name="fastmlp",
     cls=Boundary,
     help="Train small multilayer perceptrons on a CPU, fast.",
-    epilog="Exit codes: 0 fine, 1 cannot go on or a severe finding, 2 wrong usage, 3 diverged, "
+    epilog="Exit codes: 0 fine, 1 failed or a severe finding, 2 wrong usage, 3 diverged, "
     "4 data missing or bad, 5 --min-accuracy not reached, 128 + N ended by signal N (130: Ctrl-C).",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("train", cls=Command)(train.train)
-app.command("diagnose", cls=Command)(diagnose.diagnose)
-app.command("study", cls=Command)(study.study)
-app.command("evaluate", cls=Command)(evaluate.evaluate)
-app.command("predict", cls=Command)(predict.predict)
-app.command("data", cls=Command)(data.data)
-app.command("info", cls=Command)(info.info)
-app.command("warmup", cls=Command)(warmup.warmup)
-app.command("bench", cls=Command)(bench.bench)
+for command in (
+    train.train, diagnose.diagnose, study.study, evaluate.evaluate, predict.predict, data.data, info.info,
+    warmup.warmup, bench.bench,
+):  # fmt: skip
+    app.command(cls=Command)(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,41 +11,43 @@ from fastmlp.benchmark import LEAST_ROUNDS
 from fastmlp.benchmark.contenders import RIVALS
 from fastmlp.checks import one_of, whole_number
 
-from .options import DATA, Json, Threads, checked, completes
+from .options import Data, Json, Threads, checked
 from .streams import echo
 
 if TYPE_CHECKING:
     from fastmlp.benchmark.report import Report, Row
 
+CONTENDERS = "Contenders"
+
 
 def bench(
     rounds: Annotated[
-        int, typer.Option(help=f"Epochs of each contender that count; at least {LEAST_ROUNDS}.")
+        int,
+        typer.Option(
+            help=f"Epochs of each contender that are timed, at least {LEAST_ROUNDS}.",
+            rich_help_panel=CONTENDERS,
+        ),
     ] = LEAST_ROUNDS,
     rivals: Annotated[
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help=f"Of {', '.join(RIVALS)}; or none. Default: all of them.",
-            show_default=False,
+            help=f"Tools to compare with: {', '.join(RIVALS)}, or none. Default: all of them.",
+            rich_help_panel=CONTENDERS,
         ),
     ] = None,
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="SOURCE",
-            help="As in train.",
-            autocompletion=completes("auto", "mnist", "synthetic"),
-            rich_help_panel=DATA,
-        ),
-    ] = "auto",
+    data: Data = "auto",
     threads: Threads = "auto",
     json: Json = False,
 ) -> None:
     """Compare fastmlp's speed with other tools and with the machine's peak.
 
-    All train the question's net in turns, from the same weights: 100 ReLU units, batch 100, plain SGD.
-    The extra "rivals" installs the other tools.
+    All train the same net in turns, from the same weights: 100 ReLU units, batch 100, plain SGD. The extra
+    "rivals" installs the other tools.
+
+    Examples:
+      fastmlp bench
+      fastmlp bench --rivals torch,sklearn --rounds 15 --json
     """
     n_threads, names, n_rounds = checked(
         lambda: resolve(threads),
@@ -54,14 +56,12 @@ def bench(
     )
 
     from fastmlp.benchmark.report import bench as compare
-    from fastmlp.data import load
     from fastmlp.runs import strict_json
 
     from .render import Screen
 
     screen = Screen()
-    with screen.downloads() as on_bytes:
-        dataset = load(data, notify=screen.notice, progress=on_bytes)
+    dataset = screen.load(data)
     screen.say("data", dataset.source)
     report = compare(
         dataset,

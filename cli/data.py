@@ -9,7 +9,7 @@ import typer
 from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
 
-from .options import Json, Label, completes
+from .options import DATA, OUTPUT, SOURCES, Json, Label, completes
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -22,20 +22,30 @@ def data(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SOURCE]",
-            help="auto, mnist, synthetic or a path: read it and say what it holds.",
-            show_default=False,
-            autocompletion=completes("auto", "mnist", "synthetic"),
+            metavar="SOURCE",
+            help="Data to read and describe: auto, mnist, synthetic, or a path.",
+            autocompletion=completes(*SOURCES),
         ),
     ] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download what is missing of MNIST.")] = False,
-    show: Annotated[int | None, typer.Option(metavar="N", help="Draw the first N training images.")] = None,
     label: Label = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download what is missing of MNIST.", rich_help_panel=DATA)
+    ] = False,
+    show: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Draw the first N training images.", rich_help_panel=OUTPUT),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show what data there are, fetch MNIST, look at digits.
+    """Describe data, fetch MNIST, draw digits.
 
-    Without SOURCE: which data `auto` means here, and what is in the cache.
+    Without a source: say which data `auto` means here, and what is in the cache.
+
+    Examples:
+      fastmlp data
+      fastmlp data --fetch
+      fastmlp data mnist --show 10
+      fastmlp data iris.csv --label species
     """
     if show is not None:
         whole_number("show", show, 1, MOST_SHOWN)
@@ -44,7 +54,7 @@ def data(
             "fetch must go with mnist, the one that can be fetched", repr(source), "leave it out"
         )
 
-    from fastmlp.data import fetch_mnist, load, status
+    from fastmlp.data import fetch_mnist, status
     from fastmlp.runs import strict_json
 
     from .render import Screen, describe_dataset, draw_images, plain_console
@@ -55,7 +65,7 @@ def data(
             screen.say("mnist", f"is in {fetch_mnist(progress=on_bytes)}")
         dataset = None
         if source is not None or show is not None:
-            dataset = load(source or "auto", label=label, notify=screen.notice, progress=on_bytes)
+            dataset = screen.load(source or "auto", label=label)
     if json:
         echo(strict_json(status() | ({"dataset": _facts(dataset)} if dataset else {})))
     elif dataset is not None:

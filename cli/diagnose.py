@@ -10,27 +10,15 @@ import typer
 from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
 
+from .command import grouped
 from .options import (
-    ACT,
-    DEFAULT,
-    HIDDEN,
+    DEFAULTS,
     OUTPUT,
     TRAINING,
-    Act,
-    BatchSize,
-    Center,
-    Clip,
-    Data,
-    Epochs,
-    Hidden,
-    Init,
     Json,
-    Label,
-    LearningRate,
-    Loss,
-    Scale,
-    Seed,
-    TestData,
+    PlainOptions,
+    Quiet,
+    SourceOptions,
     Threads,
     checked,
     training_of,
@@ -42,87 +30,70 @@ if TYPE_CHECKING:
     from fastmlp.diagnosis.report import Diagnosis
 
 SECONDS = 20.0
-_OF_A_RUN = (
-    "act", "hidden", "scale", "center", "init", "lr", "batch_size", "epochs", "seed", "loss", "clip",
-    "data", "test_data", "label",
-)  # fmt: skip
 _WIDTH, _INDENT = 100, 11
 
 
+@grouped
 def diagnose(
-    context: typer.Context,
+    training: PlainOptions,
+    source: SourceOptions,
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN_FOLDER]", help="Diagnose the training of this run.", show_default=False),
+        typer.Argument(metavar="RUN_FOLDER", help="Run whose training to diagnose."),
     ] = None,
-    act: Act = ACT,
-    hidden: Hidden = HIDDEN,
-    scale: Scale = DEFAULT.scale,
-    center: Center = DEFAULT.center,
-    init: Init = DEFAULT.init,
-    lr: LearningRate = DEFAULT.lr,
-    batch_size: BatchSize = DEFAULT.batch_size,
-    epochs: Epochs = DEFAULT.epochs,
-    seed: Seed = DEFAULT.seed,
-    loss: Loss = None,
-    clip: Clip = None,
     seconds: Annotated[
-        float, typer.Option(help="That its trainings may take, about.", rich_help_panel=TRAINING)
+        float,
+        typer.Option(help="Seconds that its own trainings may take, about.", rich_help_panel=TRAINING),
     ] = SECONDS,
-    data: Data = "auto",
-    test_data: TestData = None,
-    label: Label = None,
     threads: Threads = "auto",
     plot: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A picture as well: .png, .svg or .html.", rich_help_panel=OUTPUT),
+        typer.Option(
+            metavar="FILE", help="Draw a picture into this file: .png, .svg or .html.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show the result only.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find out why a net does not train.
 
     Measures the net before its first step, watches it train, and trains it again with each change that
     ought to help. Exit code 1 when a finding is severe: when it costs 5 % of accuracy, when the data hold
-    nothing to learn, or when the net is no better than guessing and nothing that was tried helps.
+    nothing to learn, or when the net is no better than guessing and no change that was tried helps.
+
+    Examples:
+      fastmlp diagnose --act relu --scale 1
+      fastmlp diagnose --data table.csv --label species --plot why.html
+      fastmlp diagnose runs/long
     """
-    training, *_ = checked(
-        training_of(
-            hidden=hidden, loss=loss, clip=clip, act=act, scale=scale, center=center, init=init, lr=lr,
-            batch_size=batch_size, epochs=epochs, seed=seed,
-        ),
+    setting, *_ = checked(
+        lambda: training_of(training),
         lambda: resolve(threads),
-        lambda: _check_alone(context, run),
+        lambda: _check_alone(run, [*training, *source]),
         lambda: _check_picture(plot),
         lambda: _check_seconds(seconds),
-    )  # fmt: skip
+    )
 
-    from fastmlp.data import load
     from fastmlp.diagnosis.examine import examine
     from fastmlp.files import path_of
     from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
 
-    from .render import Screen, describe_dataset
+    from .render import Screen
 
     screen = Screen(quiet=quiet)
-    source: dict[str, Any] = {"data": data, "test_data": test_data, "label": label}
+    place: dict[str, Any] = {"data": DEFAULTS["data"], **source}
     if run is not None:
-        training = recorded_training(run)
+        setting = recorded_training(run)
         if find_model(run).exists():
-            load_model(run)  # the folder tells of one run
-        source |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
-    where = source.pop("data")
-    with screen.downloads() as on_bytes:
-        dataset = load(where, **source, seed=training.seed, notify=screen.notice, progress=on_bytes)
-    screen.say("data", dataset.source)
-    screen.say("", describe_dataset(dataset))
-    screen.say("net", str(training.architecture(dataset.X.shape[1], len(dataset.classes))))
-    screen.say("", f"{training}")
+            load_model(run)  # raises an error unless the folder is of one run
+        place |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
+    dataset = screen.load(**place, seed=setting.seed)
+    screen.describe(dataset)
+    screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
+    screen.say("", f"{setting}")
     screen.say_if_compiling("numba")
     found = examine(
-        dataset.X, dataset.y, dataset.X_test, dataset.y_test, len(dataset.classes), training,
+        dataset.X, dataset.y, dataset.X_test, dataset.y_test, len(dataset.classes), setting,
         threads=threads, seconds=seconds, notify=lambda text: screen.say("", text),
     )  # fmt: skip
     if plot is not None:
@@ -164,9 +135,8 @@ def _block(finding: Finding) -> list[str]:
     ]
 
 
-def _check_alone(context: Any, run: str | None) -> None:
+def _check_alone(run: str | None, given: list[str]) -> None:
     """Raises ConfigError where a run folder, which has its own training and data, is given with others."""
-    given = [name for name in _OF_A_RUN if context.get_parameter_source(name).name == "COMMANDLINE"]
     if run is not None and given:
         raise ConfigError(
             "options of the training and the data must be left out beside a run folder, which has its own",

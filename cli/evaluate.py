@@ -14,6 +14,7 @@ from fastmlp.spec import BACKENDS, act_text
 
 from .options import (
     DATA,
+    SOURCES,
     Backend,
     Json,
     Label,
@@ -40,9 +41,9 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="As in train; of another file without a test part, all rows. Default: the run's own data.",
-            show_default=False,
-            autocompletion=completes("auto", "mnist", "synthetic"),
+            help="Data to test on, as in train; of a file without a test part, all rows. Default: the run's "
+            "own.",
+            autocompletion=completes(*SOURCES),
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -55,7 +56,11 @@ def evaluate(
 ) -> None:
     """Test a trained model.
 
-    A sixth that was held out in training is found again by the model's seed.
+    A sixth of the data that training held out is found again by the model's seed.
+
+    Examples:
+      fastmlp evaluate runs/long
+      fastmlp evaluate runs/long --data other.csv --label species --min-accuracy 0.9
     """
     n_threads, *_ = checked(
         lambda: resolve(threads),
@@ -115,7 +120,7 @@ def _tested(
     """What the options mean: the run's own test part, that of another source, or all of another file."""
     import numpy as np
 
-    from fastmlp.data import load, read_test
+    from fastmlp.data import read_test
     from fastmlp.data.sources import WORDS
     from fastmlp.runs import absolute, recorded_data
 
@@ -129,8 +134,7 @@ def _tested(
         given = recorded | {name: value for name, value in given.items() if value is not None}
     else:
         given["data"] = data
-    with screen.downloads() as on_bytes:
-        dataset = load(**given, seed=seed, notify=screen.notice, progress=on_bytes)
+    dataset = screen.load(**given, seed=seed)
     return _Tested(dataset.X_test, np.asarray(dataset.classes)[dataset.y_test], dataset.name, dataset.source)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from fastmlp.errors import (
     ConfigError,
@@ -20,7 +20,7 @@ from fastmlp.errors import (
     in_short,
 )
 
-from .room import demand_room, lack_of_room
+from .room import lack_of_room
 from .streams import OutputError, UnreadError, clean
 
 _UsageError: Any = typer.BadParameter.__base__  # click's, or typer's own
@@ -61,14 +61,6 @@ class Boundary(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with _usage():
             return super().invoke(ctx)
-
-
-class Command(TyperCommand):
-    """A command that begins where there is room for it."""
-
-    def invoke(self, ctx: Any) -> Any:
-        demand_room()
-        return super().invoke(ctx)
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""Options that several commands share, and how wrong values of several options become one error.
+"""Every option that a Training is made of, or that several commands have: declared once, with its help.
 
-Imported for ``--help``: nothing heavy may be loaded here.
+A command takes a group of them, a TypedDict, as one parameter (command.py). Wrong values of several options
+become one error. Imported for ``--help``: nothing heavy may be loaded here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypedDict
 
 import typer
 
@@ -17,172 +18,26 @@ from fastmlp.spec import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training
 
 from .failures import AccuracyError
 
-NET, TRAINING, DATA = "The net", "The training", "Data"
-STEPS = "The steps"
-SPEED, OUTPUT = "Speed (never changes the result)", "Output"
-DEFAULT = Training()
-HIDDEN = ",".join(map(str, DEFAULT.hidden))  # as the options have them
-ACT = str(DEFAULT.act)
+MODEL, TRAINING, LOSS, OPTIMIZER = "Model", "Training", "Loss", "Optimizer"
+DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
+SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; all else is a path
+
+# of the options in groups; None for one that is not here
+DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
+DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
 
 def completes(*choices: str) -> Callable[[str], list[str]]:
-    """Shell completion from a fixed list."""
+    """Complete a word of the shell from a fixed list."""
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
-Act = Annotated[
-    str,
-    typer.Option(
-        metavar="|".join(ACTIVATIONS),
-        help="Activation of the hidden layers.",
-        autocompletion=completes(*ACTIVATIONS),
-        rich_help_panel=NET,
-    ),
-]
-Hidden = Annotated[
-    str,
-    typer.Option(
-        metavar="WIDTHS", help="Hidden layers: 100, or 128,64 for two, or none.", rich_help_panel=NET
-    ),
-]
-Scale = Annotated[
-    float, typer.Option(help="Divide the inputs by this: 255 for pixels, 1 for none.", rich_help_panel=NET)
-]
-Center = Annotated[
-    bool,
-    typer.Option("--center", help="Subtract each input's training mean before that.", rich_help_panel=NET),
-]
-Init = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help=f"First weights: {', '.join(INITS)}.",
-        autocompletion=completes(*INITS),
-        rich_help_panel=NET,
-    ),
-]
-LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate.", rich_help_panel=TRAINING)]
-BatchSize = Annotated[int, typer.Option(help="Images a step.", rich_help_panel=TRAINING)]
-Epochs = Annotated[int, typer.Option(help="Passes over the data.", rich_help_panel=TRAINING)]
-Seed = Annotated[
-    int,
-    typer.Option(
-        help="Of the first weights, the order, and data held out or drawn.", rich_help_panel=TRAINING
-    ),
-]
-Loss = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Cross-entropy: logits (the default), keras2, or clip:LO,HI.",
-        show_default=False,
-        autocompletion=completes("logits", "keras2", "clip:"),
-        rich_help_panel=TRAINING,
-    ),
-]
-Clip = Annotated[
-    tuple[float, float] | None,
-    typer.Option(metavar="LO HI", help="Short for --loss clip:LO,HI.", rich_help_panel=TRAINING),
-]
-Optimizer = Annotated[
-    str,
-    typer.Option(
-        "--optimizer",
-        "--optimiser",
-        metavar="|".join(OPTIMIZERS),
-        help="How a gradient becomes a step.",
-        autocompletion=completes(*OPTIMIZERS),
-        rich_help_panel=STEPS,
-    ),
-]
-Momentum = Annotated[float, typer.Option(help="Of sgd, for example 0.9.", rich_help_panel=STEPS)]
-Nesterov = Annotated[
-    bool, typer.Option("--nesterov", help="Look ahead along the momentum.", rich_help_panel=STEPS)
-]
-Beta1 = Annotated[float, typer.Option("--beta1", help="Of adam: the mean's memory.", rich_help_panel=STEPS)]
-Beta2 = Annotated[float, typer.Option("--beta2", help="Of adam: the square's memory.", rich_help_panel=STEPS)]
-Epsilon = Annotated[float, typer.Option(help="Of adam: added to the root.", rich_help_panel=STEPS)]
-WeightDecay = Annotated[
-    float, typer.Option(help="L2: that times every parameter joins its gradient.", rich_help_panel=STEPS)
-]
-Schedule = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="Learning rate by epoch: constant, cosine, or step:EVERY,FACTOR.",
-        autocompletion=completes("constant", "cosine", "step:"),
-        rich_help_panel=STEPS,
-    ),
-]
-Validation = Annotated[
-    float,
-    typer.Option(metavar="SHARE", help="Hold out that share of the training rows.", rich_help_panel=STEPS),
-]
-Patience = Annotated[
-    int,
-    typer.Option(
-        metavar="EPOCHS",
-        help="Stop after so many without a lower validation loss, and keep the best; 0: never.",
-        rich_help_panel=STEPS,
-    ),
-]
-ClassWeight = Annotated[
-    str | None,
-    typer.Option(
-        metavar="W,W,...|balanced",
-        help="How much each class counts, in their order.",
-        show_default=False,
-        rich_help_panel=STEPS,
-    ),
-]
-SampleWeight = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE.npy",
-        help="How much each training row counts: that many numbers.",
-        show_default=False,
-        rich_help_panel=STEPS,
-    ),
-]
-Data = Annotated[
-    str,
-    typer.Option(
-        metavar="SOURCE",
-        help="auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
-        autocompletion=completes("auto", "mnist", "synthetic"),
-        rich_help_panel=DATA,
-    ),
-]
-TestData = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH",
-        help="Test on this file or folder; else on the data's test part, or on a sixth held out.",
-        rich_help_panel=DATA,
-    ),
-]
-Label = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|INDEX",
-        help="Label column of a CSV. Default: the column 'label', else the first.",
-        rich_help_panel=DATA,
-    ),
-]
 Threads = Annotated[
     str,
     typer.Option(
         metavar="N|auto",
-        help="Threads; auto is one a core, or fewer where those are faster.",
-        rich_help_panel=SPEED,
-    ),
-]
-Backend = Annotated[
-    str,
-    typer.Option(
-        metavar="|".join(BACKENDS),
-        help="Compiled kernels, or the readable reference.",
-        autocompletion=completes(*BACKENDS),
+        help="Number of threads, which never changes the result: auto uses one a core, or fewer where that "
+        "is faster.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -190,30 +45,215 @@ Driver = Annotated[
     str,
     typer.Option(
         metavar="|".join(DRIVERS),
-        help="Threads of fastmlp's own, or Numba's parallel loops.",
+        help="Run the threads as fastmlp's own team or by Numba's prange; the result is the same.",
         autocompletion=completes(*DRIVERS),
         rich_help_panel=SPEED,
     ),
 ]
-CheckpointSeconds = Annotated[
-    float,
+Backend = Annotated[
+    str,
     typer.Option(
-        help="Between two checkpoints within an epoch; beside them, at most one a second after epochs.",
-        rich_help_panel=OUTPUT,
+        metavar="|".join(BACKENDS),
+        help="Compute by compiled kernels, or by the readable NumPy reference; results agree up to rounding.",
+        autocompletion=completes(*BACKENDS),
+        rich_help_panel=SPEED,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="SOURCE",
+        help="Data to train on: auto, mnist, synthetic, or a path to IDX files or their folder, .npz, .npy "
+        "or .csv.",
+        autocompletion=completes(*SOURCES),
+        rich_help_panel=DATA,
+    ),
+]
+TestData = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="File or folder to test on. Default: the data's own test part, or a sixth that is held out.",
+        rich_help_panel=DATA,
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|INDEX",
+        help="Label column of a CSV file, by name or by index from 0. Default: the column 'label', else the "
+        "first.",
+        rich_help_panel=DATA,
     ),
 ]
 MinAccuracy = Annotated[
     float | None,
-    typer.Option(metavar="A", help="Exit with 5 if the test accuracy is under A.", rich_help_panel=OUTPUT),
+    typer.Option(
+        metavar="A", help="Exit with code 5 when the test accuracy is below A.", rich_help_panel=OUTPUT
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=OUTPUT)
 ]
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A run folder, or its model.safetensors.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Show the result and no progress.", rich_help_panel=OUTPUT),
+]
+ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or a model.safetensors.")]
+
+
+class PlainOptions(TypedDict, total=False):
+    """What a Training by plain SGD is made of: the words of ``Training.of``, and clip."""
+
+    act: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(ACTIVATIONS),
+            help="Activation of the hidden layers.",
+            autocompletion=completes(*ACTIVATIONS),
+            rich_help_panel=MODEL,
+        ),
+    ]
+    hidden: Annotated[
+        str,
+        typer.Option(
+            metavar="WIDTHS",
+            help="Widths of the hidden layers: 100 for one, 128,64 for two, none for softmax regression.",
+            rich_help_panel=MODEL,
+        ),
+    ]
+    scale: Annotated[
+        float,
+        typer.Option(
+            help="Divide the inputs by this number: 255 for pixels, 1 to leave them as they are.",
+            rich_help_panel=MODEL,
+        ),
+    ]
+    center: Annotated[
+        bool,
+        typer.Option(
+            "--center", help="Subtract each input's training mean before dividing.", rich_help_panel=MODEL
+        ),
+    ]
+    init: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"Distribution of the first weights: {', '.join(INITS)}.",
+            autocompletion=completes(*INITS),
+            rich_help_panel=MODEL,
+        ),
+    ]
+    epochs: Annotated[int, typer.Option(help="Passes over the training rows.", rich_help_panel=TRAINING)]
+    batch_size: Annotated[int, typer.Option(help="Training rows in each step.", rich_help_panel=TRAINING)]
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of the first weights, the order of samples, and of what is held out.",
+            rich_help_panel=TRAINING,
+        ),
+    ]
+    loss: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Cross-entropy: logits, keras2, or clip:LO,HI.",
+            autocompletion=completes("logits", "keras2", "clip:"),
+            rich_help_panel=LOSS,
+        ),
+    ]
+    clip: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LO HI", help="Short for --loss clip:LO,HI.", rich_help_panel=LOSS),
+    ]
+    lr: Annotated[
+        float, typer.Option("--lr", help="Learning rate of the first epoch.", rich_help_panel=OPTIMIZER)
+    ]
+
+
+class TrainingOptions(PlainOptions, total=False):
+    """All that a Training is made of."""
+
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Learning rate over the epochs: constant, cosine, or step:EVERY,FACTOR.",
+            autocompletion=completes("constant", "cosine", "step:"),
+            rich_help_panel=OPTIMIZER,
+        ),
+    ]
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            "--optimizer",
+            "--optimiser",
+            metavar="|".join(OPTIMIZERS),
+            help="Rule by which a gradient becomes a step.",
+            autocompletion=completes(*OPTIMIZERS),
+            rich_help_panel=OPTIMIZER,
+        ),
+    ]
+    momentum: Annotated[
+        float, typer.Option(help="Momentum of sgd, for example 0.9.", rich_help_panel=OPTIMIZER)
+    ]
+    nesterov: Annotated[
+        bool, typer.Option("--nesterov", help="Use Nesterov's momentum.", rich_help_panel=OPTIMIZER)
+    ]
+    beta1: Annotated[
+        float,
+        typer.Option("--beta1", help="Decay of adam's mean of the gradients.", rich_help_panel=OPTIMIZER),
+    ]
+    beta2: Annotated[
+        float,
+        typer.Option("--beta2", help="Decay of adam's mean of their squares.", rich_help_panel=OPTIMIZER),
+    ]
+    epsilon: Annotated[
+        float,
+        typer.Option(help="Number that adam adds to the root of that mean.", rich_help_panel=OPTIMIZER),
+    ]
+    weight_decay: Annotated[
+        float,
+        typer.Option(
+            help="L2 penalty: this number times each parameter is added to its gradient.",
+            rich_help_panel=OPTIMIZER,
+        ),
+    ]
+    validation: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Hold out this share of the training rows, and evaluate on it after each epoch.",
+            rich_help_panel=TRAINING,
+        ),
+    ]
+    patience: Annotated[
+        int,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Stop after this many epochs without a lower validation loss, and keep the best weights; "
+            "0 never stops early.",
+            rich_help_panel=TRAINING,
+        ),
+    ]
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W,W,...|balanced", help="Weight of each class, in their order.", rich_help_panel=LOSS
+        ),
+    ]
+
+
+class SourceOptions(TypedDict, total=False):
+    """What ``data.load`` takes."""
+
+    data: Data
+    test_data: TestData
+    label: Label
 
 
 def checked(*checks: Callable[[], Any]) -> list[Any]:
-    """What the checks return; one ConfigError with everything that any of them found wrong."""
+    """Results of the checks; one ConfigError with everything that any of them found wrong."""
     results, problems = [], []
     for check in checks:
         try:
@@ -225,27 +265,19 @@ def checked(*checks: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def training_of(
-    *,
-    hidden: str,
-    loss: str | None,
-    clip: tuple[float, float] | None,
-    class_weight: str | None = None,
-    **fields: Any,
-) -> Callable[[], Training]:
-    """A check that returns the Training of these options."""
-
-    def make() -> Training:
-        if loss is not None and clip is not None and clip_bounds(loss) != clip:
+def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Training:
+    """The Training of the options given; the others are those of a run that was begun, else the defaults."""
+    words = dict(given)
+    if (clip := words.pop("clip", None)) is not None:
+        loss = words.get("loss")
+        if loss is not None and clip_bounds(loss) != clip:
             raise ConfigError(
                 "loss must be left out beside clip, which stands for --loss clip:LO,HI",
                 f"--loss {loss} --clip {clip[0]:g} {clip[1]:g}",
                 "give one of the two",
             )
-        name = loss or DEFAULT.loss if clip is None else f"clip:{clip[0]!r},{clip[1]!r}"
-        return Training.of(hidden=hidden, loss=name, class_weight=class_weight, **fields)
-
-    return make
+        words["loss"] = f"clip:{clip[0]!r},{clip[1]!r}"
+    return Training.of(**{**(begun.to_json() if begun else {}), **words})
 
 
 def checked_share(name: str, value: float | None) -> None:

@@ -11,7 +11,7 @@ from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
 from fastmlp.spec import BACKENDS
 
-from .options import Backend, Json, Label, ModelPath, Threads, checked
+from .options import OUTPUT, Backend, Json, Label, ModelPath, Threads, checked
 from .streams import echo
 
 
@@ -19,19 +19,28 @@ def predict(
     model: ModelPath,
     images: Annotated[
         str,
-        typer.Argument(metavar="IMAGES", help="IDX, .npy, .npz or .csv; labels are not needed."),
+        typer.Argument(metavar="IMAGES", help="IDX, .npy, .npz or .csv file; it needs no labels."),
     ],
-    proba: Annotated[
-        bool, typer.Option("--proba", help="CSV on stdout: the label, and each class's probability.")
-    ] = False,
     label: Label = None,
     threads: Threads = "auto",
     backend: Backend = BACKENDS[0],
+    proba: Annotated[
+        bool,
+        typer.Option(
+            "--proba",
+            help="Print CSV: the label, and the probability of each class.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Print the label of each image, one a line.
 
-    A label column of a CSV is left out of the inputs: the one named, or else a column called 'label'.
+    A label column of a CSV file is no input: the one named, or else a column called 'label'.
+
+    Examples:
+      fastmlp predict runs/long images.npy
+      fastmlp predict runs/long table.csv --proba > probabilities.csv
     """
     n_threads, _ = checked(lambda: resolve(threads), lambda: one_of("backend", backend, BACKENDS))
 

@@ -58,6 +58,18 @@ class Screen:
         """A line about what went wrong."""
         self.console.print(Text.assemble(("Error:", "bold red"), " ", clean(text)))
 
+    def load(self, data: str = "auto", **options: Any) -> Dataset:
+        """``data.load``, with its notices as lines and a bar for downloads."""
+        from fastmlp.data import load
+
+        with self.downloads() as on_bytes:
+            return load(data, **options, notify=self.notice, progress=on_bytes)
+
+    def describe(self, dataset: Dataset) -> None:
+        """Lines about the data: where they came from, and their sizes."""
+        self.say("data", dataset.source)
+        self.say("", describe_dataset(dataset))
+
     def say_if_compiling(self, backend: str, kernel: str = "run") -> None:
         """A line before the wait, where what is compiled is not kept yet."""
         if backend == "numba":
@@ -72,14 +84,7 @@ class Screen:
         if not self.live:
             yield None
             return
-        bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(complete_style="cyan", finished_style="cyan"),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=self.console,
-            transient=True,
-        )
+        bars = self._bar(DownloadColumn(), TransferSpeedColumn())
         tasks: dict[str, Any] = {}
 
         def show(name: str, done: int, total: int) -> None:
@@ -108,16 +113,7 @@ class Screen:
 
             yield print_line, None
             return
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(complete_style="cyan", finished_style="cyan"),
-            TaskProgressColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("left", style="dim"),
-            console=self.console,
-            transient=True,
-        )
+        bar = self._bar(TaskProgressColumn(), _Rate(), *_left())
         task = bar.add_task(f"epoch 1/{epochs}", total=samples * epochs)
 
         def show_progress(epoch: int, done: int) -> None:
@@ -145,16 +141,8 @@ class Screen:
 
             yield print_line
             return
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(complete_style="cyan", finished_style="cyan"),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            TextColumn("left", style="dim"),
-            console=self.console,
-            transient=True,
-            speed_estimate_period=120,  # nets of several kinds: a longer look is a better guess
-        )
+        # nets of several kinds: a longer look is a better guess
+        bar = self._bar(TaskProgressColumn(), *_left(), speed_estimate_period=120)
         task = bar.add_task("nets")
 
         def show(work: float, all_work: float, nets: int, all_nets: int) -> None:
@@ -162,6 +150,21 @@ class Screen:
 
         with bar:
             yield show
+
+    def _bar(self, *columns: ProgressColumn, **options: Any) -> Progress:
+        """A bar, or several, that disappear at their end; the columns stand on the right."""
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(complete_style="cyan", finished_style="cyan"),
+            *columns,
+            console=self.console,
+            transient=True,
+            **options,
+        )
+
+
+def _left() -> tuple[ProgressColumn, ProgressColumn]:
+    return TimeRemainingColumn(), TextColumn("left", style="dim")
 
 
 def plain_console(*, stderr: bool = False) -> Console:

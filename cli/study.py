@@ -11,7 +11,7 @@ import typer
 
 from fastmlp.backends.threads import resolve
 
-from .options import OUTPUT, TRAINING, Data, Json, Threads, checked
+from .options import OUTPUT, TRAINING, Data, Json, Quiet, Threads, checked
 from .streams import echo
 
 OUT, SEEDS = "study", 200
@@ -21,27 +21,33 @@ def study(
     seeds: Annotated[
         int,
         typer.Option(
-            help="Nets of raw ReLU, and half as many under keras2; the others have 20.",
+            help="Nets of ReLU on raw pixels, and half as many with the loss keras2; the other settings "
+            "have 20.",
             rich_help_panel=TRAINING,
         ),
     ] = SEEDS,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A look: few seeds, a coarse grid.", rich_help_panel=TRAINING)
+        bool,
+        typer.Option(
+            "--quick", help="Take few seeds and a coarse grid, for a look.", rich_help_panel=TRAINING
+        ),
     ] = False,
     data: Data = "auto",
     threads: Threads = "auto",
     out: Annotated[
-        str, typer.Option(metavar="FOLDER", help="Where the report goes.", rich_help_panel=OUTPUT)
+        str, typer.Option(metavar="FOLDER", help="Folder to write the report into.", rich_help_panel=OUTPUT)
     ] = OUT,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show the result only.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the whole question: ReLU or sigmoid on MNIST, and why.
 
     Writes report.html, report.json and figures/*.svg. Finished nets are kept: after Ctrl-C, the same
-    command goes on where it stopped. Needs the extra "plot".
+    command resumes. Needs the extra "plot".
+
+    Examples:
+      fastmlp study --quick
+      fastmlp study --out study --seeds 200
     """
     from fastmlp.study import figures
     from fastmlp.study.experiments import Plan
@@ -51,25 +57,21 @@ def study(
         figures.check, lambda: short(seeds) if quick else Plan(seeds=seeds), lambda: resolve(threads)
     )
 
-    from fastmlp.data import load
     from fastmlp.runs import strict_json
-    from fastmlp.study.run import PAGE
-    from fastmlp.study.run import study as conduct
+    from fastmlp.study import run
 
-    from .render import Screen, describe_dataset
+    from .render import Screen
 
     screen = Screen(quiet=quiet)
-    with screen.downloads() as on_bytes:
-        dataset = load(data, notify=screen.notice, progress=on_bytes)
-    screen.say("data", dataset.source)
-    screen.say("", describe_dataset(dataset))
+    dataset = screen.load(data)
+    screen.describe(dataset)
     screen.say_if_compiling("numba")
     given = (
         ["--quick"] * quick + ["--seeds", str(seeds)] * (seeds != SEEDS) + ["--data", data] * (data != "auto")
     )
     started = time.perf_counter()
     with screen.nets() as on_nets:
-        report = conduct(
+        report = run.study(
             dataset, out, plan, threads=threads, progress=on_nets, notify=lambda text: screen.say("", text),
             command=shlex.join(["fastmlp", "study", *given]),
         )  # fmt: skip
@@ -80,4 +82,4 @@ def study(
     width = max(len(judgement["verdict"]) for judgement in report["judgements"])
     for judgement in report["judgements"]:
         echo(f"{judgement['verdict']:<{width}}  {judgement['who']}: {judgement['said']}")
-    echo(f"Report: {Path(out).expanduser() / PAGE}")
+    echo(f"Report: {Path(out).expanduser() / run.PAGE}")

@@ -11,47 +11,22 @@ import typer
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of, positive_number
 from fastmlp.errors import ConfigError
-from fastmlp.optimizers import PLAIN
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
 
+from .command import grouped
 from .ends import heard, held, whole
 from .options import (
-    ACT,
-    DEFAULT,
-    HIDDEN,
-    OUTPUT,
-    Act,
+    DEFAULTS,
+    LOSS,
+    RUN,
     Backend,
-    BatchSize,
-    Beta1,
-    Beta2,
-    Center,
-    CheckpointSeconds,
-    ClassWeight,
-    Clip,
-    Data,
     Driver,
-    Epochs,
-    Epsilon,
-    Hidden,
-    Init,
     Json,
-    Label,
-    LearningRate,
-    Loss,
     MinAccuracy,
-    Momentum,
-    Nesterov,
-    Optimizer,
-    Patience,
-    SampleWeight,
-    Scale,
-    Schedule,
-    Seed,
-    TestData,
+    Quiet,
+    SourceOptions,
     Threads,
-    Validation,
-    WeightDecay,
+    TrainingOptions,
     checked,
     checked_share,
     demand,
@@ -65,78 +40,68 @@ if TYPE_CHECKING:
     from .render import Screen
 
 
+class RecordedOptions(SourceOptions, total=False):
+    """Options that a run folder records beside the Training."""
+
+    sample_weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="File with the weight of each training row.",
+            rich_help_panel=LOSS,
+        ),
+    ]
+    backend: Backend
+
+
+@grouped
 def train(
-    context: typer.Context,
-    act: Act = ACT,
-    hidden: Hidden = HIDDEN,
-    scale: Scale = DEFAULT.scale,
-    center: Center = DEFAULT.center,
-    init: Init = DEFAULT.init,
-    lr: LearningRate = DEFAULT.lr,
-    batch_size: BatchSize = DEFAULT.batch_size,
-    epochs: Epochs = DEFAULT.epochs,
-    seed: Seed = DEFAULT.seed,
-    loss: Loss = None,
-    clip: Clip = None,
-    optimizer: Optimizer = PLAIN.name,
-    momentum: Momentum = PLAIN.momentum,
-    nesterov: Nesterov = PLAIN.nesterov,
-    beta1: Beta1 = PLAIN.beta1,
-    beta2: Beta2 = PLAIN.beta2,
-    epsilon: Epsilon = PLAIN.epsilon,
-    weight_decay: WeightDecay = PLAIN.weight_decay,
-    schedule: Schedule = DEFAULT.schedule,
-    validation: Validation = DEFAULT.validation,
-    patience: Patience = DEFAULT.patience,
-    class_weight: ClassWeight = None,
-    sample_weight: SampleWeight = None,
-    data: Data = "auto",
-    test_data: TestData = None,
-    label: Label = None,
+    training: TrainingOptions,
+    recorded: RecordedOptions,
     threads: Threads = "auto",
     driver: Driver = DRIVERS[0],
-    backend: Backend = BACKENDS[0],
     out: Annotated[
         str | None,
         typer.Option(
             metavar="FOLDER",
-            help="Run folder, new or empty. Default: a new one in runs/.",
-            rich_help_panel=OUTPUT,
+            help="Folder to write, new or empty. Default: a new one in runs/.",
+            rich_help_panel=RUN,
         ),
     ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN",
-            help="Go on with the run in that folder, to the same bytes, however it ended; no other option "
-            "is needed. --epochs may be more.",
-            rich_help_panel=OUTPUT,
+            metavar="FOLDER",
+            help="Resume the run in this folder, however it ended, to the same bytes. No other option is "
+            "needed; --epochs may be higher.",
+            rich_help_panel=RUN,
         ),
     ] = None,
-    checkpoint_seconds: CheckpointSeconds = CHECKPOINT_SECONDS,
+    checkpoint_seconds: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between two checkpoints within an epoch. After epochs one is written at most "
+            "every second.",
+            rich_help_panel=RUN,
+        ),
+    ] = CHECKPOINT_SECONDS,
     min_accuracy: MinAccuracy = None,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show the result only.", rich_help_panel=OUTPUT)
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a net and keep it in a run folder.
 
     Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD.
+
+    Examples:
+      fastmlp train --act relu --scale 255
+      fastmlp train --data iris.csv --label species --scale 1 --hidden 64,32
+      fastmlp train --optimizer adam --lr 0.001 --validation 0.1 --patience 3
+      fastmlp train --epochs 100 --out runs/long
+      fastmlp train --resume runs/long
     """
     started = time.perf_counter()
-    options: dict[str, Any] = {
-        "hidden": hidden, "loss": loss, "clip": clip, "act": act, "scale": scale, "center": center,
-        "init": init, "lr": lr, "batch_size": batch_size, "epochs": epochs, "seed": seed,
-        "optimizer": optimizer, "momentum": momentum, "nesterov": nesterov, "beta1": beta1, "beta2": beta2,
-        "epsilon": epsilon, "weight_decay": weight_decay, "schedule": schedule, "validation": validation,
-        "patience": patience, "class_weight": class_weight,
-    }  # fmt: skip
-    source: dict[str, Any] = {
-        "data": data, "test_data": test_data, "label": label, "sample_weight": sample_weight,
-    }  # fmt: skip
-    decided = {name for name in (*options, *source, "backend") if _is_given(context, name)}
-    with held(), ExitStack() as stack:  # what a signal ends is brought to its end
+    with held(), ExitStack() as stack:  # a signal waits until what it would cut short is done
         begun, report, failure = None, None, None
         if resume is not None:
             from fastmlp.runs import RunFolder
@@ -144,13 +109,15 @@ def train(
             _check_no_folder(out)
             run = stack.enter_context(RunFolder.resume(resume))
             report = run.ended()
-            if report is None or decided:
+            if report is None or training or recorded:
                 begun = run.begun()
-                options = _as_begun(options, begun.identity.training.to_json() | {"clip": None}, decided)
-                source = _as_begun(source, begun.arguments, decided)
-                backend = backend if "backend" in decided else begun.identity.backend
-        training, *_ = checked(
-            training_of(**options),
+        source: dict[str, Any] = {name: DEFAULTS.get(name) for name in RecordedOptions.__annotations__}
+        if begun is not None:
+            source |= {**begun.arguments, "backend": begun.identity.backend}
+        source |= recorded
+        backend = source.pop("backend")
+        setting, *_ = checked(
+            lambda: training_of(training, begun.identity.training if begun else None),
             lambda: resolve(threads),
             lambda: one_of("driver", driver, DRIVERS),
             lambda: one_of("backend", backend, BACKENDS),
@@ -164,22 +131,14 @@ def train(
 
         screen = Screen(quiet=quiet)
         if resume is None:
-            run = stack.enter_context(RunFolder.create(out, training))
+            run = stack.enter_context(RunFolder.create(out, setting))
         elif begun is not None:
-            begun.identity.goes_on_as(training, backend).check(begun.identity, run.path)
-            if training != begun.identity.training or decided & {*source}:
+            begun.identity.goes_on_as(setting, backend).check(begun.identity, run.path)
+            if setting != begun.identity.training or source.keys() & recorded:
                 report = None
         if report is None:
             facts, failure = _train_into(
-                run,
-                source,
-                training,
-                backend,
-                driver,
-                threads,
-                checkpoint_seconds,
-                resume is not None,
-                screen,
+                run, source, setting, backend, driver, threads, checkpoint_seconds, resume is not None, screen
             )
             report = {**run.report(failure), **facts, "seconds_total": time.perf_counter() - started}
             run.finish(report)
@@ -195,22 +154,9 @@ def train(
     demand(report["test_accuracy"], min_accuracy)
 
 
-def _is_given(context: Any, name: str) -> bool:
-    """Whether the command line has that option."""
-    return bool(context.get_parameter_source(name).name == "COMMANDLINE")
-
-
 def _check_no_folder(out: str | None) -> None:
     if out is not None:
         raise ConfigError("out must be left out beside resume, which names the run folder", f"--out {out}")
-
-
-def _as_begun(options: dict[str, Any], begun: dict[str, Any], given: set[str]) -> dict[str, Any]:
-    """The options of a run, but for those that are given."""
-    chosen = {name: value if name in given else begun[name] for name, value in options.items()}
-    if "clip" in given and "loss" not in given:
-        chosen["loss"] = None  # it is another word for it
-    return chosen
 
 
 def _weights(path: str | None, n: int) -> Any:
@@ -237,27 +183,18 @@ def _train_into(
 ) -> tuple[dict[str, Any], BaseException | None]:
     """Train into the folder and onto the screen; what to tell of it, and what ended it early."""
     from fastmlp import DivergedError, Model, __version__, environment, fit
-    from fastmlp.data import load
     from fastmlp.data.encode import look_at, walk_of
     from fastmlp.runs import absolute, data_arguments
     from fastmlp.train.checkpoint import Identity, sums_of
 
-    from .render import describe_dataset, scale_note
+    from .render import scale_note
 
-    data, test_data, label, sample_weight = source.values()
-    with heard(), screen.downloads() as on_bytes:
-        dataset = load(
-            data,
-            test_data=test_data,
-            label=label,
-            seed=training.seed,
-            notify=screen.notice,
-            progress=on_bytes,
-        )
+    sample_weight = source.pop("sample_weight")
+    with heard():
+        dataset = screen.load(**source, seed=training.seed)
         weights = _weights(sample_weight, len(dataset.y))
     architecture = training.architecture(dataset.X.shape[1], len(dataset.classes))
-    screen.say("data", dataset.source)
-    screen.say("", describe_dataset(dataset))
+    screen.describe(dataset)
     screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
     screen.say("", f"{training}")
     n_threads = resolve(threads)
@@ -285,7 +222,7 @@ def _train_into(
         if len(run.epochs) < training.epochs:
             screen.say("from", f"epoch {len(run.epochs) + 1}")
     else:
-        arguments = data_arguments(data, test_data, label, dataset)
+        arguments = data_arguments(**source, dataset=dataset)
         arguments["sample_weight"] = sample_weight and absolute(sample_weight)
         run.begin({**facts, "arguments": arguments, **identity.to_json()}, machine)
     try:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import fastmlp
 from fastmlp import errors
 
-COMMANDS = ("train", "evaluate", "predict", "data", "info", "warmup", "bench")
+COMMANDS = ("train", "diagnose", "study", "evaluate", "predict", "data", "info", "warmup", "bench")
 
 
 def python(code, cwd, **env):

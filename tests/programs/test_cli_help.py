@@ -1,0 +1,132 @@
+"""What --help says: sentences, panels that hold what they say, examples that are valid, each option once."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from cli_runs import run
+from fastmlp_cli import options
+from fastmlp_cli.app import app
+
+import fastmlp
+
+CLI = Path(__file__).parents[2] / "cli"
+GROUP = typer.main.get_command(app)
+COMMANDS = dict(GROUP.commands)
+NO_OPENING = {
+    "a", "an", "as", "at", "between", "by", "for", "from", "how", "in", "of", "on", "so", "that", "the",
+    "what", "when", "where", "whether", "with",
+}  # fmt: skip
+
+
+def shown(command):
+    """The command's options and arguments, help among them."""
+    return command.get_params(typer.Context(command))
+
+
+def wrong_sentence(text):
+    """Why a help text is no sentence; nothing where it is one."""
+    first = text.split()[0] if text else ""
+    if not text.endswith("."):
+        return "no full stop"
+    if first[:1] != first[:1].upper():
+        return "no capital"
+    return "an opening that is no verb and no noun" if first.lower() in NO_OPENING else ""
+
+
+def examples(command):
+    lines = (command.epilog or "").splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("fastmlp")]
+
+
+def test_check_of_sentences_goes_red():
+    for text in (
+        "",
+        "Of sgd.",
+        "Images a step",
+        "that times every parameter.",
+        "What it holds.",
+        "As in train.",
+    ):
+        assert wrong_sentence(text), text
+    assert not wrong_sentence("Seed of the first weights.")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_made_of_sentences(command):
+    told = {param.name: param.help or "" for param in shown(COMMANDS[command])}
+    assert not {name: wrong for name, text in told.items() if (wrong := wrong_sentence(text))}
+    for paragraph in COMMANDS[command].help.split("\n\n"):
+        assert paragraph[0].isupper(), paragraph
+        assert paragraph.endswith("."), paragraph
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_fits_its_terminal(command, columns):
+    text = run(command, "--help", env={"COLUMNS": str(columns), "TERMINAL_WIDTH": None}).stdout
+    assert max(map(len, text.splitlines())) <= columns
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    for paragraph in COMMANDS[command].help.split("\n\n"):
+        assert any(paragraph in " ".join(part.split()) for part in paragraphs), "lines broken in the middle"
+    for example in examples(COMMANDS[command]):
+        assert f" {example} " in f"{text} ", "an example that is cut"
+    assert "─ Options ─" not in text  # a panel of --help alone
+
+
+def test_panels_hold_what_they_say():
+    panels = {}
+    for command in COMMANDS.values():
+        for param in shown(command):
+            if isinstance(param, typer.core.TyperOption):
+                panels.setdefault(param.name, set()).add(param.rich_help_panel)
+    assert panels.pop("out") == {"Run folder", "Output"}  # study writes a report
+    where = {name: place for name, (place,) in panels.items()}  # the same in every command
+    assert where["momentum"] == where["lr"] == where["schedule"] == "Optimizer"
+    assert where["validation"] == where["patience"] == where["epochs"] == "Training"
+    assert where["class_weight"] == where["sample_weight"] == where["clip"] == "Loss"
+    assert where["threads"] == where["driver"] == "Speed"
+    assert where["resume"] == where["checkpoint_seconds"] == "Run folder"
+    assert where["json"] == where["quiet"] == where["help"] == "Output"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_are_valid(command):
+    found = examples(COMMANDS[command])
+    assert found or command in ("info", "warmup")
+    for line in found:
+        words = shlex.split(line.partition(" > ")[0])
+        assert words[:2] == ["fastmlp", command]
+        COMMANDS[command].make_context(command, words[2:])
+
+
+def test_options_are_those_of_a_training():
+    """Whoever adds a field to Training or to its Optimizer is told that the option is missing."""
+    fields = fastmlp.Training().to_json()
+    assert set(options.TrainingOptions.__annotations__) == {*fields, "clip"}
+    train = {param.name: param.default for param in COMMANDS["train"].params}
+    assert train["hidden"] == "100"
+    assert {name: train[name] for name in fields if name != "hidden"} == {
+        name: value for name, value in fields.items() if name != "hidden"
+    }
+
+
+def written(name):
+    """How often the name stands in the source of the command line, as a name of anything or as a text."""
+    places = 0
+    for path in CLI.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            words = [getattr(node, field, None) for field in ("id", "arg", "attr", "value")]
+            places += name in [word for word in words if isinstance(word, str)]
+    return places
+
+
+def test_each_option_of_a_training_is_written_once():
+    names = set(options.TrainingOptions.__annotations__) - set(options.PlainOptions.__annotations__)
+    assert "momentum" in names
+    assert {name: written(name) for name in names - {"optimizer"}} == dict.fromkeys(names - {"optimizer"}, 1)
+    assert written("rich_help_panel") > 10
