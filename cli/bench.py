@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from fastmlp.backends.threads import resolve
 from fastmlp.benchmark import LEAST_ROUNDS
 from fastmlp.benchmark.contenders import RIVALS
 from fastmlp.checks import one_of, whole_number
 
-from .options import Data, Json, Threads, checked
+from .options import Data, Json, Threads, checked, option
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -23,17 +21,14 @@ CONTENDERS = "Contenders"
 def bench(
     rounds: Annotated[
         int,
-        typer.Option(
-            help=f"Epochs of each contender that are timed, at least {LEAST_ROUNDS}.",
-            rich_help_panel=CONTENDERS,
-        ),
+        option(CONTENDERS, f"Epochs of each contender that are timed, at least {LEAST_ROUNDS}."),
     ] = LEAST_ROUNDS,
     rivals: Annotated[
         str | None,
-        typer.Option(
+        option(
+            CONTENDERS,
+            f"Tools to compare with: {', '.join(RIVALS)}, or none. Default: all of them.",
             metavar="NAME,...",
-            help=f"Tools to compare with: {', '.join(RIVALS)}, or none. Default: all of them.",
-            rich_help_panel=CONTENDERS,
         ),
     ] = None,
     data: Data = "auto",

@@ -9,7 +9,7 @@ import typer
 from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
 
-from .options import DATA, OUTPUT, SOURCES, Json, Label, completes
+from .options import DATA, OUTPUT, SOURCES, Json, Label, completes, option
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -24,17 +24,12 @@ def data(
         typer.Argument(
             metavar="SOURCE",
             help="Data to read and describe: auto, mnist, synthetic, or a path.",
-            autocompletion=completes(*SOURCES),
+            autocompletion=completes(SOURCES),
         ),
     ] = None,
     label: Label = None,
-    fetch: Annotated[
-        bool, typer.Option("--fetch", help="Download what is missing of MNIST.", rich_help_panel=DATA)
-    ] = False,
-    show: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Draw the first N training images.", rich_help_panel=OUTPUT),
-    ] = None,
+    fetch: Annotated[bool, option(DATA, "Download what is missing of MNIST.", "--fetch")] = False,
+    show: Annotated[int | None, option(OUTPUT, "Draw the first N training images.", metavar="N")] = None,
     json: Json = False,
 ) -> None:
     """Describe data, fetch MNIST, draw digits.

@@ -21,6 +21,7 @@ from .options import (
     SourceOptions,
     Threads,
     checked,
+    option,
     training_of,
 )
 from .streams import echo
@@ -43,14 +44,12 @@ def diagnose(
     ] = None,
     seconds: Annotated[
         float,
-        typer.Option(help="Seconds that its own trainings may take, about.", rich_help_panel=TRAINING),
+        option(TRAINING, "Seconds that its own trainings may take, about."),
     ] = SECONDS,
     threads: Threads = "auto",
     plot: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="Draw a picture into this file: .png, .svg or .html.", rich_help_panel=OUTPUT
-        ),
+        option(OUTPUT, "Draw a picture into this file: .png, .svg or .html.", metavar="FILE"),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import typer
-
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
 from fastmlp.spec import BACKENDS, act_text
@@ -24,8 +22,8 @@ from .options import (
     Threads,
     checked,
     checked_share,
-    completes,
     demand,
+    option,
 )
 from .streams import echo
 
@@ -39,12 +37,11 @@ def evaluate(
     model: ModelPath,
     data: Annotated[
         str | None,
-        typer.Option(
+        option(
+            DATA,
+            "Data to test on, as in train; of a file without a test part, all rows. Default: the run's own.",
             metavar="SOURCE",
-            help="Data to test on, as in train; of a file without a test part, all rows. Default: the run's "
-            "own.",
-            autocompletion=completes(*SOURCES),
-            rich_help_panel=DATA,
+            choices=SOURCES,
         ),
     ] = None,
     test_data: TestData = None,

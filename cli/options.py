@@ -6,7 +6,7 @@ become one error. Imported for ``--help``: nothing heavy may be loaded here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
 import typer
@@ -27,148 +27,118 @@ DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": B
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
 
-def completes(*choices: str) -> Callable[[str], list[str]]:
+def completes(choices: Sequence[str]) -> Callable[[str], list[str]]:
     """Complete a word of the shell from a fixed list."""
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
+def option(
+    panel: str, help: str, *names: str, metavar: str | None = None, choices: Sequence[str] = ()
+) -> Any:
+    """An option in a panel of the help. choices: completed by the shell; the metavar, without another."""
+    return typer.Option(
+        *names,
+        help=help,
+        metavar=metavar or "|".join(choices) or None,
+        autocompletion=completes(choices) if choices else None,
+        rich_help_panel=panel,
+    )
+
+
 Threads = Annotated[
     str,
-    typer.Option(
+    option(
+        SPEED,
+        "Number of threads, which never changes the result: auto uses one a core, or fewer where that is "
+        "faster.",
         metavar="N|auto",
-        help="Number of threads, which never changes the result: auto uses one a core, or fewer where that "
-        "is faster.",
-        rich_help_panel=SPEED,
     ),
 ]
 Driver = Annotated[
     str,
-    typer.Option(
-        metavar="|".join(DRIVERS),
-        help="Run the threads as fastmlp's own team or by Numba's prange; the result is the same.",
-        autocompletion=completes(*DRIVERS),
-        rich_help_panel=SPEED,
+    option(
+        SPEED,
+        "Run the threads as fastmlp's own team or by Numba's prange; the result is the same.",
+        choices=DRIVERS,
     ),
 ]
 Backend = Annotated[
     str,
-    typer.Option(
-        metavar="|".join(BACKENDS),
-        help="Compute by compiled kernels, or by the readable NumPy reference; results agree up to rounding.",
-        autocompletion=completes(*BACKENDS),
-        rich_help_panel=SPEED,
+    option(
+        SPEED,
+        "Compute by compiled kernels, or by the readable NumPy reference; results agree up to rounding.",
+        choices=BACKENDS,
     ),
 ]
 Data = Annotated[
     str,
-    typer.Option(
+    option(
+        DATA,
+        "Data to train on: auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
         metavar="SOURCE",
-        help="Data to train on: auto, mnist, synthetic, or a path to IDX files or their folder, .npz, .npy "
-        "or .csv.",
-        autocompletion=completes(*SOURCES),
-        rich_help_panel=DATA,
+        choices=SOURCES,
     ),
 ]
 TestData = Annotated[
     str | None,
-    typer.Option(
+    option(
+        DATA,
+        "File or folder to test on. Default: the data's own test part, or a sixth that is held out.",
         metavar="PATH",
-        help="File or folder to test on. Default: the data's own test part, or a sixth that is held out.",
-        rich_help_panel=DATA,
     ),
 ]
 Label = Annotated[
     str | None,
-    typer.Option(
+    option(
+        DATA,
+        "Label column of a CSV file, by name or by index. Default: the column 'label', else the first.",
         metavar="NAME|INDEX",
-        help="Label column of a CSV file, by name or by index from 0. Default: the column 'label', else the "
-        "first.",
-        rich_help_panel=DATA,
     ),
 ]
 MinAccuracy = Annotated[
-    float | None,
-    typer.Option(
-        metavar="A", help="Exit with code 5 when the test accuracy is below A.", rich_help_panel=OUTPUT
-    ),
+    float | None, option(OUTPUT, "Exit with code 5 when the test accuracy is below A.", metavar="A")
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=OUTPUT)
-]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", help="Show the result and no progress.", rich_help_panel=OUTPUT),
-]
+Json = Annotated[bool, option(OUTPUT, "Print one JSON object on stdout.", "--json")]
+Quiet = Annotated[bool, option(OUTPUT, "Show the result and no progress.", "--quiet", "-q")]
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or a model.safetensors.")]
 
 
 class PlainOptions(TypedDict, total=False):
     """What a Training by plain SGD is made of: the words of ``Training.of``, and clip."""
 
-    act: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(ACTIVATIONS),
-            help="Activation of the hidden layers.",
-            autocompletion=completes(*ACTIVATIONS),
-            rich_help_panel=MODEL,
-        ),
-    ]
+    act: Annotated[str, option(MODEL, "Activation of the hidden layers.", choices=ACTIVATIONS)]
     hidden: Annotated[
         str,
-        typer.Option(
+        option(
+            MODEL,
+            "Widths of the hidden layers: 100 for one, 128,64 for two, none for softmax regression.",
             metavar="WIDTHS",
-            help="Widths of the hidden layers: 100 for one, 128,64 for two, none for softmax regression.",
-            rich_help_panel=MODEL,
         ),
     ]
     scale: Annotated[
-        float,
-        typer.Option(
-            help="Divide the inputs by this number: 255 for pixels, 1 to leave them as they are.",
-            rich_help_panel=MODEL,
-        ),
+        float, option(MODEL, "Divide the inputs by this number: 255 for pixels, 1 to leave them as they are.")
     ]
-    center: Annotated[
-        bool,
-        typer.Option(
-            "--center", help="Subtract each input's training mean before dividing.", rich_help_panel=MODEL
-        ),
-    ]
+    center: Annotated[bool, option(MODEL, "Subtract each input's training mean before dividing.", "--center")]
     init: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help=f"Distribution of the first weights: {', '.join(INITS)}.",
-            autocompletion=completes(*INITS),
-            rich_help_panel=MODEL,
+        option(
+            MODEL, f"Distribution of the first weights: {', '.join(INITS)}.", metavar="NAME", choices=INITS
         ),
     ]
-    epochs: Annotated[int, typer.Option(help="Passes over the training rows.", rich_help_panel=TRAINING)]
-    batch_size: Annotated[int, typer.Option(help="Training rows in each step.", rich_help_panel=TRAINING)]
+    epochs: Annotated[int, option(TRAINING, "Passes over the training rows.")]
+    batch_size: Annotated[int, option(TRAINING, "Training rows in each step.")]
     seed: Annotated[
-        int,
-        typer.Option(
-            help="Seed of the first weights, the order of samples, and of what is held out.",
-            rich_help_panel=TRAINING,
-        ),
+        int, option(TRAINING, "Seed of the first weights, the order of samples, and of what is held out.")
     ]
     loss: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="Cross-entropy: logits, keras2, or clip:LO,HI.",
-            autocompletion=completes("logits", "keras2", "clip:"),
-            rich_help_panel=LOSS,
+        option(
+            LOSS, "Cross-entropy: logits, keras2, or clip:LO,HI.", metavar="NAME",
+            choices=("logits", "keras2", "clip:"),
         ),
-    ]
-    clip: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LO HI", help="Short for --loss clip:LO,HI.", rich_help_panel=LOSS),
-    ]
-    lr: Annotated[
-        float, typer.Option("--lr", help="Learning rate of the first epoch.", rich_help_panel=OPTIMIZER)
-    ]
+    ]  # fmt: skip
+    clip: Annotated[tuple[float, float] | None, option(LOSS, "Short for --loss clip:LO,HI.", metavar="LO HI")]
+    lr: Annotated[float, option(OPTIMIZER, "Learning rate of the first epoch.", "--lr")]
 
 
 class TrainingOptions(PlainOptions, total=False):
@@ -176,71 +146,44 @@ class TrainingOptions(PlainOptions, total=False):
 
     schedule: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="Learning rate over the epochs: constant, cosine, or step:EVERY,FACTOR.",
-            autocompletion=completes("constant", "cosine", "step:"),
-            rich_help_panel=OPTIMIZER,
+        option(
+            OPTIMIZER, "Learning rate over the epochs: constant, cosine, or step:EVERY,FACTOR.",
+            metavar="NAME", choices=("constant", "cosine", "step:"),
         ),
-    ]
+    ]  # fmt: skip
     optimizer: Annotated[
         str,
-        typer.Option(
-            "--optimizer",
-            "--optimiser",
-            metavar="|".join(OPTIMIZERS),
-            help="Rule by which a gradient becomes a step.",
-            autocompletion=completes(*OPTIMIZERS),
-            rich_help_panel=OPTIMIZER,
+        option(
+            OPTIMIZER, "Rule by which a gradient becomes a step.", "--optimizer", "--optimiser",
+            choices=OPTIMIZERS,
         ),
-    ]
-    momentum: Annotated[
-        float, typer.Option(help="Momentum of sgd, for example 0.9.", rich_help_panel=OPTIMIZER)
-    ]
-    nesterov: Annotated[
-        bool, typer.Option("--nesterov", help="Use Nesterov's momentum.", rich_help_panel=OPTIMIZER)
-    ]
-    beta1: Annotated[
-        float,
-        typer.Option("--beta1", help="Decay of adam's mean of the gradients.", rich_help_panel=OPTIMIZER),
-    ]
-    beta2: Annotated[
-        float,
-        typer.Option("--beta2", help="Decay of adam's mean of their squares.", rich_help_panel=OPTIMIZER),
-    ]
-    epsilon: Annotated[
-        float,
-        typer.Option(help="Number that adam adds to the root of that mean.", rich_help_panel=OPTIMIZER),
-    ]
+    ]  # fmt: skip
+    momentum: Annotated[float, option(OPTIMIZER, "Momentum of sgd, for example 0.9.")]
+    nesterov: Annotated[bool, option(OPTIMIZER, "Use Nesterov's momentum.", "--nesterov")]
+    beta1: Annotated[float, option(OPTIMIZER, "Decay of adam's mean of the gradients.", "--beta1")]
+    beta2: Annotated[float, option(OPTIMIZER, "Decay of adam's mean of their squares.", "--beta2")]
+    epsilon: Annotated[float, option(OPTIMIZER, "Number that adam adds to the root of that mean.")]
     weight_decay: Annotated[
-        float,
-        typer.Option(
-            help="L2 penalty: this number times each parameter is added to its gradient.",
-            rich_help_panel=OPTIMIZER,
-        ),
+        float, option(OPTIMIZER, "L2 penalty: this number times each parameter is added to its gradient.")
     ]
     validation: Annotated[
         float,
-        typer.Option(
+        option(
+            TRAINING, "Hold out this share of the training rows, and evaluate on it after each epoch.",
             metavar="SHARE",
-            help="Hold out this share of the training rows, and evaluate on it after each epoch.",
-            rich_help_panel=TRAINING,
         ),
-    ]
+    ]  # fmt: skip
     patience: Annotated[
         int,
-        typer.Option(
+        option(
+            TRAINING,
+            "Stop after this many epochs without a lower validation loss, and keep the best weights; 0 never "
+            "stops early.",
             metavar="EPOCHS",
-            help="Stop after this many epochs without a lower validation loss, and keep the best weights; "
-            "0 never stops early.",
-            rich_help_panel=TRAINING,
         ),
     ]
     class_weight: Annotated[
-        str | None,
-        typer.Option(
-            metavar="W,W,...|balanced", help="Weight of each class, in their order.", rich_help_panel=LOSS
-        ),
+        str | None, option(LOSS, "Weight of each class, in their order.", metavar="W,W,...|balanced")
     ]
 
 

@@ -11,7 +11,7 @@ from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
 from fastmlp.spec import BACKENDS
 
-from .options import OUTPUT, Backend, Json, Label, ModelPath, Threads, checked
+from .options import OUTPUT, Backend, Json, Label, ModelPath, Threads, checked, option
 from .streams import echo
 
 
@@ -25,12 +25,7 @@ def predict(
     threads: Threads = "auto",
     backend: Backend = BACKENDS[0],
     proba: Annotated[
-        bool,
-        typer.Option(
-            "--proba",
-            help="Print CSV: the label, and the probability of each class.",
-            rich_help_panel=OUTPUT,
-        ),
+        bool, option(OUTPUT, "Print CSV: the label, and the probability of each class.", "--proba")
     ] = False,
     json: Json = False,
 ) -> None:

@@ -7,11 +7,9 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from fastmlp.backends.threads import resolve
 
-from .options import OUTPUT, TRAINING, Data, Json, Quiet, Threads, checked
+from .options import OUTPUT, TRAINING, Data, Json, Quiet, Threads, checked, option
 from .streams import echo
 
 OUT, SEEDS = "study", 200
@@ -20,23 +18,15 @@ OUT, SEEDS = "study", 200
 def study(
     seeds: Annotated[
         int,
-        typer.Option(
-            help="Nets of ReLU on raw pixels, and half as many with the loss keras2; the other settings "
-            "have 20.",
-            rich_help_panel=TRAINING,
+        option(
+            TRAINING,
+            "Nets of ReLU on raw pixels, and half as many with the loss keras2; the other settings have 20.",
         ),
     ] = SEEDS,
-    quick: Annotated[
-        bool,
-        typer.Option(
-            "--quick", help="Take few seeds and a coarse grid, for a look.", rich_help_panel=TRAINING
-        ),
-    ] = False,
+    quick: Annotated[bool, option(TRAINING, "Take few seeds and a coarse grid.", "--quick")] = False,
     data: Data = "auto",
     threads: Threads = "auto",
-    out: Annotated[
-        str, typer.Option(metavar="FOLDER", help="Folder to write the report into.", rich_help_panel=OUTPUT)
-    ] = OUT,
+    out: Annotated[str, option(OUTPUT, "Folder to write the report into.", metavar="FOLDER")] = OUT,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -6,8 +6,6 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of, positive_number
 from fastmlp.errors import ConfigError
@@ -30,6 +28,7 @@ from .options import (
     checked,
     checked_share,
     demand,
+    option,
     training_of,
 )
 from .streams import echo
@@ -45,11 +44,7 @@ class RecordedOptions(SourceOptions, total=False):
 
     sample_weight: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE.npy",
-            help="File with the weight of each training row.",
-            rich_help_panel=LOSS,
-        ),
+        option(LOSS, "File with the weight of each training row.", metavar="FILE.npy"),
     ]
     backend: Backend
 
@@ -62,27 +57,22 @@ def train(
     driver: Driver = DRIVERS[0],
     out: Annotated[
         str | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Folder to write, new or empty. Default: a new one in runs/.",
-            rich_help_panel=RUN,
-        ),
+        option(RUN, "Folder to write, new or empty. Default: a new one in runs/.", metavar="FOLDER"),
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(
+        option(
+            RUN,
+            "Resume the run in this folder, however it ended, to the same bytes. No other option is needed; "
+            "--epochs may be higher.",
             metavar="FOLDER",
-            help="Resume the run in this folder, however it ended, to the same bytes. No other option is "
-            "needed; --epochs may be higher.",
-            rich_help_panel=RUN,
         ),
     ] = None,
     checkpoint_seconds: Annotated[
         float,
-        typer.Option(
-            help="Seconds between two checkpoints within an epoch. After epochs one is written at most "
-            "every second.",
-            rich_help_panel=RUN,
+        option(
+            RUN,
+            "Seconds between two checkpoints within an epoch; after epochs, at most one is written a second.",
         ),
     ] = CHECKPOINT_SECONDS,
     min_accuracy: MinAccuracy = None,
