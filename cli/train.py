@@ -208,7 +208,7 @@ def _train_into(
         identity = Identity(training, backend, sums_of(dataset, weights))
         machine = environment.describe() | (environment.describe_compiler() if backend == "numba" else {})
     if resumed:
-        run.go_on(identity, machine)
+        run.restore(identity, machine)
         if len(run.epochs) < training.epochs:
             screen.say("from", f"epoch {len(run.epochs) + 1}")
     else:
@@ -227,7 +227,7 @@ def _train_into(
                 progress=on_progress, checkpoint=run.checkpoints(checkpoint_seconds),
             )  # fmt: skip
         if history.best_epoch is not None:
-            run.settle(model, history.best_epoch)
+            run.keep_best(model, history.best_epoch)
             screen.say("best", f"epoch {history.best_epoch}, whose weights are kept")
     except BaseException as failure:  # the caller raises it, after the folder has its summary
         if isinstance(failure, DivergedError) and isinstance(failure.model, Model) and not run.epochs:

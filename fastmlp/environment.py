@@ -20,7 +20,7 @@ LAYERS = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
 
 
 def describe() -> dict[str, Any]:
-    """What is known without loading a compiler."""
+    """Facts that are known without loading a compiler."""
     return {
         "fastmlp": __version__,
         "numerics": NUMERICS_REVISION,
@@ -38,7 +38,7 @@ def describe() -> dict[str, Any]:
 
 
 def describe_compiler() -> dict[str, Any]:
-    """What Numba compiles for, and where its code is kept; loads Numba (0.3 s)."""
+    """Numba's target, and the folder of its compiled code; loads Numba (0.3 s)."""
     import numba
     from llvmlite import binding
 

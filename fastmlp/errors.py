@@ -1,7 +1,7 @@
 """Every error that fastmlp raises on purpose, and the one shape its message has.
 
 A message says what must be what, what was got, and what to do: ``must; got GOT. DO.``
-Nothing here knows about exit codes: the command line maps classes to codes (cli/app.py).
+Exit codes are not known here: the command line maps classes to codes (cli/failures.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ MOST = 2000  # characters of a message
 
 
 def in_short(text: str) -> str:
-    """The text; of one that is longer than MOST, its beginning and its end."""
+    """The text, or the beginning and the end of one that is longer than MOST."""
     return text if len(text) <= MOST else f"{text[: MOST // 2]} ... {text[5 - MOST // 2 :]}"
 
 

@@ -1,14 +1,14 @@
-"""The run folder: what one training leaves on disk.
+"""The run folder: the files that one training leaves on disk.
 
     config.json        Training, where the data came from, backend and threads
     environment.json   versions and machine
     metrics.jsonl      a line per finished epoch
     model.safetensors  the model after the last finished epoch, with its number
-    checkpoint.safetensors  what the training needs to go on (train/checkpoint.py)
+    checkpoint.safetensors  what the training needs to be resumed (train/checkpoint.py)
     summary.json       how it ended: the report that ``fastmlp train --json`` prints
 
-Every file is there whole, or as it was before. One run at a time has the folder (files/lock.py), and none
-follows a link that lies in it. Nothing here trains or prints.
+Every file is written whole or left as it was. One run at a time has the folder (files/lock.py), and no link
+in it is followed. Nothing here trains or prints.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from fastmlp.train.loop import Checkpoint, EpochResult
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
-_REPLACED = (CONFIG, ENVIRONMENT, MODEL, SUMMARY, CHECKPOINT)  # as a whole
+_REPLACED = (CONFIG, ENVIRONMENT, MODEL, SUMMARY, CHECKPOINT)  # as whole files
 _ARGUMENTS = ("data", "test_data", "label", "sample_weight")
 _MOST_METRICS = 4 << 30  # bytes
-HOME = Path("runs")  # of the folders that nobody named
+HOME = Path("runs")  # of folders without a name of their own
 _TRIES = 100
 
 
 @dataclass(frozen=True)
 class Begun:
-    """What a run folder says of how its run was begun.
+    """Options that a run was begun with.
 
-    arguments: of its data: ``data_arguments`` and sample_weight.
+    arguments: where its data are: ``data_arguments`` and sample_weight.
     """
 
     identity: Identity
@@ -67,9 +67,9 @@ class Begun:
 
 
 class RunFolder:
-    """A folder that takes a run as it goes. A context: without ``begin``, its end leaves no trace.
+    """A folder into which a run is written as it goes. A context: without ``begin``, it leaves no trace.
 
-    epochs: the finished epochs. best_epoch: the one whose model is kept, if that was settled.
+    epochs: the finished epochs. best_epoch: the one whose model is kept, once ``keep_best`` was called.
     weights_sha256: of the model in the folder, None as long as there is none.
     """
 
@@ -84,10 +84,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str] | None, training: Training) -> Self:
-        """A new folder, or an empty one, that can be written; None: one in ``runs/``, named after the run.
+        """Make a folder, or take an empty one; None: a new one in ``runs/``, named after the run.
 
-        Raises ConfigError for a file and for a folder with something in it, RunFolderError where the
-        system refuses.
+        Raises ConfigError for a file and for a folder that is not empty, RunFolderError for one that cannot
+        be written.
         """
         if path is not None:
             return cls._make(path_of("the run folder", path, ConfigError))
@@ -104,13 +104,13 @@ class RunFolder:
         try:
             for _ in range(_TRIES):
                 made = [folder for folder in (path, *path.parents) if not folder.exists()]
-                with suppress(FileNotFoundError):  # a run that ends takes away what it had made
+                with suppress(FileNotFoundError):  # a run that ends removes the folders it made
                     if _mkdir(path, exist_ok):
                         return cls(path, made, _claimed(path))
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except BaseException as error:
             if isinstance(error, FileExistsError) and not exist_ok:
-                raise  # somebody else's, perhaps made just now
+                raise  # another run's, perhaps made just now
             _remove(made)
             if not isinstance(error, OSError) or isinstance(error, RunFolderError):
                 raise
@@ -122,7 +122,7 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: str | os.PathLike[str]) -> Self:
-        """The folder of a run, however it ended. Raises RunFolderError, also where it is in use."""
+        """Open the folder of a run, however it ended. Raises RunFolderError, also where it is in use."""
         folder = path_of("a run folder", path, RunFolderError)
         recorded_training(folder)
         try:
@@ -145,13 +145,13 @@ class RunFolder:
             _remove(self._made)
 
     def begin(self, config: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Write what is known before the first epoch. Raises RunFolderError, as the other writers do."""
+        """Write the files of a new run. Raises RunFolderError, as the other writers do."""
         self._begun = True
         self._write(CONFIG, config)
         self._write(ENVIRONMENT, environment)
 
     def begun(self) -> Begun:
-        """What config.json says. Raises RunFolderError."""
+        """Read the options of the run from config.json. Raises RunFolderError."""
         path = self.path / CONFIG
         do = "name a run that this fastmlp began"
         config = read_json(path, RunFolderError, do=do)
@@ -167,25 +167,25 @@ class RunFolder:
         return Begun(identity, arguments)
 
     def ended(self) -> dict[str, Any] | None:
-        """The report of a run that has finished, which has its model beside it; None where one may go on.
+        """The report of a finished run, whose model is in the folder; None for a run that may be resumed.
 
         Raises RunFolderError, ModelError.
         """
         path = self.path / SUMMARY
         if not os.path.lexists(path):
             return None
-        report = read_json(path, RunFolderError, do="take it away to go on from the checkpoint")
+        report = read_json(path, RunFolderError, do="remove it to resume from the checkpoint")
         if not isinstance(report, dict) or report.get("status") != _status(None):
             return None
         load_model(self.path)
         return report | {"run_dir": str(self.path.absolute())}
 
-    def go_on(self, identity: Identity, environment: dict[str, Any]) -> None:
-        """Bring the folder to where its checkpoint is, or to the beginning where there is none.
+    def restore(self, identity: Identity, environment: dict[str, Any]) -> None:
+        """Put the folder back to where its checkpoint is, or to the beginning where there is none.
 
-        Lines of epochs that the checkpoint holds stay as they are, to the byte; what came after them, and
-        the summary of an earlier end, goes. Raises ConfigError and DataError for another training, and
-        RunFolderError, before anything is changed.
+        Lines of epochs that the checkpoint holds keep their bytes; later ones, and the summary of an earlier
+        end, are removed. Raises ConfigError and DataError for another training, and RunFolderError, before
+        anything is changed.
         """
         begun = self.begun().identity
         identity.check(begun, self.path)
@@ -198,39 +198,39 @@ class RunFolder:
             )
             raise RunFolderError(must, "others", "begin another run")
         self._begun = True
-        self._take_away(SUMMARY)
+        self._delete(SUMMARY)
         if identity.training != begun.training:
             config = read_json(self.path / CONFIG, RunFolderError)
             self._write(CONFIG, config | {"config": identity.training.to_json()})
         if not (self.path / ENVIRONMENT).exists():
             self._write(ENVIRONMENT, environment)
         if not kept:
-            self._take_away(METRICS)
+            self._delete(METRICS)
         elif len(there) > len(lines):
             cut(self.path / METRICS, len(lines))
         elif len(there) < len(lines):
             add_line(self.path / METRICS, lines[len(there) :], new=not there)
         self.epochs = kept
         if found is None or not kept:
-            self._take_away(MODEL)
+            self._delete(MODEL)
         else:
             self._bring_model_to(found)
         sync_folder(self.path)
 
     def _checkpoint(self, identity: Identity) -> Checkpoint | None:
-        """What is kept of that training. Raises as ``go_on`` does."""
+        """The checkpoint of that training, if there is one. Raises as ``restore`` does."""
         path = self.path / CHECKPOINT
         if os.path.lexists(path):
             owner, found = checkpoint.read(path)
             identity.check(owner, self.path)
             return found
         if self.ended():
-            raise RunFolderError(f"{path} must be there for a finished run to go on", "none", "begin another")
+            raise RunFolderError(f"{path} must be there to resume a finished run", "none", "begin another")
         return None
 
     def _bring_model_to(self, found: Checkpoint) -> None:
         epoch, digest = len(found.epochs), found.parameters.sha256()
-        with suppress(ModelError):  # none that can be read: it is written again at the next epoch's end
+        with suppress(ModelError):  # unreadable: it is written again at the end of the next epoch
             model = Model.load(self.path / MODEL)
             if (model.epoch, model.parameters.sha256()) == (epoch, digest):
                 self.weights_sha256 = digest
@@ -246,9 +246,9 @@ class RunFolder:
             raise RunFolderError(f"{path} must be a file that can be read", reason_of(problem)) from None
 
     def record(self, result: EpochResult, model: Model) -> None:
-        """Keep a finished epoch and the model after it; made to be a callback of ``fit``.
+        """Keep a finished epoch and the model after it: a callback for ``fit``.
 
-        An epoch that the folder holds already is passed over.
+        An epoch that the folder already has is skipped.
         """
         if result.epoch <= len(self.epochs):
             return
@@ -257,7 +257,7 @@ class RunFolder:
         self.epochs.append(result)
 
     def checkpoints(self, seconds: float) -> CheckpointFile:
-        """Those in the folder, for ``fit``. Raises ConfigError."""
+        """The checkpoint file, for ``fit``. Raises ConfigError."""
         return CheckpointFile(self.path, seconds)
 
     def keep(self, model: Model) -> None:
@@ -266,13 +266,13 @@ class RunFolder:
         model.save(self.path / MODEL)
         self.weights_sha256 = digest
 
-    def settle(self, model: Model, epoch: int) -> None:
+    def keep_best(self, model: Model, epoch: int) -> None:
         """Keep the model of an earlier epoch, the best one."""
         self.keep(model)
         self.best_epoch = epoch
 
     def report(self, failure: BaseException | None = None) -> dict[str, Any]:
-        """How the run went, as plain data. failure: what ended it early, if anything did."""
+        """Report on the run as plain data. failure: the exception that ended it early, if one did."""
         last = self.epochs[(self.best_epoch or 0) - 1] if self.epochs else None
         return {
             "status": _status(failure),
@@ -287,10 +287,10 @@ class RunFolder:
         }
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the last file."""
+        """Write the summary, the last file."""
         self._write(SUMMARY, summary)
 
-    def _take_away(self, name: str) -> None:
+    def _delete(self, name: str) -> None:
         try:
             (self.path / name).unlink(missing_ok=True)
         except OSError as problem:
@@ -301,20 +301,20 @@ class RunFolder:
 
 
 def _line(result: EpochResult) -> bytes:
-    """What metrics.jsonl has of an epoch."""
+    """Line of metrics.jsonl for an epoch."""
     return (strict_json(result.to_json()) + "\n").encode()
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
-    """The model's file that ``path`` means: itself, or the one in that run folder."""
+    """The model's file that ``path`` means: that file, or the one in that run folder."""
     path = path_of("a model", path, ModelError)
     return path / MODEL if is_folder(path) else path
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """The model that ``find_model`` means. Raises ModelError, RunFolderError.
+    """The model in the file that ``find_model`` finds. Raises ModelError, RunFolderError.
 
-    That of a run folder must have the sum that its summary says; a run that was killed leaves no summary.
+    In a run folder its sha256 must be the one in the summary, which a run that was killed does not have.
     """
     file = find_model(path)
     model = Model.load(file)
@@ -331,7 +331,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 def data_arguments(
     data: str, test_data: str | None, label: str | None, dataset: Dataset
 ) -> dict[str, str | None]:
-    """Arguments for ``data.load`` that give ``dataset`` again, from any folder."""
+    """Arguments with which ``data.load`` gives ``dataset`` again, from any folder."""
     if data == "auto":
         data = os.environ.get(ENVIRONMENT_VARIABLE) or dataset.name
     if data not in ("mnist", "synthetic"):
@@ -368,7 +368,7 @@ def recorded_data(model: Path) -> dict[str, str | None]:
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:
-    """JSON as every parser takes it: a number that is not finite becomes null."""
+    """JSON that every parser accepts: a number that is not finite becomes null."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
@@ -389,7 +389,7 @@ def _status(failure: BaseException | None) -> str:
 
 
 def _mkdir(path: Path, exist_ok: bool) -> bool:
-    """Whether the folder is there now; another run may be taking it away. Raises ConfigError, OSError."""
+    """Make a folder; False where another run may be removing it. Raises ConfigError, OSError."""
     try:
         path.mkdir(parents=True, exist_ok=exist_ok)
     except FileExistsError:
@@ -404,13 +404,13 @@ def _mkdir(path: Path, exist_ok: bool) -> bool:
 
 
 def _claimed(folder: Path) -> FolderLock:
-    """The lock of a folder with nothing else in it, but what a kill left of a run before its first file.
+    """Lock a folder that is empty but for what a kill left of a run before its first file.
 
     Raises ConfigError, RunFolderError, OSError.
     """
     if (others := all_but_lock(folder)) and not (folder / LOCK).is_file():
         raise _not_empty(folder, others)  # untouched
-    lock = FolderLock(folder)  # who writes there is told before what lies there
+    lock = FolderLock(folder)  # that a run writes there is said before what the folder holds
     try:
         others = all_but_lock(folder)
         if not all(prepared_for(name) in (CONFIG, ENVIRONMENT) for name in others):
@@ -432,12 +432,12 @@ def _not_empty(folder: Path, names: list[str]) -> ConfigError:
 
 
 def _remove(folders: list[Path]) -> None:
-    """Those that are empty."""
+    """Remove the folders that are empty."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
 
 
 def absolute(path: str) -> str:
-    """A path of data as every folder means it. Raises DataError."""
+    """The path of data, the same from every folder. Raises DataError."""
     return str(path_of("data", path).absolute())

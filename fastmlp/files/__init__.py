@@ -1,7 +1,7 @@
-"""Files and paths: written so that they are there whole or as they were before, read within bounds.
+"""Files and paths: written whole or left as they were, read within bounds.
 
-Paths and JSON that come from outside are read here alone, so that whatever is wrong with them is one
-error of the class that the caller names. Knows no format but JSON.
+All paths and JSON from outside are read here, so that anything wrong with them raises one error, of the class
+that the caller names. No format but JSON is known here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PathLike = str | os.PathLike[str]
 
 
 def path_of(what: str, path: Any, error: type[FastMLPError] = DataError) -> Path:
-    """The Path that ``path`` names, ``~`` expanded; ``what`` says in a message whose it is.
+    """The Path that ``path`` names, ``~`` expanded; error messages call it ``what``.
 
-    It need not exist. Raises ``error`` for what no file can be called: nothing, a NUL or a lone surrogate
-    in it, a name too long, ``~nosuchuser``, or an object that is no path.
+    It need not exist. Raises ``error`` where no file can have that name: an empty one, one with a NUL or a
+    lone surrogate, one that is too long, ``~nosuchuser``, or an object that is no path.
     """
     try:
         text = os.fspath(path)
@@ -53,11 +53,12 @@ def path_of(what: str, path: Any, error: type[FastMLPError] = DataError) -> Path
 
 
 def regular(path: str, flags: int) -> int:
-    """``open(path, mode, opener=regular)`` opens a regular file, and neither waits for nor reads aught else.
+    """Open a regular file and nothing else, for ``open(path, mode, opener=regular)``.
 
-    Such an open raises OSError, for a folder, a pipe and a device too, and ValueError for a NUL in the name.
+    Raises OSError for a folder, a pipe and a device too, without waiting for them, and ValueError for a NUL
+    in the name.
     """
-    more = ("O_NONBLOCK", "O_NOCTTY")  # to open a pipe would else wait for its other end, without end
+    more = ("O_NONBLOCK", "O_NOCTTY")  # without them, opening a pipe waits for its other end
     handle = os.open(path, flags | sum(getattr(os, name, 0) for name in more), 0o666)
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return handle
@@ -78,12 +79,12 @@ def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file can be found there; what cannot be looked up is none."""
+    """Tell whether a regular file is there; False where that cannot be looked up."""
     return _is(path, stat.S_ISREG)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder can be found there; what cannot be looked up is none."""
+    """Tell whether a folder is there; False where that cannot be looked up."""
     return _is(path, stat.S_ISDIR)
 
 
@@ -95,7 +96,7 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
 
 
 def read_json(path: Path, error: type[FastMLPError], *, most: int = MOST_JSON, do: str = "") -> Any:
-    """What a JSON file holds. Raises ``error`` for a file that cannot be read, is none, or is too large."""
+    """Read a JSON file. Raises ``error`` for a file that cannot be read, is no JSON, or is too large."""
     try:
         content = read_bytes(path, most)
     except OSError as problem:
@@ -104,9 +105,9 @@ def read_json(path: Path, error: type[FastMLPError], *, most: int = MOST_JSON, d
 
 
 def parse_json(content: bytes | str, where: str, error: type[FastMLPError], *, do: str = "") -> Any:
-    """What JSON text holds: its numbers fit float64, and int64 or uint64 where they are whole.
+    """Parse JSON text, whose numbers fit float64, or int64 or uint64 where they are whole.
 
-    Raises ``error`` for everything else: other text, NaN and Infinity, larger numbers, nesting without end.
+    Raises ``error`` for all other text, NaN and Infinity, larger numbers, and nesting that is too deep.
     """
     try:
         return json.loads(content, parse_int=_whole, parse_float=_finite, parse_constant=_no_number)
@@ -138,13 +139,13 @@ _PREPARED = re.compile(r"\.(.+)-[0-9a-f]{32}")
 
 
 def prepared_for(name: str) -> str | None:
-    """The name of the file that ``replace`` was preparing under that name; None for other names."""
+    """The file that ``replace`` was about to write under that temporary name; None for other names."""
     found = _PREPARED.fullmatch(name)
     return found and found[1]
 
 
 def forget_prepared(folder: Path, *names: str) -> None:
-    """Remove what a kill has left in a folder of the files of those names; what cannot go stays."""
+    """Remove temporary files that a kill has left in a folder, of files of those names, where possible."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if prepared_for(entry.name) in names and entry.is_file(follow_symlinks=False):
@@ -165,7 +166,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def replace(path: Path, *pieces: bytes | memoryview, synced: bool = False) -> None:
     """Replace ``path`` by the pieces in a row: others see the old file or the new one. Raises OSError.
 
-    Without ``synced`` a loss of power may leave less than all of it: right where a sum is checked.
+    Without ``synced`` a loss of power may cut the file short: enough where a checksum is verified on reading.
     """
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")  # as prepared_for has it
     try:
@@ -184,7 +185,7 @@ def replace(path: Path, *pieces: bytes | memoryview, synced: bool = False) -> No
 
 
 def sync_folder(folder: Path) -> None:
-    """What was made or renamed in a folder is on disk when this returns, where systems know how. OSError."""
+    """Put on disk what was made or renamed in a folder, where the system can. Raises OSError."""
     flags = getattr(os, "O_DIRECTORY", None)
     if flags is None:  # Windows
         return

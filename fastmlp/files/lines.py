@@ -1,4 +1,4 @@
-"""A file that grows by a line at a time: each is on disk, or is no part of it; and is cut. Reads nothing."""
+"""Files that grow a line at a time, each on disk or absent, and that are cut short. Nothing is read here."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 def add_line(path: Path, line: bytes, *, new: bool) -> None:
-    """Add ``line``, whose end it holds; it is on disk when this returns, and not there if this raises.
+    """Add ``line``, with its newline: on disk when this returns, absent when this raises.
 
-    new: the file is made, and must not be there; otherwise it must. A link in its place is not followed.
+    new: make the file, which must not exist; otherwise it must. A link in its place is not followed.
     Raises RunFolderError.
     """
     try:
@@ -35,10 +35,7 @@ def add_line(path: Path, line: bytes, *, new: bool) -> None:
 
 
 def cut(path: Path, length: int) -> None:
-    """Take away all but the first bytes; the rest of the file is no part of it when this returns.
-
-    Raises RunFolderError.
-    """
+    """Cut a file to its first ``length`` bytes, on disk when this returns. Raises RunFolderError."""
     try:
         handle = open_no_link(path, os.O_WRONLY)
         try:
@@ -51,14 +48,14 @@ def cut(path: Path, length: int) -> None:
 
 
 def open_no_link(path: Path, flags: int) -> int:
-    """The handle of a regular file. Raises OSError for all else, a link to one too."""
+    """Open a regular file, and return its handle. Raises OSError for all else, a link to one included."""
     if not _NO_LINKS and path.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return regular(str(path), flags | _NO_LINKS | getattr(os, "O_BINARY", 0))
 
 
 def _write(handle: int, content: bytes) -> None:
-    """All of it, to the disk; where that fails, the file is as long as before. Raises OSError."""
+    """Write all of the content to disk, or leave the file as long as it was. Raises OSError."""
     before = os.fstat(handle).st_size
     left = memoryview(content)
     try:

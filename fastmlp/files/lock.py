@@ -1,7 +1,7 @@
-"""A folder that one at a time writes into: claimed by a lock of the system, which ends with its holder.
+"""A lock on a folder, so that only one run at a time writes there; the system drops it when its holder ends.
 
-The lock is on an empty file in the folder, since not every system locks folders. That the file is there means
-nothing: a kill -9 leaves it behind, unlocked. Whoever gives the lock back takes the file away.
+The lock is on an empty file in the folder, since not every system locks folders. The file alone means
+nothing: a kill -9 leaves it behind, unlocked. Releasing the lock removes the file.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ else:
 
 
 class FolderLock:
-    """Held from the beginning to ``release``, or to the end of the process, however that comes.
+    """A lock, held until ``release`` or the end of the process, however that comes.
 
-    A child that is forked meanwhile does not hold it. Where the file system has no locks (some of clusters'),
-    nothing is claimed.
+    A child that is forked meanwhile does not hold it. On a file system without locks, as some clusters have,
+    nothing is locked.
     """
 
     def __init__(self, folder: Path) -> None:
-        """RunFolderError where another holds it; OSError where the file cannot be made, or is a link."""
+        """Raises RunFolderError where another holds it, OSError for a link or where no file can be made."""
         self._path, self._handle, self._is_mine = folder / LOCK, -1, False
-        for _ in range(_TRIES):  # a holder who gives it back takes the file away that was opened here
+        for _ in range(_TRIES):  # a holder that releases it removes the file that was opened here
             with _forking:
                 self._handle = open_no_link(self._path, os.O_RDWR | os.O_CREAT)
                 _held.add(self)
@@ -67,13 +67,13 @@ class FolderLock:
         )  # fmt: skip
 
     def release(self) -> None:
-        """Give the folder back; once is enough."""
+        """Release the folder; a second call does nothing."""
         was_mine = self._is_mine and _is_at(self._handle, self._path) and not os.fstat(self._handle).st_size
         if was_mine and _POSIX:
-            self._path.unlink(missing_ok=True)  # while it is locked: what others opened is no claim then
+            self._path.unlink(missing_ok=True)  # while it is locked: a handle that others opened is no lock
         self._close()
         if was_mine and not _POSIX:
-            with suppress(OSError):  # whoever has opened it meanwhile keeps it
+            with suppress(OSError):  # another process may have opened it meanwhile
                 self._path.unlink(missing_ok=True)
 
     def __del__(self) -> None:
@@ -87,7 +87,7 @@ class FolderLock:
 
 
 def all_but_lock(folder: Path) -> list[str]:
-    """Names of what lies in a folder, but for the lock's file, locked or left behind. Raises OSError."""
+    """Names in a folder without that of the lock's file, locked or left behind. Raises OSError."""
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries if not _is_lock(entry)]
 
@@ -97,7 +97,7 @@ def _is_lock(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """Whether the open file is the one that lies at ``path`` now."""
+    """Tell whether the open file is the one that is at ``path`` now."""
     try:
         return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
-_forking = threading.RLock()  # no fork between opening a file and knowing that it is open
+_forking = threading.RLock()  # no fork between opening a file and noting that it is open
 
 
 def _in_child() -> None:

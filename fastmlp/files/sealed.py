@@ -1,6 +1,6 @@
 """A model's file: safetensors whose metadata hold the sha256 of all its other bytes.
 
-So no bit of it changes unseen, in a tensor or between them. What the tensors and the entries mean: model.py.
+No bit of it changes unseen, in a tensor or between them. What the tensors and the entries mean: model.py.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def write(path: Path, state: State, metadata: Mapping[str, str]) -> None:
 
 
 def read(path: Path, *, most: int = MOST) -> tuple[State, dict[str, str], bool]:
-    """Tensors, metadata, and whether they are sealed. Raises ModelError, also where the seal is broken.
+    """Tensors, metadata, and whether they are sealed. Raises ModelError, for a broken seal too.
 
-    most: bytes.
+    most: the largest file that is read, in bytes.
     """
     from safetensors.numpy import load
 
@@ -78,7 +78,7 @@ def read(path: Path, *, most: int = MOST) -> tuple[State, dict[str, str], bool]:
 
 
 def _content(path: Path, most: int) -> bytes:
-    """All of the file at one moment; its beginning alone, if that is of no safetensors. Raises OSError."""
+    """All of the file at one moment, or its first bytes if it is no safetensors. Raises OSError."""
     with open(path, "rb", opener=regular) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
@@ -89,7 +89,7 @@ def _content(path: Path, most: int) -> bytes:
 
 
 def _digest(content: bytes, at: int) -> str:
-    """Of all bytes but the 64 that the digest takes itself."""
+    """Digest of all bytes but the 64 that hold the digest itself."""
     digest = hashlib.sha256(content[:at])
     digest.update(memoryview(content)[at + 64 :])
     return digest.hexdigest()

@@ -93,7 +93,7 @@ def test_the_folder_tells_of_one_moment_when_a_run_is_taken_up(place, monkeypatc
     Path("run/summary.json").write_text(json.dumps(report))
     Path("run/model.safetensors").write_bytes(old)
     with runs.RunFolder.resume("run") as folder:
-        folder.go_on(folder.begun().identity, {})
+        folder.restore(folder.begun().identity, {})
         assert not Path("run/summary.json").exists()
         model = runs.load_model("run")
         assert (model.epoch, model.parameters.sha256()) == (6, whole.parameters.sha256())
@@ -187,7 +187,7 @@ def test_folders_that_hold_no_run_are_refused(place, tmp_path):
     Path("run", CHECKPOINT).unlink()
     result = run("train", "--resume", "run", "--epochs", 8)
     assert result.exit_code == 1
-    assert "must be there for a finished run to go on" in result.stderr
+    assert "must be there to resume a finished run" in result.stderr
     lock = FolderLock(Path("run"))
     assert run("train", "--resume", "run").exit_code == 1
     lock.release()
