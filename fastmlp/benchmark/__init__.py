@@ -1,8 +1,8 @@
 """The comparison behind ``fastmlp bench``: fastmlp and its rivals train the same net, in turns, side by side.
 
-task says what is trained, contenders and programs who trains it, worker and process keep each in a process
-of its own, rounds lets them take turns, peak measures what the machine could do, statistics and report draw
-the conclusions. Nothing here prints.
+task: what is trained. contenders, programs: who trains it. worker, process: each in a process of its own.
+rounds: they take turns. peak: what the machine could do. statistics, report: the conclusions. Nothing here
+prints.
 """
 
-LEAST_ROUNDS = 7  # that ``fastmlp bench`` makes
+LEAST_ROUNDS = 7  # of ``fastmlp bench``

@@ -1,6 +1,6 @@
-"""Who takes part: fastmlp's own rows, and the tools it is measured against. What they run is in programs.py.
+"""Contenders: fastmlp's own rows, and the tools that it is compared with. What they run is in programs.py.
 
-Loaded by the command line for its check of names: nothing heavy may be imported here.
+The command line imports this to check names: nothing heavy may be loaded here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ PROGRAMS = "fastmlp.benchmark.programs"
 class Contender:
     """A row of the comparison.
 
-    name:     what ``--rivals`` calls it; fastmlp's own rows share ``fastmlp``.
-    label:    what people read.
+    name:     its name in ``--rivals``; fastmlp's own rows share ``fastmlp``.
+    label:    its name for people.
     program:  "module:class".
-    needs:    the modules that must be installed.
-    packages: whose versions matter.
-    threads:  numbers of threads that are tried before the rounds: the fastest takes part.
+    needs:    modules that must be installed.
+    packages: packages whose versions matter.
+    threads:  numbers of threads that are tried before the rounds; the fastest takes part.
     options:  further arguments of the program.
     """
 

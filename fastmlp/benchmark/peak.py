@@ -1,7 +1,7 @@
-"""What the machine could do: multiply-adds from registers, and loads from each level of memory.
+"""Peak of the machine: multiply-adds from registers, and loads from each level of memory.
 
 Measured by small compiled loops, on one core and on all of them together. The best of several tries
-counts: a limit is what was reached once.
+counts, since a limit was reached even if only once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TRIES = 8
 
 @dataclass(frozen=True)
 class Peak:
-    """What was reached: GFLOP/s in float32 (a multiply-add is two), and GB/s of loads by one core."""
+    """GFLOP/s in float32 (a multiply-add is two) of one core and of all, and GB/s of loads by one core."""
 
     core: float
     machine: float

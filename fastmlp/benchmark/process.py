@@ -1,4 +1,4 @@
-"""The other end of a worker: starts it with its threads fixed, asks with a time limit, ends it for sure."""
+"""Process of a worker: started with its threads fixed, asked within a time limit, ended for certain."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOOLS = {
 
 
 class WorkerError(Exception):
-    """Why a contender cannot take part, or cannot go on; one line."""
+    """A contender that cannot take part or cannot continue; one line says why."""
 
 
 class Process:
@@ -51,9 +51,9 @@ class Process:
             stderr=self._errors,
             env=os.environ | settings(threads),
             text=True,
-            start_new_session=True,  # Ctrl-C is ours to hear: end() is told
+            start_new_session=True,  # Ctrl-C is for this process, which calls end()
         )
-        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
         self._folder = folder
 
@@ -68,11 +68,11 @@ class Process:
         return float(self._ask(do="epoch", number=number))
 
     def accuracy(self) -> float:
-        """On the test part. Raises WorkerError."""
+        """Accuracy on the test part. Raises WorkerError."""
         return float(self._ask(do="accuracy"))
 
     def end(self) -> None:
-        """End it, whatever it is doing; also a second time."""
+        """End it, whatever it is doing; a second call does nothing."""
         self._process.kill()
         self._process.wait()
         with contextlib.suppress(OSError):
@@ -83,26 +83,26 @@ class Process:
         try:
             self._process.stdin.write(json.dumps(message) + "\n")  # type: ignore[union-attr]
             self._process.stdin.flush()  # type: ignore[union-attr]
-            line = self._answers.get(timeout=self.patience)
+            line = self._replies.get(timeout=self.patience)
         except queue.Empty:
-            raise WorkerError(f"no answer within {self.patience:g} s") from None
+            raise WorkerError(f"no reply within {self.patience:g} s") from None
         except OSError:
             line = ""
         if not line:
             raise WorkerError(f"ended with code {self._process.wait()}{self._last_words()}")
         try:
-            answer = parse_json(line, "an answer", FastMLPError)
+            reply = parse_json(line, "a reply", FastMLPError)
         except FastMLPError as problem:  # cut short as the process ended
             raise WorkerError(str(problem)) from None
-        if "error" in answer:
-            raise WorkerError(" ".join(answer["error"].split()))
-        return answer["value"]
+        if "error" in reply:
+            raise WorkerError(" ".join(reply["error"].split()))
+        return reply["value"]
 
     def _listen(self) -> None:
-        with self._process.stdout as answers:  # type: ignore[union-attr]
-            for line in answers:
-                self._answers.put(line)
-        self._answers.put("")
+        with self._process.stdout as replies:  # type: ignore[union-attr]
+            for line in replies:
+                self._replies.put(line)
+        self._replies.put("")
 
     def _last_words(self) -> str:
         self._errors.seek(0)

@@ -1,4 +1,4 @@
-"""What each contender runs: fastmlp, and every rival as a careful user of it would write the training.
+"""Programs of the contenders: fastmlp, and every rival as a careful user of it would write the training.
 
 A program is made with a Task and a number of threads outside the clock; ``epoch(order)`` is one pass
 of plain SGD inside it. Tools are imported by their own process alone. Inputs lie scaled in memory
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 class Program(Protocol):
-    """What a contender's process runs."""
+    """A contender's training, as its process runs it."""
 
     def epoch(self, order: Array) -> object:
         """Train on the rows ``order`` (N,), and return when that is done."""
@@ -48,7 +48,7 @@ class Kernels:
 
 
 class Reference:
-    """The NumPy backend; BLAS has the threads."""
+    """The NumPy backend; the threads are those of BLAS."""
 
     def __init__(self, task: Task, threads: int) -> None:
         from fastmlp import reference as nn
@@ -147,7 +147,7 @@ class Jax:
 
 
 class Sklearn:
-    """MLPClassifier.partial_fit on all rows, which makes one epoch of batches; BLAS has the threads."""
+    """MLPClassifier.partial_fit on all rows, which is one epoch of batches; the threads are those of BLAS."""
 
     def __init__(self, task: Task, threads: int, *, shuffle: bool = True) -> None:
         from sklearn.neural_network import MLPClassifier

@@ -1,4 +1,4 @@
-"""Report: what a comparison means. Rows in the order of their speed, and everything behind them as JSON."""
+"""Report of a comparison: rows in the order of their speed, and everything behind them as JSON."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from fastmlp.data import Dataset
 class Row:
     """One line of the table; a contender that failed has its ``failure`` and no figures.
 
-    seconds: the median epoch; best: the fastest, which other programs disturbed least.
+    seconds: of the median epoch; best: of the fastest, which other programs disturbed least.
     ratio:   its time over that of fastmlp's fastest row, by rounds.
-    share:   dense multiply-adds a second, of what all cores could do; over 1 where zeros are left out.
+    share:   dense multiply-adds a second over the peak of all cores; over 1 where zeros are left out.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that ``fastmlp bench`` knows at its end."""
+    """All results of ``fastmlp bench``."""
 
     rows: list[Row]
     entries: list[Entry]
@@ -59,7 +59,7 @@ class Report:
         return self.flop / (1e9 * float(self.peak.machine))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump: every second that was measured is in it."""
+        """Plain data for json.dump, with every time that was measured."""
         return {
             "rows": [asdict(row) | {"ratio": row.ratio and row.ratio._asdict()} for row in self.rows],
             "contenders": [entry.to_json() for entry in self.entries],
@@ -86,8 +86,8 @@ def bench(
 ) -> Report:
     """Compare fastmlp on these data with the rivals of these names (default: all), and the machine's peak.
 
-    Every row is there, also one that is faster than fastmlp, and one that is not installed.
-    ``notify`` hears how far it is. Raises ConfigError.
+    Every contender has a row, one that is faster than fastmlp or is not installed too. ``notify`` is told of
+    the progress. Raises ConfigError.
     """
     n_threads = resolve(threads)
     whole_number("rounds", rounds, 1, 10_000)
@@ -102,7 +102,7 @@ def bench(
     )
     peak = max(before, measure(available_cores()), key=lambda found: found.machine)
     return Report(
-        rows=rows_of(entries, len(task.y), task.flop, peak.machine),
+        rows=ranked(entries, len(task.y), task.flop, peak.machine),
         entries=entries,
         peak=peak,
         machine=environment.describe(),
@@ -114,8 +114,8 @@ def bench(
     )
 
 
-def rows_of(entries: Sequence[Entry], samples: int, flop: float, peak: float) -> list[Row]:
-    """The fastest first, failures last; ratios to the fastest row of fastmlp. peak in GFLOP/s."""
+def ranked(entries: Sequence[Entry], samples: int, flop: float, peak: float) -> list[Row]:
+    """Rows from the fastest to the slowest, then failures; ratios to fastmlp's fastest. peak in GFLOP/s."""
     finished = [entry for entry in entries if not entry.failure]
     base = min(
         (entry for entry in finished if entry.contender.name == "fastmlp"),

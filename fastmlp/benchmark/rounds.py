@@ -1,4 +1,4 @@
-"""compare: lets every contender train in turns, and keeps each second that was measured."""
+"""Rounds: every contender trains in turns, and each time that is measured is kept."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from fastmlp.errors import ConfigError
 from fastmlp.random import permutation
 
 PAUSE = 0.3  # seconds before each turn: threads of BLAS and OpenMP spin for up to 0.2 s after work
-TRIALS = range(2, 4)  # epochs that choose the number of threads, after one that warms up
-PATIENCE = 300.0  # seconds that an answer may take: imports and compiling are among them
+TRIALS = range(2, 4)  # epochs by which the number of threads is chosen, after one that warms up
+PATIENCE = 300.0  # seconds that a reply may take, imports and compiling included
 
 Notify = Callable[[str], object]
 
 
 @dataclass
 class Entry:
-    """How a contender fared: its seconds, one a round, or why it is not there."""
+    """Result of a contender: its seconds, one a round, or why it failed."""
 
     contender: Contender
     threads: int
@@ -61,16 +61,16 @@ def compare(
     patience: float = PATIENCE,
     notify: Notify = lambda text: None,
 ) -> list[Entry]:
-    """Every contender trains the task for ``rounds`` turns, one at a time, in a new random order a round.
+    """Let every contender train the task for ``rounds`` turns, one at a time, in a new random order a round.
 
-    A turn is two epochs of which the second counts, as in a training, where an epoch follows another: the
-    first wakes threads and caches after a pause. Each contender lives in a process of its own, and does
-    three epochs before the first round. One that fails is an entry that says why. Whatever ends this call
-    ends the processes.
+    A turn is two epochs, of which the second counts: the first wakes threads and caches after a pause, as
+    earlier epochs do in a training. Each contender has a process of its own, and trains three epochs before
+    the first round. One that fails has an entry that says why. The processes end with this call, however it
+    ends.
     """
     whole_number("rounds", rounds, 1, 10_000)
     if not contenders:
-        raise ConfigError("there must be somebody to compare", "nobody")
+        raise ConfigError("there must be a contender to compare", "none")
     with tempfile.TemporaryDirectory(prefix="fastmlp-bench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         task.save(folder)
@@ -126,7 +126,7 @@ def _fastest(
 
 @contextlib.contextmanager
 def _failures(entry: Entry, notify: Notify) -> Iterator[None]:
-    """A contender that fails says so in its entry; the others go on."""
+    """Note a failure in the contender's entry, and continue with the others."""
     try:
         yield
     except WorkerError as problem:

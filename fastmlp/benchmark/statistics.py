@@ -1,4 +1,4 @@
-"""Paired ratios and their intervals. Knows nothing of what was measured."""
+"""Paired ratios and their intervals, of any measured times."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MISSED = 0.05  # how seldom the truth may lie outside
+_MISSED = 0.05  # largest probability that the true ratio lies outside
 
 
 class Ratio(NamedTuple):
-    """How many times as long: the median, and the ends of its 95 % interval."""
+    """Ratio of two times: the median, and the ends of its 95 % interval."""
 
     median: float
     low: float
@@ -22,9 +22,10 @@ class Ratio(NamedTuple):
 def paired_ratio(seconds: Sequence[float], base: Sequence[float]) -> Ratio:
     """seconds[i] / base[i], both of round i: the median and its interval.
 
-    What the machine did in a round stays together. The interval is that of the sign test, exact for
-    any distribution: from the k-th smallest ratio to the k-th largest, as narrow as 95 % allows. (A
-    bootstrap of 7 rounds covers 88 %.) Under 6 rounds it is all of them, and covers less.
+    Both times of a ratio are of the same round, so that the machine was in the same state. The interval is
+    that of the sign test, exact for any distribution: from the k-th smallest ratio to the k-th largest, as
+    narrow as 95 % allows. (A bootstrap of 7 rounds covers 88 %.) Under 6 rounds it spans all ratios, and
+    covers less.
     """
     ratios = np.sort(np.asarray(seconds, np.float64) / np.asarray(base, np.float64))
     n, k = len(ratios), 0

@@ -1,4 +1,4 @@
-"""Task: the one training that every contender does, and how it reaches their processes.
+"""Task: the one training that every contender does, and its way to their processes.
 
 Plain SGD from the same first weights in the same orders, as the question's script trains.
 """
@@ -48,7 +48,7 @@ class Task:
         return Architecture(self.X.shape[1], layers_of(self.hidden), self.classes)
 
     def first_weights(self) -> Parameters:
-        """Where every contender begins."""
+        """Weights with which every contender begins."""
         return initialise(self.architecture, seed=self.seed)
 
     def net(self) -> Net:
@@ -81,14 +81,14 @@ class Task:
         return {name: getattr(self, name) for name in names}
 
     def save(self, folder: Path) -> None:
-        """Into a folder, for the contenders' processes."""
+        """Write the task into a folder, for the contenders' processes."""
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
         (folder / "task.json").write_text(json.dumps(self.settings()))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """What ``save`` left there."""
+        """Read the task that ``save`` wrote."""
         settings = json.loads((folder / "task.json").read_text())
         settings["hidden"] = tuple(settings["hidden"])
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}

@@ -1,7 +1,7 @@
 """A contender's process: ``python -m fastmlp.benchmark.worker MODULE:CLASS``.
 
-One JSON object a line, each answered by one: {"do": "prepare", "folder", "threads", "options"},
-{"do": "epoch", "number"} for the seconds of training alone, {"do": "accuracy"}. The answer is
+One JSON object a line, each with one as its reply: {"do": "prepare", "folder", "threads", "options"},
+{"do": "epoch", "number"} for the seconds of training alone, {"do": "accuracy"}. The reply is
 {"value": ...} or {"error": text}. The end of stdin ends the process. What a tool prints goes to stderr.
 """
 
@@ -20,7 +20,7 @@ from fastmlp.benchmark.task import Task
 
 
 class Worker:
-    """Does what the messages ask."""
+    """One method for each message."""
 
     program: Program
     task: Task
@@ -44,18 +44,18 @@ class Worker:
 
 
 def main(name: str) -> None:
-    """Answer messages until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w")
+    """Reply to messages until stdin ends."""
+    replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # also for what compiled code prints
     worker = Worker(name)
     for line in sys.stdin:
         message = json.loads(line)
         try:
-            answer = {"value": getattr(worker, message.pop("do"))(**message)}
+            reply = {"value": getattr(worker, message.pop("do"))(**message)}
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The whole question in one call: ``fastmlp.study.study(data, out)`` writes a report. No name here prints.
+"""The whole question in one call: ``fastmlp.study.study(data, out)`` writes a report. Nothing here prints.
 
-experiments.py  which nets are trained
+experiments.py  the nets that are trained
 store.py        finished nets on disk
-training.py     trains what is missing
-measures.py     what is measured beside trainings
-evidence.py     figures from nets and measures, as plain data
-claims.py       what the thread said, judged on that data
+training.py     trains the nets that are missing
+measures.py     measurements other than trainings
+evidence.py     figures from nets and measurements, as plain data
+claims.py       the thread's statements, judged on that data
 figures.py      SVG (needs matplotlib)
 page.py         HTML
 run.py          all of it, in order

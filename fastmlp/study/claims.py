@@ -1,4 +1,4 @@
-"""What the thread said, judged by rules on measured figures. Sees plain data alone; trains and draws nothing.
+"""The thread's statements, judged by rules on measured figures: plain data in, plain data out.
 
 Each rule is a function of the evidence that returns the verdict and the figures it rests on: other
 figures give other verdicts. Quotations are short and from the question (see experiments.py).
@@ -17,9 +17,9 @@ from fastmlp.study.experiments import ACTS
 SUPPORTED, HALF, NOT = "supported", "half true", "not supported"
 VERDICTS = (SUPPORTED, HALF, NOT)
 
-NEAR = 0.01  # of an accuracy: another machine's luck
+NEAR = 0.01  # difference of two accuracies that another machine may make
 CURED = 0.9  # accuracy that counts as training well
-GAIN = 0.05  # accuracy that counts as a help
+GAIN = 0.05  # gain in accuracy that counts as a help
 RECIPE = 0.975  # accuracy that rounds to the third answer's 98 %
 
 Evidence = dict[str, Any]
@@ -28,7 +28,7 @@ Ruling = tuple[str, str]  # the verdict, and why
 
 @dataclass(frozen=True)
 class Judgement:
-    """One statement and what became of it. ``figure``: the name of the figure that shows it."""
+    """One statement and its verdict. ``figure``: the name of the figure that shows it."""
 
     code: str
     who: str
@@ -43,7 +43,7 @@ class Judgement:
 
 
 def judge(evidence: Evidence) -> list[Judgement]:
-    """Every statement: what the thread claimed, what it gave as the reason, what this study adds."""
+    """Judge every statement: the thread's claims, its reasons, and what this study adds."""
     return [
         Judgement(code, who, said, *rule(evidence), figure) for code, who, said, rule, figure in STATEMENTS
     ]
@@ -63,7 +63,7 @@ def _by_loss(cells: dict[str, dict[str, Any]]) -> str:
 
 
 def _reaches(code: str, value: float) -> Callable[[Evidence], Ruling]:
-    """A rule: the value lies among that setting's seeds under some loss; half true within 3 NEAR."""
+    """Make a rule: the value lies among that setting's seeds under some loss; half true within 3 NEAR."""
 
     def rule(evidence: Evidence) -> Ruling:
         cells = _cells(evidence, code)

@@ -1,4 +1,4 @@
-"""From finished nets and measures to plain data: what is judged, drawn and written."""
+"""Evidence: plain data from finished nets and measurements, to be judged, drawn and written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fastmlp.spec import Training
 from fastmlp.study.experiments import ACTS, CELLS, LOSSES, LR, Plan
 from fastmlp.study.store import Record
 
-KEPT = 0.9  # of a column's best accuracy: where less is left, the rate is beyond the edge
-LEARNT = 3.0  # times chance, which the best of a column must reach for it to have an edge
+KEPT = 0.9  # share of a column's best accuracy: where less is left, the rate is beyond the edge
+LEARNT = 3.0  # times chance, which a column's best must reach for it to have an edge
 FACTOR = 2.0  # between predicted and measured edge
 WANTED = 0.8  # share of columns within that factor
 
@@ -29,7 +29,7 @@ def gather(
     law: dict[str, Any],
     classes: int,
 ) -> dict[str, Any]:
-    """Everything that the study found, fit for JSON."""
+    """All findings of the study, as plain data for JSON."""
     return {
         "cells": [
             {"code": cell.code, "label": cell.label, "loss": cell.loss}
@@ -57,7 +57,7 @@ def gather(
 
 
 def summary(records: Sequence[Record]) -> dict[str, Any]:
-    """Mean, spread (standard deviation), worst and best accuracy of some nets, and what became of them."""
+    """Mean, spread (standard deviation), worst and best accuracy of some nets; dead units, live share."""
     accuracy = [record.accuracy for record in records]
     return {
         "seeds": len(records),
@@ -73,9 +73,9 @@ def summary(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def distribution(records: Sequence[Record], loss: str) -> dict[str, Any]:
-    """Accuracy of raw ReLU over seeds, beside dead units and live share; rank correlations with them.
+    """Accuracy, dead units and live share of raw ReLU over seeds, and their rank correlations.
 
-    frozen: median over the nets of loss / (1 - accuracy), and -ln LO, which it is where every sample is
+    frozen: median over the nets of loss / (1 - accuracy), and -ln LO, its value where every sample is
     either right or beyond the clip. None without a clip.
     """
     found = summary(records) | {
@@ -121,9 +121,9 @@ def phase(
     *,
     chance: float,
 ) -> dict[str, Any]:
-    """The diagram: accuracy (rates, scales), the measured edge of each column beside the predicted one.
+    """The diagram: accuracy (rates, scales), and each column's measured and predicted edge.
 
-    within: the columns whose edge is there and within FACTOR of the prediction.
+    within: whether a column has an edge, within FACTOR of the prediction.
     """
     edges = [edge([row[column] for row in accuracy], rates, chance) for column in range(len(scales))]
     within = [
@@ -145,7 +145,7 @@ def phase(
 
 
 def edge(accuracy: Sequence[float], rates: Sequence[float], chance: float) -> float | None:
-    """The rate beyond which a column does not train: see ``RULE``. None where the grid ends before."""
+    """Rate beyond which a column does not train, by ``RULE``; None where the grid ends before."""
     best = int(np.argmax(accuracy))
     if accuracy[best] < LEARNT * chance:
         return None

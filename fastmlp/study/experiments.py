@@ -1,72 +1,75 @@
-"""Which nets the study trains: the thread's settings, many seeds of raw ReLU, a grid of scale x lr.
+"""Nets that the study trains: the thread's settings, many seeds of raw ReLU, a grid of scale x lr.
 
 The claims are quoted from the question (Data Science Stack Exchange 18667); nothing is measured here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from fastmlp.checks import whole_number
 from fastmlp.spec import Training
 
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999")
 RAW, SCALED = 1.0, 255.0
-LR = 0.01  # Keras' default, which the question's script takes
+WIDE = (300,)  # hidden units of the third answer
+LR = 0.01  # Keras' default, which the question's script uses
 ACTS = {"relu": "ReLU", "sigmoid": "sigmoid"}  # of the phase diagram, with their names for people
 LEAST_SEEDS = 2  # for a spread
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting of the thread, trained with several seeds under one loss.
+    """One setting of the thread under one loss, trained with several seeds.
 
-    code:    of the setting, without the loss.
-    label:   for people.
-    settings: what differs from Training's defaults.
+    code:     name of the setting, without the loss.
+    label:    name for people.
+    training: of seed 0.
     """
 
     code: str
     label: str
-    settings: tuple[tuple[str, Any], ...]
-    loss: str = "logits"
+    training: Training
 
-    def training(self, seed: int, epochs: int) -> Training:
-        """Of one of its nets."""
-        settings = dict(self.settings)
-        return Training(**settings, loss=self.loss, seed=seed, epochs=epochs)
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        return self.training.loss
+
+    def trainings(self, seeds: int, epochs: int) -> list[Training]:
+        """One training a seed."""
+        return [replace(self.training, seed=seed, epochs=epochs) for seed in range(seeds)]
 
 
-def _settings(**settings: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple(settings.items())
-
-
-SETTINGS: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {
-    "sigmoid-raw": ("sigmoid, raw pixels", _settings(act="sigmoid", scale=RAW, lr=LR)),
-    "relu-raw": ("ReLU, raw pixels", _settings(act="relu", scale=RAW, lr=LR)),
-    "relu-255": ("ReLU, pixels / 255", _settings(act="relu", scale=SCALED, lr=LR)),
+SETTINGS: dict[str, tuple[str, Training]] = {
+    "sigmoid-raw": ("sigmoid, raw pixels", Training(act="sigmoid", scale=RAW, lr=LR)),
+    "relu-raw": ("ReLU, raw pixels", Training(scale=RAW, lr=LR)),
+    "relu-255": ("ReLU, pixels / 255", Training(scale=SCALED, lr=LR)),
     **{
         f"relu300-{name}-lr{lr:g}": (
             f"300 ReLU, {words}, lr {lr:g}",
-            _settings(hidden=(300,), act="relu", scale=scale, lr=lr),
+            Training(hidden=WIDE, scale=scale, lr=lr),
         )
         for name, words, scale in (("raw", "raw pixels", RAW), ("255", "pixels / 255", SCALED))
         for lr in (0.01, 0.1)
     },
 }
-CELLS = tuple(Cell(code, label, made, loss) for code, (label, made) in SETTINGS.items() for loss in LOSSES)
+CELLS = tuple(
+    Cell(code, label, replace(training, loss=loss))
+    for code, (label, training) in SETTINGS.items()
+    for loss in LOSSES
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is trained.
+    """Sizes of the experiments.
 
-    seeds:       of raw ReLU under logits; half of them under keras2: the distributions.
+    seeds:       of raw ReLU under logits, and half as many under keras2: the distributions.
     cell_seeds:  of each cell of 100 units; wide_seeds: of each of 300.
     epochs:      of all these nets.
     scales, rates, phase_epochs: columns and rows of the phase diagram, and the epochs of its nets.
-    images:      that curvature is taken on; pictures: that activations at the start are looked at on.
+    images:      training images for the curvature; pictures: test images for activations at the start.
     law_steps:   of the scale law.
     """
 
@@ -87,14 +90,13 @@ class Plan:
 
     def of_cell(self, cell: Cell) -> list[Training]:
         """One training a seed."""
-        wide = "hidden" in dict(cell.settings)
-        seeds = range(self.wide_seeds if wide else self.cell_seeds)
-        return [cell.training(seed, self.epochs) for seed in seeds]
+        wide = cell.training.hidden == WIDE
+        return cell.trainings(self.wide_seeds if wide else self.cell_seeds, self.epochs)
 
     def of_distribution(self, loss: str) -> list[Training]:
         """Raw ReLU under that loss, one training a seed."""
         cell = next(cell for cell in CELLS if (cell.code, cell.loss) == ("relu-raw", loss))
-        return [cell.training(seed, self.epochs) for seed in range(self.of_loss(loss))]
+        return cell.trainings(self.of_loss(loss), self.epochs)
 
     def of_loss(self, loss: str) -> int:
         """Seeds of that distribution: half under keras2, to spend less."""
@@ -108,7 +110,7 @@ class Plan:
         ]
 
     def trainings(self) -> list[Training]:
-        """All of them, each once; the slow ones first, so that the cores end together."""
+        """All trainings, each once, the slow ones first, so that the cores end together."""
         found = dict.fromkeys(training for cell in CELLS for training in self.of_cell(cell))
         for loss in LOSSES[:2]:
             found |= dict.fromkeys(self.of_distribution(loss))
@@ -118,7 +120,7 @@ class Plan:
 
 
 def quick(seeds: int) -> Plan:
-    """A look: fewer seeds, a coarser grid."""
+    """A small plan: fewer seeds, a coarser grid."""
     return Plan(
         seeds=min(seeds, 10),
         cell_seeds=2,
@@ -131,5 +133,5 @@ def quick(seeds: int) -> Plan:
 
 
 def cost(training: Training) -> float:
-    """How long it takes, beside others: units x epochs, with what every epoch costs whatever its width."""
+    """Relative time of a training: units x epochs, and the cost of an epoch that does not depend on them."""
     return training.epochs * (40 + sum(training.hidden)) * (1.2 if training.act == "sigmoid" else 1.0)

@@ -1,7 +1,7 @@
-"""The study's figures as SVG, by matplotlib. Draws what it is given; measures nothing.
+"""The study's figures as SVG, by matplotlib; nothing is measured here.
 
-They are as wide as a phone, and light and dark: text and axes have the colour of the page around them
-(currentColor), the ground is transparent, and the other colours are seen on both.
+They are as wide as a phone, and fit light and dark pages: text and axes have the colour of the page around
+them (currentColor), the background is transparent, and the other colours are visible on both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fastmlp.study.measures import Portrait
 BLUE, ORANGE, GREEN, GREY = "#3d8bd4", "#dd7426", "#3a9d5d", "#8a8a8a"
 _INK = "#010203"  # becomes currentColor
 _WIDTH = 4.5  # inches: the width of a phone at 9 points
-_ALONE = (  # for the files, which no page surrounds
+_ALONE = (  # for files, which have no page around them
     "<style>svg{color:#1b1b1b;background:#fff}"
     "@media(prefers-color-scheme:dark){svg{color:#e6e6e6;background:#161616}}</style>"
 )
@@ -52,7 +52,7 @@ def check() -> None:
 
 
 def draw_all(evidence: Evidence, nets: Mapping[str, Portrait], data: Dataset) -> dict[str, str]:
-    """Name -> SVG, for a page: its colour is the page's. Those of pixels only where rows are pictures."""
+    """Draw each figure: name -> SVG, in the page's colours. Those of pixels only where rows are pictures."""
     drawn = {name: _svg(name, partial(draw, evidence=evidence)) for name, draw in _CHARTS.items()}
     drawn["dead"] = _svg("dead", lambda figure: _dead(figure, nets["raw"]))
     if data.image_shape is not None:
@@ -62,7 +62,7 @@ def draw_all(evidence: Evidence, nets: Mapping[str, Portrait], data: Dataset) ->
 
 
 def alone(svg: str) -> str:
-    """The same as a file of its own, light or dark as its reader has it."""
+    """The same as a file of its own, light or dark as its reader prefers."""
     start = svg.index(">", svg.index("<svg")) + 1
     return f'<?xml version="1.0" encoding="utf-8"?>\n{svg[:start]}{_ALONE}{svg[start:]}'
 
@@ -85,7 +85,7 @@ def _svg(name: str, draw: Callable[[Any], None]) -> str:
 
 
 def _claims(figure: Any, evidence: Evidence) -> None:
-    """Every cell's seeds, a row each; what the thread said as a diamond."""
+    """Every cell's seeds, a row each, and the thread's claims as diamonds."""
     said = {"sigmoid-raw": [0.95], "relu-raw": [0.55, 0.5], "relu-255": [0.934]}
     cells = evidence["cells"]
     figure.set_size_inches(_WIDTH, 0.21 * len(cells) + 1.1)

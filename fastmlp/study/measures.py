@@ -1,6 +1,6 @@
-"""What is measured beside trainings: nets before their first step, curvature, the scale law, portraits.
+"""Measurements other than trainings: nets before their first step, curvature, the scale law, portraits.
 
-Everything is a function of the data and returns plain numbers, or arrays for the pictures.
+Each is a function of the data and returns plain numbers, or arrays for the pictures.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def curvature(data: Dataset, scale: float, act: str, images: int) -> float:
 
 
 def curvatures(data: Dataset, plan: Plan) -> dict[str, dict[str, float]]:
-    """For each activation: scale (as text) -> curvature, for the phase diagram's scales and 255."""
+    """Curvatures of each activation: scale (as text) -> curvature, for the phase diagram's scales and 255."""
     scales = sorted({*plan.scales, RAW, SCALED})
     return {act: {f"{scale:g}": curvature(data, scale, act, plan.images) for scale in scales} for act in ACTS}
 

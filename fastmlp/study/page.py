@@ -1,4 +1,4 @@
-"""report.html: the study as one page that needs no network. Words and markup only; nothing is judged here."""
+"""report.html: the study as one page that needs no network. Words and markup; nothing is judged here."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _SECTIONS = (
 def page(report: Mapping[str, Any], judgements: Sequence[Judgement], figures: Mapping[str, str]) -> str:
     """The whole page. ``figures``: name -> SVG. The judgements stand after the first section."""
     evidence = report["evidence"]
-    parts = [f"<h1>ReLU or sigmoid on MNIST: why does it not train?</h1>{_head(report)}{_answer(judgements)}"]
+    parts = [f"<h1>ReLU or sigmoid on MNIST: why does it not train?</h1>{_head(report)}{_brief(judgements)}"]
     extra = {"claims": _cells(evidence), "phase": _phase(evidence), "mechanisms": _frozen(evidence)}
     for number, (title, names) in enumerate(_SECTIONS):
         shown = [name for name in names if name in figures]
@@ -104,8 +104,8 @@ def _head(report: Mapping[str, Any]) -> str:
     )
 
 
-def _answer(judgements: Sequence[Judgement]) -> str:
-    """In short, by what was found: a sentence only where its judgement carries it."""
+def _brief(judgements: Sequence[Judgement]) -> str:
+    """Summary of the findings, with a sentence only where its judgement supports it."""
     verdicts = {judgement.code: judgement.verdict for judgement in judgements}
     sentences = [
         text

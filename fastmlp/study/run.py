@@ -1,4 +1,4 @@
-"""study: trains, measures, judges, draws and writes; goes on where it was stopped."""
+"""study: train, measure, judge, draw and write; a study that was stopped resumes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def study(
     progress: Progress = lambda work, all_work, nets, all_nets: None,
     notify: Callable[[str], object] = lambda text: None,
 ) -> dict[str, Any]:
-    """Run the whole question on ``data``, write it into the folder ``out``, return what report.json holds.
+    """Run the whole question on ``data``, write it into the folder ``out``, and return report.json.
 
-    out: takes nets.jsonl (a line a finished net, which a second call reuses), report.html, report.json
-         and figures/*.svg.
-    progress: see ``train_all``. notify: told what is done beside the trainings.
+    out: folder for nets.jsonl (a line a finished net, which a second call reuses), report.html,
+         report.json and figures/*.svg.
+    progress: see ``train_all``. notify: called with a line before each step other than trainings.
 
-    Raises ConfigError (no matplotlib; nothing is trained then), RunFolderError, DataError.
+    Raises ConfigError (without matplotlib, before anything is trained), RunFolderError, DataError.
     """
     figures.check()
     resolve(threads)

@@ -1,7 +1,7 @@
-"""Finished nets on disk: a line of JSON each, found again by what decides a net's numbers.
+"""Finished nets on disk: a line of JSON each, found again by all that decides a net.
 
-The key is a digest of the whole setting, the revision of the numerics and the data. A line that is
-damaged (half a line after a loss of power, or somebody's edit) is as if it were not there.
+The key is a digest of the whole Training, the revision of the numerics and the data. A line that is
+damaged, by a loss of power or an edit, is ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST, _LARGEST = 2**63 - 1, sys.float_info.max
 
 @dataclass(frozen=True)
 class Record:
-    """What the study keeps of a net.
+    """Figures of a finished net.
 
     accuracy, loss: on the test part at the end; after a divergence, accuracy is that of the last
                     good epoch, and loss None where it is not finite.
@@ -63,16 +63,16 @@ def data_digest(data: Dataset) -> str:
 
 
 def key_of(training: Training, data: str) -> str:
-    """The name of a net: of its setting, the numerics, and the digest of its data."""
+    """Key of a net: a digest of its Training, the numerics, and the digest of its data."""
     facts = {"training": training.to_json(), "numerics": NUMERICS_REVISION, "data": data}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 class Store:
-    """The finished nets in a folder; a context, in which nobody else writes there."""
+    """The finished nets in a folder; a context, in which no other process writes there."""
 
     def __init__(self, folder: Path, data: str) -> None:
-        """Reads what is there. Raises RunFolderError where the folder cannot be written, or somebody does."""
+        """Reads the nets. Raises RunFolderError where the folder cannot be written, or is in use."""
         self.path, self._data = folder / NETS, data
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class Store:
         self._lock.release()
 
     def _stored(self) -> dict[str, Record]:
-        """The records in the file, which is made where there is none, and whose last line is ended."""
+        """Read the records; make the file where there is none, and end its last line."""
         add_line(self.path, b"", new=not os.path.lexists(self.path))
         with open(self.path, "rb", opener=regular) as file:
             records, whole = _read(file)
@@ -109,7 +109,7 @@ class Store:
         return self._records.get(key_of(training, self._data))
 
     def add(self, training: Training, record: Record) -> None:
-        """On disk when this returns. Raises RunFolderError."""
+        """Add a finished net, on disk when this returns. Raises RunFolderError."""
         key = key_of(training, self._data)
         line = {"key": key, "training": training.to_json(), **asdict(record)}
         add_line(self.path, json.dumps(line, allow_nan=False).encode() + b"\n", new=False)
@@ -117,7 +117,7 @@ class Store:
 
 
 def _read(file: BinaryIO) -> tuple[dict[str, Record], bool]:
-    """The records by their keys, of each line that holds one; and whether the last line has its end."""
+    """Read the records by their keys, from each line with one; and whether the last line has its end."""
     records: dict[str, Record] = {}
     whole = True
     while line := file.readline(MOST_LINE):

@@ -1,4 +1,4 @@
-"""Trains what the store does not hold yet, and keeps each net as it is finished."""
+"""Training of the nets that are not in the store yet; each is kept as it is finished."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def train_all(
     threads: int | str = "auto",
     progress: Progress = lambda work, all_work, nets, all_nets: None,
 ) -> None:
-    """Every training is in the store when this returns. Whatever stops it leaves what was finished there.
+    """Train every net that is missing; however this ends, the finished ones are in the store.
 
-    ``progress(work, all work, nets, all nets)``: what this call has done of what it has to do, in
-    units of time, and in nets. Raises what ``fit_many`` raises, and RunFolderError.
+    ``progress(work, all work, nets, all nets)``: how much of its work this call has done, in units of
+    time and in nets. Raises what ``fit_many`` raises, and RunFolderError.
     """
     missing = [training for training in trainings if store.get(training) is None]
     X_test = encode(data.X_test)

@@ -93,7 +93,7 @@ def test_one_that_dies_is_told_and_the_others_go_on():
 @pytest.mark.slow
 def test_one_that_hangs_is_ended():
     hangs, good = run(fake("Hangs"), fake("Good"), patience=2.0)
-    assert hangs.failure == "no answer within 2 s"
+    assert hangs.failure == "no reply within 2 s"
     assert len(good.seconds) == 3
 
 
@@ -139,7 +139,7 @@ def test_a_worker_ends_with_its_input(started):
 def test_wrong_arguments():
     with pytest.raises(ConfigError, match="rounds"):
         run(fake("Good"), n_rounds=0)
-    with pytest.raises(ConfigError, match="somebody"):
+    with pytest.raises(ConfigError, match="contender"):
         run()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp.benchmark.contenders import Contender
-from fastmlp.benchmark.report import rows_of
+from fastmlp.benchmark.report import ranked
 from fastmlp.benchmark.rounds import Entry
 from fastmlp.benchmark.statistics import paired_ratio
 
@@ -62,7 +62,7 @@ def entry(name, seconds, failure="", label=""):
 
 
 def test_rows_compare_with_the_best_of_ours():
-    rows = rows_of(
+    rows = ranked(
         [
             entry("fastmlp", [2.0, 2.2, 1.8], label="one"),
             entry("torch", [4.0, 4.4, 3.6]),
@@ -81,6 +81,6 @@ def test_rows_compare_with_the_best_of_ours():
 
 
 def test_without_fastmlp_there_is_no_ratio():
-    rows = rows_of([entry("fastmlp", [], failure="ended"), entry("torch", [1.0])], 1, 1.0, 1.0)
+    rows = ranked([entry("fastmlp", [], failure="ended"), entry("torch", [1.0])], 1, 1.0, 1.0)
     assert [row.ratio for row in rows] == [None, None]
     assert rows[0].seconds == 1.0
