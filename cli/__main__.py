@@ -1,4 +1,4 @@
-"""The way in, of the installed script and of ``python -m fastmlp_cli``, and the one way out."""
+"""Entry of the installed script and of ``python -m fastmlp_cli``, and the one exit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .room import lack_of_room
 def main() -> NoReturn:
     """Run the command and end the process: with its exit code, or with 128 + the number of a signal."""
     try:
-        ends.listen()  # before anything that takes its time to load
+        ends.listen()  # before anything that is slow to load
         streams.prepare()
         code = _run()
         ends.ignore()
@@ -45,7 +45,7 @@ def _run() -> int:
 
 
 def _end_at_once(code: int) -> NoReturn:
-    """End while a thread may still compile: LLVM crashes or waits in a process that goes down in order."""
+    """End while a thread may still compile: in an orderly exit LLVM would crash or wait."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,6 +1,6 @@
-"""The ``fastmlp`` command: its sub-commands and ``--version``. The way in: __main__.py.
+"""The ``fastmlp`` command: its sub-commands and ``--version``. The entry is in __main__.py.
 
-Loaded for ``--help`` and for completion: commands import the library when they run, not before.
+Loaded for ``--help`` and for completion: commands import the library only when they run.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _common(
 
 
 def run() -> int:
-    """What the command line asks for; the exit code."""
+    """Run the command line, and return the exit code."""
     warnings.showwarning = _show_warning
     try:
         app(prog_name="fastmlp")

@@ -1,4 +1,4 @@
-"""``fastmlp bench``: fastmlp beside every rival that is installed, each in a process of its own."""
+"""``fastmlp bench``: fastmlp and every rival that is installed, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def table(report: Report) -> list[str]:
-    """Columns for people; the machine's limit and what the columns mean below them."""
+    """Table for people, and below it the machine's peak and the conditions."""
     width = max(len(row.label) for row in report.rows)
     heading = (
         f"{'':<{width}}  threads   s/epoch   fastest   samples/s  accuracy"

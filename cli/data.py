@@ -1,4 +1,4 @@
-"""``fastmlp data``: what data are there, fetching MNIST, digits in the terminal."""
+"""``fastmlp data``: data described, MNIST fetched, digits drawn in the terminal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def data(
         whole_number("show", show, 1, MOST_SHOWN)
     if fetch and source not in (None, "auto", "mnist"):
         raise ConfigError(
-            "fetch must go with mnist, the one that can be fetched", repr(source), "leave it out"
+            "fetch must go with mnist, the only data that can be fetched", repr(source), "leave it out"
         )
 
     from fastmlp.data import fetch_mnist, status
@@ -97,7 +97,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
-    """How many images each class has."""
+    """Number of rows in each class."""
     rows = zip(facts["classes"], facts["train_counts"], facts["test_counts"], strict=True)
     lines = [f"values {facts['range'][0]:g} .. {facts['range'][1]:g}", "class   train    test"]
     return lines + [f"{name:>5}{train:>8,}{test:>8,}" for name, train, test in rows]

@@ -1,4 +1,4 @@
-"""``fastmlp diagnose``: why a training does not train; findings and a verdict on stdout."""
+"""``fastmlp diagnose``: why a net does not train; findings and a verdict on stdout."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def diagnose(
 
 
 def table(found: Diagnosis) -> list[str]:
-    """Findings, worst first, a block each; then the verdict."""
+    """Findings from the worst, a block each, and the verdict."""
     lines: list[str] = []
     for finding in found.findings:
         lines += [*_block(finding), ""]

@@ -1,6 +1,6 @@
-"""Signals that end a run: Ctrl-C, SIGTERM, SIGHUP. The first is raised as Stopped; more change nothing.
+"""Signals that end a run: Ctrl-C, SIGTERM, SIGHUP. The first is raised as Stopped; later ones are ignored.
 
-Python delivers them to the main thread. Loaded before anything else, so nothing heavy here.
+Python delivers them to the main thread. Loaded before anything else: nothing heavy may be loaded here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-_PATIENCE = 3.0  # seconds in which a run that was stopped has ended; if not, a further signal is raised too
+_PATIENCE = 3.0  # seconds that a run has to end; after them a further signal is raised too
 _AGAIN = 0.01
 
 
 class Stopped(BaseException):
-    """A signal asks for the end. number: of the signal."""
+    """A signal that asks for the end. number: of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -31,7 +31,7 @@ class Stopped(BaseException):
 
 
 class _Ear:
-    """What was heard. pending: a signal that came while nothing may be raised."""
+    """State of the signals. pending: one that came while nothing may be raised."""
 
     def __init__(self) -> None:
         self.came: int | None = None
@@ -55,7 +55,7 @@ _ear = _Ear()
 
 
 def listen() -> None:
-    """Hear the signals from now on, but those that whoever started us has turned off (nohup, a shell's &)."""
+    """Hear the signals from now on, but for those that were turned off at the start (nohup, a shell's &)."""
     for number in SIGNALS:
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, _ear.hear)
@@ -63,11 +63,11 @@ def listen() -> None:
 
 
 def ignore() -> None:
-    """Hear nothing more: the process is about to end."""
+    """Ignore further signals: the process is about to end."""
     _ear.held = True
     for number in SIGNALS:
         if signal.getsignal(number) == _ear.hear:
-            signal.signal(number, signal.SIG_IGN)  # while Python goes down it has no handlers
+            signal.signal(number, signal.SIG_IGN)  # Python has no handlers during its exit
 
 
 def came() -> int | None:
@@ -77,7 +77,7 @@ def came() -> int | None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """A block that a signal waits for. It is raised at the end, unless something else is."""
+    """Hold signals back within a block; one is raised at its end, unless something else is."""
     before, _ear.held = _ear.held, True
     try:
         yield
@@ -88,7 +88,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def heard() -> Iterator[None]:
-    """Within ``held``, a block in which signals are raised."""
+    """Let signals be raised in a block within ``held``."""
     before, _ear.held = _ear.held, False
     try:
         _ear.speak()
@@ -98,7 +98,7 @@ def heard() -> Iterator[None]:
 
 
 def whole(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with signals held until it is done."""
+    """Hold signals back until the function is done."""
 
     def done(*args: Any) -> Any:
         with held():
@@ -108,7 +108,7 @@ def whole(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _raise_again(lost: sys.UnraisableHookArgs) -> None:
-    """Python drops what is raised in a finalizer or a callback from C; a signal must not be lost there."""
+    """Send a signal again that was raised in a finalizer or a callback from C, where Python drops it."""
     if not isinstance(lost.exc_value, Stopped):
         sys.__unraisablehook__(lost)
         return

@@ -103,7 +103,7 @@ def evaluate(
 
 
 class _Tested(NamedTuple):
-    """Rows to test on, their labels, and where they came from."""
+    """Rows to test on, their labels, and their source."""
 
     X: Any
     y: Any
@@ -114,7 +114,7 @@ class _Tested(NamedTuple):
 def _tested(
     model: Path, data: str | None, test_data: str | None, label: str | None, seed: int, screen: Screen
 ) -> _Tested:
-    """What the options mean: the run's own test part, that of another source, or all of another file."""
+    """Rows that the options ask for: the run's own test part, another source's, or all of another file."""
     import numpy as np
 
     from fastmlp.data import read_test
@@ -136,7 +136,7 @@ def _tested(
 
 
 def _confusion(y: Any, predicted: Any, classes: tuple[int, ...]) -> list[list[int]] | None:
-    """[true][predicted]: how often; None for very many classes."""
+    """Counts as [true][predicted]; None for very many classes."""
     import numpy as np
 
     if len(classes) > MOST_CLASSES:

@@ -45,7 +45,7 @@ CODES: dict[type[BaseException], int] = {
 
 
 class Boundary(TyperGroup):
-    """A group of commands that turns what they raise into a message on stderr and an exit code."""
+    """A group of commands whose errors become a message on stderr and an exit code."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         try:
@@ -65,7 +65,7 @@ class Boundary(TyperGroup):
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """What typer says of wrong usage quotes the command line, on which anything may stand."""
+    """Clean typer's messages about wrong usage, which quote the command line."""
     try:
         yield
     except _UsageError as problem:
@@ -74,12 +74,12 @@ def _usage() -> Iterator[None]:
 
 
 def code_of(failure: BaseException) -> int:
-    """The exit code of its class, or of the nearest class above it."""
+    """Exit code of the failure's class, or of the nearest class above it."""
     return next(CODES[kind] for kind in type(failure).__mro__ if kind in CODES)
 
 
 def tell(failure: BaseException) -> None:
-    """One line on stderr; more where several values are wrong."""
+    """Write a line to stderr, or several where several values are wrong."""
     if isinstance(failure, UnreadError):
         return
     text = str(failure)
@@ -95,7 +95,7 @@ def tell(failure: BaseException) -> None:
 def _say(line: str) -> None:
     try:
         from .render import Screen
-    except Exception:  # no room for that either
+    except Exception:  # no memory for that either
         sys.stderr.write(f"Error: {clean(line)}\n")
     else:
         Screen().error(line)

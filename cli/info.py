@@ -1,4 +1,4 @@
-"""``fastmlp info``: what a bug report should say."""
+"""``fastmlp info``: facts for a bug report."""
 
 from __future__ import annotations
 

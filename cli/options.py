@@ -104,7 +104,7 @@ ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or 
 
 
 class PlainOptions(TypedDict, total=False):
-    """What a Training by plain SGD is made of: the words of ``Training.of``, and clip."""
+    """Options of a Training by plain SGD: words of ``Training.of``, and clip."""
 
     act: Annotated[str, option(MODEL, "Activation of the hidden layers.", choices=ACTIVATIONS)]
     hidden: Annotated[
@@ -142,7 +142,7 @@ class PlainOptions(TypedDict, total=False):
 
 
 class TrainingOptions(PlainOptions, total=False):
-    """All that a Training is made of."""
+    """All options of a Training."""
 
     schedule: Annotated[
         str,
@@ -188,7 +188,7 @@ class TrainingOptions(PlainOptions, total=False):
 
 
 class SourceOptions(TypedDict, total=False):
-    """What ``data.load`` takes."""
+    """Arguments of ``data.load``."""
 
     data: Data
     test_data: TestData
@@ -196,7 +196,7 @@ class SourceOptions(TypedDict, total=False):
 
 
 def checked(*checks: Callable[[], Any]) -> list[Any]:
-    """Results of the checks; one ConfigError with everything that any of them found wrong."""
+    """Results of the checks. Raises one ConfigError for all that raise one."""
     results, problems = [], []
     for check in checks:
         try:

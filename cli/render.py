@@ -1,6 +1,6 @@
-"""What people see on stderr: lines, bars, a table of epochs, digits. Loads rich: import it when it is needed.
+"""Lines, bars, a table of epochs and digits, for people on stderr. Loads rich: import it only when needed.
 
-Bars are drawn on a terminal only; rich honours NO_COLOR. Results go to stdout by streams.py.
+Bars are drawn on a terminal only; rich honours NO_COLOR. Results go to stdout, by streams.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COMPILING = "compiling the kernels (first run, some ten seconds) ..."
 
 
 class Screen:
-    """stderr. With ``quiet`` it shows errors and notices only."""
+    """Output to stderr; with ``quiet``, errors and notices only."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = plain_console(stderr=True)
@@ -46,32 +46,32 @@ class Screen:
         self.live = not quiet and sys.stderr.isatty() and not self.console.is_dumb_terminal
 
     def say(self, label: str, text: str = "") -> None:
-        """A line about the run: a dim label, then text."""
+        """Show a line about the run: a dim label, then text."""
         if not self.quiet:
             self.console.print(Text.assemble((f"{label:<5} ", "dim"), clean(text)))
 
     def notice(self, text: str) -> None:
-        """A line that is shown whatever was asked for."""
+        """Show a line, even with ``quiet``."""
         self.console.print(Text(clean(text), "yellow"))
 
     def error(self, text: str) -> None:
-        """A line about what went wrong."""
+        """Show a line about an error."""
         self.console.print(Text.assemble(("Error:", "bold red"), " ", clean(text)))
 
     def load(self, data: str = "auto", **options: Any) -> Dataset:
-        """``data.load``, with its notices as lines and a bar for downloads."""
+        """Load data as ``data.load`` does, with notices as lines and a bar for downloads."""
         from fastmlp.data import load
 
         with self.downloads() as on_bytes:
             return load(data, **options, notify=self.notice, progress=on_bytes)
 
     def describe(self, dataset: Dataset) -> None:
-        """Lines about the data: where they came from, and their sizes."""
+        """Show where the data came from, and their sizes."""
         self.say("data", dataset.source)
         self.say("", describe_dataset(dataset))
 
     def say_if_compiling(self, backend: str, kernel: str = "run") -> None:
-        """A line before the wait, where what is compiled is not kept yet."""
+        """Show a line before the wait for a compiler, where no compiled code is kept yet."""
         if backend == "numba":
             from fastmlp import kernels
 
@@ -80,7 +80,7 @@ class Screen:
 
     @contextmanager
     def downloads(self) -> Iterator[Callable[[str, int, int], None] | None]:
-        """A function that shows how far downloads are; None where no bar may be drawn."""
+        """Give a function that shows the progress of downloads; None where no bar may be drawn."""
         if not self.live:
             yield None
             return
@@ -102,7 +102,7 @@ class Screen:
     def training(
         self, architecture: Architecture, samples: int, epochs: int
     ) -> Iterator[tuple[Callable[[EpochResult, Any], None], Callable[[int, int], None] | None]]:
-        """Callbacks for ``fit``: one for each finished epoch, one for the progress in between."""
+        """Give callbacks for ``fit``: one for each finished epoch, one for the progress in between."""
         table = _EpochTable(architecture, epochs)
         if not self.live:
 
@@ -129,7 +129,7 @@ class Screen:
 
     @contextmanager
     def nets(self) -> Iterator[Callable[[float, float, int, int], None]]:
-        """A function that shows how far many trainings are: work done, all work, nets done, all nets."""
+        """Give a function that shows many trainings' progress: work done, all work, nets done, all nets."""
         if not self.live:
             shown = [-1]
 
@@ -141,7 +141,7 @@ class Screen:
 
             yield print_line
             return
-        # nets of several kinds: a longer look is a better guess
+        # nets of several kinds: a longer time gives a better estimate
         bar = self._bar(TaskProgressColumn(), *_left(), speed_estimate_period=120)
         task = bar.add_task("nets")
 
@@ -152,7 +152,7 @@ class Screen:
             yield show
 
     def _bar(self, *columns: ProgressColumn, **options: Any) -> Progress:
-        """A bar, or several, that disappear at their end; the columns stand on the right."""
+        """Make a bar, or several, that disappear at the end, with these columns on the right."""
         return Progress(
             TextColumn("{task.description}"),
             BarColumn(complete_style="cyan", finished_style="cyan"),
@@ -168,12 +168,12 @@ def _left() -> tuple[ProgressColumn, ProgressColumn]:
 
 
 def plain_console(*, stderr: bool = False) -> Console:
-    """A console that prints text as it is: no markup, no guessed colours, no wrapping."""
+    """A console that prints text unchanged: no markup, no guessed colours, no wrapping."""
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def describe_dataset(dataset: Dataset) -> str:
-    """Its sizes, in a line."""
+    """Sizes of a data set, in a line."""
     import numpy as np
 
     N, D = dataset.X.shape
@@ -190,7 +190,7 @@ def describe_dataset(dataset: Dataset) -> str:
 
 
 def scale_note(dataset: Dataset, scale: float) -> str | None:
-    """A line for inputs that the scale makes tiny, which trains slowly or not at all."""
+    """Warning about inputs that the scale makes tiny, so that a net trains slowly or not at all."""
     low, high = float(dataset.X.min()), float(dataset.X.max())
     largest = max(abs(low), abs(high))
     if not 0 < largest < 0.05 * scale:
@@ -199,7 +199,7 @@ def scale_note(dataset: Dataset, scale: float) -> str | None:
 
 
 def draw_images(console: Console, dataset: Dataset, n: int) -> Iterator[Text]:
-    """The first n training images, side by side as the terminal is wide, two pixels to a character."""
+    """Draw the first n training images, side by side within the terminal, two pixels to a character."""
     import numpy as np
 
     if dataset.image_shape is None:

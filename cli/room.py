@@ -1,6 +1,6 @@
-"""Whether this process may grow to what any command needs, asked before libraries are loaded that need it.
+"""Room in memory for any command, checked before libraries are loaded that need it.
 
-Without it they fail each in its own way: imports that cannot map, BLAS that gives up, LLVM that aborts.
+Without it each of them fails in its own way: imports that cannot map, BLAS that gives up, LLVM that aborts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 
 from fastmlp.errors import FastMLPError
 
-LEAST, FOR_EACH_CORE = 1024, 16  # MiB of address space beside a started command: NumPy, Numba, LLVM; stacks
+LEAST, FOR_EACH_CORE = 1024, 16  # MiB of address space for a started command: NumPy, Numba, LLVM; stacks
 
 
 def demand_room() -> None:
@@ -29,7 +29,7 @@ def demand_room() -> None:
 
 
 def lack_of_room() -> str:
-    """What ``demand_room`` raises, as text, or nothing: why something else may have failed."""
+    """Message of ``demand_room``, or nothing: a reason why something else may have failed."""
     try:
         demand_room()
     except FastMLPError as lack:

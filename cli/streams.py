@@ -1,7 +1,7 @@
-"""stdin, stdout and stderr as a run meets them: closed, full, or with nobody at the other end.
+"""stdin, stdout and stderr, which may be closed, full, or without a reader.
 
-Progress that nobody can see is no reason to stop. A result that cannot be delivered is an error, once.
-Text for people passes ``clean``; ``echo`` is the way to stdout. Nothing heavy is loaded here.
+A run continues when its progress cannot be written. A result that cannot be written is an error, once.
+Text for people passes ``clean``, results go to stdout by ``echo``. Nothing heavy is loaded here.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _replaced: list[Any] = []
 
 
 class OutputError(FastMLPError):
-    """stdout takes nothing."""
+    """An error of writing to stdout."""
 
 
 class UnreadError(OutputError):
-    """Whoever read stdout has gone, as ``head`` does: no news for anybody."""
+    """The reader of stdout has gone, as ``head`` does: no message is shown."""
 
 
 def prepare() -> None:
-    """Make the three streams fit for a run; the first thing that a process does with them."""
+    """Make the three streams fit for a run, before anything else uses them."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed: else the next file to be opened would have its number
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
@@ -40,25 +40,25 @@ def prepare() -> None:
 
 
 def clean(text: str) -> str:
-    """The text on one line, all written out that is not printable: escape codes, changes of direction."""
+    """The text on one line, with all that is not printable escaped: escape codes, changes of direction."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def echo(*lines: str) -> None:
-    """Lines on stdout. Raises OutputError, where ``prepare`` was called."""
+    """Write lines to stdout. Raises OutputError, where ``prepare`` was called."""
     sys.stdout.write("\n".join((*map(clean, lines), "")))
     sys.stdout.flush()
 
 
 class _Raw(io.FileIO):
-    """An open file, by its number, of which only the writing differs."""
+    """An open file, by its number, that differs only in writing."""
 
     failed = False
 
     def write(self, content: Any) -> int:
-        """All of it, or up to where the system takes no more; nothing after a failure."""
+        """Write all of it, or as much as the system takes; nothing after a failure."""
         if not self.failed:
             try:
                 while (n := super().write(content)) is None:  # others made it non-blocking
@@ -71,7 +71,7 @@ class _Raw(io.FileIO):
         return len(content)
 
     def fail(self, problem: OSError) -> None:
-        """Raises what is to be told of it."""
+        """Raise the error for it, if there is one."""
 
 
 class _Results(_Raw):
@@ -85,7 +85,7 @@ class _Progress(_Raw):
 
 
 def _over(stream: Any, kind: type[_Raw]) -> Any:
-    """The stream, written through a file of that kind; one that is none of the system's stays as it is."""
+    """Wrap the stream in a file of that kind; one without a file of the system is returned unchanged."""
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)  # PYTHONUNBUFFERED
     if type(raw) is not io.FileIO:  # a console of Windows

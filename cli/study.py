@@ -1,4 +1,4 @@
-"""``fastmlp study``: the question behind the project, run as a whole; a report as a page and as data."""
+"""``fastmlp study``: all experiments of the question behind the project, reported as a page and as data."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def _check_no_folder(out: str | None) -> None:
 
 
 def _weights(path: str | None, n: int) -> Any:
-    """Of the n training rows, from a file; None without one. Raises DataError."""
+    """Weights of the n training rows, from a file; None without one. Raises DataError."""
     if path is None:
         return None
     from fastmlp.backends.checks import checked_weights
@@ -171,7 +171,7 @@ def _train_into(
     resumed: bool,
     screen: Screen,
 ) -> tuple[dict[str, Any], BaseException | None]:
-    """Train into the folder and onto the screen; what to tell of it, and what ended it early."""
+    """Train into the folder and onto the screen; return facts for the summary, and a failure."""
     from fastmlp import DivergedError, Model, __version__, environment, fit
     from fastmlp.data.encode import look_at, walk_of
     from fastmlp.runs import absolute, data_arguments

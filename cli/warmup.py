@@ -1,4 +1,4 @@
-"""``fastmlp warmup``: compile ahead, in an image of a container or before a demonstration."""
+"""``fastmlp warmup``: compile ahead, in a container's image or before a demonstration."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .streams import echo
 
 
 def warmup(json: Json = False) -> None:
-    """Compile ahead what train, evaluate and predict need.
+    """Compile ahead all code that train, evaluate and predict need.
 
-    Every later run, of this user on this kind of processor, loads it in a fraction of a second.
+    Every later run of this user on this kind of processor loads it in a fraction of a second.
     """
     from fastmlp.kernels import jit
     from fastmlp.kernels.warmup import warm_up

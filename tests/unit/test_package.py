@@ -327,3 +327,46 @@ def test_what_asks_for_the_real_digits_is_marked(request, reads_digits):
 def test_what_does_not_ask_cannot_find_them(request):
     assert not request.node.get_closest_marker("mnist")
     assert "FASTMLP_DATA" not in os.environ
+
+
+# --- docstrings ---------------------------------------------------------------------------------
+
+NO_OPENING = {
+    "after", "as", "at", "because", "before", "between", "beside", "by", "for", "from", "how", "if", "in",
+    "into", "of", "on", "over", "so", "than", "that", "to", "under", "what", "when", "where", "whether",
+    "which", "while", "who", "whose", "why", "with", "within", "without",
+}  # fmt: skip
+NOT_YET = (
+    "data/", "diagnosis/", "estimators/", "keras/", "kernels/", "train/",
+    "backends/", "checks.py", "forks.py", "model.py", "net.py", "optimizers.py", "reference.py", "spec.py",
+)  # of fastmlp  # fmt: skip
+
+
+def wrong_openings(source: str) -> list[str]:
+    """Functions and classes whose docstring opens neither with a verb nor with a noun and its article."""
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, defined)]
+    openings = [((ast.get_docstring(node) or "").split() or [""])[0] for node in nodes]
+    return [
+        f"{node.name}: {opening}"
+        for node, opening in zip(nodes, openings, strict=True)
+        if opening.strip("`*,.:;()").lower() in NO_OPENING
+    ]
+
+
+def test_check_of_openings_goes_red():
+    for source in (
+        "def f():\n    'Of one batch.'",
+        "class A:\n    def f(self):\n        'Whether it is.'",
+        "class A:\n    '''\n    What it holds.\n    '''",
+        "async def f():\n    'For each layer, its width.'",
+    ):
+        assert wrong_openings(source), source
+    for source in ("def f():\n    'The width.'", "def f():\n    'Tell whether it is.'", "def f():\n    pass"):
+        assert not wrong_openings(source), source
+
+
+@pytest.mark.parametrize("path", sorted(SOURCES))
+def test_docstrings_open_with_a_verb_or_a_noun(path):
+    if not path.removeprefix("fastmlp/").startswith(NOT_YET):
+        assert not wrong_openings(SOURCES[path].read_text())
