@@ -49,7 +49,7 @@ from fastmlp.train.loop import Checkpoint, EpochResult
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
 _REPLACED = (CONFIG, ENVIRONMENT, MODEL, SUMMARY, CHECKPOINT)  # as whole files
-_ARGUMENTS = ("data", "test_data", "label", "sample_weight")
+_SOURCE = ("data", "test_data", "label")  # arguments of ``data.load``
 _MOST_METRICS = 4 << 30  # bytes
 HOME = Path("runs")  # of folders without a name of their own
 _TRIES = 100
@@ -156,9 +156,8 @@ class RunFolder:
         do = "name a run that this fastmlp began"
         config = read_json(path, RunFolderError, do=do)
         try:
-            names = ("config", "backend", "sums", "numerics")
-            identity = Identity.from_json(*(config[name] for name in names))
-            arguments = {name: config["arguments"][name] for name in _ARGUMENTS}
+            identity = Identity.from_json(config)
+            arguments = {name: config["arguments"][name] for name in (*_SOURCE, "sample_weight")}
         except (KeyError, TypeError, ConfigError) as problem:
             got = f"no {problem}" if isinstance(problem, KeyError) else reason_of(problem)
             raise RunFolderError(f"{path} must say how a run was begun", got, do) from None
@@ -362,8 +361,8 @@ def recorded_data(model: Path) -> dict[str, str | None]:
         return {}
     arguments = config.get("arguments") if isinstance(config, dict) else None
     found = arguments if isinstance(arguments, dict) else {}
-    texts = {name: found[name] for name in ("data", "test_data", "label") if name in found}
-    known = len(texts) == 3 and all(value is None or isinstance(value, str) for value in texts.values())
+    texts = {name: found.get(name, 0) for name in _SOURCE}
+    known = all(value is None or isinstance(value, str) for value in texts.values())
     return texts if known and texts["data"] is not None else {}
 
 

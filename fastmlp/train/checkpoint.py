@@ -102,16 +102,17 @@ class Identity:
         }  # fmt: skip
 
     @classmethod
-    def from_json(cls, training: Any, backend: Any, sums: Any, numerics: Any) -> Self:
-        """The inverse of ``to_json``, its values one by one. Raises ConfigError."""
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of ``to_json``; further keys are ignored. Raises ConfigError, KeyError."""
+        sums = data["sums"]
         known = isinstance(sums, dict) and all(
             value is None or isinstance(value, str) for value in sums.values()
         )
         if not known:
             raise ConfigError("sums must be sha256 by name", shown(sums))
         return cls(
-            Training.from_json(training), one_of("backend", backend, BACKENDS), sums,
-            whole_number("numerics", numerics, 0, 2**31),
+            Training.from_json(data["config"]), one_of("backend", data["backend"], BACKENDS), sums,
+            whole_number("numerics", data["numerics"], 0, 2**31),
         )  # fmt: skip
 
 
@@ -265,7 +266,7 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
         raise ModelError(
             f"a checkpoint must be of format {_FORMAT}", f"another format or description, {shown(data)}"
         )
-    identity = Identity.from_json(data["config"], data["backend"], data["sums"], data["numerics"])
+    identity = Identity.from_json(data)
     parameters = _taken("parameters", tensors)
     moments = tuple(_taken(f"moments.{i}", tensors) for i in range(identity.training.optimizer.moments))
     best = Best(whole_number("best_epoch", data["best_epoch"], 0, 10**9), _column("best_loss", tensors, 1)[0])

@@ -11,6 +11,7 @@ import typer
 from cli_runs import run
 from fastmlp_cli import options
 from fastmlp_cli.app import app
+from fastmlp_cli.failures import CODES
 
 import fastmlp
 
@@ -102,6 +103,12 @@ def test_examples_are_valid(command):
         words = shlex.split(line.partition(" > ")[0])
         assert words[:2] == ["fastmlp", command]
         COMMANDS[command].make_context(command, words[2:])
+
+
+def test_every_exit_code_is_told():
+    told = GROUP.epilog.removeprefix("Exit codes: ").split(", ")
+    assert sorted(int(text.split()[0]) for text in told if "+" not in text) == [0, *range(1, 6)]
+    assert {code for code in CODES.values() if code < 128} == {*range(1, 6)}
 
 
 def test_options_are_those_of_a_training():
