@@ -1,6 +1,6 @@
-"""Folders in the user's cache that nobody else may write, and what goes from them after a month.
+"""Folders in the user's cache that no other user may write; files without use are removed after a month.
 
-Whoever writes there decides what this process executes and trains on. Knows no file format.
+A program that writes there decides what this process executes and trains on. No file format is known here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-KEPT_FOR = 30 * 86_400.0  # seconds after which what nobody used goes
+KEPT_FOR = 30 * 86_400.0  # seconds without use after which a file is removed
 
 
 def home() -> Path:

@@ -29,7 +29,7 @@ _MOST_SHOWN = 160  # characters of a value in a message
 
 
 class _Brief(reprlib.Repr):
-    """Of what is long or deep, its beginning: a whole repr may take more memory than the data."""
+    """Beginnings of long or deep values, whose whole repr may take more memory than the data."""
 
     def repr_instance(self, x: Any, level: int) -> str:
         return repr(x)  # raises what it raises
@@ -54,7 +54,7 @@ def shown(value: Any) -> str:
 
 
 def reason_of(problem: Exception) -> str:
-    """What the system said, or the error itself, on one line; never nothing."""
+    """Reason that the system gives, or the error itself, on one line; never empty."""
     said = problem.strerror if isinstance(problem, OSError) else None
     return " ".join((said or str(problem)).split())[:_MOST_SHOWN] or type(problem).__name__
 
@@ -172,7 +172,7 @@ def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
 
 
 def _is_real(value: Any) -> bool:
-    """Whether its class has real numbers: no truth values, no complex ones, no times, no text."""
+    """Tell whether its class has real numbers: no truth values, no complex ones, no times, no text."""
     if isinstance(value, bool | str) or getattr(value, "ndim", None):
         return False
     kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of NumPy's scalars and arrays of one
@@ -236,7 +236,7 @@ def check_fields(config: Any, **checks: Callable[[Any], Any]) -> None:
 
 
 def parsed(text: str, *kinds: Callable[[str], Any]) -> Any:
-    """What the pieces between commas mean, one of each kind; None for any other text."""
+    """Parse the pieces between commas, one of each kind; None for any other text."""
     try:
         return tuple(kind(piece) for kind, piece in zip(kinds, text.split(","), strict=True))
     except ValueError:  # Python's limit of digits too

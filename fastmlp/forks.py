@@ -23,7 +23,7 @@ _taken: list[AbstractContextManager[Any]] = []
 
 
 def wait_for(*locks: AbstractContextManager[Any]) -> None:
-    """From now on a fork takes these locks, in this order, and both processes have them free after it."""
+    """Make forks take these locks, in this order; after a fork they are free in both processes."""
     _locks.extend(locks)
 
 

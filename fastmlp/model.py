@@ -88,7 +88,7 @@ class Model:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What the net does to its inputs first."""
+        """Preprocessing of the net's inputs."""
         return self.net.preprocessing
 
     def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.int64]:
@@ -211,7 +211,7 @@ class Model:
 
 
 def _epoch(metadata: Mapping[str, str]) -> int | None:
-    """What the metadata say of it. Raises ModelError."""
+    """Epoch in the metadata, if there is one. Raises ModelError."""
     text = metadata.get(_EPOCH)
     if text is None:
         return None

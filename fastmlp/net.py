@@ -70,7 +70,7 @@ class Parameters:
 
     @property
     def finite(self) -> bool:
-        """Whether no weight or bias is nan or infinite."""
+        """True where no weight or bias is nan or infinite."""
         return all(bool(np.isfinite(array).all()) for array in self)
 
     def astype(self, dtype: DTypeLike) -> Parameters:
@@ -120,7 +120,7 @@ class Parameters:
 
     @classmethod
     def from_keras(cls, arrays: Sequence[Any]) -> Parameters:
-        """From ``keras.Sequential.get_weights()``: kernel, bias, kernel, bias, ... Raises ModelError."""
+        """Take ``keras.Sequential.get_weights()``: kernel, bias, kernel, bias, ... Raises ModelError."""
         copies = [array.copy() for array in _arrays("arrays", arrays)]
         return cls(tuple(copies[0::2]), tuple(copies[1::2]))
 
@@ -140,7 +140,7 @@ def _array(name: str, state: Mapping[str, Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """What is done to inputs before the first layer: (X - mean) / scale.
+    """Preprocessing of inputs before the first layer: (X - mean) / scale.
 
     scale: 255 for pixel bytes, 1 for none.
     mean:  (D,), finite; None for none.

@@ -21,7 +21,7 @@ OPTIMIZERS: dict[str, Callable[[Optimizer], int]] = {
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How a gradient g of the mean batch loss becomes a step on the parameters w.
+    """Rule by which a gradient g of the mean batch loss becomes a step on the parameters w.
 
     name:         ``sgd`` or ``adam``.
     momentum:     of sgd: v = momentum v + g, and w -= lr v (0: w -= lr g).

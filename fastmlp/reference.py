@@ -116,7 +116,7 @@ def evaluate(
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
-    """For each hidden layer, how many units give 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
     X = _checked(net, X)
     work = _Workspace(net, X, min(_CHUNK, len(X)))
     active = [np.zeros(width, bool) for width in net.architecture.hidden]

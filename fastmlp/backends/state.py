@@ -17,7 +17,7 @@ from fastmlp.optimizers import Optimizer
 
 @dataclass(eq=False)
 class OptimizerState:
-    """Updated in place by ``train_epoch``, so that the next epoch goes on where the last one ended.
+    """Memory of an optimizer, updated in place by ``train_epoch`` and handed from epoch to epoch.
 
     steps:   taken so far.
     moments: the running averages of every parameter, in the parameters' shapes: (v,) for sgd with
@@ -29,7 +29,7 @@ class OptimizerState:
 
     @classmethod
     def start(cls, parameters: Parameters, optimizer: Optimizer) -> Self:
-        """Before the first step: zeros."""
+        """State before the first step: zeros."""
         instance("optimizer", optimizer, Optimizer)
         moments = tuple(
             instance("parameters", parameters, Parameters).copy() for _ in range(optimizer.moments)

@@ -46,7 +46,7 @@ def resolve(threads: int | str) -> int:
 
 
 class ThreadTuner:
-    """How many threads the next slice of work should have, by what was measured of the last ones.
+    """Number of threads for the next slice of work, chosen by the speed of the last ones.
 
     A number of threads is kept as it is. ``auto`` tries several counts, now and then and briefly,
     and keeps the fastest: on a busy machine, threads that wait for each other are slower than one.
@@ -75,7 +75,7 @@ class ThreadTuner:
         return self._best, _SLICE
 
     def note(self, threads: int, work: int, seconds: float, late: bool = False) -> None:
-        """What a slice did, in any unit of work that is always the same.
+        """Note what a slice did, in any unit of work that is always the same.
 
         ``late`` says that the threads were seen to wait for each other: that is judged sooner.
         """

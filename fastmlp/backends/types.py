@@ -1,4 +1,4 @@
-"""What a backend's functions return: plain numbers, the same from reference.py and kernels/."""
+"""Results of a backend's functions: plain numbers, the same from reference.py and kernels/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastmlp.net import Parameters
 
 
 class LossAndGradients(NamedTuple):
-    """Of one batch."""
+    """Loss and gradients of one batch."""
 
     loss: float  # mean over the batch
     gradients: Parameters  # of that mean: dW1, db1, ... in the shapes of W1, b1, ...
@@ -21,7 +21,7 @@ class LossAndGradients(NamedTuple):
 
 
 class EpochTotals(NamedTuple):
-    """Of one pass over the training data; every sample is counted as its batch met it."""
+    """Totals of one pass over the training data; every sample is counted as its batch met it."""
 
     loss: float  # mean over the samples
     correct: int
@@ -32,13 +32,13 @@ class EpochTotals(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Midway:
-    """An epoch that has come to the end of a batch: ``train_epoch`` goes on from there to the same bytes.
+    """An epoch at the end of a batch, from where ``train_epoch`` continues to the same bytes.
 
     samples:    of its order, done.
     loss:       sum of their losses, each times its weight.
     correct, live: as in EpochTotals, of them.
     parameters, moments: as they are there, copies.
-    seconds:    that the epoch has taken, where whoever trains knows them.
+    seconds:    that the epoch has taken, where its caller knows them.
     """
 
     samples: int
@@ -56,7 +56,7 @@ Pause = Callable[[Callable[[], Midway]], float]
 
 
 def seconds_of(pause: Pause, take: Callable[[], Midway]) -> float:
-    """What it returns. Raises ConfigError for what are no seconds."""
+    """Seconds that ``pause`` returns. Raises ConfigError unless it is a number from 0."""
     seconds = as_float(told := pause(take))
     if not seconds >= 0:
         raise ConfigError("pause must return a number of seconds, from 0", shown(told))
@@ -64,7 +64,7 @@ def seconds_of(pause: Pause, take: Callable[[], Midway]) -> float:
 
 
 class Evaluation(NamedTuple):
-    """Of a net on a labelled data set."""
+    """Evaluation of a net on a labelled data set."""
 
     loss: float  # mean over the samples
     accuracy: float  # share of samples whose most probable class is the true one
