@@ -106,7 +106,10 @@ ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or 
 class PlainOptions(TypedDict, total=False):
     """Options of a Training by plain SGD: words of ``Training.of``, and clip."""
 
-    act: Annotated[str, option(MODEL, "Activation of the hidden layers.", choices=ACTIVATIONS)]
+    act: Annotated[
+        str,
+        option(MODEL, "Activation of the hidden layers, or one for each: relu,tanh.", choices=ACTIVATIONS),
+    ]
     hidden: Annotated[
         str,
         option(

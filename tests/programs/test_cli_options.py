@@ -79,6 +79,15 @@ def test_a_run_has_the_options_it_is_given_and_takes_them_again(blobs, seed):
     assert {path.name: path.read_bytes() for path in Path("run").iterdir()} == before
 
 
+def test_each_hidden_layer_may_have_its_activation(blobs):
+    chosen = words({"hidden": "5,4", "act": "relu,tanh", "epochs": "1"})
+    assert train("--data", blobs, "--out", "run", *chosen).exit_code == 0
+    assert json.loads(Path("run/config.json").read_text())["config"]["act"] == ["relu", "tanh"]
+    assert "64-5-4-3, relu,tanh, scale 255" in run("evaluate", "run", *FAST).stderr
+    result = train("--data", blobs, "--hidden", "5", "--act", "relu,tanh")
+    assert (result.exit_code, "one for each of 1 hidden layers" in result.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_run_is_not_resumed_with_another_value(blobs, seed):
     chosen = drawn(seed, least=8)
