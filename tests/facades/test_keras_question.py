@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import words
 
 QUESTION = """
 from fastmlp.keras.datasets import mnist
@@ -71,12 +72,11 @@ def test_the_questions_programs_on_mnist(mnist_folder, monkeypatch, capsys, act,
         (KERAS_2, r"and at ([\d.]+), ([\d.]+) and ([\d.]+) with the clip"),
     ],
 )
-def test_the_readme_says_how_the_questions_relu_ends_on_mnist(mnist_folder, monkeypatch, loss, sentence):
+def test_the_page_says_how_the_questions_relu_ends_on_mnist(mnist_folder, monkeypatch, loss, sentence):
     monkeypatch.setenv("FASTMLP_DATA", str(mnist_folder))
-    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
     ends = []
     for seed in range(3):
         names: dict = {}
         exec(QUESTION.format(act="relu", scaled=False, loss=loss, seed=seed), names)
         ends.append(f"{names['score'][1]:.2f}")
-    assert re.findall(sentence, readme) == [tuple(ends)]
+    assert re.findall(sentence, words("docs/keras.md")) == [tuple(ends)]

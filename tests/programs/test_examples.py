@@ -1,25 +1,20 @@
-"""What the README shows users of scikit-learn, Keras, PyTorch, and of a loop of their own, is true."""
+"""Every program and command in README.md and docs/ runs as it stands there, and prints what they show."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pages
 import pytest
 
 import fastmlp
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-
-
-def blocks(section: str) -> list[str]:
-    """The Python programs of a section."""
-    (text,) = re.findall(rf"^## {section}\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
-    found = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert found
-    return found
+OWN = {"docs/backend.md", "docs/torch.md"}  # with tests of their own
+QUICK = {"README.md", "docs/keras.md", "docs/question.md"}
+LANGUAGES = ("python", "console", "sh")
 
 
 @pytest.fixture(autouse=True)
@@ -28,14 +23,44 @@ def somewhere(mnist_folder, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.parametrize("page", sorted(QUICK))
+def test_quick_programs(page):
+    run_all(pages.blocks(page, "python"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [p for p in pages.PAGES if p not in OWN and pages.blocks(p, *LANGUAGES)])
+def test_programs_and_commands(page):
+    run_all(pages.blocks(page, *LANGUAGES))
+
+
+def run_all(blocks: list[pages.Block]) -> dict[str, Any]:
+    """One after the other, as a reader does who goes down the page; returns the names that are left."""
+    names: dict[str, Any] = {}
+    for block in blocks:
+        pages.execute(block, names)
+    return names
+
+
+def test_an_output_that_is_not_the_one_shown_goes_red(tmp_path):
+    for code, shows in [("print(1)", "2\n"), ("print('1 2 3')", "1 ... 4\n"), ("", "something\n")]:
+        with pytest.raises(AssertionError):
+            pages.execute(pages.Block("python", code, shows), {})
+    pages.execute(pages.Block("python", "print('1 2  3')", "1 ...\n3\n"), {})
+    with pytest.raises(AssertionError):
+        pages.execute(pages.Block("console", "$ fastmlp --version\nfastmlp 0.0\n", ""), {})
+    with pytest.raises(AssertionError):
+        pages.execute(pages.Block("sh", "fastmlp train --no-such-option\n", ""), {})
+    found = pages.commands("$ fastmlp info\nx\ny\n$ fastmlp data\nz\n")
+    assert found == [(["info"], "x\ny\n"), (["data"], "z\n")]
+
+
 @pytest.fixture(scope="module")
 def own_loop(mnist_folder):
-    """The names after the first block."""
-    names: dict = {}
+    """The names after three epochs of a loop of one's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTMLP_DATA", str(mnist_folder.resolve()))
-        exec(blocks("A backend for your own loop")[0], names)
-    return names
+        return run_all(pages.blocks("docs/backend.md", "python")[:2])
 
 
 def test_a_loop_of_ones_own(own_loop):
@@ -45,21 +70,19 @@ def test_a_loop_of_ones_own(own_loop):
 
 def test_it_takes_the_steps_of_fit_with_plain_sgd(mnist_folder):
     """As a comment in the example says."""
-    text = blocks("A backend for your own loop")[0]
-    plain, changed = re.subn(r'"lr": 0.001, "optimizer": adam, "state": state', '"lr": 0.01', text)
+    begun, looped = pages.blocks("docs/backend.md", "python")[:2]
+    plain, changed = re.subn(r'"lr": 0.001, "optimizer": adam, "state": state', '"lr": 0.01', looped.code)
     assert changed == 1
-    names: dict = {}
-    exec(plain.replace("range(1, 4)", "range(1, 2)"), names)
+    names = run_all([begun, pages.Block("python", plain.replace("range(1, 4)", "range(1, 2)"), "")])
     digits = names["digits"]
     model, _ = fastmlp.fit(digits.X, digits.y, lr=0.01, epochs=1)
     assert model.parameters.sha256() == names["net"].parameters.sha256()
 
 
 def test_a_step_of_ones_own(own_loop):
-    names = dict(own_loop)
     net = own_loop["net"]
-    names["net"] = replace(net, parameters=net.parameters.copy())
-    exec(blocks("A backend for your own loop")[1], names)
+    names = own_loop | {"net": replace(net, parameters=net.parameters.copy())}
+    pages.execute(pages.blocks("docs/backend.md", "python")[2], names)
     changed = zip(names["net"].parameters, net.parameters, strict=True)
     assert any(not np.array_equal(a, b) for a, b in changed)
     assert names["hidden"].shape == (10_000, 100)
@@ -68,30 +91,10 @@ def test_a_step_of_ones_own(own_loop):
     assert np.array_equal(names["logits"].argmax(axis=1) == names["digits"].y_test, right)
 
 
-def test_a_sequential_of_pytorch(own_loop):
+def test_a_sequential_of_pytorch():
     pytest.importorskip("torch")
-    names = dict(own_loop)
-    exec(blocks("A backend for your own loop")[2], names)
+    names = run_all(pages.blocks("docs/torch.md", "python"))
     assert names["history"].epochs[-1].test_accuracy > 0.96
-    answers = names["net"](names["torch"].from_numpy(names["test_pixels"])).argmax(dim=1).numpy()
-    assert (answers == names["digits"].y_test).mean() == names["history"].epochs[-1].test_accuracy
-
-
-@pytest.mark.slow
-def test_scikit_learn():
-    pytest.importorskip("sklearn")
-    (text,) = blocks("In scikit-learn")
-    alone, changed = re.subn("n_jobs=2", "n_jobs=1", text)  # workers would outlive the test
-    assert changed == 1
-    names: dict = {}
-    exec(alone, names)
-    assert names["search"].best_score_ > 0.9
-    assert len(names["search"].best_estimator_[-1].validation_loss_curve_) > 5
-
-
-def test_keras_words(capsys):
-    (text,) = blocks("In Keras' words")
-    names: dict = {}
-    exec(text, names)
-    assert names["model"].history.history["val_accuracy"][-1] > 0.96
-    assert "Epoch 3/3" in capsys.readouterr().out
+    found = (names["labels"].numpy() == names["digits"].y_test).mean()
+    assert found == names["history"].epochs[-1].test_accuracy
+    assert names["parameters"].shapes == ((784, 100), (100, 10))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import text
 
 import fastmlp
 from fastmlp.data import Dataset, load
 from fastmlp.data.synthetic import draw
 
 SEEDS = range(5)
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = text("docs/question.md")
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def last_epochs(data: Dataset, **options) -> list[fastmlp.EpochResult]:
     return [fastmlp.fit(data.X, data.y, test_data=test, seed=s, **options)[1].epochs[-1] for s in SEEDS]
 
 
-def check_the_readme(options: str, results: list[fastmlp.EpochResult]) -> str:
-    """The README's row of these options has this accuracy: mean and range. Returns what it says happens."""
+def check_the_page(options: str, results: list[fastmlp.EpochResult]) -> str:
+    """The page's row of these options has this accuracy: mean and range. Returns what it says happens."""
     found = accuracies(results)
-    shown, happens = re.findall(rf"^\| `{re.escape(options)}` \| (.*?) \| (.*) \|$", README, re.MULTILINE)[0]
+    shown, happens = re.findall(rf"^\| `{re.escape(options)}` \| (.*?) \| (.*) \|$", PAGE, re.MULTILINE)[0]
     assert shown == f"{found.mean():.3f} ({found.min():.3f} - {found.max():.3f})"
     return happens
 
@@ -46,7 +46,7 @@ def accuracies(results: list[fastmlp.EpochResult]) -> np.ndarray:
 
 def test_scaled_relu_on_mnist(mnist):
     results = last_epochs(mnist, act="relu", scale=255)
-    check_the_readme("--act relu --scale 255", results)
+    check_the_page("--act relu --scale 255", results)
     assert ((accuracies(results) >= 0.925) & (accuracies(results) <= 0.945)).all()
     assert all(result.dead_units == [0] for result in results)
 
@@ -54,7 +54,7 @@ def test_scaled_relu_on_mnist(mnist):
 @pytest.mark.slow
 def test_raw_sigmoid_on_mnist(mnist):
     results = last_epochs(mnist, act="sigmoid", scale=1)
-    check_the_readme("--act sigmoid --scale 1", results)
+    check_the_page("--act sigmoid --scale 1", results)
     accuracy = accuracies(results)
     assert ((accuracy >= 0.93) & (accuracy <= 0.955)).all()
 
@@ -63,7 +63,7 @@ def test_raw_sigmoid_on_mnist(mnist):
 def test_raw_relu_on_mnist_dies(mnist):
     results = last_epochs(mnist, act="relu", scale=1)
     dead = [result.dead_units[0] for result in results]
-    assert f"{min(dead)} - {max(dead)} of 100 units die" in check_the_readme("--act relu --scale 1", results)
+    assert f"{min(dead)} - {max(dead)} of 100 units die" in check_the_page("--act relu --scale 1", results)
     assert accuracies(results).mean() < 0.85
     assert accuracies(results).min() < 0.65
     assert all(result.dead_units[0] > 50 for result in results)
@@ -74,7 +74,7 @@ def test_raw_relu_on_mnist_dies(mnist):
 def test_raw_relu_under_keras2_freezes(mnist):
     results = last_epochs(mnist, act="relu", scale=1, loss="keras2")
     live = [result.live_share for result in results]
-    happens = check_the_readme("--act relu --scale 1 --loss keras2", results)
+    happens = check_the_page("--act relu --scale 1 --loss keras2", results)
     assert f"live share {min(live):.4f} - {max(live):.4f}" in happens
     assert accuracies(results).mean() < 0.75
     assert all(result.live_share < 0.02 for result in results)
@@ -84,7 +84,7 @@ def test_raw_relu_under_keras2_freezes(mnist):
 @pytest.mark.slow
 def test_the_third_answers_recipe_on_mnist(mnist):
     results = last_epochs(mnist, act="relu", scale=255, hidden=300, lr=0.1, loss="clip:1e-10,0.999999")
-    check_the_readme("--act relu --scale 255 --hidden 300 --lr 0.1 --clip 1e-10 0.999999", results)
+    check_the_page("--act relu --scale 255 --hidden 300 --lr 0.1 --clip 1e-10 0.999999", results)
     assert (accuracies(results) > 0.97).all()
 
 
