@@ -41,6 +41,7 @@ from fastmlp.optimizers import PLAIN, Optimizer
 
 Array = NDArray[Any]
 
+LEAK = 0.01  # the slope of leaky_relu below 0
 _CHUNK = 1000  # samples at a time where no batch size is given
 
 
@@ -324,6 +325,14 @@ def _tanh_backward(delta: Array, a: Array) -> None:
     delta *= 1 - a * a
 
 
+def _leaky_relu(z: Array) -> None:
+    np.maximum(z, LEAK * z, out=z)
+
+
+def _leaky_relu_backward(delta: Array, a: Array) -> None:  # the derivative at 0 is the leak, as PyTorch's
+    delta *= np.where(a > 0, a.dtype.type(1), a.dtype.type(LEAK))
+
+
 def _nothing(*arrays: Array) -> None:
     pass
 
@@ -333,6 +342,7 @@ ACTIVATIONS = {
     "sigmoid": Activation(_sigmoid, _sigmoid_backward),
     "tanh": Activation(_tanh, _tanh_backward),
     "identity": Activation(_nothing, _nothing),
+    "leaky_relu": Activation(_leaky_relu, _leaky_relu_backward),
 }
 
 

@@ -33,7 +33,8 @@ from fastmlp.errors import ConfigError
 from fastmlp.losses import checked_loss
 from fastmlp.optimizers import Optimizer
 
-ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity")  # each has an entry in every backend's table
+# Each has an entry in the tables of both backends.
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")
 INITS = ("glorot_uniform", "he_uniform", "lecun_uniform", "torch", "uniform")
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")
@@ -202,7 +203,8 @@ class Training:
 
     hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, and then their
                 activations are ``act``.
-    act:        relu, sigmoid, tanh or identity: of every hidden layer, or one for each.
+    act:        relu, sigmoid, tanh, identity or leaky_relu (slope 0.01, as PyTorch's): of every hidden layer,
+                or one for each.
     scale:      inputs are divided by it (255 for pixel bytes, 1 for none).
     center:     subtract the training mean of each input before that.
     init:       distribution of the first weights; see ``initialise``.

@@ -101,7 +101,7 @@ def evaluate(
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-    """For each hidden layer, how many units give 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
     X, pace = _checked(net, X, threads, once=True)
     work = layout.build(net, X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden

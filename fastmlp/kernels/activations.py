@@ -23,6 +23,7 @@ _LOWEST, _HIGHEST, _INFINITY = _f(-87.3), _f(88.3), _f(np.inf)
 _C0, _C1, _C2 = _f(1.9875691500e-4), _f(1.3981999507e-3), _f(8.3334519073e-3)
 _C3, _C4, _C5 = _f(4.1665795894e-2), _f(1.6666665459e-1), _f(5.0000001201e-1)
 _ZERO, _ONE, _TWO = _f(0), _f(1), _f(2)
+_LEAK = _f(0.01)  # the slope of leaky_relu below 0
 
 
 @device
@@ -90,6 +91,16 @@ def _tanh_slope(a):
 
 
 @device
+def _leaky_relu(z):
+    return z if z > _ZERO else _LEAK * z
+
+
+@device
+def _leaky_relu_slope(a):
+    return _ONE if a > _ZERO else _LEAK
+
+
+@device
 def _identity(z):
     return z
 
@@ -111,6 +122,7 @@ ACTIVATIONS = {
     "sigmoid": Activation(_sigmoid, _sigmoid_slope),
     "tanh": Activation(tanh, _tanh_slope),
     "identity": Activation(_identity, _identity_slope),
+    "leaky_relu": Activation(_leaky_relu, _leaky_relu_slope),
 }
 """All of them: a new one is an entry here. Its place is what compiled code knows it by."""
 

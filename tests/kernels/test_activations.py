@@ -95,6 +95,7 @@ EXACT = {
     "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda a: a * (1 - a)),
     "tanh": (np.tanh, lambda a: 1 - a * a),
     "identity": (lambda z: z, np.ones_like),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda a: np.where(a > 0, 1, 0.01)),
 }
 
 

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from both_backends import equal_in_every_part
 from compare import DROPPED, check
-from nets import call, draw, edge_free, net_of, values, weights
+from nets import CASES, call, draw, edge_free, net_of, values, weights
 
 from fastmlp import Architecture, Parameters, kernels, reference
 from fastmlp.data import encode as encoding
-
-CASES = 480
 
 
 @pytest.mark.parametrize("part", range(12))
@@ -47,7 +45,7 @@ def test_cases_cover_what_they_should():
     ):
         groups = Counter(map(of, cases))
         assert min(groups.values()) == max(groups.values()), groups
-    assert len(groups) == 4 * 5 * 6 * 4
+    assert len(groups) == 5 * 5 * 6 * 4
     assert {bool(encoding.encode(c.X).sparse) for c in cases} == {True, False}
     widths = {w for c in cases for w in c.architecture.hidden}
     assert {1, 7, 8, 9} <= widths

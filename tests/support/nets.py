@@ -15,15 +15,19 @@ from fastmlp import Architecture, Net, Parameters, Preprocessing
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.spec import layers_of
 
-ACTS = ("relu", "sigmoid", "tanh", "identity")
+ACTS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "clip:0.3,0.6")
 KINDS = ("uint8 sparse", "uint8 dense", "float32 sparse", "float32 dense", "uint8 centred", "float32 centred")
+
+DEPTHS = 4
+CASES = len(ACTS) * len(LOSSES) * len(KINDS) * DEPTHS
 
 ACTIVATION = {
     "relu": lambda z: np.maximum(z, 0),
     "sigmoid": lambda z: 0.5 + 0.5 * np.tanh(z / 2),
     "tanh": np.tanh,
     "identity": lambda z: z,
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
 }
 
 
@@ -87,11 +91,18 @@ def call(function, parameters, *args, act="relu", scale=1.0, mean=None, threads=
 
 
 def draw(seed: int, *, most_inputs: int = 130, most_units: int = 130, most_samples: int = 257) -> Case:
-    """A random case; 480 seeds in a row are every activation with every loss, kind of X and depth, once."""
+    """A random case; CASES seeds in a row are every activation, loss, kind of X and depth, once."""
     rng = np.random.default_rng(seed)
-    n = seed * 77 % 480  # neighbours differ in everything
-    act, loss, kind, depth = ACTS[n % 4], LOSSES[n // 4 % 5], KINDS[n // 20 % 6], n // 120
-    D = int(rng.integers(131, 801)) if n % 17 == 0 and most_inputs >= 130 else _extent(rng, most_inputs)
+    n, found = seed * 77 % CASES, []  # neighbours differ in everything
+    for words in (ACTS, LOSSES, KINDS, range(DEPTHS)):
+        n, place = divmod(n, len(words))
+        found.append(words[place])
+    act, loss, kind, depth = found
+    D = (
+        int(rng.integers(131, 801))
+        if seed * 77 % 17 == 0 and most_inputs >= 130
+        else _extent(rng, most_inputs)
+    )
     hidden = tuple(_extent(rng, most_units) for _ in range(depth))
     K, B = int(rng.integers(2, 21)), _extent(rng, most_samples)
     architecture = Architecture(D, layers_of(hidden, act), K)
@@ -146,7 +157,7 @@ def on_edge(case: Case, margin: float) -> np.ndarray:
         z = pre[-1][0]
         a = ACTIVATION[case.act](z)
     bad = np.zeros(len(case.X), bool)
-    if case.act == "relu":
+    if "relu" in case.act:
         for z, size in pre[:-1]:
             bad |= ((z != 0) & (abs(z) <= margin * size)).any(axis=1)
     low_high = {"logits": None, "keras2": (1e-7, 1 - 1e-7)}.get(case.loss, case.loss)

@@ -96,6 +96,7 @@ def naive(parameters, x, y, act, loss):
         "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
         "tanh": math.tanh,
         "identity": lambda z: z,
+        "leaky_relu": lambda z: z if z > 0 else 0.01 * z,
     }[act]
     total, correct, live = 0.0, 0, 0
     for row, label in zip(x.tolist(), y.tolist(), strict=True):
@@ -140,7 +141,7 @@ def test_reference_equals_a_naive_twin(act, loss):
 def pattern(parameters, case):
     """Which ReLU units are on and which samples the clip leaves alone: a step must not change it."""
     outputs = call(reference.forward, parameters, case.X, **case.options)
-    on = [a > 0 for a in outputs[:-1]] if case.act == "relu" else []
+    on = [a > 0 for a in outputs[:-1]] if "relu" in case.act else []
     if case.loss != "logits":
         bounds = "1e-7,0.9999999" if case.loss == "keras2" else case.loss.removeprefix("clip:")
         low, high = map(float, bounds.split(","))
