@@ -25,7 +25,7 @@ from fastmlp.optimizers import Optimizer
 
 Array = NDArray[Any]
 
-_FEW = 64  # rows that are answered before a second thread would have started
+_FEW = 64  # rows that are done before a second thread would have started
 _UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
 _BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
 

@@ -34,7 +34,7 @@ _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
 
 class Layout(NamedTuple):
-    """Where the numbers of each of ``depth`` layers lie, in elements of the arrays below.
+    """Where the values of each of ``depth`` layers lie, in elements of the arrays below.
 
     fan_in, fan_out; stride: from row to row, of its weights and of its outputs; vectors: of a row, that are
     computed: what follows them holds a 1, or nothing. Where its weights begin in theta (w_at), its outputs in

@@ -110,7 +110,7 @@ def add_coded(out, begun, base, alpha, coded, n, rows, vectors, paired):
 
     A row whose bit of ``begun`` is 0 begins as ``base``: so nobody writes that first. Where its mask is 0, it
     is left alone. ``paired``, where all are begun and neighbours have most of their bits in common: two rows
-    are summed together, over the bits of either, where there are registers for it. A number is 0 where its
+    are summed together, over the bits of either, where there are registers for it. A value is 0 where its
     own bit is.
     """
     passes, c = passes_of(vectors), 0

@@ -41,7 +41,7 @@ _SHAPE = 16  # a tile's shape as one number: rows * _SHAPE + vectors
 
 
 class Matrix(NamedTuple):
-    """Numbers in memory (an address): that of row i and column k is data[at + i row + k column]."""
+    """Values in memory (an address): that of row i and column k is data[at + i row + k column]."""
 
     data: Any
     at: int
@@ -50,7 +50,7 @@ class Matrix(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A matrix of codes: its number (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0."""
+    """A matrix of codes: its value (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0."""
 
     table: Any
     codes: Matrix
@@ -141,7 +141,7 @@ def add_coded_rows(typingctx, tall, size, out, begun, base, alpha, coded, n, row
         builder.cbranch(builder.icmp_signed(">", n, ir.Constant(I64, 0)), some, done)
         rest = out, begun, base, alpha, Coded(table, codes, masks), n, rows
         loops = {
-            count * _SHAPE + width: _coded_rows_loop(builder, count, width, done, *rest)
+            count * _SHAPE + width: _coded_rows_loop(builder, (count, width), done, *rest)
             for count in (1, 2)
             for width in SIZES
             if count == 1 or width <= PAIRED
@@ -163,12 +163,13 @@ def _choose(builder, rows, vectors, loops):
         choice.add_case(ir.Constant(I64, case), loop)
 
 
-def _coded_rows_loop(builder, tall, count, done, out, begun, base, alpha, coded, n, rows):
-    """The block in which ``add_coded_rows`` for rows of count vectors begins; n is not 0.
+def _coded_rows_loop(builder, shape, done, out, begun, base, alpha, coded, n, rows):
+    """The block in which ``add_coded_rows`` for that shape begins; n is not 0.
 
     The next row's mask is read before a row is summed: it would else wait behind all loads of that row, and
     hold up those of its own.
     """
+    tall, count = shape
     zero, turn, places = ir.Constant(I64, 0), ir.Constant(I64, tall), _row(count)
     names = ("rows", "row", "loop", "end", "next")
     entry, row, loop, end, latch = (builder.append_basic_block(f"{name}{tall}x{count}") for name in names)
@@ -269,7 +270,7 @@ def product_tile(typingctx, rows, vectors, out, base, alpha, a, b, K):
         out, base, a, b = (Matrix(*cgutils.unpack_tuple(builder, value)) for value in (out, base, a, b))
         done, start = builder.append_basic_block("done"), builder.block
         loops = {
-            count * _SHAPE + width: _product_loop(builder, count, width, done, out, base, alpha, a, b, K)
+            count * _SHAPE + width: _product_loop(builder, (count, width), done, out, base, alpha, a, b, K)
             for width, tall in TALL.items()
             for count in (1, tall)
         }
@@ -281,8 +282,9 @@ def product_tile(typingctx, rows, vectors, out, base, alpha, a, b, K):
     return types.none(rows, vectors, out, base, alpha, a, b, K), codegen
 
 
-def _product_loop(builder, count, width, done, out, base, alpha, a, b, K):
+def _product_loop(builder, shape, done, out, base, alpha, a, b, K):
     """The block in which ``product_tile`` for a tile of that shape begins."""
+    count, width = shape
     names = ("tile", "test", "loop", "end")
     entry, test, loop, end = (builder.append_basic_block(f"{name}{count}x{width}") for name in names)
     builder.position_at_end(entry)

@@ -1,6 +1,6 @@
-"""Prediction for a few rows, where laying out a net for the kernels would take longer than the answer.
+"""Prediction for a few rows, where laying out a net for the kernels would take longer than they do.
 
-The weights are read where they lie, row by row; sums have the order of matmul.py, so the answers
+The weights are read where they lie, row by row; sums have the order of matmul.py, so the outputs
 have the same bytes as those of a whole pass.
 """
 
@@ -20,7 +20,7 @@ from fastmlp.kernels.losses import softmax
 from fastmlp.kernels.matmul import WORD
 from fastmlp.net import Net, Parameters
 
-MOST = 4  # rows: more are answered sooner by a whole pass
+MOST = 4  # rows: more are predicted sooner by a whole pass
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
@@ -48,8 +48,8 @@ def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
-    finite = answer(
-        p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat, len(X),
+    finite = predict(
+        p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat,
         sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), act,
         np.empty(scratch, np.float32),
     )  # fmt: skip
@@ -70,9 +70,10 @@ def _layout(parameters: Parameters) -> tuple[Any, ...] | None:
 
 
 @kernel
-def answer(p, codes, values, n, sizes, places, middle, factor, mean, act, scratch):
+def predict(p, codes, values, sizes, places, middle, factor, mean, act, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
+    n = len(p) // K
     inputs, outputs, sums, first_half = address(scratch), 1 * room, 2 * room, 3 * room
     for i in range(n):
         for j in range(D):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -216,43 +215,3 @@ def test_lanes_are_checked_for_their_types():
         lanes_added(np.zeros(70), 0, f(1), np.zeros(60), 0)
     with pytest.raises(TypingError):
         copied(np.zeros(64, np.uint8), 0, np.zeros(200, np.uint8)[::2], 0)
-
-
-class Pair(NamedTuple):
-    numbers: object
-    count: object
-
-
-class Nested(NamedTuple):
-    pair: object
-    codes: object
-    scale: object
-
-
-@njit
-def looked_up(nested, i):
-    found = address(nested)
-    return found.pair.numbers[i] * found.scale + found.codes[i] + found.pair.count
-
-
-@njit
-def moved(pair, i, steps):
-    first = intrinsics.nth(address(pair), i, steps)
-    return first.numbers[0], first.count[1]
-
-
-def test_a_struct_has_addresses_for_its_arrays_at_any_depth():
-    numbers, codes = np.arange(12, dtype=f).reshape(3, 4), np.arange(12, dtype=np.uint8)
-    nested = Nested(Pair(numbers, 100), codes, f(2))
-    assert looked_up(nested, 7) == 7 * 2 + 7 + 100
-    twin = intrinsics._address(nested)
-    assert (twin.pair.numbers[7], twin.pair.count, twin.codes[7], twin.scale) == (7, 100, 7, 2)
-    with pytest.raises(Exception, match="address"):
-        looked_up(Nested(Pair(numbers.T, 100), codes, f(2)), 7)
-
-
-def test_a_struct_of_pointers_moves_by_the_steps_of_each():
-    pair, steps = Pair(np.arange(20, dtype=f), np.arange(40, dtype=np.int64)), Pair(5, 10)
-    assert moved(pair, 3, steps) == (15, 31)
-    twin = intrinsics._nth(pair, 3, steps)
-    assert (twin.numbers[0], twin.count[1]) == (15, 31)
