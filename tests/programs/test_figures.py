@@ -82,8 +82,15 @@ def test_the_table_of_speed(page):
 
 @pytest.mark.parametrize("page", ["README.md", BENCHMARKS])
 def test_the_rounds_are_counted(page):
+    home = section("Beside other tools")
     (rounds,) = sentence(page, r"medians of (\d+) rounds")
-    assert f": {rounds} rounds" in section("Beside other tools")
+    assert f": {rounds} rounds" in home
+    (epochs,) = sentence(page, r"after all (?:their )?(\d+) epochs")
+    assert (
+        "after three epochs that do not count. A turn is an epoch that wakes threads and caches and one"
+        in home
+    )
+    assert int(epochs) == 3 + 2 * int(rounds)
 
 
 def test_the_sentences_about_speed():
@@ -200,6 +207,13 @@ def test_the_sentences_about_start_and_memory():
     for page, pattern in ((BENCHMARKS, r"needs (\d+) MiB beyond"), (SPEED, r"takes (\d+) MiB beyond")):
         (memory,) = sentence(page, pattern)
         assert f"has {memory} MiB over" in section("Memory")
+    (pixels,) = sentence(BENCHMARKS, r"before it read the (\d+) MiB of pixels")
+    assert f"the {pixels} MiB of training pixels" in section("Memory")
+
+
+def test_the_share_of_zeros(mnist_folder):
+    (share,) = sentence(SPEED, r"(\d+) % of MNIST's pixels are 0")
+    assert rounds_to(100 * float((load(mnist_folder).X == 0).mean()), share)
 
 
 def test_the_study_trains_that_many_nets():
