@@ -7,9 +7,9 @@ the kernels are in here. Not in here: which changes are tried, and why (rules.py
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from fastmlp import kernels as nn
 from fastmlp import random
+from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.backends.types import EpochTotals, Evaluation
 from fastmlp.data.encode import column_means
 from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.chance import Standing, even, standing
 from fastmlp.errors import DivergedError
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import Training
+from fastmlp.train.epochs import Descent
 
 STEPS = 20  # of the first epoch that are watched one by one
 _VALUES = 1 << 24  # of a sample of rows, at most about: wide rows are few
@@ -178,70 +179,65 @@ class Bench:
         return self._standing(self._predict(net, self.sample), self.y_sample)
 
     def seconds_an_epoch(self, setting: Setting) -> float:
-        """Measured on some of the rows, after one that compiles."""
-        rows, net = min(len(self.y), 2000), self.net(setting)
-        for n in (1, rows):
-            started = time.perf_counter()
-            try:
-                self._train(net, setting.training, np.arange(n))
-            except DivergedError:
-                return 0.0
-        return (time.perf_counter() - started) * len(self.y) / rows
+        """Measured on some of the rows, after one that compiles; 0 where these diverge."""
+        descent, rows = self._descent(setting), np.arange(min(len(self.y), 2000))
+        descent.warm_up(rows[:1])
+        try:
+            (epoch,) = descent.epochs([1], lambda _: rows, setting.training.lr_at)
+        except DivergedError:
+            return 0.0
+        return epoch.seconds * len(self.y) / len(rows)
 
     def run(self, setting: Setting, changes: Changes, epochs: int) -> Trial:
         """Train with the changes; look at nothing but the end."""
         setting = setting.changed(changes)
-        net = self.net(setting)
-        for epoch in range(1, epochs + 1):
-            try:
-                self._train(net, setting.training, self._order(setting.training, epoch))
-            except DivergedError as error:
-                return Trial(changes, epochs, None, diverged=f"{error.got} of epoch {epoch}")
-        return self._tested(net, changes, epochs)
+        training, descent, done = setting.training, self._descent(setting), 0
+        try:
+            for epoch in descent.epochs(range(1, epochs + 1), self._order(training), training.lr_at):
+                done = epoch.number
+        except DivergedError as error:
+            return Trial(changes, epochs, None, diverged=f"{error.got} of epoch {done + 1}")
+        return self._tested(descent.net, changes, epochs)
 
     def watch(self, setting: Setting, epochs: int) -> tuple[Trial, list[Snapshot], Net]:
         """Train as it is: how it went, what it was like step by step and then by epoch, and the net."""
-        training, net = setting.training, self.net(setting)
-        seen = [self._snapshot(net, 0, 0, True)]
-        step = 0
-        for epoch, part in self._parts(training, epochs):
-            before = [W.copy() for W in net.parameters.weights]
-            try:
-                totals = self._train(net, training, part)
-            except DivergedError as error:
-                step += error.batch or 1
-                where = f"the {error.must.split()[1]} in step {step:,}, in epoch {epoch}"
-                seen.append(Snapshot(epoch, step, not_finite=where))
-                return Trial({}, epochs, None, diverged=where), seen, net
-            step += math.ceil(len(part) / training.batch_size)
-            figures: dict[str, Any] = {
-                "loss": totals.loss,
-                "accuracy": totals.correct / totals.samples,
-                "live": totals.live / totals.samples,
-            }
-            if epoch == 1 and len(part) <= training.batch_size:
-                curved = step in _LOOKS
-                figures["update_ratio"] = tuple(
-                    measures.norm(W - V) / max(measures.norm(V), 1e-30)
-                    for W, V in zip(net.parameters.weights, before, strict=True)
-                )
-            else:
-                curved = epoch in (*_EPOCHS, epochs)
-                tested = self._evaluate(net, self.X_test, self.y_test, training.loss)
-                figures["test_accuracy"] = tested.accuracy
-            seen.append(self._snapshot(net, epoch, step, curved, **figures))
-        return self._tested(net, {}, epochs), seen, net
+        training, descent = setting.training, self._descent(setting)
+        B, N, order, net = training.batch_size, len(self.y), self._order(training), descent.net
+        cuts = sorted({*range(0, min(STEPS * B, N), B), min(STEPS * B, N), N})  # of the first epoch
+        parts = [(1, *ends) for ends in pairwise(cuts)] + [(epoch, 0, N) for epoch in range(2, epochs + 1)]
+        seen, step = [self._snapshot(net, 0, 0, True)], 0
+        before = net.parameters.copy()
 
-    def _parts(self, training: Training, epochs: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        """Each epoch with its order of rows; the first one cut into its first steps and the rest."""
-        B = training.batch_size
-        for epoch in range(1, epochs + 1):
-            order = self._order(training, epoch)
-            watched = min(STEPS * B, len(order)) if epoch == 1 else 0
-            for at in range(0, watched, B):
-                yield epoch, order[at : at + B]
-            if len(order) > watched:
-                yield epoch, order[watched:]
+        def rows(part: int) -> NDArray[np.int64]:
+            epoch, start, end = parts[part]
+            return order(epoch)[start:end]
+
+        try:
+            for done in descent.epochs(range(len(parts)), rows, lambda _: training.lr):
+                epoch, start, end = parts[done.number]
+                step += math.ceil((end - start) / B)
+                figures: dict[str, Any] = {
+                    "loss": done.totals.loss,
+                    "accuracy": done.totals.correct / done.totals.samples,
+                    "live": done.totals.live / done.totals.samples,
+                }
+                if epoch == 1 and end - start <= B:
+                    curved = step in _LOOKS
+                    figures["update_ratio"] = tuple(
+                        measures.norm(W - V) / max(measures.norm(V), 1e-30)
+                        for W, V in zip(net.parameters.weights, before.weights, strict=True)
+                    )
+                else:
+                    curved = epoch in (*_EPOCHS, epochs)
+                    figures["test_accuracy"] = descent.evaluate(self.X_test, self.y_test).accuracy
+                seen.append(self._snapshot(net, epoch, step, curved, **figures))
+                before = net.parameters.copy()
+        except DivergedError as error:
+            epoch, step = parts[len(seen) - 1][0], step + (error.batch or 1)
+            where = f"the {error.must.split()[1]} in step {step:,}, in epoch {epoch}"
+            seen.append(Snapshot(epoch, step, not_finite=where))
+            return Trial({}, epochs, None, diverged=where), seen, net
+        return self._tested(net, {}, epochs), seen, net
 
     def _snapshot(self, net: Net, epoch: int, step: int, curved: bool, **figures: Any) -> Snapshot:
         x = self._scaled(net, self.few)
@@ -269,7 +265,7 @@ class Bench:
 
     def _losses(self, net: Net, loss: str) -> measures.Losses:
         """Measured on the sample."""
-        tested = self._evaluate(net, self.sample, self.y_sample, loss)
+        tested = nn.evaluate(net, self.sample, self.y_sample, loss=loss, threads=self.tuner)
         return measures.losses(tested, self._predict(net, self.sample), self.y_sample, loss)
 
     def _standard(self, net: Net, few: NDArray[Any], spread: float, lr: float) -> measures.Standard:
@@ -283,22 +279,19 @@ class Bench:
         x, done = np.asarray(rows, np.float64), net.preprocessing
         return (x if done.mean is None else x - done.mean) / done.scale
 
-    def _order(self, training: Training, epoch: int) -> NDArray[np.int64]:
-        return random.permutation(len(self.y), training.seed, "order", epoch)
+    def _order(self, training: Training) -> Callable[[int], NDArray[np.int64]]:
+        """The order of the rows in an epoch, as ``fit`` has it."""
+        return lambda epoch: random.permutation(len(self.y), training.seed, "order", epoch)
 
-    # --- the kernels: parameters change in place, rows are raw or encoded ---
-
-    def _train(self, net: Net, training: Training, order: NDArray[np.int64]) -> EpochTotals:
-        return nn.train_epoch(
-            net, self.X, self.y, order, loss=training.loss, lr=training.lr,
-            batch_size=training.batch_size, threads=self.tuner,
+    def _descent(self, setting: Setting) -> Descent:
+        net, training = self.net(setting), setting.training
+        return Descent(
+            nn, net, self.X, self.y, training.loss, training.batch_size, training.optimizer,
+            OptimizerState.start(net.parameters, training.optimizer), self.tuner,
         )  # fmt: skip
 
     def _predict(self, net: Net, X: Any) -> NDArray[Any]:
         return nn.predict_proba(net, X, threads=self.tuner)
-
-    def _evaluate(self, net: Net, X: Any, y: NDArray[np.int64], loss: str) -> Evaluation:
-        return nn.evaluate(net, X, y, loss=loss, threads=self.tuner)
 
 
 def _dense(rows: Any) -> NDArray[Any]:
