@@ -15,7 +15,7 @@ from fastmlp_cli.app import app
 from pages import KERNELS, PAGES, ROOT, text
 
 import fastmlp
-from fastmlp.diagnosis.findings import ORDER
+from fastmlp.diagnosis.rules import RULES
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 WORDS = {  # options of other programs, and of all of ours
@@ -127,7 +127,7 @@ def test_named_tests_are_there(page):
 def test_every_finding_has_its_place_and_its_rule():
     page = text("docs/findings.md")
     heads = re.findall(r"^### `([\w-]+)`$", page, re.M)
-    assert sorted(heads) == sorted(ORDER)
+    assert sorted(heads) == sorted(rule.code for rule in RULES)
     for code in heads:
         assert page.split(f"### `{code}`\n")[1].lstrip().startswith("**Rule:** "), code
 
