@@ -287,7 +287,7 @@ def test_a_run_folder_is_diagnosed_as_it_was_trained(data, tmp_path):
 def test_options_beside_a_run_folder(data, tmp_path):
     result = run("diagnose", tmp_path, "--lr", "1", "--batch-size", "3")
     assert result.exit_code == 2
-    assert "--lr, --batch-size" in result.stderr
+    assert "got --batch-size, --lr." in result.stderr
 
 
 def test_a_folder_that_is_no_run(tmp_path):
