@@ -93,10 +93,12 @@ class Loop:
 
     def _epochs(self) -> bool:
         """Train; returns True where training was stopped before the last epoch."""
-        est = self.estimator
+        est, n = self.estimator, len(self.split.train)
         numbers = range(len(est.loss_curve_) + 1, len(est.loss_curve_) + 1 + self.epochs)
         with progress_bar(est.progress, self.epochs) as shown:
-            progress = None if shown is None else self._progress(shown)
+            progress: Callable[[int, int], None] | None = shown and (
+                lambda _, done: shown(est.n_iter_ + done / n, (est.loss_curve_ or [None])[-1])
+            )
             for epoch in self.descent.epochs(numbers, self._order, self._lr, progress=progress):
                 self._note(epoch.totals)
                 if shown is not None:
@@ -118,14 +120,6 @@ class Loop:
 
     def _lr(self, number: int) -> float:
         return float(self.estimator._optimizer.learning_rate)
-
-    def _progress(self, shown: Callable[[float, float | None], None]) -> Callable[[int, int], None]:
-        est, n = self.estimator, len(self.split.train)
-
-        def show(number: int, samples: int) -> None:
-            shown(est.n_iter_ + samples / n, est.loss_curve_[-1] if est.loss_curve_ else None)
-
-        return show
 
     def _note(self, totals: EpochTotals) -> None:
         est = self.estimator

@@ -10,7 +10,7 @@ models.py, layers/, losses.py, optimizers.py, callbacks.py, utils/, datasets/: t
 sequential.py   the model that trains; stack.py: its layers and weights; compiled.py: what compile was told
 network.py      from layers to what the engine trains
 arrays.py       x and y, checked; checks.py: the words' other values
-loop.py         the epochs; progress.py prints them
+progress.py     what a fit prints
 files.py        what save and load_model write and read; summary.py: the table
 missing.py      the error for what only Keras has; settled.py: attributes that nobody would hear of
 """

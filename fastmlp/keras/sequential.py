@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,9 @@ from fastmlp.backends.threads import ThreadTuner
 from fastmlp.checks import as_float, flag, shown, whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.keras import arrays, files
-from fastmlp.keras.callbacks import History, checked
+from fastmlp.keras.callbacks import Callback, History, checked
 from fastmlp.keras.checks import batch_size as size_of
 from fastmlp.keras.layers.core import Layer
-from fastmlp.keras.loop import Plan, run
 from fastmlp.keras.missing import missing, refuse
 from fastmlp.keras.network import Network
 from fastmlp.keras.progress import Progress
@@ -28,18 +26,15 @@ from fastmlp.keras.stack import Stack
 from fastmlp.model import load_backend
 from fastmlp.train.epochs import Descent
 
+Indices: TypeAlias = NDArray[np.int64]
+
 _FIT = {
     "steps_per_epoch": None, "validation_steps": None, "validation_freq": 1, "workers": 1,
     "use_multiprocessing": False, "max_queue_size": 10,
 }  # fmt: skip
 _EVALUATE = {
-    "steps": None,
-    "callbacks": None,
-    "workers": 1,
-    "use_multiprocessing": False,
-    "max_queue_size": 10,
-}
-
+    "steps": None, "callbacks": None, "workers": 1, "use_multiprocessing": False, "max_queue_size": 10,
+}  # fmt: skip
 
 _NEVER_CALLED = (
     "call", "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics",
@@ -112,7 +107,7 @@ class Sequential(Stack):
         size, last = size_of(batch_size), whole_number("epochs", epochs, 0, 10**9)
         size_of(validation_batch_size, "validation_batch_size")
         first = whole_number("initial_epoch", initial_epoch, 0, 10**9)
-        nn = self._engine()
+        nn = load_backend(self.backend)
         history = next((c for c in listened if isinstance(c, History)), None)
         if history is None:
             listened.append(history := History())
@@ -123,13 +118,43 @@ class Sequential(Stack):
         self._keep(history=history, stop_training=False)
         if validation is not None:
             validation = nn.encode(validation[0]), validation[1]
-        plan = Plan(range(first, last), self._orders(len(classes), shuffle), validation)
+        order = self._orders(len(classes), shuffle)
         descent = Descent(
             nn, network.net, nn.encode(rows), classes, how.loss.loss, size, how.optimizer.rule,
             how.optimizer.state_for(network.net.parameters), ThreadTuner(),
         )  # fmt: skip
-        run(self, descent, plan, listened, progress)
+        self._train(descent, range(first, last), order, validation, listened, progress)
         return history
+
+    def _train(
+        self, descent: Descent, epochs: range, order: Callable[[], Indices],
+        validation: tuple[Any, Indices] | None, callbacks: list[Callback], progress: Progress,
+    ) -> None:  # fmt: skip
+        """Epochs between the callbacks' calls."""
+        how, logs = self.how, {}
+
+        def tell(method: str, *args: Any) -> None:
+            for callback in callbacks:
+                getattr(callback, method)(*args)
+
+        def begin(epoch: int) -> Indices:
+            tell("on_epoch_begin", epoch)
+            progress.begin(f"Epoch {epoch + 1}/{epochs.stop}" if epochs.stop > 1 else "")
+            return order()
+
+        descent.warm_up(np.arange(1))
+        tell("on_train_begin")
+        rate = how.optimizer.next_rate  # after the callbacks, which may set it
+        for epoch in descent.epochs(epochs, begin, lambda _: rate(), progress=progress.watch):
+            logs = how.logs(epoch.totals.loss, epoch.totals.correct / epoch.totals.samples)
+            if validation is not None:
+                told = how.logs(*descent.evaluate(*validation))
+                logs |= {f"val_{name}": value for name, value in told.items()}
+            tell("on_epoch_end", epoch.number, logs)
+            progress.end(logs)
+            if self.stop_training:
+                break
+        tell("on_train_end", logs)
 
     def evaluate(
         self,
@@ -153,7 +178,8 @@ class Sequential(Stack):
         classes = self._classes(y, rows.shape[0])
         progress = Progress(verbose, len(classes), size_of(batch_size))
         progress.begin()
-        result = self._engine().evaluate(network.net, rows, classes, loss=how.loss.loss, threads="auto")
+        nn = load_backend(self.backend)
+        result = nn.evaluate(network.net, rows, classes, loss=how.loss.loss, threads="auto")
         logs = how.logs(result.loss, result.accuracy)
         progress.end(logs)
         if flag("return_dict", return_dict):
@@ -169,8 +195,9 @@ class Sequential(Stack):
         network = self._network(rows.shape[1], compiled=False)
         progress = Progress(verbose, rows.shape[0], size_of(batch_size))
         progress.begin()
-        answer = self._engine().predict_proba if network.softmax else self._engine().logits
-        outputs: NDArray[np.float32] = answer(network.net, rows, threads="auto")
+        nn = load_backend(self.backend)
+        outputs_of = nn.predict_proba if network.softmax else nn.logits
+        outputs: NDArray[np.float32] = outputs_of(network.net, rows, threads="auto")
         progress.end({})
         return outputs
 
@@ -182,9 +209,6 @@ class Sequential(Stack):
         return f"<Sequential name={self.name}>"
 
     # --- within -----------------------------------------------------------------------------------
-
-    def _engine(self) -> ModuleType:
-        return load_backend(self.backend)
 
     def _network(self, inputs: int, *, compiled: bool = True) -> Network:
         """The net for rows of that many numbers; checked against the loss where ``compiled``."""
@@ -201,12 +225,12 @@ class Sequential(Stack):
             )
         return network
 
-    def _classes(self, y: Any, n: int, name: str = "y") -> NDArray[np.int64]:
+    def _classes(self, y: Any, n: int, name: str = "y") -> Indices:
         K = self.output_shape[1]
         assert K is not None
         return arrays.classes_of(y, n, K, self.loss.sparse, name)
 
-    def _pair(self, data: Any) -> tuple[Any, NDArray[np.int64]]:
+    def _pair(self, data: Any) -> tuple[Any, Indices]:
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
             raise ConfigError("validation_data must be (x, y)", type(data).__name__)
         if len(data) == 3:
@@ -214,11 +238,11 @@ class Sequential(Stack):
         rows = arrays.inputs_of(data[0], self.inputs, "validation x")
         return rows, self._classes(data[1], rows.shape[0], "validation y")
 
-    def _orders(self, N: int, shuffle: bool) -> Callable[[int], NDArray[np.int64]]:
-        """A new permutation for every epoch that the model trains; or the rows as they stand."""
+    def _orders(self, N: int, shuffle: bool) -> Callable[[], Indices]:
+        """A function for the next order: a new permutation for every epoch, or the rows as they stand."""
 
-        def permuted(epoch: int) -> NDArray[np.int64]:
+        def permuted() -> Indices:
             self._epochs += 1
             return random.permutation(N, self._seed, "order", self._epochs)
 
-        return permuted if flag("shuffle", shuffle) else lambda epoch: np.arange(N)
+        return permuted if flag("shuffle", shuffle) else lambda: np.arange(N)
