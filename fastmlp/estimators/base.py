@@ -223,8 +223,8 @@ class BaseMLP(BaseEstimator):
         there = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
         if there != widths:
             raise ValueError(
-                f"warm_start and partial_fit go on with the net that there is, of layers {there}; "
-                f"hidden_layer_sizes and the data ask for {widths}. Set warm_start=False to begin anew."
+                f"warm_start and partial_fit continue the present net, of layers {there}; "
+                f"hidden_layer_sizes and the data ask for {widths}. Set warm_start=False for a new net."
             )
 
     def _first_weights(self, widths: list[int], dtype: type) -> tuple[Parameters, int]:

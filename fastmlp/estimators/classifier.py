@@ -54,7 +54,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     tol, n_iter_no_change: training ends when the loss (with early_stopping: the validation score) has not got
         better by tol in more than so many epochs.
     verbose: prints a line an epoch.
-    warm_start: fit goes on with the net that there is, and its curves; the averages of the steps begin anew.
+    warm_start: fit continues the present net and its curves; the averages of the steps begin at zero.
     momentum, nesterovs_momentum: of sgd; momentum is below 1.
     early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch;
         also where training diverges after that, with a ConvergenceWarning.

@@ -22,7 +22,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """A multilayer perceptron for regression, to take ``sklearn.neural_network.MLPRegressor``'s place.
 
     A row's loss is the mean of (output - y)^2 / 2 over its K targets; steps are taken on K times that, as in
-    scikit-learn. There is no ``poisson``. All else is said under ``MLPClassifier``, which has the same
+    scikit-learn. There is no ``poisson``. For all else see ``MLPClassifier``, which has the same
     parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
 
     >>> from fastmlp import MLPRegressor

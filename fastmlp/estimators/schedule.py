@@ -27,9 +27,7 @@ class ScheduledOptimizer:
     learning_rate: float
     schedule: str
     power_t: float
-
-    def __post_init__(self) -> None:
-        self.first = self.learning_rate
+    first: float
 
     @classmethod
     def start(
@@ -37,13 +35,11 @@ class ScheduledOptimizer:
     ) -> ScheduledOptimizer:
         """An optimizer before its first step."""
         state = OptimizerState.start(parameters, optimizer)
-        return cls(optimizer, state, learning_rate, schedule, power_t)
+        return cls(optimizer, state, learning_rate, schedule, power_t, first=learning_rate)
 
     def copy(self) -> ScheduledOptimizer:
         """A copy with averages of its own: those of a loaded estimator may be read-only."""
-        other = replace(self, state=self.state.copy())
-        other.first = self.first
-        return other
+        return replace(self, state=self.state.copy())
 
     def penalised(self, alpha: float) -> Optimizer:
         """The optimizer with an L2 penalty."""

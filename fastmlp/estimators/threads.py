@@ -14,7 +14,7 @@ def threads_here(threads: int | str) -> int | str:
     """``threads``; in a worker of joblib or multiprocessing, ``auto`` is its share of the cores.
 
     joblib tells its processes their share by NUMBA_NUM_THREADS. Threads of joblib, and processes of anybody
-    else, get 1: nobody says how many of them there are.
+    else, get 1: how many of them there are is not known.
     """
     if threads != "auto":
         return threads

@@ -23,7 +23,7 @@ _BINARY = (
 def parameters_of(estimator: Any, outputs: int | None, meaning: str) -> Parameters:
     """coefs_ and intercepts_ in one number type: float32 if the first is float32, else float64.
 
-    outputs: how many the last layer must have, by the attribute ``meaning``; None where nobody knows yet. The
+    outputs: how many the last layer must have, by the attribute ``meaning``; None if not known yet. The
     arrays are the estimator's own, where they are in that type already. Raises ModelError.
     """
     coefs, intercepts = (_listed(estimator, name) for name in ("coefs_", "intercepts_"))

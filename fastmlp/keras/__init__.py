@@ -12,7 +12,7 @@ network.py      from layers to what the engine trains
 arrays.py       x and y, checked; checks.py: the words' other values
 progress.py     what a fit prints
 files.py        what save and load_model write and read; summary.py: the table
-missing.py      the error for what only Keras has; settled.py: attributes that nobody would hear of
+missing.py      the error for what only Keras has; settled.py: attributes that would have no effect
 """
 
 from fastmlp.keras import callbacks, datasets, layers, losses, models, optimizers, utils

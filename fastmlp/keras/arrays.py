@@ -46,7 +46,7 @@ def classes_of(y: Any, n: int, K: int, sparse: bool, name: str = "y") -> NDArray
 
 
 def split(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Training and validation part: the last ``share`` of the rows, as they stand. Raises DataError."""
+    """Training and validation part: the last ``share`` of the rows, unshuffled. Raises DataError."""
     share = as_float(share)
     if not 0 < share < 1:
         raise DataError("validation_split must be a number between 0 and 1", f"{share:g}")

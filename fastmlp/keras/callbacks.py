@@ -189,7 +189,7 @@ def checked(callbacks: Any) -> list[Callback]:
             raise TypeError(f"callbacks must be of fastmlp.keras.callbacks.Callback; got {shown(callback)}")
         for name in _NEVER_CALLED:
             if hasattr(callback, name):
-                raise missing(f"call of {name}", "callbacks hear of trainings and epochs")
+                raise missing(f"call of {name}", "callbacks are called for trainings and epochs alone")
     return listed
 
 

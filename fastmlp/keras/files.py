@@ -1,7 +1,7 @@
 """Saving and loading: fastmlp's own safetensors file, with layers and training as one more entry of metadata.
 
 The entry ``keras`` holds the layers' classes, names and activations, the loss with its clip, the metric and
-the optimizer's options, as JSON. Not what the optimizer remembers: that begins anew.
+the optimizer's options, as JSON. The optimizer's averages are not in it: they begin at zero.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Optimizer(Settled):
     weight_decay = clipnorm = clipvalue = global_clipnorm = None
     loss_scale_factor = gradient_accumulation_steps = ema_overwrite_frequency = None
     use_ema, ema_momentum = False, 0.99
-    _instead: ClassVar = {"iterations": "compile with a new optimizer to begin anew"}
+    _instead: ClassVar = {"iterations": "compile with a new optimizer for 0"}
 
     def __init__(
         self, learning_rate: Any, rule: engine.Optimizer, name: str | None, others: dict[str, Any]

@@ -84,7 +84,7 @@ class Sequential(Stack):
         validation_batch_size: int | None = None,
         **others: Any,
     ) -> History:
-        """Train on x (N, D) numbers and y, as the loss wants it; goes on from where the last fit ended.
+        """Train on x (N, D) numbers and y, as the loss wants it, from where the last fit ended.
 
         batch_size: 32 for None. validation_split: the last share of the rows, which is not trained on.
         validation_data: (x, y). Raises ValueError and TypeError; MissingError; DivergedError (an
@@ -239,7 +239,7 @@ class Sequential(Stack):
         return rows, self._classes(data[1], rows.shape[0], "validation y")
 
     def _orders(self, N: int, shuffle: bool) -> Callable[[], Indices]:
-        """A function for the next order: a new permutation for every epoch, or the rows as they stand."""
+        """A function for the next order: a new permutation for every epoch, or the order of the rows."""
 
         def permuted() -> Indices:
             self._epochs += 1
