@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import as_pair
 from fastmlp.data.checks import (
+    check_finite,
     checked_labels,
     class_indices,
     distinct,
@@ -26,7 +27,7 @@ from fastmlp.data.checks import (
     places,
 )
 from fastmlp.data.encode import as_rows, column_means
-from fastmlp.data.sparse import as_csr, check_sound, is_scipy_sparse
+from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.random import permutation
 
@@ -111,23 +112,28 @@ class Dataset:
         }
 
     def encoded(self, nn: ModuleType) -> Self:
-        """The same in the form that a backend reads; ``mean`` and ``sums`` are of the rows before."""
+        """Put both parts in the form that a backend reads; ``mean`` and ``sums`` are of the rows before."""
         X_test = nn.encode_rows(self.X_test) if self.test else self.X_test
         return replace(self, X=nn.encode_rows(self.X), X_test=X_test)
 
     def _check(self) -> None:
-        """Raise DataError unless the arrays fit each other; whether X is finite, the backends look."""
-        D, K = self.X.shape[-1], len(self.classes)
-        check_sound(self.X)
-        check_sound(self.X_test)
+        """Raise DataError unless it is as ``of`` and ``assemble`` make one: others can make one too."""
+        K = len(self.classes)
         for X, y in ((self.X, self.y), (self.X_test, self.y_test)):
-            fits = len(X.shape) == 2 and X.shape[1] == D and y.shape == X.shape[:1] and y.dtype == np.int64
-            if not fits or (len(y) and not 0 <= y.min() <= y.max() < K):
+            if is_scipy_sparse(X):
+                fits = as_csr(X) is X
+            else:
+                fits = isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.float32) and X.ndim == 2
+                fits = fits and X.flags.c_contiguous
+            fits = fits and isinstance(y, np.ndarray) and y.dtype == np.int64 and y.shape == X.shape[:1]
+            if not fits or X.shape[1:] != self.X.shape[1:] or (len(y) and not 0 <= y.min() <= y.max() < K):
                 raise DataError(
-                    f"a Dataset must hold rows (N, {D}) and N indices of {K} classes, int64",
-                    f"X of shape {X.shape}, y of shape {y.shape}, {y.dtype}",
+                    f"a Dataset must hold rows (N, D), uint8 or float32, and N indices of {K} classes, int64",
+                    f"X of shape {np.shape(X)}, y of shape {np.shape(y)}",
                     "make it with fastmlp.data.load or Dataset.of",
                 )
+            if X.dtype == np.float32 and not is_scipy_sparse(X):
+                check_finite(X, "X must be finite in float32", first=0)
 
 
 @dataclass(frozen=True)
