@@ -31,16 +31,17 @@ class Program(Protocol):
 class Kernels:
     """fastmlp itself."""
 
-    def __init__(self, task: Task, threads: int | str, **options: Any) -> None:
+    def __init__(self, task: Task, threads: int | str, driver: str = "team", **options: Any) -> None:
         from fastmlp import kernels as nn
+        from fastmlp.backends.threads import ThreadTuner
 
         self.nn, self.task, self.net, self.threads = nn, task, task.net(), threads
         self.parameters = self.net.parameters
-        self.X = nn.encode(task.X)
+        self.X, self.tuner = nn.encode(task.X), ThreadTuner(threads, driver)
         self.training = {"lr": task.lr, "batch_size": task.batch_size, **options}
 
     def epoch(self, order: Array) -> None:
-        self.nn.train_epoch(self.net, self.X, self.task.y, order, threads=self.threads, **self.training)
+        self.nn.train_epoch(self.net, self.X, self.task.y, order, threads=self.tuner, **self.training)
 
     def accuracy(self) -> float:
         task = self.task

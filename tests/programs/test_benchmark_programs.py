@@ -45,6 +45,16 @@ def orders(kind, task):
     return [whole if kind in OWN_ORDER else task.order(epoch) for epoch in (1, 2)]
 
 
+def test_our_contenders_train_by_their_driver(task):
+    before = programs.Kernels(task, 1).parameters.sha256()
+    for contender in ours(2):
+        program = programs.Kernels(task, *contender.threads, **contender.options)
+        assert (program.tuner.most, program.tuner.driver) == (*contender.threads, contender.options["driver"])
+        if program.tuner.driver == "team":  # the other takes long to compile
+            program.epoch(task.order(1))
+            assert program.parameters.sha256() != before
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of other people's
 @pytest.mark.parametrize("kind", ["Kernels", "Reference", *MODULES])
