@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import os
 import shlex
 import sys
@@ -23,7 +22,7 @@ import many_nets
 import numpy as np
 import plots
 import startup
-from markdown import duration, table, text
+from markdown import duration, heading, repeat, table, text, threads_of
 from roofline import dense_flop, dense_seconds, sparse_seconds
 
 from fastmlp import kernels, reference
@@ -35,7 +34,6 @@ from fastmlp.benchmark.rounds import compare
 from fastmlp.benchmark.statistics import paired_ratio
 from fastmlp.benchmark.task import Task
 from fastmlp.data import Dataset, load
-from fastmlp.environment import describe
 from fastmlp.errors import DataError
 from fastmlp.net import Net, Preprocessing
 from fastmlp.spec import DRIVERS, Architecture, Layer
@@ -472,31 +470,6 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
 }
 
 
-def threads_of(n: int) -> str:
-    """For people."""
-    return f"{n} thread{'s' if n > 1 else ''}"
-
-
-def repeat(section: str) -> str:
-    """The command that measures a section again."""
-    return f"Repeat: `python bench/results.py --only {section}`"
-
-
-def heading(run: Run, command: str) -> str:
-    """What was run, where and when."""
-    facts = describe()
-    packages = ", ".join(f"{name} {facts['packages'][name]}" for name in ("numpy", "numba", "llvmlite"))
-    return text(
-        "# Results",
-        f"Written by `{command}` on {datetime.date.today():%Y-%m-%d}.",
-        f"{facts['cpu']}, {facts['cores']} of {facts['cores_of_machine']} cores, "
-        f"{run.peak.machine:.0f} GFLOP/s at its measured peak; {facts['system']}; {facts['python']}; "
-        f"fastmlp {facts['fastmlp']}, {packages}, BLAS: {facts['blas']}. Data: {run.data.name}.",
-        "Ratios are medians of pairs measured in one run, in turns; lines where fastmlp loses are shown like "
-        "the others. A limit is what the same cores reached in a loop of multiply-adds, or of loads.",
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure fastmlp, and write RESULTS.md with its pictures.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and sizes: minutes, and noisy")
@@ -510,7 +483,7 @@ def main() -> None:
         sys.stdout.write(SECTIONS[options.only][1](run) + "\n")
         return
     given = [f"--{name}" for name in ("quick",) if getattr(options, name)]
-    parts = [heading(run, shlex.join(["python", "bench/results.py", *given]))]
+    parts = [heading(shlex.join(["python", "bench/results.py", *given]), run.peak.machine, run.data.name)]
     parts += [text(f"## {title}", section(run)) for title, section in SECTIONS.values()]
     (options.out / "RESULTS.md").write_text(text(*parts) + "\n")
 
