@@ -124,12 +124,13 @@ def test_named_tests_are_there(page):
         assert any(f"\ndef {name}(" in source for source in files.values()), name
 
 
-def test_every_finding_has_its_place_and_its_rule():
+def test_every_finding_has_its_place_and_its_row():
     page = text("docs/findings.md")
-    heads = re.findall(r"^### `([\w-]+)`$", page, re.M)
-    assert sorted(heads) == sorted(rule.code for rule in RULES)
-    for code in heads:
-        assert page.split(f"### `{code}`\n")[1].lstrip().startswith("**Rule:** "), code
+    assert sorted(re.findall(r"^### `([\w-]+)`$", page, re.M)) == sorted(rule.code for rule in RULES)
+    for rule in RULES:
+        said = " ".join(re.split(r"\n#+ ", page.split(f"### `{rule.code}`\n")[1])[0].split())
+        assert said.startswith(f"**Rule:** {rule.rule} "), f"{rule.code}: {rule.rule}"
+        assert said.endswith(f"**Tried:** {rule.tried}. **Severity:** {rule.severity}."), rule.code
 
 
 def test_imports_keep_to_the_floors_that_are_shown():
