@@ -96,7 +96,7 @@ def evaluate(
     threads: Threads = 1,
     rows: Array | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for numbers.
+    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for targets.
 
     ``rows`` (M,): on these rows alone.
     """
