@@ -14,7 +14,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Standing:
-    """How guesses at the labels of ``rows`` rows stand against chance.
+    """The standing of guesses at the labels of ``rows`` rows against chance.
 
     recall: share of a class that is recognised, mean over the classes that have rows: to name the commonest
             class always is worth no more than any other guess.

@@ -65,7 +65,7 @@ class Surface:
 
     @property
     def size(self) -> int:
-        """How many parameters there are: the length of a vector."""
+        """The number of parameters: the length of a vector."""
         return sum(W.size + W.shape[1] for W in self.weights)
 
     def gradient(self) -> Vector:
@@ -100,7 +100,7 @@ class Surface:
         return self._joined(parts[::-1])
 
     def _along(self, v: Vector) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
-        """How the inputs of every layer, and the logits, change along v."""
+        """The changes of every layer's inputs, and of the logits, along v."""
         changes = [np.zeros_like(self.inputs[0])]
         self._z_along = []
         for layer, (dW, db) in enumerate(self._split(v)):

@@ -113,13 +113,13 @@ def rank(findings: list[Finding]) -> list[Finding]:
 
 
 def suspicions(evidence: Evidence) -> list[tuple[Rule, Seen]]:
-    """What is out of range at the start of a training, in the order in which changes are tried."""
+    """Findings of what is out of range at the start, in the order in which changes are tried."""
     rules = sorted((rule for rule in RULES if rule.turn), key=lambda rule: rule.turn)
     return [(rule, seen) for rule in rules if (seen := rule.see(evidence))]
 
 
 def conclusions(evidence: Evidence) -> list[Finding]:
-    """What is judged when all trainings are done."""
+    """Findings that are judged when all trainings are done."""
     base = evidence.trials[0]
     return [
         rule.finding(seen, evidence.training, base if seen.cure else None, seen.cure)

@@ -76,7 +76,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule looks at: a setting before its first step; at the end, all that was tried as well.
+    """All that a rule looks at: a setting before its first step; at the end, all that was tried as well.
 
     setting:  the training and its first weights.
     measures: of its net.
@@ -119,12 +119,12 @@ class Evidence:
 
     @property
     def over(self) -> float:
-        """How many times 2 / curvature lr is, before the first step."""
+        """The ratio of lr to 2 / curvature, before the first step."""
         return self.training.lr / self.measures.limit if self.measures.limit else math.inf
 
     @property
     def later(self) -> float:
-        """How many times 2 / curvature lr was in training, where curvature was largest."""
+        """The ratio of lr to 2 / curvature in training, where curvature was largest."""
         return self.training.lr * self.measures.peak / 2
 
     @property
@@ -139,7 +139,7 @@ class Evidence:
 
     @property
     def without_given(self) -> Changes:
-        """What a change needs beside it where the given weights would not fit."""
+        """The fields that a change needs beside it where the given weights would not fit."""
         return {"initial": None} if self.given else {}
 
     @property
@@ -163,7 +163,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a rule saw.
+    """The sight of a rule: what it measured.
 
     values:   the figures behind it, which a Finding keeps.   words: others, for its sentences alone.
     changes:  that ought to help, to be tried in this order.
@@ -207,7 +207,7 @@ class Rule:
         self, seen: Seen, training: Training, before: Trial | None, after: Trial | None,
         others: Iterable[Trial] = (),
     ) -> Finding:  # fmt: skip
-        """What was seen, what the best of its changes did, and another that helped."""
+        """A finding: what was seen, what the best of its changes did, and another that helped."""
         gain = (after.score if after else 0.0) - (before.score if before else 0.0)
         words, settings = "", Changes()
         if after and gain >= WORTH:

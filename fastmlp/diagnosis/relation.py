@@ -44,7 +44,7 @@ _STEPS = 1000  # that the ranks of a sparse column are rounded to
 
 @dataclass(frozen=True)
 class Relation:
-    """What was seen on ``rows`` rows.
+    """The relation that was seen on ``rows`` rows.
 
     neighbours: mean recall of the classes by the vote of a row's nearest, itself left out and classes even.
     permuted, spread: mean and standard deviation of the same with permuted labels.
@@ -164,7 +164,7 @@ def _recall(y: Labels, nearest: NDArray[np.int64], K: int) -> float:
 
 
 def _told_apart(ranks: Any, y: Labels, K: int, orders: list[Labels]) -> list[Floats]:
-    """How far apart the classes' means are, in each order of the labels: in the column or product where
+    """The distance of the classes' means, in each order of the labels: in the column or product where
     they are farthest, in all columns together, and in all products together.
 
     Of one column it is the part of its variance that lies between the classes, times the rows.

@@ -16,7 +16,7 @@ from fastmlp.spec import NUMERICS_REVISION, Training
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What ``diagnose`` found.
+    """The result of ``diagnose``.
 
     training:    what was asked about.
     findings:    worst first.

@@ -359,7 +359,7 @@ def _standard(e: Evidence) -> tuple[Changes, ...]:
 
 
 def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
-    """What is said of a net that is no better than guessing, beside its figures."""
+    """Words for a net that is no better than guessing, beside its figures."""
     n, fitted, seen = len(e.trials), lost.fitted, lost.seen
     if not lost.severe:
         because = "that may be luck or a weak relation: these rows do not tell it from guessing"

@@ -50,7 +50,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trial:
-    """How a training with these changes went, by the rows held out, after its last epoch.
+    """The end of a training with these changes, by the rows held out, after its last epoch.
 
     accuracy: share of them; None where the training diverged.
     recalls:  the same for each class (K,), nan where it has no rows.
@@ -175,7 +175,7 @@ class Bench:
         return measures.After(measures.layers(net, self._scaled(net, self.sample)), self._losses(net, loss))
 
     def standing(self, net: Net) -> Standing:
-        """How a net stands against chance on some of the training rows."""
+        """The standing of a net against chance, on some of the training rows."""
         return self._standing(self._predict(net, self.sample), self.y_sample)
 
     def seconds_an_epoch(self, setting: Setting) -> float:

@@ -25,7 +25,7 @@ _MISSED = 0.1  # skill that neighbours have and a net has not: of two classes, S
 
 @dataclass(frozen=True)
 class Unlearnt:
-    """How such a net stands.
+    """The standing of such a net.
 
     asked, best: the training asked about, and the best of all, on rows held out.
     fitted:      the training asked about on its training rows; None where it diverged.

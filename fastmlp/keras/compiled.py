@@ -32,7 +32,7 @@ class Compiled:
 
     @classmethod
     def of(cls, optimizer: Any, loss: Any, metrics: Any, others: Mapping[str, Any]) -> Compiled:
-        """From the arguments of ``compile``. Raises ValueError, MissingError."""
+        """Make it from the arguments of ``compile``. Raises ValueError, MissingError."""
         given = {name: value for name, value in others.items() if name not in _SAME_RESULT}
         refuse("compile", given, _OTHERS)
         return cls(optimizers.get(optimizer), losses.get(loss), _metrics(metrics))

@@ -70,7 +70,7 @@ class Optimizer(Settled):
         return 0 if self._state is None else self._state.steps
 
     def state_for(self, parameters: Parameters) -> OptimizerState:
-        """What it remembers of these parameters: the same object from fit to fit. Raises ValueError."""
+        """The state of these parameters: the same object from fit to fit. Raises ValueError."""
         arrays = tuple(parameters)
         if self._state is None:
             self._state, self._trained = OptimizerState.start(parameters, self.rule), arrays

@@ -183,7 +183,7 @@ class Stack(Settled):
 
     @property
     def how(self) -> Compiled:
-        """What ``compile`` was told. Raises ValueError before it."""
+        """The words that ``compile`` was given. Raises ValueError before it."""
         if self._compiled is None:
             raise ConfigError("a model must be compiled first", do="call compile(optimizer, loss, metrics)")
         return self._compiled

@@ -33,7 +33,7 @@ _warned: set[Path] = set()  # the folders of which a warning was given
 
 
 class KernelCache(FunctionCache):
-    """What a dispatcher asks for its compiled code, and gives it to."""
+    """A store of compiled code, which a dispatcher asks for it and gives it to."""
 
     def __init__(self, function: Any, folder: Path) -> None:
         self._name = repr(function)
@@ -91,7 +91,7 @@ class KernelCache(FunctionCache):
 
 
 class _Results(CompileResultCacheImpl):
-    """How Numba makes bytes of compiled code, without its search for a place to keep them."""
+    """Numba's way to make bytes of compiled code, without its search for a place to keep them."""
 
     def __init__(self, function: Any) -> None:
         self._lineno = function.__code__.co_firstlineno
@@ -104,7 +104,7 @@ def used_in(folder: Path) -> list[str]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether there is a file with the right sum."""
+    """True where there is a file with the right sum."""
     try:
         _payload(path)
     except (OSError, ValueError):

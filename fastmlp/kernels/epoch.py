@@ -226,7 +226,7 @@ class Training(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What is asked of a net for N rows: each array is filled where it is not empty.
+    """Arrays to fill with what a net makes of N rows; an empty one is left out.
 
     p (N K): probabilities (``raw``: logits). losses (N,), with the loss; correct (members,): right classes.
     active (members, hidden units): marks units that are not 0 for some row; a member that has marked all of
@@ -242,7 +242,7 @@ class Outputs(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What ``run`` is to do with the rows ``order`` (N,) of X, and the loss: train, or fill outputs."""
+    """The work of ``run`` on the rows ``order`` (N,) of X: train, or fill outputs."""
 
     train: bool
     rows: Rows
@@ -264,7 +264,7 @@ def run(state, member, members, work, job):
 
 @device
 def lead(state, done):
-    """What member 0 settles for the team before they meet: whether they leave after so many samples."""
+    """Settle as member 0, before the team meets, if it leaves after so many samples."""
     late = atomic_load(state, LATE)
     if -MOST_LATE < late < 0:  # now and then it happens on every machine
         atomic_add(state, LATE, -1)

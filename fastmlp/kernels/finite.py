@@ -12,7 +12,7 @@ _MAGNITUDE, _INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # of a float
 
 @inlined
 def is_finite(x):
-    """Whether x is neither nan nor infinite."""
+    """True where x is neither nan nor infinite."""
     return (float_bits(x) & _MAGNITUDE) < _INFINITY
 
 
@@ -27,5 +27,5 @@ def largest(array, at, width):
 
 @device
 def all_finite(array, at, width):
-    """Whether array[at : at + width] holds neither nan nor infinity."""
+    """True where array[at : at + width] holds neither nan nor infinity."""
     return largest(array, at, width) < np.inf

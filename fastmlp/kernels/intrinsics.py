@@ -38,7 +38,7 @@ def with_twin(twin: Builder, **options: Any) -> Callable[[Builder], Any]:
 
 
 def is_memory(pointer, *offsets, of=types.float32):
-    """Whether these are the types of an address of such values, and of offsets."""
+    """True for the types of an address of such values, and of offsets."""
     return pointer == types.CPointer(of) and all(isinstance(offset, types.Integer) for offset in offsets)
 
 
@@ -139,7 +139,7 @@ def _addressed(kind):
 
 @with_twin(_address)
 def address(typingctx, value):
-    """Where a C-contiguous array's values lie; whoever calls keeps the array alive. A NamedTuple gets
+    """The address of a C-contiguous array's values; whoever calls keeps the array alive. A NamedTuple gets
     addresses in place of its arrays, at any depth.
 
     A pointer is indexed like a flat array. It has no reference counter, for which threads would

@@ -174,7 +174,7 @@ def keep(kind: str) -> None:
 
 
 def is_kept(kind: str = "*") -> bool:
-    """Whether this kind of kernel can be had without compiling: its files are there, and whole."""
+    """True where this kind of kernel can be had without compiling: its files are there, and whole."""
     folder = cache_folder()
     if folder is None or not COMPILED:
         return not COMPILED
@@ -182,7 +182,7 @@ def is_kept(kind: str = "*") -> bool:
 
 
 def _has_all(folder: Path, mark: Path) -> bool:
-    """Whether what the mark names is there."""
+    """True where all that the mark names is there."""
     try:
         names = read_bytes(mark, _MOST_MARK).decode(errors="replace").splitlines()
     except OSError:

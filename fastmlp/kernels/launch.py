@@ -51,14 +51,14 @@ _OUTPUTS = epoch.Outputs(
 
 
 def is_warm(kernel: str = "run") -> bool:
-    """Whether a kernel need not be compiled: "run", or "prange" for that driver's."""
+    """True where a kernel need not be compiled: "run", or "prange" for that driver's."""
     return kernel in _ran or jit.is_kept(kernel)
 
 
 def outputs(
     work: layout.Work, rows: layout.Rows, order: Array, threads: int, loss: losses.Loss = _LOSS, **wanted: Any
 ) -> None:
-    """What the net makes of the rows ``order`` (N,), into those arrays of epoch.Outputs that are given."""
+    """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
     members = threads if N > _FEW else 1
     job = epoch.Job(False, rows, layout.plain(order), N, loss, _TRAINING, _OUTPUTS._replace(**wanted))

@@ -34,7 +34,7 @@ _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
 
 class Layout(NamedTuple):
-    """Where the values of each of ``depth`` layers lie, in elements of the arrays below.
+    """The places of the values of each of ``depth`` layers, in elements of the arrays below.
 
     fan_in, fan_out; stride: from row to row, of its weights and of its outputs; vectors: of a row, that are
     computed: what follows them holds a 1, or nothing. Where its weights begin in theta (w_at), its outputs in
@@ -66,7 +66,7 @@ class Weights(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """What one batch of at most B samples leaves: layer after layer, (B, stride) outputs and dLoss/dz.
+    """The values that one batch of at most B samples leaves: by layer, (B, stride) outputs and dLoss/dz.
 
     halves (2, B, stride): the first layer's sums over each half of the inputs, where two members part them.
     """
@@ -77,7 +77,7 @@ class Slot(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What one member needs for itself.
+    """The arrays that one member needs for itself.
 
     codes:   (WORD, WORD) codes of so many samples and inputs side by side.
     masks:   twice WORD words, which of them are not 0; there, bits of samples become bits of inputs. Loops
@@ -251,7 +251,7 @@ def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | N
 
 
 def middle_of(D: int) -> int:
-    """Where the second half of D inputs begins: at a whole word, and only where there are some words."""
+    """The begin of the second half of D inputs: at a whole word, and only where there are some words."""
     words = -(-D // WORD)
     return words // 2 * WORD if words >= 8 else D
 
@@ -329,7 +329,7 @@ def _spaced(count: int, n: Any, kind: Any = np.float32) -> Any:
 
 
 def _starts(sizes):
-    """Where each of a row of blocks begins, and where the last ends."""
+    """The begin of each of a row of blocks, and the end of the last."""
     return np.concatenate([[0], np.cumsum(sizes)])
 
 

@@ -22,7 +22,7 @@ _WORD = np.int64(WORD)  # not literal: Numba compiles a function anew for those
 
 
 class Loss(NamedTuple):
-    """What each row of X (N, D) is to become, and how far it is from that.
+    """The targets of the rows of X (N, D), and the distance from them.
 
     head: a place in HEADS. y (N,): classes, or targets (N K). weights (N,): how much each row counts,
     where ``weighted``. clipped, low, high: the clip on the true class's probability.
@@ -40,7 +40,7 @@ class Loss(NamedTuple):
 
 @device
 def weight_of_batch(loss, order, begin, n):
-    """By what the sum of a batch's losses is divided: its weights' sum, or n."""
+    """The divisor of the sum of a batch's losses: its weights' sum, or n."""
     if not loss.weighted:
         return np.float32(n)
     total = _ZERO

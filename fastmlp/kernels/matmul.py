@@ -41,7 +41,7 @@ def depth_of(K):
 
 @inlined
 def passes_of(vectors):
-    """Over so many vectors of a sparse row, of nearly equal sizes."""
+    """Cut so many vectors of a sparse row into passes of nearly equal sizes."""
     return (vectors + MOST_VECTORS - 1) // MOST_VECTORS
 
 
@@ -100,7 +100,7 @@ def add_row(out, x, row, vectors):
 
 @inlined
 def is_set(mask, i):
-    """Whether bit i of a mask is 1."""
+    """True where bit i of a mask is 1."""
     return (mask >> _u(i)) & _ONE != _NONE
 
 

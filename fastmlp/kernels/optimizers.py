@@ -58,7 +58,7 @@ def _adapt(rule, rate, root, w, g, m, v):
 
 
 class Step(NamedTuple):
-    """What becomes of a weight w and its averages m and v: function(rule, rate, root, w, g, m, v).
+    """The step of a weight w and its averages m and v: function(rule, rate, root, w, g, m, v).
 
     moments: how many averages it keeps: none, v, or m and v. g has the weight decay in it already.
     """

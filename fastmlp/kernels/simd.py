@@ -58,7 +58,7 @@ class Coded(NamedTuple):
 
 
 def _is_matrix(kind, of=types.float32):
-    """Whether that is the type of a Matrix of such values."""
+    """True for the type of a Matrix of such values."""
     return getattr(kind, "instance_class", None) is Matrix and is_memory(*kind, of=of)
 
 
@@ -321,6 +321,6 @@ def _product_loop(builder, shape, done, out, base, alpha, a, b, K):
 
 
 def _enter(phi, entry, first, loop, following):
-    """What a variable of a loop holds before it, and after each turn."""
+    """Set what a variable of a loop holds before it, and after each turn."""
     phi.add_incoming(first, entry)
     phi.add_incoming(following, loop)

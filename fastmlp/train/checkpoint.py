@@ -48,7 +48,7 @@ Tensors = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Identity:
-    """What decides the result of a training: one goes on where another was that has the same.
+    """All that decides the result of a training: one resumes where another was that has the same.
 
     sums: sha256 by name, of the data, of what else goes in with them, and None for what is not there.
     """
@@ -146,7 +146,7 @@ class CheckpointFile:
         self._identity = identity
 
     def restore(self, now: Checkpoint) -> None:
-        """What the file holds into ``now``, if there is one.
+        """Put what the file holds into ``now``, if there is one.
 
         Raises RunFolderError for a file that is no checkpoint or damaged, ConfigError, DataError and
         RunFolderError for one of another training.
@@ -313,7 +313,7 @@ def _column(name: str, tensors: Tensors, *shape: int) -> Any:
 
 
 def _epochs(n: int, hidden: int, absent: tuple[str, ...], tensors: Tensors) -> list[EpochResult]:
-    """Of n epochs and a net with so many hidden layers; numbers whose names begin so are ``absent``."""
+    """Read n epochs of a net with so many hidden layers; numbers whose names begin so are ``absent``."""
     if not n:
         return []
     columns: dict[str, list[Any]] = {
@@ -339,7 +339,7 @@ def _finite(name: str, value: Any) -> float:
 
 
 def _place(now: Checkpoint) -> tuple[int, ...]:
-    """How far it is: what changes between two checkpoints."""
+    """The progress of a training: all that changes between two checkpoints."""
     return len(now.epochs), now.told, 0 if now.midway is None else now.midway.samples
 
 

@@ -40,12 +40,12 @@ class Clock:
 
     @property
     def midway(self) -> Midway | None:
-        """What the epoch goes on from; None for its begin."""
+        """The point from which the epoch goes on; None for its beginning."""
         return None
 
     @property
     def pause(self) -> Pause | None:
-        """What ``train_epoch`` is to call now and then."""
+        """The function that ``train_epoch`` is to call now and then."""
         return None
 
     def begin(self) -> None:
@@ -60,7 +60,7 @@ class Clock:
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """What stays the same from epoch to epoch; ``net.parameters`` and ``state`` change in place.
+    """All that stays the same from epoch to epoch; ``net.parameters`` and ``state`` change in place.
 
     X, y: encoded rows, and class indices (N,) or targets (N, K). sample_weight: (N,), or None.
     """

@@ -130,7 +130,7 @@ class Checkpoint:
             self.told = len(self.epochs)
 
     def is_over(self, training: Training) -> bool:
-        """Whether no epoch is left."""
+        """True where no epoch is left."""
         epoch = len(self.epochs)
         stands_still = training.patience and epoch - self.best.epoch >= training.patience
         return self.ended or epoch >= training.epochs or bool(stands_still)
@@ -142,7 +142,7 @@ class Checkpoint:
 
 
 class Keeper(Protocol):
-    """What keeps checkpoints (train/checkpoint.py has one)."""
+    """A keeper of checkpoints (train/checkpoint.py has one)."""
 
     def restore(self, now: Checkpoint) -> None:
         """Make the one before the first epoch that which is kept, if any is."""
