@@ -263,4 +263,4 @@ def _checked_label(label: Any, *paths: PathLike | None) -> str | int | None:
 
 
 def _silent(line: str) -> None:
-    """Say it to nobody."""
+    """Drop the message."""

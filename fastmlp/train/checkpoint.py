@@ -1,8 +1,8 @@
-"""The file with which a training goes on to the same bytes: what it holds, whose it is, when it is written.
+"""The file from which a training resumes to the same bytes: what it holds, whose it is, when it is written.
 
 A safetensors file, sealed (files/sealed.py): float32 tensors in the layout of Parameters, a column for each
 number of the finished epochs, and a description in the metadata. It is replaced as a whole, and on disk
-when ``keep`` returns. What a training needs to go on: loop.Checkpoint.
+when ``keep`` returns. What a training needs to resume: loop.Checkpoint.
 """
 
 from __future__ import annotations
@@ -65,17 +65,19 @@ class Identity:
         """
         do = "leave them as they were, or begin another run"
         if words := self.differences(begun):
-            raise ConfigError(f"{where} must go on with the options it was begun with", ", ".join(words), do)
+            raise ConfigError(
+                f"{where} must be resumed with the options it was begun with", ", ".join(words), do
+            )
         other = [name for name in begun.sums if self.sums.get(name) != begun.sums[name]]
         if other:
             raise DataError(
-                f"{where} must go on with the data it was begun with",
+                f"{where} must be resumed with the data it was begun with",
                 f"other {', '.join(other)}, by sha256",
                 do,
             )
         if self.numerics != begun.numerics:
             raise RunFolderError(
-                f"{where} must go on with numerics revision {begun.numerics}", self.numerics,
+                f"{where} must be resumed with numerics revision {begun.numerics}", self.numerics,
                 "use the fastmlp that began it, or begin another run",
             )  # fmt: skip
 

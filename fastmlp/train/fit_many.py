@@ -93,7 +93,7 @@ def _listed(name: str, items: Iterable[Any]) -> list[Any]:
 
 
 class _Stopped(Exception):
-    """Raised in a worker when nobody wants its net any more."""
+    """Raised in a worker when its net is no longer wanted."""
 
 
 class _Crew:

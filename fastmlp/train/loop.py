@@ -106,7 +106,7 @@ class Best:
 
 @dataclass
 class Checkpoint:
-    """All that a training needs to go on to the same bytes, as it is now.
+    """All that a training needs to resume to the same bytes, as it is now.
 
     parameters, state: after the last of the finished ``epochs``.
     best:   of them, with ``patience``.
@@ -172,7 +172,7 @@ def train(
 
     sample_weight (N,): how much each row counts, besides ``training.class_weight``. ``on_epoch`` sees
     each finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
-    done in it) now and then. With a ``keeper`` the training goes on from the checkpoint that it has, if
+    done in it) now and then. With a ``keeper`` the training resumes from the checkpoint that it has, if
     it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again.
     Raises DivergedError; the parameters are then those after the last
     good epoch, as they are after KeyboardInterrupt. The error's ``history`` has the epochs before.

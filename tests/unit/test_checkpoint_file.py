@@ -34,7 +34,7 @@ def kept(tmp_path_factory):
 @pytest.mark.parametrize("name", OTHER)
 def test_another_option_is_refused_by_name(kept, name):
     before = (kept / CHECKPOINT).read_bytes()
-    match = rf"must go on with the options it was begun with; got {name} .* instead of .*"
+    match = rf"must be resumed with the options it was begun with; got {name} .* instead of .*"
     with pytest.raises(ConfigError, match=match) as caught:
         fastmlp.fit(X, Y, checkpoint=kept, **{**QUICK, name: OTHER[name]})
     assert "\n" not in str(caught.value)
@@ -75,7 +75,7 @@ def test_another_numerics_revision_is_refused_by_name(kept, monkeypatch):
         return dataclasses.replace(old(*args), numerics=2)
 
     monkeypatch.setattr(checkpoint.Identity, "from_json", older)
-    with pytest.raises(RunFolderError, match="must go on with numerics revision 2; got 3"):
+    with pytest.raises(RunFolderError, match="must be resumed with numerics revision 2; got 3"):
         fastmlp.fit(X, Y, checkpoint=kept, **QUICK)
 
 
