@@ -16,6 +16,8 @@ from pages import KERNELS, PAGES, ROOT, text
 
 import fastmlp
 from fastmlp.diagnosis.rules import RULES
+from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.spec import ACTIVATIONS, INITS
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 WORDS = {  # options of other programs, and of all of ours
@@ -98,6 +100,13 @@ def test_named_files_are_there(page):
     places = [ROOT, ROOT / "fastmlp", (ROOT / page).parent, *([KERNELS] if page == "docs/design.md" else [])]
     for name in re.findall(r"`((?!test_)[\w./-]+\.py|[\w-]+/)`", text(page)):
         assert any((place / name).exists() for place in places), name
+
+
+def test_every_word_of_a_training_is_on_the_page_about_python():
+    page = text("docs/python.md")
+    missing = {word for word in (*ACTIVATIONS, *INITS, *OPTIMIZERS) if f"`{word}`" not in page}
+    assert missing <= {"adam"}
+    assert 'optimizer="adam"' in page
 
 
 def test_the_reference_has_every_public_name():
