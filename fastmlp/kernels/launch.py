@@ -61,7 +61,10 @@ def outputs(
     """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
     members = threads if N > _FEW else 1
-    job = epoch.Job(False, rows, layout.plain(order), N, loss, _TRAINING, _OUTPUTS._replace(**wanted))
+    job = epoch.Job(
+        train=False, rows=rows, order=layout.plain(order), N=N, loss=loss, training=_TRAINING,
+        outputs=_OUTPUTS._replace(**wanted),
+    )  # fmt: skip
     team.run(
         lambda state, m: epoch.run(state, m, members, work, job),
         members,
@@ -163,7 +166,10 @@ def training_job(
     plan = _TRAINING._replace(
         rule=rule, B=B, target=target, alpha=np.float32(alpha), losses=np.empty(B, np.float32)
     )
-    return epoch.Job(True, rows, layout.plain(order), len(order), loss, plan, _OUTPUTS)
+    return epoch.Job(
+        train=True, rows=rows, order=layout.plain(order), N=len(order), loss=loss, training=plan,
+        outputs=_OUTPUTS,
+    )  # fmt: skip
 
 
 def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:

@@ -6,6 +6,9 @@ itself. ``transposed`` holds the transposes of the deeper layers' weights, (fan_
 layer before), through which deltas go back. Padding holds zeros and stays so: no gradient reaches
 it. One exception: each row of ``acts`` holds a 1 after its outputs, the input whose weight is the
 next layer's bias.
+
+A core's prefetcher reads ahead of what it is asked for: hence what members write lies pages apart
+(GAP), or else lines that one has just written are fetched by the other, and must be called back.
 """
 
 from __future__ import annotations
@@ -176,16 +179,16 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
     table = X.table * factor
     return Rows(
-        form,
-        plain(X.codes),
-        table,
-        plain(X.values),
-        plain(X.starts),
-        plain(X.columns),
-        factor,
-        mean is not None,
-        means * factor,
-        np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
+        form=form,
+        codes=plain(X.codes),
+        table=table,
+        values=plain(X.values),
+        starts=plain(X.starts),
+        columns=plain(X.columns),
+        factor=factor,
+        centred=mean is not None,
+        mean=means * factor,
+        largest=np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
     )
 
 

@@ -85,7 +85,7 @@ def predict(p, codes, values, sizes, places, middle, factor, mean, act, scratch)
         for layer in range(depth):
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             W, b = pointer_at(places[2 * layer]), pointer_at(places[2 * layer + 1])
-            halved = layer == 0 and middle < fan_in  # as in inputs.first_layer
+            halved = layer == 0 and middle < fan_in  # as in first_layer.py
             for k in range(fan_out):
                 inputs[outputs + k] = _ZERO if halved else b[k]
             for start in range(0, fan_in, WORD):
