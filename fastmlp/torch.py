@@ -42,7 +42,7 @@ def fit(
     """Train ``module`` on X (N, D) and class indices y (N,), arrays or CPU tensors; returns the history.
 
     module: Linear, ReLU, Linear, ... in float32 on the CPU, the last layer being Linear; or with Sigmoid,
-    Tanh or Identity, the same after every hidden layer. Weights keep their storage, and begin as they are.
+    Tanh or Identity, after each hidden layer its own. Weights keep their storage, and begin as they are.
     X is taken as the module takes it, not scaled. All else is as in ``fastmlp.fit``; the loss
     ``logits`` is CrossEntropyLoss, the optimizers are torch.optim.SGD and Adam. Callbacks are called
     ``callback(result, module)``.

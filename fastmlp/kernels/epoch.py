@@ -81,7 +81,7 @@ def forward(work, rows, batch, lo, hi, bias, halved):
     for layer in range(1, layout.depth):
         fan_in, before, stride = layout.fan_in[layer], layout.stride[layer - 1], layout.stride[layer]
         inputs = Matrix(acts, layout.a_at[layer - 1] + lo * before, before, _1)
-        activate(shifted(acts, inputs.at), (hi - lo) * before, layout.act)
+        activate(shifted(acts, inputs.at), (hi - lo) * before, layout.act[layer - 1])
         for b in range(hi - lo):
             at = inputs.at + b * before
             acts[at + fan_in] = _ONE
@@ -107,7 +107,7 @@ def backward(work, lo, hi):
             _WORD, layout.vectors[layer - 1],
         )  # fmt: skip
         outputs = shifted(work.slot.acts, at)
-        multiply_by_slope(shifted(deltas, at), outputs, (hi - lo) * before, layout.act)
+        multiply_by_slope(shifted(deltas, at), outputs, (hi - lo) * before, layout.act[layer - 1])
 
 
 @device

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.encode import Encoded
-from fastmlp.errors import ConfigError
 from fastmlp.kernels.activations import ACTS
 from fastmlp.kernels.intrinsics import nth
 from fastmlp.kernels.jit import device
@@ -42,13 +41,13 @@ class Layout(NamedTuple):
     fan_in, fan_out; stride: from row to row, of its weights and of its outputs; vectors: of a row, that are
     computed: what follows them holds a 1, or nothing. Where its weights begin in theta (w_at), its outputs in
     acts and their deltas in deltas (a_at), its weights' transpose in transposed (t_at).
-    act: of hidden layers, its place in ACTIVATIONS. input_stride: of Work.inputs.
+    act: of each hidden layer, its place in ACTIVATIONS. input_stride: of Work.inputs.
     middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
     half: from one of Slot.halves to the other.
     """
 
     depth: int
-    act: int
+    act: Int64
     fan_in: Int64
     fan_out: Int64
     stride: Int64
@@ -192,18 +191,15 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     )
 
 
-def act_of(net: Net) -> int:
-    """The activation of its hidden layers, by its place in the table. Raises ConfigError if they differ."""
-    acts = set(net.architecture.acts)
-    if len(acts) > 1:
-        raise ConfigError("hidden layers must all have the same activation", ", ".join(net.architecture.acts))
-    return ACTS[acts.pop()] if acts else 0
+def acts_of(net: Net) -> Int64:
+    """The activations of its hidden layers, by their places in the table."""
+    return np.array([ACTS[act] for act in net.architecture.acts], np.int64)
 
 
 def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | None = None) -> Work:
     """The Work of a net for B samples of X at a time and a team of that size.
 
-    parameters: others than the net's own. Raises ConfigError for activations that differ.
+    parameters: others than the net's own.
     """
     parameters = net.parameters if parameters is None else parameters
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
@@ -230,7 +226,7 @@ def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | N
     )
     work = Work(
         layout=Layout(
-            depth=len(fan_in), act=act_of(net), fan_in=fan_in, fan_out=fan_out, stride=stride,
+            depth=len(fan_in), act=acts_of(net), fan_in=fan_in, fan_out=fan_out, stride=stride,
             vectors=vectors, w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
             input_stride=input_stride, middle=middle, half=int(half),
         ),

@@ -12,65 +12,63 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.activations import ACTS, activate
+from fastmlp.kernels.activations import activate
 from fastmlp.kernels.intrinsics import address, fma, pointer_at, shifted
 from fastmlp.kernels.jit import kernel
-from fastmlp.kernels.layout import middle_of, plain
+from fastmlp.kernels.layout import acts_of, middle_of, plain
 from fastmlp.kernels.losses import softmax
 from fastmlp.kernels.matmul import WORD
-from fastmlp.net import Net, Parameters
+from fastmlp.net import Net
 
 MOST = 4  # rows: more are predicted sooner by a whole pass
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
 
-_layouts: WeakKeyDictionary[Parameters, tuple[Any, ...] | None] = WeakKeyDictionary()
+_layouts: WeakKeyDictionary[Net, tuple[Any, ...] | None] = WeakKeyDictionary()
 
 
 def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
     """Probabilities (N, K) for an array X (N, D) of a few rows of uint8 or float32; None for all else."""
     if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST:
         return None
-    parameters, acts = net.parameters, set(net.architecture.acts)
     scale, mean = net.preprocessing.scale, net.preprocessing.mean
-    if len(acts) > 1:
-        return None
-    act = ACTS[acts.pop()] if acts else 0
-    if parameters not in _layouts:
-        _layouts[parameters] = _layout(parameters)
-    layout = _layouts[parameters]
+    if net not in _layouts:
+        _layouts[net] = _layout(net)
+    layout = _layouts[net]
     coded = X.dtype == np.uint8
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
-    sizes, places, D, K, middle, scratch = layout
+    sizes, places, acts, D, K, middle, scratch = layout
     if X.shape[1] != D or not (mean is None or (mean.dtype == np.float32 and mean.flags.c_contiguous)):
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
     finite = predict(
         p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat,
-        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), act,
+        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), acts,
         np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None
 
 
-def _layout(parameters: Parameters) -> tuple[Any, ...] | None:
-    """Widths, addresses of W1, b1, W2, ..., D, K, the middle of the inputs and the size of the scratch.
+def _layout(net: Net) -> tuple[Any, ...] | None:
+    """Widths, addresses of W1, b1, W2, ..., activations, D, K, middle of the inputs, size of the scratch.
 
     None if the arrays do not lie so.
     """
+    parameters = net.parameters
     arrays = list(parameters)
     if not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
         return None
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     places = np.array([a.ctypes.data for a in arrays], np.int64)
-    return np.array(sizes, np.int64), places, sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
+    wide = np.array(sizes, np.int64)
+    return wide, places, acts_of(net), sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
 
 
 @kernel
-def predict(p, codes, values, sizes, places, middle, factor, mean, act, scratch):
+def predict(p, codes, values, sizes, places, middle, factor, mean, acts, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
     n = len(p) // K
@@ -105,7 +103,7 @@ def predict(p, codes, values, sizes, places, middle, factor, mean, act, scratch)
                 for k in range(fan_out):
                     inputs[outputs + k] += inputs[first_half + k]
             if layer < depth - 1:
-                activate(shifted(inputs, outputs), fan_out, act)
+                activate(shifted(inputs, outputs), fan_out, acts[layer])
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
         softmax(shifted(inputs, sums), 1, shifted(inputs, outputs), K, 1, K)

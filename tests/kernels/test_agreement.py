@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 from both_backends import equal_in_every_part
-from compare import DROPPED, check
-from nets import CASES, call, draw, edge_free, net_of, values, weights
+from compare import DROPPED, check, check_named, digest
+from nets import ACTS, CASES, call, draw, edge_free, net_of, values, weights
 
-from fastmlp import Architecture, Parameters, kernels, reference
+from fastmlp import Architecture, Layer, Net, Parameters, kernels, reference
 from fastmlp.data import encode as encoding
 
 
@@ -27,7 +27,7 @@ def test_kernels_equal_the_reference_on_random_shapes(part):
         ours, theirs = (call(nn.predict_proba, p, case.X, **options) for nn in (kernels, reference))
         check("probabilities", ours, theirs, str(case))
         seen.add((case.act, case.loss, case.kind, len(case.architecture.hidden)))
-    assert len(seen) >= 38  # of 40: an empty case is one whose every sample lies on an edge
+    assert len(seen) >= 48  # of 50: an empty case is one whose every sample lies on an edge
     counted = {name: n - before[name] for name, n in DROPPED.items()}
     assert counted["samples kept"] > 1000
     assert counted["samples kept"] > 20 * counted["samples dropped"]
@@ -136,3 +136,25 @@ def test_a_unit_that_the_last_row_alone_activates_is_not_dead():
             == reference.dead_units(net_of(p), X[:-1])
             == [3]
         )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_hidden_layer_may_have_its_activation(seed):
+    """Against the reference, and with the same bytes for any number of threads, a row alone too."""
+    rng = np.random.default_rng(seed)
+    hidden, acts = rng.integers(1, 20, 3), rng.permutation(ACTS)[:3]
+    layers = tuple(Layer(int(width), str(act)) for width, act in zip(hidden, acts, strict=True))
+    architecture = Architecture(40, layers, 4)
+    X, y, p = values(rng, "float32 sparse", 90, 40), rng.integers(0, 4, 90), weights(rng, architecture)
+    trained, looked = set(), {}
+    for threads in (1, 2, 3):
+        net = Net(architecture, p.copy())
+        looked["kernels"] = kernels.loss_and_gradients(net, X, y, threads=threads)
+        kernels.train_epoch(net, X, y, np.arange(90), lr=0.1, batch_size=16, threads=threads)
+        one, all_ = kernels.predict_proba(net, X[7:8]), kernels.predict_proba(net, X, threads=threads)
+        trained.add(digest(*net.parameters, *looked["kernels"].gradients, all_))
+        assert one.tobytes() == all_[7:8].tobytes()
+    assert len(trained) == 1
+    looked["reference"] = reference.loss_and_gradients(Net(architecture, p), X, y)
+    check("loss", looked["kernels"].loss, looked["reference"].loss)
+    check_named("gradient", looked["kernels"].gradients, looked["reference"].gradients)
