@@ -40,6 +40,7 @@ RULES = {
     "adam decay": Optimizer("adam", beta1=0.7, beta2=0.9, epsilon=1e-3, weight_decay=0.02, alpha=0.3),
     "adam hat": Optimizer("adam", epsilon=1e-7, epsilon_hat=True, alpha=0.1),
 }
+IN_TURN = 8  # the first of them take turns; a later one has seeds of its own, so that no other draw changes
 MASSES = (
     "even", "less first", "less second", "MNIST", "full", "all first", "all second", "one column",
     "empty rows", "empty columns",
@@ -147,11 +148,11 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
     pictures: X (N, 784) and y (N,) of MNIST, for those that ask for them (``wants_pictures``).
     """
     rng = np.random.default_rng(seed)
-    rule, mass = tuple(RULES)[seed % len(RULES)], MASSES[seed // len(RULES) % len(MASSES)]
+    rule, mass, depth = place_of(seed)
     loss, act = (str(rng.choice(words)) for words in (LOSSES, ACTS))
     N = int(rng.choice([1, 2, 9, 40, 100, 130, 200]))
     batch_size = int(rng.choice([7, 32, 64, 65, 100, N, N + 1] if N > 9 else [1, 2, 5, N]))
-    hidden = [int(width) for width in rng.choice(WIDTHS, seed // len(RULES) // len(MASSES))]
+    hidden = [int(width) for width in rng.choice(WIDTHS, depth)]
     if mass == "MNIST":
         assert pictures is not None, "wants_pictures(seed) says so"
         rows = rng.permutation(len(pictures[0]))[:N]
@@ -183,9 +184,19 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
     )  # fmt: skip
 
 
+def place_of(seed: int) -> tuple[str, str, int]:
+    """The rule, the mass, and the number of hidden layers of a combination."""
+    each, rules = 4 * len(MASSES), tuple(RULES)
+    if seed < IN_TURN * each:
+        turn, at = divmod(seed, IN_TURN)
+        return rules[at], MASSES[turn % len(MASSES)], turn // len(MASSES)
+    at, turn = divmod(seed, each)
+    return rules[at], MASSES[turn % len(MASSES)], turn // len(MASSES)
+
+
 def wants_pictures(seed: int) -> bool:
     """Whether that combination is one of MNIST."""
-    return MASSES[seed // len(RULES) % len(MASSES)] == "MNIST"
+    return place_of(seed)[1] == "MNIST"
 
 
 def placed(rng: np.random.Generator, mass: str, N: int, D: int) -> np.ndarray:
