@@ -74,7 +74,7 @@ CODES = {name: code for code, name in enumerate(STEPS)}
 
 
 def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
-    """Those that it keeps, m first."""
+    """The averages that it keeps, m first."""
     moments = list(STEPS.values())[rule.step].moments
     return (rule.m, rule.v)[2 - moments :]
 
