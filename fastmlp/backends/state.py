@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -86,15 +87,24 @@ def begun(
 
 
 def rates(optimizer: Optimizer, lr: float, steps: int, more: int) -> NDArray[Any]:
-    """(more, 2) float64 for steps + 1, steps + 2, ...: what a step is multiplied by, and sqrt(v) divided by.
-
-    lr and 1 for sgd; lr / (1 - beta1^t) and sqrt(1 - beta2^t) for adam, lr times their quotient and 1 where
-    its epsilon is a hat.
-    """
-    if optimizer.name == "sgd":
-        return np.tile([lr, 1.0], (more, 1))
+    """(more, 2) float64 for steps + 1, steps + 2, ...: the factor of a step, and the divisor of sqrt(v)."""
     t = np.arange(steps + 1, steps + 1 + more, dtype=np.float64)
+    rate, root = RATES[optimizer.name](optimizer, lr, t)
+    return np.stack([np.broadcast_to(rate, t.shape), np.broadcast_to(root, t.shape)], axis=1)
+
+
+def _plain_rates(optimizer: Optimizer, lr: float, t: NDArray[Any]) -> tuple[Any, Any]:
+    return lr, 1.0
+
+
+def _adam_rates(optimizer: Optimizer, lr: float, t: NDArray[Any]) -> tuple[Any, Any]:
+    """lr / (1 - beta1^t) and sqrt(1 - beta2^t); lr times their quotient and 1 where epsilon is a hat."""
     rate, root = lr / (1 - optimizer.beta1**t), np.sqrt(1 - optimizer.beta2**t)
-    if optimizer.epsilon_hat:
-        rate, root = rate * root, np.ones(more)
-    return np.stack([rate, root], axis=1)
+    return (rate * root, 1.0) if optimizer.epsilon_hat else (rate, root)
+
+
+# By name: the rates of steps t (n,), each one for all or (n,).
+RATES: dict[str, Callable[[Optimizer, float, NDArray[Any]], tuple[Any, Any]]] = {
+    "sgd": _plain_rates,
+    "adam": _adam_rates,
+}

@@ -32,11 +32,6 @@ class Network:
         for layer, act in hidden:
             if act not in HIDDEN:
                 raise missing(f"{act} in a hidden layer ({layer.name})", f"it has {', '.join(HIDDEN)} there")
-        if len({act for _, act in hidden}) > 1:
-            told = ", ".join(f"{layer.name}: {act}" for layer, act in hidden)
-            raise missing(
-                f"net whose hidden layers differ in activation ({told})", "give all of them the same"
-            )
         if output not in ("softmax", "linear"):
             raise missing(
                 f"{output} in the last layer ({last.name})", "it has softmax there, or none for logits"

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from numba import njit
 
+from fastmlp import reference
+from fastmlp.backends.state import RATES
 from fastmlp.kernels import launch, losses, optimizers
 from fastmlp.kernels.intrinsics import address
 from fastmlp.kernels.jit import by_code, device
@@ -41,6 +43,7 @@ def test_a_step_changes_its_range_and_its_averages_alone(name):
 
 def test_every_optimizer_has_a_step_that_keeps_its_moments():
     assert set(OPTIMIZERS) <= set(WORDS) == set(optimizers.STEPS)
+    assert set(OPTIMIZERS) == set(RATES) == set(reference.STEPS)
     for name, optimizer in WORDS.items():
         assert optimizers.STEPS[name].moments == optimizer.moments
         assert len(optimizers.averages(rule(name))) == optimizer.moments
