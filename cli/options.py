@@ -108,7 +108,12 @@ class PlainOptions(TypedDict, total=False):
 
     act: Annotated[
         str,
-        option(MODEL, "Activation of the hidden layers, or one for each: relu,tanh.", choices=ACTIVATIONS),
+        option(
+            MODEL,
+            f"Activation of the hidden layers, or one for each: {', '.join(ACTIVATIONS)}.",
+            metavar="NAME,...",
+            choices=ACTIVATIONS,
+        ),
     ]
     hidden: Annotated[
         str,

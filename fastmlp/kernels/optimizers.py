@@ -17,7 +17,7 @@ _ZERO = np.float32(0)
 
 
 class Rule(NamedTuple):
-    """An Optimizer (see fastmlp/optimizers.py for the formulas), and the averages it keeps, laid out as theta.
+    """An Optimizer (its formulas: fastmlp/optimizers.py), and the averages it keeps, laid out as theta.
 
     plain: w -= lr g. step: else its place in STEPS. v of momentum, m and v of adam; rest1 and rest2 are
     1 - beta1 and 1 - beta2. rates (steps, 2): of each batch, ``optimizers.rates``.

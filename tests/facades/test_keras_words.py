@@ -88,7 +88,6 @@ def test_options_that_are_missing_are_named(call, match):
 @pytest.mark.parametrize(
     ("stack", "match"),
     [
-        (lambda: [Dense(3, "relu"), Dense(3, "tanh", name="second"), Dense(K, "softmax")], "second: tanh"),
         (
             lambda: [Dense(3, "softmax", name="early"), Dense(K, "softmax")],
             r"softmax in a hidden layer \(early\)",

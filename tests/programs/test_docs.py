@@ -96,8 +96,14 @@ def test_the_page_of_the_command_line_has_every_command_and_every_option_in_its_
 
 @pytest.mark.parametrize("page", PAGES)
 def test_named_files_are_there(page):
-    """By a path from the root, the package or the page's folder; in the walk through the code, kernels/."""
-    places = [ROOT, ROOT / "fastmlp", (ROOT / page).parent, *([KERNELS] if page == "docs/design.md" else [])]
+    """By a path from the root, the package, the tests or the page's folder; in the walk, from kernels/."""
+    places = [
+        ROOT,
+        ROOT / "fastmlp",
+        ROOT / "tests",
+        (ROOT / page).parent,
+        *([KERNELS] if page == "docs/design.md" else []),
+    ]
     for name in re.findall(r"`((?!test_)[\w./-]+\.py|[\w-]+/)`", text(page)):
         assert any((place / name).exists() for place in places), name
 
