@@ -25,7 +25,7 @@ from fastmlp.diagnosis.chance import Standing, even, standing
 from fastmlp.errors import DivergedError
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import Training
-from fastmlp.train.epochs import Descent
+from fastmlp.train.epochs import Trainer
 
 STEPS = 20  # of the first epoch that are watched one by one
 _VALUES = 1 << 24  # of a sample of rows, at most about: wide rows are few
@@ -180,10 +180,10 @@ class Bench:
 
     def seconds_an_epoch(self, setting: Setting) -> float:
         """Measured on some of the rows, after one that compiles; 0 where these diverge."""
-        descent, rows = self._descent(setting), np.arange(min(len(self.y), 2000))
-        descent.warm_up(rows[:1])
+        trainer, rows = self._trainer(setting), np.arange(min(len(self.y), 2000))
+        trainer.warm_up(rows[:1])
         try:
-            (epoch,) = descent.epochs([1], lambda _: rows, setting.training.lr_at)
+            (epoch,) = trainer.epochs([1], lambda _: rows, setting.training.lr_at)
         except DivergedError:
             return 0.0
         return epoch.seconds * len(self.y) / len(rows)
@@ -191,18 +191,18 @@ class Bench:
     def run(self, setting: Setting, changes: Changes, epochs: int) -> Trial:
         """Train with the changes; look at nothing but the end."""
         setting = setting.changed(changes)
-        training, descent, done = setting.training, self._descent(setting), 0
+        training, trainer, done = setting.training, self._trainer(setting), 0
         try:
-            for epoch in descent.epochs(range(1, epochs + 1), self._order(training), training.lr_at):
+            for epoch in trainer.epochs(range(1, epochs + 1), self._order(training), training.lr_at):
                 done = epoch.number
         except DivergedError as error:
             return Trial(changes, epochs, None, diverged=f"{error.got} of epoch {done + 1}")
-        return self._tested(descent.net, changes, epochs)
+        return self._tested(trainer.net, changes, epochs)
 
     def watch(self, setting: Setting, epochs: int) -> tuple[Trial, list[Snapshot], Net]:
         """Train as it is: how it went, what it was like step by step and then by epoch, and the net."""
-        training, descent = setting.training, self._descent(setting)
-        B, N, order, net = training.batch_size, len(self.y), self._order(training), descent.net
+        training, trainer = setting.training, self._trainer(setting)
+        B, N, order, net = training.batch_size, len(self.y), self._order(training), trainer.net
         cuts = sorted({*range(0, min(STEPS * B, N), B), min(STEPS * B, N), N})  # of the first epoch
         parts = [(1, *ends) for ends in pairwise(cuts)] + [(epoch, 0, N) for epoch in range(2, epochs + 1)]
         seen, step = [self._snapshot(net, 0, 0, True)], 0
@@ -213,7 +213,7 @@ class Bench:
             return order(epoch)[start:end]
 
         try:
-            for done in descent.epochs(range(len(parts)), rows, lambda _: training.lr):
+            for done in trainer.epochs(range(len(parts)), rows, lambda _: training.lr):
                 epoch, start, end = parts[done.number]
                 step += math.ceil((end - start) / B)
                 figures: dict[str, Any] = {
@@ -229,7 +229,7 @@ class Bench:
                     )
                 else:
                     curved = epoch in (*_EPOCHS, epochs)
-                    figures["test_accuracy"] = descent.evaluate(self.X_test, self.y_test).accuracy
+                    figures["test_accuracy"] = trainer.evaluate(self.X_test, self.y_test).accuracy
                 seen.append(self._snapshot(net, epoch, step, curved, **figures))
                 before = net.parameters.copy()
         except DivergedError as error:
@@ -283,9 +283,9 @@ class Bench:
         """The order of the rows in an epoch, as ``fit`` has it."""
         return lambda epoch: random.permutation(len(self.y), training.seed, "order", epoch)
 
-    def _descent(self, setting: Setting) -> Descent:
+    def _trainer(self, setting: Setting) -> Trainer:
         net, training = self.net(setting), setting.training
-        return Descent(
+        return Trainer(
             nn, net, self.X, self.y, training.loss, training.batch_size, training.optimizer,
             OptimizerState.start(net.parameters, training.optimizer), self.tuner,
         )  # fmt: skip

@@ -21,7 +21,7 @@ from fastmlp.estimators.split import HeldOut, Split
 from fastmlp.net import Net, Parameters
 from fastmlp.random import permutation
 from fastmlp.reference import loss_and_delta
-from fastmlp.train.epochs import Descent
+from fastmlp.train.epochs import Trainer
 
 _OUT = 5  # calls from a warning here to the caller of fit
 
@@ -51,7 +51,7 @@ class Loop:
             )
         self.parameters = self.net.parameters
         self.squares = self._squares()
-        self.descent = Descent(
+        self.trainer = Trainer(
             self.nn, self.net, split.X, split.y, loss=est._loss(),
             batch_size=min(200 if est.batch_size == "auto" else int(est.batch_size), n),
             optimizer=est._optimizer.penalised(est.alpha * n / split.total), state=est._optimizer.state,
@@ -99,7 +99,7 @@ class Loop:
             progress: Callable[[int, int], None] | None = shown and (
                 lambda _, done: shown(est.n_iter_ + done / n, (est.loss_curve_ or [None])[-1])
             )
-            for epoch in self.descent.epochs(numbers, self._order, self._lr, progress=progress):
+            for epoch in self.trainer.epochs(numbers, self._order, self._lr, progress=progress):
                 self._note(epoch.totals)
                 if shown is not None:
                     shown(est.n_iter_, est.loss_)
@@ -130,7 +130,7 @@ class Loop:
 
     def _penalty(self) -> float:
         """Mean penalty over the epoch's batches, as if the weights went in a line from first to last."""
-        batches = -(-len(self.split.train) // self.descent.batch_size)
+        batches = -(-len(self.split.train) // self.trainer.batch_size)
         before, self.squares = self.squares, self._squares()
         mean = before + (self.squares - before) * (batches - 1) / (2 * batches)
         return float(0.5 * self.estimator.alpha * mean * batches / self.split.total)

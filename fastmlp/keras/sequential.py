@@ -24,7 +24,7 @@ from fastmlp.keras.progress import Progress
 from fastmlp.keras.seeds import next_seed
 from fastmlp.keras.stack import Stack
 from fastmlp.model import load_backend
-from fastmlp.train.epochs import Descent
+from fastmlp.train.epochs import Trainer
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -119,15 +119,15 @@ class Sequential(Stack):
         if validation is not None:
             validation = nn.encode(validation[0]), validation[1]
         order = self._orders(len(classes), shuffle)
-        descent = Descent(
+        trainer = Trainer(
             nn, network.net, nn.encode(rows), classes, how.loss.loss, size, how.optimizer.rule,
             how.optimizer.state_for(network.net.parameters), ThreadTuner(),
         )  # fmt: skip
-        self._train(descent, range(first, last), order, validation, listened, progress)
+        self._train(trainer, range(first, last), order, validation, listened, progress)
         return history
 
     def _train(
-        self, descent: Descent, epochs: range, order: Callable[[], Indices],
+        self, trainer: Trainer, epochs: range, order: Callable[[], Indices],
         validation: tuple[Any, Indices] | None, callbacks: list[Callback], progress: Progress,
     ) -> None:  # fmt: skip
         """Epochs between the callbacks' calls."""
@@ -142,13 +142,13 @@ class Sequential(Stack):
             progress.begin(f"Epoch {epoch + 1}/{epochs.stop}" if epochs.stop > 1 else "")
             return order()
 
-        descent.warm_up(np.arange(1))
+        trainer.warm_up(np.arange(1))
         tell("on_train_begin")
         rate = how.optimizer.next_rate  # after the callbacks, which may set it
-        for epoch in descent.epochs(epochs, begin, lambda _: rate(), progress=progress.watch):
+        for epoch in trainer.epochs(epochs, begin, lambda _: rate(), progress=progress.watch):
             logs = how.logs(epoch.totals.loss, epoch.totals.correct / epoch.totals.samples)
             if validation is not None:
-                told = how.logs(*descent.evaluate(*validation))
+                told = how.logs(*trainer.evaluate(*validation))
                 logs |= {f"val_{name}": value for name, value in told.items()}
             tell("on_epoch_end", epoch.number, logs)
             progress.end(logs)

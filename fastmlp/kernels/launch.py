@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,13 +21,13 @@ from fastmlp.data.encode import Encoded
 from fastmlp.kernels import epoch, jit, layout, losses, optimizers, team
 from fastmlp.losses import clip_bounds
 from fastmlp.net import Parameters
-from fastmlp.optimizers import Optimizer
+from fastmlp.optimizers import PLAIN, Optimizer
 
 Array = NDArray[Any]
 
 _FEW = 64  # rows that are done before a second thread would have started
-_UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
-_BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
+UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
+BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
@@ -36,11 +36,28 @@ _LOSS = losses.Loss(
     head=losses.CODES["softmax"], y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE,
     clipped=False, low=np.float32(0), high=np.float32(1),
 )  # fmt: skip
-PLAIN_RULE = optimizers.Rule(
-    plain=True, step=0, nesterov=False, momentum=np.float32(0), rest1=np.float32(0),
-    beta2=np.float32(0), rest2=np.float32(0), epsilon=np.float32(0), weight_decay=np.float32(0),
-    alpha=np.float32(0), m=_NONE, v=_NONE, rates=_NONE,
-)  # fmt: skip
+
+
+def _rule(optimizer: Optimizer, rates: Array = _NONE, averages: Sequence[Array] = ()) -> optimizers.Rule:
+    """The optimizer's rule, with the rates of its steps and its averages laid out as theta: v, or m and v."""
+    return optimizers.Rule(
+        plain=optimizer.plain,
+        step=optimizers.CODES["momentum" if optimizer.momentum else optimizer.name],
+        nesterov=optimizer.nesterov,
+        momentum=np.float32(optimizer.momentum),
+        rest1=np.float32(1 - optimizer.beta1),
+        beta2=np.float32(optimizer.beta2),
+        rest2=np.float32(1 - optimizer.beta2),
+        epsilon=np.float32(optimizer.epsilon),
+        weight_decay=np.float32(optimizer.weight_decay),
+        alpha=np.float32(optimizer.alpha),
+        m=averages[0] if len(averages) == 2 else _NONE,
+        v=averages[-1] if averages else _NONE,
+        rates=rates,
+    )
+
+
+PLAIN_RULE = _rule(PLAIN)
 _TRAINING = epoch.Training(
     rule=PLAIN_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE, totals=np.zeros(1),
     counts=_NO_ROWS, bad=_NO_ROWS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
@@ -69,7 +86,7 @@ def outputs(
         lambda state, m: epoch.run(state, m, members, work, job),
         members,
         available_cores(),
-        brief="run" in _ran and N * len(work.weights.theta) <= _BRIEF,
+        brief="run" in _ran and N * len(work.weights.theta) <= BRIEF,
     )
     _note("run")
 
@@ -138,7 +155,7 @@ def _team(
         progress,
         seconds=seconds,
         patient=patient,
-        brief="run" in _ran and len(job.order) * len(work.weights.theta) <= _BRIEF,
+        brief="run" in _ran and len(job.order) * len(work.weights.theta) <= BRIEF,
     )
     _note("run")
     return outcome
@@ -196,21 +213,7 @@ def rule_of(
     """The optimizer's rule for so many batches after the steps taken, its averages laid out as theta."""
     theta = work.weights.theta
     averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
-    return optimizers.Rule(
-        plain=optimizer.plain,
-        step=optimizers.CODES["momentum" if optimizer.momentum else optimizer.name],
-        nesterov=optimizer.nesterov,
-        momentum=np.float32(optimizer.momentum),
-        rest1=np.float32(1 - optimizer.beta1),
-        beta2=np.float32(optimizer.beta2),
-        rest2=np.float32(1 - optimizer.beta2),
-        epsilon=np.float32(optimizer.epsilon),
-        weight_decay=np.float32(optimizer.weight_decay),
-        alpha=np.float32(optimizer.alpha),
-        m=averages[0] if len(averages) == 2 else _NONE,
-        v=averages[-1] if averages else _NONE,
-        rates=rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1),
-    )
+    return _rule(optimizer, rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1), averages)
 
 
 def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -232,7 +235,7 @@ def _halves(
     D, middle = X.shape[1], place.middle
     counts = X.counts if X.sparse else np.ones(D)
     first = float(counts[:middle].sum() / max(1, counts.sum()))
-    if rows.form == layout.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > _UNEVEN:
+    if rows.form == layout.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
         return None
     inputs = X.density * D if X.sparse else D
     more = 2 * (1 - 2 * first) * inputs * place.stride[0]  # multiplications of the second half, a sample

@@ -37,7 +37,7 @@ _GENERATION = np.int64(GENERATION)  # not literal: wait_for would be compiled an
 _POLL = 0.05  # seconds between two looks at the team's progress
 _ASIDE = 1e-5  # seconds that all but one let pass before they begin: Linux then wakes them on a free core
 _PATIENCE = 0.5  # seconds that members are waited for after Ctrl-C or a failure
-_SPINS = 2000  # looks before the processor is yielded: about 50 us
+MOST_SPINS = 2000  # looks before the processor is yielded: about 50 us
 MOST_LATE = 6  # waits longer than that, less one a step: a slice of limited time ends, others have the cores
 
 
@@ -185,7 +185,7 @@ def run(
     many members ran to their end, DONE, and whether they left because they waited too often.
     """
     state = np.zeros(_WORDS, np.int64)
-    state[SPINS] = _SPINS if members <= cores else 0
+    state[SPINS] = MOST_SPINS if members <= cores else 0
     state[LATE] = -MOST_LATE if math.isfinite(seconds) and not patient else -(2**62)
     if brief and members == 1:
         member(state, 0)

@@ -59,10 +59,11 @@ class Clock:
 
 
 @dataclass(frozen=True, eq=False)
-class Descent:
-    """All that stays the same from epoch to epoch; ``net.parameters`` and ``state`` change in place.
+class Trainer:
+    """A net on its way down a loss, and all that stays the same from epoch to epoch.
 
-    X, y: encoded rows, and class indices (N,) or targets (N, K). sample_weight: (N,), or None.
+    ``net.parameters`` and ``state`` change in place. X, y: encoded rows, and class indices (N,) or targets
+    (N, K). sample_weight: (N,), or None.
     """
 
     nn: ModuleType

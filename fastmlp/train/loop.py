@@ -25,7 +25,7 @@ from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
-from fastmlp.train.epochs import Clock, Descent, Epoch
+from fastmlp.train.epochs import Clock, Epoch, Trainer
 
 Array = NDArray[Any]
 
@@ -191,7 +191,7 @@ def train(
     N = len(rows)
     if keeper is not None:
         keeper.restore(now)
-    descent = Descent(
+    trainer = Trainer(
         nn, net, X, y, training.loss, training.batch_size, training.optimizer, now.state, tuner, weights
     )
 
@@ -200,15 +200,15 @@ def train(
         return rows[shuffled] if len(held_out) else shuffled
 
     if not now.is_over(training):
-        descent.warm_up(rows[:1])
+        trainer.warm_up(rows[:1])
     clock = Clock() if keeper is None else _KeptClock(now, keeper)
-    epochs = descent.epochs(now.left(training), order, training.lr_at, progress=on_progress, clock=clock)
+    epochs = trainer.epochs(now.left(training), order, training.lr_at, progress=on_progress, clock=clock)
     try:
         now.tell(on_epoch)
         for epoch in _explained(epochs, training, history):
             totals, now.midway = epoch.totals, None
-            tested = test_data and descent.evaluate(*test_data)
-            held = descent.evaluate(X, y, held_out) if len(held_out) else None
+            tested = test_data and trainer.evaluate(*test_data)
+            held = trainer.evaluate(X, y, held_out) if len(held_out) else None
             result = EpochResult(
                 epoch=epoch.number,
                 seconds=epoch.seconds,

@@ -68,8 +68,8 @@ def arranged(request, monkeypatch) -> Callable[[int], Combination]:
     def arrange(seed: int) -> Combination:
         pictures = request.getfixturevalue("pictures") if wants_pictures(seed) else None
         c = drawn(seed, pictures)
-        monkeypatch.setattr(launch, "_UNEVEN", c.uneven)
-        monkeypatch.setattr(launch, "_BRIEF", 0)  # so that slices of a single thread end early too
+        monkeypatch.setattr(launch, "UNEVEN", c.uneven)
+        monkeypatch.setattr(launch, "BRIEF", 0)  # so that slices of a single thread end early too
         return c
 
     return arrange

@@ -193,7 +193,7 @@ KINDS = ("uint8 sparse", "float32 sparse", "float32 dense", "uint8 centred")
     ("kind", "driver"), [*((kind, "team") for kind in KINDS), ("uint8 sparse", "prange")]
 )
 def test_bytes_do_not_depend_on_slices(monkeypatch, kind, driver):
-    monkeypatch.setattr(kernels.launch, "_BRIEF", 0)
+    monkeypatch.setattr(kernels.launch, "BRIEF", 0)
     rng = np.random.default_rng(2)
     X, y = values(rng, kind, 600, 70), rng.integers(0, 4, 600)
     mean = X.mean(axis=0).astype(np.float32) if kind.endswith("centred") else None
@@ -228,7 +228,7 @@ def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, drive
         def note(self, threads, work, seconds, late=False):
             self.late += late
 
-    monkeypatch.setattr(kernels.team, "_SPINS", 0)
+    monkeypatch.setattr(kernels.team, "MOST_SPINS", 0)
     monkeypatch.setattr(backends.threads, "available_cores", lambda: 2)
     X, y = learnable(1, 600, 60, 4)
     order = np.tile(np.random.default_rng(1).permutation(600), 50)
@@ -243,7 +243,7 @@ def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, drive
 
 
 def test_divergence_in_a_later_slice_is_named_with_its_batch(monkeypatch):
-    monkeypatch.setattr(kernels.launch, "_BRIEF", 0)
+    monkeypatch.setattr(kernels.launch, "BRIEF", 0)
     X, y = learnable(1, 2000, 60, 4)
     X = X.astype(np.float32) / 255
     X[1999] = 3e38

@@ -83,7 +83,7 @@ WAYS: dict[str, tuple[str, Callable[[], int | str | ThreadTuner]]] = {
 class Combination:
     """A training to be made in every way. X (N, D): bytes, or floats; order: of its epochs' rows.
 
-    uneven: how uneven the halves of the inputs may be that two members keep to (launch._UNEVEN).
+    uneven: how uneven the halves of the inputs may be that two members keep to (launch.UNEVEN).
     """
 
     seed: int

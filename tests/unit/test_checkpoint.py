@@ -48,7 +48,7 @@ SCHEDULES = ("constant", "cosine", "step:2,0.5")
 def test_an_epoch_goes_on_from_any_batch(monkeypatch, backend, rule, weighted):
     N = 20_000 if backend == "numba" else 1200
     X, Y = learnable(3, N, 40, 3)
-    monkeypatch.setattr(launch, "_BRIEF", 0)
+    monkeypatch.setattr(launch, "BRIEF", 0)
     nn, rng = BACKENDS[backend], np.random.default_rng(len(rule) + weighted)
     optimizer = fastmlp.Training.of(**RULES[rule]).optimizer
     weights = rng.random(N) * (rng.random(N) < 0.8) if weighted else None
@@ -168,7 +168,7 @@ def test_early_stopping_goes_on_too(tmp_path, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_fit_goes_on_within_an_epoch_with_other_threads_and_another_driver(tmp_path, monkeypatch, backend):
-    monkeypatch.setattr(launch, "_BRIEF", 0)
+    monkeypatch.setattr(launch, "BRIEF", 0)
     X, Y = learnable(1, 30_000 if backend == "numba" else 3000, 40, 3)
     options = {**QUICK, "optimizer": "adam", "batch_size": 2, "epochs": 2, "backend": backend}
     wanted, midways, ways = fastmlp.fit(X, Y, **options), 0, [(2, "team"), (1, "team"), (2, "prange")]

@@ -14,7 +14,7 @@ from fastmlp import Architecture, DivergedError, initialise, kernels, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.optimizers import Optimizer
-from fastmlp.train.epochs import Descent
+from fastmlp.train.epochs import Trainer
 
 N, D, K = 60, 6, 3
 MOMENTUM = Optimizer(momentum=0.9)
@@ -25,15 +25,15 @@ def descent_of(nn=reference, optimizer=MOMENTUM):
     parameters = initialise(Architecture(D, (5,), K), seed=1)
     state = OptimizerState.start(parameters, optimizer)
     net = net_of(parameters, scale=255.0)
-    return Descent(nn, net, nn.encode(X), y, "logits", 16, optimizer, state, ThreadTuner(1))
+    return Trainer(nn, net, nn.encode(X), y, "logits", 16, optimizer, state, ThreadTuner(1))
 
 
 def order(number):
     return np.random.default_rng(number).permutation(N)
 
 
-def weights_of(descent):
-    return np.concatenate([array.ravel() for array in descent.net.parameters])
+def weights_of(trainer):
+    return np.concatenate([array.ravel() for array in trainer.net.parameters])
 
 
 @pytest.mark.parametrize("nn", [reference, kernels])
@@ -54,14 +54,14 @@ def test_epochs_are_calls_of_train_epoch_one_after_the_other(nn):
 
 
 def test_nothing_is_asked_ahead_and_the_order_comes_before_the_rate():
-    asked, descent = [], descent_of()
+    asked, trainer = [], descent_of()
 
     def numbers():
         for number in (7, 8):
             asked.append(f"number {number}")
             yield number
 
-    epochs = descent.epochs(
+    epochs = trainer.epochs(
         numbers(),
         lambda n: asked.append(f"order {n}") or order(n),
         lambda n: asked.append(f"lr {n}") or 0.1,
@@ -69,9 +69,9 @@ def test_nothing_is_asked_ahead_and_the_order_comes_before_the_rate():
     assert asked == []
     next(epochs)
     assert asked == ["number 7", "order 7", "lr 7"]
-    before = weights_of(descent)
+    before = weights_of(trainer)
     epochs.close()  # a consumer that breaks off has all there is
-    assert np.array_equal(before, weights_of(descent))
+    assert np.array_equal(before, weights_of(trainer))
     assert asked[3:] == []
 
 
@@ -79,63 +79,63 @@ def test_the_consumers_changes_between_two_epochs_count():
     """Its code runs between them: weights that it sets and averages that it scales are the next epoch's."""
     plain, changed = descent_of(), descent_of()
     ends = []
-    for descent in (plain, changed):
-        for epoch in descent.epochs((1, 2), order, lambda n: 0.1):
-            if descent is changed and epoch.number == 1:
-                assert np.array_equal(weights_of(descent), ends[0])
-                descent.state.rescale(0.5)
+    for trainer in (plain, changed):
+        for epoch in trainer.epochs((1, 2), order, lambda n: 0.1):
+            if trainer is changed and epoch.number == 1:
+                assert np.array_equal(weights_of(trainer), ends[0])
+                trainer.state.rescale(0.5)
             if epoch.number == 1:
-                ends.append(weights_of(descent))
-        ends.append(weights_of(descent))
+                ends.append(weights_of(trainer))
+        ends.append(weights_of(trainer))
     assert not np.array_equal(ends[1], ends[3])
 
 
 def test_a_divergence_comes_as_the_backend_raises_it_after_the_last_good_epoch():
-    descent = descent_of(optimizer=Optimizer())
-    epochs = descent.epochs(range(1, 9), order, lambda n: 0.1 if n < 3 else 1e30)
+    trainer = descent_of(optimizer=Optimizer())
+    epochs = trainer.epochs(range(1, 9), order, lambda n: 0.1 if n < 3 else 1e30)
     ends = []
     with pytest.raises(DivergedError, match="must stay finite; got nan or infinity in batch") as caught:
-        ends.extend(weights_of(descent) for _ in epochs)
+        ends.extend(weights_of(trainer) for _ in epochs)
     assert len(ends) == 2
-    assert np.array_equal(ends[-1], weights_of(descent))
+    assert np.array_equal(ends[-1], weights_of(trainer))
     assert caught.value.batch
     assert "epoch" not in str(caught.value)
 
 
 def test_an_interruption_comes_out_as_it_is():
-    descent = descent_of(kernels)
-    before = weights_of(descent)
+    trainer = descent_of(kernels)
+    before = weights_of(trainer)
 
     def interrupt(number, done):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(descent.epochs((1,), lambda n: np.tile(order(n), 3000), lambda n: 0.1, progress=interrupt))
-    assert np.array_equal(before, weights_of(descent))
+        list(trainer.epochs((1,), lambda n: np.tile(order(n), 3000), lambda n: 0.1, progress=interrupt))
+    assert np.array_equal(before, weights_of(trainer))
 
 
 def test_a_warm_up_changes_nothing_also_where_it_diverges():
     for value in (0.1, 1e38):
-        descent = descent_of()
-        for array in descent.net.parameters:
+        trainer = descent_of()
+        for array in trainer.net.parameters:
             array[...] = value
-        before = weights_of(descent)
-        descent.warm_up(np.arange(1))
-        assert np.array_equal(before, weights_of(descent))
-        assert descent.state.steps == 0
-        assert not any(array.any() for moment in descent.state.moments for array in moment)
+        before = weights_of(trainer)
+        trainer.warm_up(np.arange(1))
+        assert np.array_equal(before, weights_of(trainer))
+        assert trainer.state.steps == 0
+        assert not any(array.any() for moment in trainer.state.moments for array in moment)
     with pytest.raises(DivergedError):  # the second could not be trained
-        next(descent.epochs((1,), lambda n: np.arange(1), lambda n: 0.01))
+        next(trainer.epochs((1,), lambda n: np.arange(1), lambda n: 0.01))
 
 
 def test_an_evaluation_is_that_of_the_net_as_it_is():
-    descent = descent_of()
-    for _ in descent.epochs((1, 2), order, lambda n: 0.1):
-        told = descent.evaluate(descent.X, descent.y)
-        assert told == reference.evaluate(descent.net, descent.X, descent.y, loss="logits")
+    trainer = descent_of()
+    for _ in trainer.epochs((1, 2), order, lambda n: 0.1):
+        told = trainer.evaluate(trainer.X, trainer.y)
+        assert told == reference.evaluate(trainer.net, trainer.X, trainer.y, loss="logits")
         some = np.arange(0, N, 2)
-        part = descent.evaluate(descent.X, descent.y, some)
-        assert part == replace(descent).evaluate(descent.X[some], descent.y[some])
+        part = trainer.evaluate(trainer.X, trainer.y, some)
+        assert part == replace(trainer).evaluate(trainer.X[some], trainer.y[some])
 
 
 # --- who trains by it -----------------------------------------------------------------------------
