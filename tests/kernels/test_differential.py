@@ -342,11 +342,11 @@ def test_estimators_give_the_same_bytes(uneven, words):
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_keras_words_give_the_same_bytes(uneven, monkeypatch, name):
-    from fastmlp.keras import layers, loop, models, optimizers, utils
+    from fastmlp.keras import layers, models, optimizers, sequential, utils
 
     X, y, seen = uneven[0] / np.float32(255), uneven[1], set()
     for threads in (1, 2, 2, 3):
-        monkeypatch.setattr(loop, "ThreadTuner", lambda threads=threads: ThreadTuner(threads))
+        monkeypatch.setattr(sequential, "ThreadTuner", lambda threads=threads: ThreadTuner(threads))
         utils.set_random_seed(1)
         net = models.Sequential(
             [layers.Input((784,)), layers.Dense(9, activation="relu"), layers.Dense(3, activation="softmax")]
