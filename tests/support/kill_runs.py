@@ -101,7 +101,7 @@ def child(place: Path, kill_at: int, arguments: list[str]) -> None:
             before = bytes(phase[:64]).decode().rstrip()
             enter(text if isinstance(text, str) else text(*args))
             result = function(*args, **kwargs)
-            enter("between these" if module is loop else before)
+            enter("between these" if module is epochs.Trainer else before)
             return result
 
         setattr(module, name, called)
@@ -109,14 +109,14 @@ def child(place: Path, kill_at: int, arguments: list[str]) -> None:
     enter(_STARTING)
     from fastmlp import files, runs
     from fastmlp.files import lines
-    from fastmlp.train import checkpoint, loop
+    from fastmlp.train import checkpoint, epochs, loop
 
     checkpoint._LEAST, checkpoint._SHARE = 0.03, 0.9
     during(files, "replace", lambda path, *_: f"writing {path.name}" if path.name != "phase" else "")
     for module in (lines, runs):
         during(module, "add_line", "writing metrics.jsonl")
     during(runs, "cut", "cutting metrics.jsonl")
-    during(loop, "_once", _LOADING)
+    during(epochs.Trainer, "warm_up", _LOADING)
     load_backend = loop.load_backend
 
     def loaded(name: str) -> Any:
