@@ -233,9 +233,9 @@ def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, drive
     X, y = learnable(1, 600, 60, 4)
     order = np.tile(np.random.default_rng(1).permutation(600), 50)
     found = []
-    for pace in (Slow("auto"), 1):
+    for pace in (Slow("auto", driver), ThreadTuner(1, driver)):
         p = initialise(Architecture(60, (30,), 4))
-        totals = kernels.train_epoch(net_of(p), X, y, order, batch_size=20, threads=ThreadTuner(pace, driver))
+        totals = kernels.train_epoch(net_of(p), X, y, order, batch_size=20, threads=pace)
         found.append(digest(*p, totals[:4]))
         if isinstance(pace, Slow):
             assert (pace.late > 0) == (driver == "team")  # prange has no barrier of ours
