@@ -28,7 +28,7 @@ def test_fit(benchmark: Any, digits: Dataset, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NEEDS if name != "Engine"])
 def test_cost_of_a_wrapper(benchmark: Any, digits: Dataset, name: str) -> None:
-    """At most 5 % of the engine's time, on MNIST; more on fewer digits."""
+    """A figure, some 5 % of the engine's time; red where a wrapper costs a fifth."""
     for module in NEEDS[name]:
         pytest.importorskip(module)
     benchmark.group = "the wrappers' share, by two calls each"
@@ -37,4 +37,4 @@ def test_cost_of_a_wrapper(benchmark: Any, digits: Dataset, name: str) -> None:
         facades.over_engine, args=(getattr(facades, name), task, available_cores(), 2), rounds=1
     )
     benchmark.extra_info["over_engine"] = round(median(shares), 3)
-    assert 1 <= median(shares) < (1.05 if digits.name == "mnist" else 1.2)
+    assert 1 <= median(shares) < 1.2
