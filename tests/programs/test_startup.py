@@ -72,6 +72,7 @@ def test_help_costs_little_more_than_a_bare_typer_app():
     assert calls("import numpy\n" + OURS, "--help") > most  # what is loaded for nothing is seen
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_training_on_mnist_needs_little_memory(mnist_folder):
     for _ in range(2):  # the first one may have to compile

@@ -225,6 +225,7 @@ def test_figures_are_svg_that_follow_the_colour_of_their_page(done):
         assert not re.search(r"(fill|stroke): #(000000|ffffff)(?=[^>]*/>\s*<text)", text)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 @pytest.mark.parametrize("width", [360, 1200])
 @pytest.mark.parametrize("dark", [False, True])

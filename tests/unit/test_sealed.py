@@ -71,6 +71,7 @@ def refused(load, path):
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_flipped_bit_and_every_cut_is_refused(kind, tmp_path):
     path = tmp_path / "model.safetensors"
