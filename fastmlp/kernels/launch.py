@@ -58,9 +58,10 @@ def _rule(optimizer: Optimizer, rates: Array = _NONE, averages: Sequence[Array] 
 
 
 PLAIN_RULE = _rule(PLAIN)
+_NO_COUNTS = np.zeros((1, 8), np.int64)  # of the type that trainings have: all jobs share one compiled kernel
 _TRAINING = epoch.Training(
     rule=PLAIN_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE, totals=np.zeros(1),
-    counts=_NO_ROWS, bad=_NO_ROWS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
+    counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
     p=_NONE, raw=False, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False

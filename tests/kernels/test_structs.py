@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,3 +76,25 @@ def test_no_function_takes_more_than_ten_arguments():
 def test_eleven_arguments_are_seen():
     assert too_many("def f(a, b, c, d, e, f, g, h, i, j, k): ...") == ["f"]
     assert not too_many("def f(a, b, c, d, e, f, g, h, i, j): ...")
+
+
+ALL_JOBS = """
+import numpy as np
+from fastmlp import fit
+from fastmlp.kernels import epoch
+from fastmlp.kernels.warmup import warm_up
+warm_up()
+y, normal = np.arange(200) % 2, np.random.default_rng(0).normal(size=(200, 30))
+deep = {"momentum": 0.9, "hidden": (4, 3), "act": "relu,tanh"}
+for X in (np.eye(200, 30, dtype=np.uint8), normal.astype(np.float32)):
+    for words in ({}, deep, {"center": True, "loss": "keras2"}):
+        model, _ = fit(X, y, epochs=1, test_data=(X, y), **words)
+        model.predict(X)
+print(len(epoch.run.signatures))
+"""
+
+
+def test_all_jobs_share_one_compiled_kernel():
+    """What ``fastmlp warmup`` compiles is all that a training needs: another type is another kernel."""
+    ran = subprocess.run([sys.executable, "-c", ALL_JOBS], capture_output=True, text=True, timeout=300)
+    assert ran.stdout == "1\n", ran.stdout + ran.stderr
