@@ -16,6 +16,7 @@ from fastmlp.diagnosis.measures import rounded
 from fastmlp.diagnosis.relation import LEVEL, NEIGHBOURS
 from fastmlp.diagnosis.trials import Changes, Trial
 from fastmlp.diagnosis.unlearnt import LUCK, POOR, Unlearnt
+from fastmlp.spec import act_text
 
 LATER = 2  # times 2 / curvature that lr may be in training: a net moves to where its lr is stable
 LOW = 4  # times under 2 / curvature that lr may be
@@ -70,7 +71,8 @@ def _loss_frozen(e: Evidence) -> Seen | None:
 def _units_saturated(e: Evidence) -> Seen | None:
     if e.saturated <= SATURATED:
         return None
-    return Seen({"saturated": e.saturated, "z_spread": e.spread}, _standard(e) if e.spread > 1 else ())
+    told, words = {"saturated": e.saturated, "z_spread": e.spread}, {"acts": act_text(e.training.act)}
+    return Seen(told, _standard(e) if e.spread > 1 else (), words=words)
 
 
 def _lr_too_high(e: Evidence) -> Seen | None:
@@ -223,7 +225,7 @@ RULES = (
         "units-saturated",
         _units_saturated,
         rule=f"Over {SATURATED:.0%} of the outputs of a hidden layer have under 1 % of the largest slope.",
-        measured="{saturated:.0%} of the {training.act} outputs are saturated at the start",
+        measured="{saturated:.0%} of the {acts} outputs are saturated at the start",
         healthy=f"under {SATURATED:.0%}; pre-activations spread by about 1",
         why="where the activation is flat, no gradient passes to the weights before it",
         tried="the inputs divided until pre-activations spread by 1, and the same with an lr for it",

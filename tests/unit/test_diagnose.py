@@ -359,3 +359,18 @@ def test_no_trial_begins_when_its_seconds_are_over(monkeypatch):
     minutes = itertools.count(0.0, 60.0)
     monkeypatch.setattr(examine, "time", SimpleNamespace(perf_counter=lambda: next(minutes)))
     assert len(fastmlp.diagnose(X, y, **wild).trials) == 1
+
+
+def test_layers_of_different_activations_are_told_as_the_option_has_them():
+    X = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+    options = {
+        "hidden": (5, 4),
+        "act": "sigmoid,tanh",
+        "scale": 1e-3,
+        "epochs": 2,
+        "seconds": 60,
+        "threads": 1,
+    }
+    found = fastmlp.diagnose(X, X[:, 0] > 0, **options)
+    (saturated,) = (finding for finding in found.findings if finding.code == "units-saturated")
+    assert " of the sigmoid,tanh outputs are saturated" in saturated.measured
