@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +22,11 @@ from fastmlp.train.loop import EpochResult, History, train
 if TYPE_CHECKING:
     import torch
 
+OF_THE_MODULE = ("hidden", "act", "scale", "center", "init")  # no fields of ``fit``: the module has them
 _ACTS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Identity": "identity"}
 
 
-@takes_fields
+@partial(takes_fields, without=OF_THE_MODULE)
 def fit(
     module: torch.nn.Sequential,
     X: Any,
@@ -43,13 +45,15 @@ def fit(
 
     module: Linear, ReLU, Linear, ... in float32 on the CPU, the last layer being Linear; or with Sigmoid,
     Tanh or Identity, after each hidden layer its own. Weights keep their storage, and begin as they are.
-    X is taken as the module takes it, not scaled. All else is as in ``fastmlp.fit``; the loss
-    ``logits`` is CrossEntropyLoss, the optimizers are torch.optim.SGD and Adam. Callbacks are called
-    ``callback(result, module)``.
+    X is taken as the module takes it, not scaled: hidden, act, scale, center and init of a Training do not
+    count. All else is as in ``fastmlp.fit``; the loss ``logits`` is CrossEntropyLoss, the optimizers are
+    torch.optim.SGD and Adam. Callbacks are called ``callback(result, module)``.
 
     Raises TypeError for what is no such module, ValueError for what does not fit, ImportError without
     PyTorch, and DivergedError; the weights are then those after the last good epoch.
     """
+    if given := [name for name in OF_THE_MODULE if name in fields]:
+        raise TypeError(f"fit() takes no {given[0]}: the module and its weights are trained as they are")
     linear, acts = _taken_apart(module)
     parameters = Parameters(
         tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),

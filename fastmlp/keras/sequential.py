@@ -43,7 +43,7 @@ _NEVER_CALLED = (
 
 
 class Sequential(Stack):
-    """Dense layers, the last with softmax (or none, for a loss from logits), the others with one activation.
+    """Dense layers, the last with softmax (or none, for a loss from logits), each other with its activation.
 
     ``backend``: "numba", or "numpy" to do without compiling. Raises ValueError and TypeError for what does
     not fit, as Keras does, and MissingError (a NotImplementedError) for what only Keras has.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from fastmlp.checks import instance
@@ -12,11 +12,11 @@ from fastmlp.spec import WORDS, Training
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def takes_fields(function: _F) -> _F:
+def takes_fields(function: _F, without: Collection[str] = ()) -> _F:
     """Show the fields of a training, with their defaults, in the signature in place of ``**fields``."""
     told = inspect.signature(function)
     *own, _ = told.parameters.values()
-    names, training = {parameter.name for parameter in own}, Training()
+    names, training = {parameter.name for parameter in own}.union(without), Training()
     fields = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=training.word(name))
         for name in WORDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
 import numpy as np
 import pytest
@@ -211,6 +212,14 @@ def tied():
 def test_other_modules_are_refused_by_name(data, module, kind, match):
     with pytest.raises(kind, match=match):
         fastmlp.torch.fit(module(), *data)
+
+
+@pytest.mark.parametrize("name", ["hidden", "act", "scale", "center", "init"])
+def test_what_the_module_has_is_no_field(data, name):
+    """Taken in silence, it would be ignored, or another net than the module's would be trained."""
+    with pytest.raises(TypeError, match=f"takes no {name}"):
+        fastmlp.torch.fit(nn.Sequential(nn.Linear(D, K)), *data, **{name: fastmlp.Training().word(name)})
+    assert name not in inspect.signature(fastmlp.torch.fit).parameters
 
 
 def test_data_that_do_not_fit_are_refused(data):
