@@ -19,17 +19,21 @@ from fastmlp.files.lock import LOCK, FolderLock, all_but_lock
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, forks and links of POSIX")
 PATIENCE = 60  # seconds, on a busy machine
 
-BEGIN = "import os, sys, time; from pathlib import Path; from fastmlp.files.lock import FolderLock; "
-HOLD = BEGIN + "held = FolderLock(Path(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(1000)"
+BEGIN = """
+import os, sys, time
+from pathlib import Path
+from fastmlp.files.lock import FolderLock
+def say(word):  # in one write: print writes a line in two where Python is told not to buffer
+    os.write(1, f"{word}\\n".encode())
+"""
+HOLD = BEGIN + "held = FolderLock(Path(sys.argv[1])); say('held'); time.sleep(1000)"
 FORK = """
 def fork():
     if not os.fork():
-        os.write(1, b"%d\\n" % os.getpid())  # what a fork does in the child is done
+        say(os.getpid())  # what a fork does in the child is done
         time.sleep(1000)
 """
-WITH_CHILD = (
-    BEGIN + FORK + "held = FolderLock(Path(sys.argv[1])); fork(); print('held', flush=True); time.sleep(1000)"
-)
+WITH_CHILD = BEGIN + FORK + "held = FolderLock(Path(sys.argv[1])); fork(); say('held'); time.sleep(1000)"
 FORKED_MEANWHILE = (  # by another thread, between the opening of the file and all that follows
     BEGIN
     + FORK
@@ -43,7 +47,7 @@ def opened(path, flags, real=lock.open_no_link):
     return handle
 lock.open_no_link = opened
 held = FolderLock(Path(sys.argv[1]))
-print("held", flush=True)
+say("held")
 time.sleep(1000)
 """
 )
@@ -78,7 +82,7 @@ while time.monotonic() < end:
     os.unlink(folder / "inside")
     held.release()
     won += 1
-print(won)
+say(won)
 """
 )
 
@@ -172,16 +176,21 @@ def test_a_killed_holder_holds_nothing(tmp_path):
 @pytest.mark.parametrize("script", [WITH_CHILD, FORKED_MEANWHILE], ids=["later", "meanwhile"])
 def test_a_forked_child_does_not_hold_it(tmp_path, script):
     process = started(script, tmp_path)
-    said = {process.stdout.readline().strip() for _ in range(2)}  # by two threads, in any order
-    (child,) = map(int, said - {"held"})
+    children = []
     try:
+        said = {process.stdout.readline().strip() for _ in range(2)}  # by two threads, in any order
+        children += map(int, said - {"held"})
         assert not is_free(tmp_path)
         process.kill()
         process.wait(timeout=PATIENCE)
+        (child,) = children
         os.kill(child, 0)  # it lives
         assert is_free(tmp_path)
     finally:
-        os.kill(child, signal.SIGKILL)
+        process.kill()
+        process.wait(timeout=PATIENCE)
+        for child in children:
+            os.kill(child, signal.SIGKILL)
         process.stdout.close()
 
 
@@ -189,7 +198,7 @@ def test_a_forked_child_does_not_hold_it(tmp_path, script):
 def test_a_forked_child_that_ends_does_not_give_it_back(tmp_path):
     script = BEGIN + (
         "held = FolderLock(Path(sys.argv[1])); child = os.fork(); child or (held.release(), sys.exit()); "
-        "os.waitpid(child, 0); print(flush=True); time.sleep(1000)"
+        "os.waitpid(child, 0); say(0); time.sleep(1000)"
     )
     process = started(script, tmp_path)
     process.stdout.readline()
