@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,16 @@ import pytest
 
 from fastmlp.errors import DataError
 
+
+def _hear_signals() -> None:
+    """As a terminal leaves them: nohup and a shell have some ignored, in every process begun here too."""
+    for name, heard in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, heard)
+
+
+_hear_signals()
 MNIST = os.environ.pop("FASTMLP_DATA", None)  # a test that reads it asks for mnist_folder, which marks it
 
 
