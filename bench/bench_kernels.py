@@ -18,9 +18,9 @@ from fastmlp.benchmark.peak import Peak, measure
 from fastmlp.data import Dataset
 from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul
 from fastmlp.kernels.intrinsics import address, shifted
+from fastmlp.layers import Architecture
 from fastmlp.net import Net, Preprocessing, initialise
 from fastmlp.random import permutation
-from fastmlp.spec import Architecture
 
 B, HIDDEN = 100, 100
 STAGES = ("gather", "first layer", "loss and backward", "first layer's update", "deeper updates")

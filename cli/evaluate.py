@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
-from fastmlp.spec import BACKENDS, act_text
+from fastmlp.layers import act_text
+from fastmlp.spec import BACKENDS
 
 from .options import (
     DATA,

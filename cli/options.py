@@ -11,10 +11,12 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.errors import ConfigError
+from fastmlp.inits import INITS
 from fastmlp.losses import clip_bounds
 from fastmlp.optimizers import OPTIMIZERS
-from fastmlp.spec import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training
+from fastmlp.spec import BACKENDS, DRIVERS, Training
 
 from .failures import AccuracyError
 

@@ -29,7 +29,7 @@ from .streams import clean
 
 if TYPE_CHECKING:
     from fastmlp.data import Dataset
-    from fastmlp.spec import Architecture
+    from fastmlp.layers import Architecture
     from fastmlp.train.loop import EpochResult
 
 SHADES = " ░▒▓█"

@@ -1,6 +1,6 @@
 """Losses by their names: what a net's outputs mean, and where the gradient is cut to zero.
 
-The names are the user's; how each is computed is in the tables of reference.py and kernels/losses.py.
+The names are the user's; how each is computed is in the tables of reference/ and kernels/losses.py.
 """
 
 from __future__ import annotations

@@ -28,8 +28,9 @@ from fastmlp.data.checks import class_indices
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
+from fastmlp.layers import Architecture
 from fastmlp.net import Net, Parameters, Preprocessing
-from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Architecture, Training
+from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 
 _FORMAT = 1
 _ENTRY, _EPOCH = "fastmlp", "epoch"

@@ -1,6 +1,6 @@
 """Net: architecture, parameters (how they begin, how other tools lay them out), and preprocessing.
 
-Nothing here computes with them: that is a backend's work (reference.py, kernels/).
+Nothing here computes with them: that is a backend's work (reference/, kernels/).
 """
 
 from __future__ import annotations
@@ -15,14 +15,46 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastmlp import random
-from fastmlp.checks import NUMBERS, as_array, as_dtype, instance, one_of, positive_number, shown, whole_number
+from fastmlp.checks import NUMBERS, as_array, as_dtype, instance, positive_number, shown, whole_number
 from fastmlp.errors import ModelError
-from fastmlp.spec import INITS, Architecture
+from fastmlp.inits import checked_init
+from fastmlp.layers import Architecture
+
+
+@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
+class Norm:
+    """The arrays of a batch norm of H units, each (H,): gamma and beta are trained, the others run along."""
+
+    gamma: NDArray[Any]
+    beta: NDArray[Any]
+    mean: NDArray[Any]
+    variance: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        for name, array in zip(NORM_ARRAYS, _arrays("a batch norm's arrays", self), strict=True):
+            object.__setattr__(self, name, array)
+        shapes = [array.shape for array in self]
+        if len(shapes[0]) != 1 or len(set(shapes)) != 1:
+            raise ModelError("a batch norm's arrays must all have shape (H,)", shapes)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """gamma, beta, mean, variance: the order of Keras."""
+        return iter([getattr(self, name) for name in NORM_ARRAYS])
+
+    def astype(self, dtype: DTypeLike) -> Norm:
+        """A copy in another number type."""
+        return Norm(*(np.array(array, dtype=dtype) for array in self))
+
+
+NORM_ARRAYS = ("gamma", "beta", "mean", "variance")
 
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
 class Parameters:
     """weights[l] (fan_in, fan_out) and biases[l] (fan_out,) of each layer, the first layer first.
+
+    norms[l]: the Norm of each hidden layer, None where it has no batch norm; all of them may be left out. A
+    layer without a bias has zeros.
 
     The tuples are fixed, the arrays are not: training changes them in place. This is
     scikit-learn's layout too: ``Parameters(net.coefs_, net.intercepts_)``.
@@ -30,6 +62,7 @@ class Parameters:
 
     weights: tuple[NDArray[Any], ...]
     biases: tuple[NDArray[Any], ...]
+    norms: tuple[Norm | None, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("weights", "biases"):
@@ -46,17 +79,29 @@ class Parameters:
                 "the fan_out of the one before",
                 f"weights {shapes[0]}, biases {shapes[1]}",
             )
+        self._settle_norms()
 
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        """W1, b1, W2, b2, ..."""
-        for W, b in zip(self.weights, self.biases, strict=True):
-            yield W
-            yield b
+    def _settle_norms(self) -> None:
+        hidden = len(self.weights) - 1
+        norms = tuple(self.norms) or (None,) * hidden
+        told = [None if norm is None else instance("each of norms", norm, Norm).gamma.shape for norm in norms]
+        widths = [b.shape for b in self.biases[:-1]]
+        if len(told) != hidden or any(t not in (None, w) for t, w in zip(told, widths, strict=True)):
+            raise ModelError(f"norms must be as wide as the hidden layers, {widths}, or None", told)
+        object.__setattr__(self, "norms", norms)
 
     def named(self) -> Iterator[tuple[str, NDArray[Any]]]:
-        """("W1", W1), ("b1", b1), ("W2", W2), ..."""
-        names = [f"{letter}{layer + 1}" for layer in range(len(self.weights)) for letter in "Wb"]
-        return zip(names, self, strict=True)
+        """("W1", W1), ("b1", b1), then gamma1, beta1, mean1 and variance1 of a batch norm, ("W2", W2), ..."""
+        norms = (*self.norms, None)
+        for i, (W, b, norm) in enumerate(zip(self.weights, self.biases, norms, strict=True), 1):
+            yield f"W{i}", W
+            yield f"b{i}", b
+            for name in NORM_ARRAYS if norm is not None else ():
+                yield f"{name}{i}", getattr(norm, name)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """W1, b1, W2, b2, ... and the arrays of batch norms, as ``named`` has them."""
+        return (array for _, array in self.named())
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -69,6 +114,11 @@ class Parameters:
         return tuple((W.shape[0], W.shape[1]) for W in self.weights)
 
     @property
+    def array_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of every array."""
+        return tuple(array.shape for array in self)
+
+    @property
     def finite(self) -> bool:
         """True where no weight or bias is nan or infinite."""
         return all(bool(np.isfinite(array).all()) for array in self)
@@ -79,6 +129,7 @@ class Parameters:
         return Parameters(
             tuple(np.array(W, dtype=dtype, order="C") for W in self.weights),
             tuple(np.array(b, dtype=dtype, order="C") for b in self.biases),
+            tuple(None if norm is None else norm.astype(dtype) for norm in self.norms),
         )
 
     def copy(self) -> Parameters:
@@ -86,7 +137,7 @@ class Parameters:
         return self.astype(self.dtype)
 
     def sha256(self) -> str:
-        """Digest of W1, b1, W2, b2, ... as little-endian float32 in (fan_in, fan_out) order."""
+        """Digest of all arrays, W1, b1, W2, b2, ..., as little-endian float32 in (fan_in, fan_out) order."""
         digest = hashlib.sha256()
         for array in self:
             digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
@@ -180,15 +231,21 @@ class Net:
         shapes = instance("parameters", self.parameters, Parameters).shapes
         if shapes != architecture.shapes:
             raise ModelError(f"parameters must have shapes {architecture.shapes}", shapes)
+        normed = [norm is not None for norm in self.parameters.norms]
+        wanted = [layer.batch_norm is not None for layer in architecture.layers]
+        if normed != wanted:
+            raise ModelError(f"parameters must have the batch norms of the net, {wanted}", normed)
         mean = instance("preprocessing", self.preprocessing, Preprocessing).mean
         if mean is not None and mean.shape != (architecture.inputs,):
             raise ModelError(f"mean must have shape ({architecture.inputs},)", mean.shape)
 
 
 def initialise(
-    architecture: Architecture, init: str = "glorot_uniform", seed: int = 0, dtype: DTypeLike = np.float32
+    architecture: Architecture, init: str | None = None, seed: int = 0, dtype: DTypeLike = np.float32
 ) -> Parameters:
     """First weights, U(-limit, limit), and zero biases; a pure function of its arguments.
+
+    init: of every layer; None: each layer's own. Of a batch norm gamma and variance are 1, beta and mean 0.
 
     ============== ============================= =====================================
     init           limit                         after
@@ -203,7 +260,7 @@ def initialise(
     Raises ConfigError.
     """
     instance("architecture", architecture, Architecture)
-    one_of("init", init, INITS)
+    inits = [layer.init if init is None else checked_init(init) for layer in architecture.all_layers]
     seed, dtype = whole_number("seed", seed, 0, 2**63 - 1), as_dtype("dtype", dtype)
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(architecture.shapes):
@@ -213,11 +270,15 @@ def initialise(
             "lecun_uniform": math.sqrt(3 / fan_in),
             "torch": 1 / math.sqrt(fan_in),
             "uniform": 1.0,
-        }[init]
+        }[inits[layer]]
         W = limit * (2 * random.uniform(fan_in * fan_out, seed, "weights", layer) - 1)
         b = np.zeros(fan_out)
-        if init == "torch":
+        if inits[layer] == "torch" and architecture.all_layers[layer].bias:
             b = limit * (2 * random.uniform(fan_out, seed, "biases", layer) - 1)
         weights.append(W.reshape(fan_in, fan_out).astype(dtype))
         biases.append(b.astype(dtype))
-    return Parameters(tuple(weights), tuple(biases))
+    norms = [
+        None if layer.batch_norm is None else Norm(*(np.full(layer.width, x, dtype) for x in (1, 0, 0, 1)))
+        for layer in architecture.layers
+    ]
+    return Parameters(tuple(weights), tuple(biases), tuple(norms))

@@ -1,7 +1,7 @@
 """Optimizer: how a gradient becomes a step, from the option to the kernels' loop. Frozen, hashable.
 
 What each remembers between steps is in OPTIMIZERS, its rates in RATES of backends/state.py, and how it
-steps in the tables of reference.py and kernels/optimizers.py.
+steps in the tables of reference/ and kernels/optimizers.py.
 """
 
 from __future__ import annotations

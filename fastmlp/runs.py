@@ -40,8 +40,9 @@ from fastmlp.files import (
 )
 from fastmlp.files.lines import add_line, cut
 from fastmlp.files.lock import LOCK, FolderLock, all_but_lock
+from fastmlp.layers import act_text
 from fastmlp.model import Model
-from fastmlp.spec import Training, act_text
+from fastmlp.spec import Training
 from fastmlp.train import checkpoint
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, Identity
 from fastmlp.train.loop import Checkpoint, EpochResult

@@ -1,4 +1,4 @@
-"""Layer, Architecture and Training: what a net is, and how it is trained. Frozen, hashable, JSON both ways.
+"""Training: all that decides a result but the data. Frozen, hashable, JSON both ways.
 
 Values are checked once, here, with every problem in one ConfigError. How fast a training runs
 (threads, backend) is not part of it, because it does not change the result.
@@ -6,23 +6,20 @@ Values are checked once, here, with every problem in one ConfigError. How fast a
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
-from fastmlp import optimizers
+from fastmlp import layers, optimizers
 from fastmlp.checks import (
     LARGEST,
     SMALLEST,
     as_float,
     as_list,
     as_text,
-    as_whole,
     check_fields,
     flag,
-    one_of,
     parsed,
     positive_number,
     share,
@@ -30,12 +27,10 @@ from fastmlp.checks import (
     whole_number,
 )
 from fastmlp.errors import ConfigError
+from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer, act_text
 from fastmlp.losses import checked_loss
 from fastmlp.optimizers import Optimizer
 
-# Each has an entry in the tables of both backends.
-ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")
-INITS = ("glorot_uniform", "he_uniform", "lecun_uniform", "torch", "uniform")
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")
 
@@ -43,171 +38,19 @@ NUMERICS_REVISION = 3  # goes up whenever the same training may give other bytes
 
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints within an epoch
 
-MOST_UNITS = 1_000_000  # in one layer
-MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A hidden layer: ``width`` units, each with the activation ``act``. Raises ConfigError."""
-
-    width: int
-    act: str = "relu"
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            width=lambda v: whole_number("width", v, 1, MOST_UNITS),
-            act=lambda v: one_of("act", v, ACTIVATIONS),
-        )
-
-
-Hidden = int | str | Layer | Sequence[int | Layer] | None
-Act = str | Sequence[str]
-
-
-def layers_of(hidden: Hidden, act: Act = "relu") -> tuple[Layer, ...]:
-    """Return the hidden layers that the short form means. Raises ConfigError.
-
-    hidden: ``100``, ``"128,64"``, ``(128, 64)``, ``"none"`` or None; Layers may stand among the widths.
-    act: the activation of all widths, or one for each hidden layer. A Layer has its own.
-    """
-    return _layers(_checked_hidden(hidden), _checked_act(act))
-
-
-def _layers(items: Sequence[int | Layer], act: str | tuple[str, ...]) -> tuple[Layer, ...]:
-    acts = (act,) * len(items) if isinstance(act, str) else act
-    if len(acts) != len(items):
-        raise ConfigError(
-            f"act must be one name, or one for each of {len(items)} hidden layers",
-            shown(act),
-            "for example relu",
-        )
-    return tuple(
-        item if isinstance(item, Layer) else Layer(item, name) for item, name in zip(items, acts, strict=True)
-    )
-
-
-def _checked_hidden(hidden: Any) -> tuple[int | Layer, ...]:
-    text = as_text(hidden)
-    if hidden is None or (text is not None and text.strip().lower() in ("none", "")):
-        return ()
-    items = as_list(hidden) if text is None else text.split(",")
-    found = tuple(_width(item) for item in ([hidden] if items is None else items))
-    if not all(isinstance(item, Layer) or 1 <= item <= MOST_UNITS for item in found):
-        raise ConfigError(
-            f"hidden must be widths from 1 to {MOST_UNITS:,}, or none",
-            shown(hidden),
-            "for example 100, or 128,64 for two layers",
-        )
-    return found
-
-
-def _width(item: Any) -> int | Layer:
-    """The width that a number or its digits mean; 0 for none."""
-    if isinstance(item, Layer):
-        return item
-    if isinstance(item, str):
-        return int(item) if item.strip().isdecimal() and len(item) < 20 else 0
-    return as_whole(item) or 0
-
-
-def _checked_act(act: Any) -> str | tuple[str, ...]:
-    text = as_text(act)
-    names = as_list(act) if text is None else text.split(",")
-    if names is None or len(names) < 2:
-        return one_of("act", names[0] if names and text is None else act, ACTIVATIONS)
-    return tuple(
-        one_of("act", name.strip() if isinstance(name, str) else name, ACTIVATIONS) for name in names
-    )
-
-
-def act_text(act: Act) -> str:
-    """Return activations as an option has them: ``relu``, or ``relu,tanh``."""
-    names = [act] if isinstance(act, str) else act
-    return ",".join(names[:1] if len(set(names)) == 1 else names)
-
-
-def _compact(acts: Sequence[str]) -> str | tuple[str, ...]:
-    """One name where all are the same."""
-    return acts[0] if len(set(acts)) == 1 else tuple(acts)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The shape of a net: D inputs, its hidden layers, and K outputs. Raises ConfigError.
-
-    layers: each a Layer, or a width, which means ReLU units; see ``layers_of`` for the short form.
-    """
-
-    inputs: int
-    layers: tuple[Layer, ...]
-    outputs: int
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            inputs=lambda v: whole_number("inputs", v, 1, 2**31 - 1),
-            layers=layers_of,
-            outputs=lambda v: whole_number("outputs", v, 1, MOST_UNITS),
-        )
-        if self.n_parameters > MOST_PARAMETERS:
-            raise ConfigError(
-                f"a net must have at most {MOST_PARAMETERS:,} parameters",
-                f"{self.n_parameters:,} for {self}",
-                "use fewer hidden units",
-            )
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """The widths of the hidden layers."""
-        return tuple(layer.width for layer in self.layers)
-
-    @property
-    def acts(self) -> tuple[str, ...]:
-        """The activations of the hidden layers."""
-        return tuple(layer.act for layer in self.layers)
-
-    @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """(fan_in, fan_out) of each layer, the output layer last."""
-        widths = (self.inputs, *self.hidden, self.outputs)
-        return tuple(itertools.pairwise(widths))
-
-    @property
-    def n_parameters(self) -> int:
-        """The number of weights and biases."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.shapes)
-
-    def __str__(self) -> str:
-        return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump: inputs, hidden (widths), classes (outputs), act (one, or one a layer)."""
-        acts = _compact(self.acts or ("relu",))
-        act = acts if isinstance(acts, str) else list(acts)
-        return {"inputs": self.inputs, "hidden": list(self.hidden), "classes": self.outputs, "act": act}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """The inverse of ``to_json``. Raises ConfigError."""
-        known = ("inputs", "hidden", "classes", "act")
-        if not isinstance(data, dict) or set(data) != set(known):
-            raise ConfigError(f"an architecture must be an object with keys {', '.join(known)}", shown(data))
-        return cls(data["inputs"], layers_of(data["hidden"], data["act"]), data["classes"])
-
 
 @dataclass(frozen=True)
 class Training:
     """Everything that decides the result of a training, but the data.
 
-    hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, and then their
-                activations are ``act``.
-    act:        relu, sigmoid, tanh, identity or leaky_relu (slope 0.01, as PyTorch's): of every hidden layer,
-                or one for each.
+    hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, and then the
+                words of layers below are theirs.
+    act, dropout, batch_norm: of every hidden layer, or one for each; see ``Layer``.
+    bias, l1, l2, max_norm, init, frozen: the same, and of the output layer: its own is one more at the end of
+                a list.
+    input_dropout: the share of inputs that a step leaves out.
     scale:      inputs are divided by it (255 for pixel bytes, 1 for none).
     center:     subtract the training mean of each input before that.
-    init:       distribution of the first weights; see ``initialise``.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
     loss:       logits, keras2 or clip:LO,HI; see ``clip_bounds``.
@@ -225,9 +68,17 @@ class Training:
 
     hidden: tuple[int, ...] = (100,)
     act: str | tuple[str, ...] = "relu"
+    dropout: float | tuple[float, ...] = 0.0
+    batch_norm: layers.BatchNorm | tuple[layers.BatchNorm | None, ...] | None = None
+    bias: bool | tuple[bool, ...] = True
+    l1: float | tuple[float, ...] = 0.0
+    l2: float | tuple[float, ...] = 0.0
+    max_norm: float | tuple[float, ...] = 0.0
+    frozen: bool | tuple[bool, ...] = False
+    input_dropout: float = 0.0
     scale: float = 255.0
     center: bool = False
-    init: str = "glorot_uniform"
+    init: str | tuple[str, ...] = "glorot_uniform"
     lr: float = 0.01
     batch_size: int = 100
     epochs: int = 15
@@ -242,13 +93,13 @@ class Training:
     def __post_init__(self) -> None:
         check_fields(
             self,
-            hidden=_checked_hidden,
-            act=_checked_act,
+            hidden=layers.widths_of,
+            **{name: self._word_check(name) for name in LAYER_WORDS},
+            input_dropout=lambda v: share("input_dropout", v, "0.2"),
             scale=lambda v: positive_number(
                 "scale", v, "255 for pixel bytes, 1 for data that is scaled already"
             ),
             center=lambda v: flag("center", v),
-            init=lambda v: one_of("init", v, INITS),
             lr=lambda v: positive_number("lr", v, "0.01"),
             batch_size=lambda v: whole_number("batch_size", v, 1, 2**31 - 1),
             epochs=lambda v: whole_number("epochs", v, 1, 10**9),
@@ -260,14 +111,33 @@ class Training:
             patience=lambda v: whole_number("patience", v, 0, 10**9),
             class_weight=_checked_class_weight,
         )
-        layers = _layers(self.hidden, self.act)
-        object.__setattr__(self, "hidden", tuple(layer.width for layer in layers))
-        if layers:
-            object.__setattr__(self, "act", _compact([layer.act for layer in layers]))
+        self._settle_layers()
         if self.patience and not self.validation:
             raise ConfigError(
                 "patience must come with rows held out", "validation 0", "for example validation 0.1"
             )
+
+    def _word_check(self, name: str) -> Callable[[Any], Any]:
+        """A check of the values of a word; of any number of layers where ``hidden`` is wrong."""
+
+        def check(value: Any) -> tuple[Any, ...]:
+            items = self.hidden if isinstance(self.hidden, tuple) else ()
+            return layers.values_of(name, value, len(items) if self.hidden == items else None)
+
+        return check
+
+    def _settle_layers(self) -> None:
+        """Make hidden widths, and of each word of layers its short form."""
+        items: tuple[int | Layer, ...] = self.hidden
+        for name in LAYER_WORDS:
+            *hidden, last = getattr(self, name)
+            own = [
+                item.word(name) if isinstance(item, Layer) else value
+                for item, value in zip(items, hidden, strict=True)
+            ]
+            object.__setattr__(self, name, layers.compact(name, (*own, last)))
+        widths = (item.width if isinstance(item, Layer) else item for item in items)
+        object.__setattr__(self, "hidden", tuple(widths))
 
     @classmethod
     def of(cls, **words: Any) -> Self:
@@ -321,7 +191,9 @@ class Training:
     def architecture(self, inputs: int, outputs: int) -> Architecture:
         """The net that this trains on data with that many inputs and classes. Raises ConfigError."""
         whole_number("classes", outputs, 2, MOST_UNITS)
-        return Architecture(inputs, layers_of(self.hidden, self.act), outputs)
+        words = {name: getattr(self, name) for name in LAYER_WORDS}
+        made = layers.built(self.hidden, words, outputs)
+        return Architecture(inputs, *made, input_dropout=self.input_dropout)
 
     def __str__(self) -> str:
         hidden = ",".join(map(str, self.hidden)) or "none"
@@ -329,7 +201,8 @@ class Training:
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         return (
             f"hidden {hidden}, {act_text(self.act)}, scale {self.scale:g}{center}, {self.loss} loss, "
-            f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, {self.init}, seed {self.seed}"
+            f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, {act_text(self.init)}, "
+            f"seed {self.seed}"
         )
 
     def _steps_in_words(self) -> str:
@@ -356,7 +229,11 @@ class Training:
         told: dict[str, Any] = {}
         for word in fields(self):
             value = getattr(self, word.name)
+            if word.name in _NEW and value == word.default:
+                continue
             told[word.name] = list(value) if isinstance(value, tuple) else value
+            if word.name in LAYER_WORDS:
+                told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":
                 told["optimizer"] = rule.pop("name")
                 told.update({name: value for name, value in rule.items() if name not in _RARE or value})
@@ -373,6 +250,7 @@ class Training:
 
 
 WORDS = (*(word.name for word in fields(Training)), *optimizers.FIELDS)  # what ``Training.of`` takes
+_NEW = ("dropout", "batch_norm", "bias", "l1", "l2", "max_norm", "frozen", "input_dropout")  # told where set
 _RARE = ("alpha", "epsilon_hat")  # of scikit-learn's and Keras' optimizers: no option of a training
 
 

@@ -56,10 +56,10 @@ class OptimizerState:
         instance("optimizer", optimizer, Optimizer)
         whole_number("state.steps", self.steps, 0, 2**62)
         moments = as_list(self.moments) or []
-        shapes = [instance("each of state.moments", moment, Parameters).shapes for moment in moments]
-        if shapes != [parameters.shapes] * optimizer.moments:
+        shapes = [instance("each of state.moments", moment, Parameters).array_shapes for moment in moments]
+        if shapes != [parameters.array_shapes] * optimizer.moments:
             raise ModelError(
-                f"state must hold {optimizer.moments} moments of shapes {parameters.shapes}",
+                f"state must hold {optimizer.moments} moments of shapes {parameters.array_shapes}",
                 shapes,
                 "make one with OptimizerState.start",
             )
@@ -76,11 +76,12 @@ def begun(
         return parameters, state.moments, None
     instance("midway", midway, Midway)
     samples = whole_number("midway.samples", midway.samples, 0, N - 1)
-    shapes = [instance("midway's", part, Parameters).shapes for part in (midway.parameters, *midway.moments)]
-    if samples % batch_size or shapes != [parameters.shapes] * (1 + len(state.moments)):
+    parts = (midway.parameters, *midway.moments)
+    shapes = [instance("midway's", part, Parameters).array_shapes for part in parts]
+    if samples % batch_size or shapes != [parameters.array_shapes] * (1 + len(state.moments)):
         raise ModelError(
             f"midway must be at the end of a batch of {batch_size:,}, and hold {1 + len(state.moments)} "
-            f"parameters of shapes {parameters.shapes}",
+            f"parameters of shapes {parameters.array_shapes}",
             f"{samples:,} samples, {shapes}",
         )
     return midway.parameters, midway.moments, midway

@@ -1,4 +1,4 @@
-"""Results of a backend's functions: plain numbers, the same from reference.py and kernels/."""
+"""Results of a backend's functions: plain numbers, the same from reference/ and kernels/."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Bench:
         training = setting.training
         architecture = training.architecture(self.D, self.K)
         if setting.initial is None:
-            parameters = initialise(architecture, training.init, training.seed)
+            parameters = initialise(architecture, seed=training.seed)
         else:
             parameters = setting.initial.astype(np.float32)
         mean = self.means if training.center else None

@@ -1,4 +1,4 @@
-"""The Numba backend: the names and signatures of reference.py, compiled, parallel, float32.
+"""The Numba backend: the names and signatures of reference/, compiled, parallel, float32.
 
 Results do not depend on ``threads``: the same bytes for any. X may be an array, a
 scipy.sparse matrix or an ``Encoded`` (``encode(X)``): encode once where the same data are used

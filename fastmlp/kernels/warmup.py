@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.layers import Architecture, Layer
 from fastmlp.net import Net, initialise
-from fastmlp.spec import Architecture, Layer
 
 ROWS, INPUTS = 3, 8
 

@@ -16,9 +16,10 @@ from fastmlp.checks import function, functions, instance, one_of
 from fastmlp.data.dataset import Dataset
 from fastmlp.errors import DivergedError, ModelError
 from fastmlp.files import PathLike
+from fastmlp.layers import Architecture
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
-from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Architecture, Training
+from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Training
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
 from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.loop import EpochResult, History, train
@@ -125,7 +126,7 @@ def first_model(data: Dataset, training: Training, initial: Parameters | None, b
     """The model before its first step. Raises ConfigError, ModelError."""
     architecture = architecture_of(data, training, initial)
     if initial is None:
-        initial = initialise(architecture, training.init, training.seed)
+        initial = initialise(architecture, seed=training.seed)
     mean = data.mean if training.center else None
     net = Net(architecture, initial.astype(np.float32), Preprocessing(training.scale, mean))
     return Model(net, data.classes, training, backend)

@@ -14,9 +14,9 @@ from nets import ACTS, CASES, LOSSES, call, draw, edge_free, learnable, net_of
 
 from fastmlp import Architecture, Model, Parameters, Training, initialise, kernels, random, reference
 from fastmlp.backends.state import OptimizerState
+from fastmlp.layers import layers_of
 from fastmlp.losses import clip_bounds
 from fastmlp.optimizers import Optimizer
-from fastmlp.spec import layers_of
 
 torch = pytest.importorskip("torch")
 

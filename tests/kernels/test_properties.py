@@ -11,8 +11,8 @@ from nets import LOSSES, call, draw, learnable, net_of, values
 
 from fastmlp import Architecture, Parameters, initialise, kernels, reference
 from fastmlp.data import encode as encoding
+from fastmlp.layers import layers_of
 from fastmlp.losses import clip_bounds
-from fastmlp.spec import layers_of
 
 BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "reference"])
 

@@ -15,9 +15,10 @@ from fastmlp_cli.app import app
 from pages import KERNELS, PAGES, ROOT, text
 
 import fastmlp
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.diagnosis.rules import RULES
+from fastmlp.inits import INITS
 from fastmlp.optimizers import OPTIMIZERS
-from fastmlp.spec import ACTIVATIONS, INITS
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 WORDS = {  # options of other programs, and of all of ours

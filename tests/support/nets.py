@@ -13,7 +13,7 @@ from compare import DROPPED
 
 from fastmlp import Architecture, Net, Parameters, Preprocessing
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.spec import layers_of
+from fastmlp.layers import layers_of
 
 ACTS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "clip:0.3,0.6")

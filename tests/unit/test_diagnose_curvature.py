@@ -9,9 +9,10 @@ import pytest
 from nets import net_of
 
 from fastmlp import Architecture, initialise, reference
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
-from fastmlp.spec import ACTIVATIONS, layers_of
+from fastmlp.layers import layers_of
 
 LOSSES = ("logits", "keras2", "clip:0.2,0.5")
 BOTH = list(itertools.product(ACTIVATIONS, LOSSES))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastmlp import Architecture, ConfigError, ModelError, Parameters, initialise
-from fastmlp.spec import INITS
+from fastmlp.inits import INITS
 
 GOLDEN = {  # sha256 of the first weights of 784-100-10 with seed 0
     "glorot_uniform": "2fefd09a45bf2e76b82494dd38ca1a60418ce4935d9f9ebd523d431a32adca7c",

@@ -28,9 +28,9 @@ from fastmlp import (
     reference,
 )
 from fastmlp.backends.state import OptimizerState, rates
+from fastmlp.layers import layers_of
 from fastmlp.net import Parameters
 from fastmlp.optimizers import Optimizer
-from fastmlp.spec import layers_of
 from fastmlp.train.loop import parted, weights_of
 
 RULES = {

@@ -24,7 +24,9 @@ import fastmlp
 LINES = [
     {"fastmlp.errors", "fastmlp.forks"},
     {"fastmlp.checks"},
-    {"fastmlp.cache_dir", "fastmlp.losses", "fastmlp.optimizers", "fastmlp.random"},
+    {"fastmlp.activations", "fastmlp.cache_dir", "fastmlp.inits", "fastmlp.losses", "fastmlp.optimizers"}
+    | {"fastmlp.random"},
+    {"fastmlp.layers"},
     {"fastmlp.spec"},
     {"fastmlp.files"},
     {"fastmlp.net"},

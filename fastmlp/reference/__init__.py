@@ -23,7 +23,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,13 +35,20 @@ from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Mi
 from fastmlp.checks import as_array, function, instance, positive_number, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
-from fastmlp.losses import clip_bounds
-from fastmlp.net import Net, Parameters
+from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
+from fastmlp.reference.activations import ACTIVATIONS
+from fastmlp.reference.losses import LOSSES, loss_and_delta, softmax
+from fastmlp.reference.optimizers import STEPS
+from fastmlp.reference.workspace import Workspace
+
+__all__ = [
+    "ACTIVATIONS", "LOSSES", "STEPS", "dead_units", "encode", "encode_rows", "evaluate", "forward", "logits",
+    "loss_and_delta", "loss_and_gradients", "predict_proba", "softmax", "train_epoch",
+]  # fmt: skip
 
 Array = NDArray[Any]
 
-LEAK = 0.01  # the slope of leaky_relu below 0
 _CHUNK = 1000  # samples at a time where no batch size is given
 
 
@@ -58,7 +65,7 @@ encode_rows = encode  # of rows that are checked already
 def forward(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X = _checked(net, X)
-    work = _Workspace(net, X, len(X))
+    work = Workspace(net, X, len(X))
     work.forward(slice(None))
     return work.outputs
 
@@ -68,7 +75,7 @@ def predict_proba(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
     """Probabilities (N, K) of the classes for X (N, D)."""
     X = _checked(net, X)
     p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
-    work = _Workspace(net, X, min(_CHUNK, len(X)))
+    work = Workspace(net, X, min(_CHUNK, len(X)))
     for rows in _batches(len(X), _CHUNK):
         logits = work.forward(rows)
         softmax(p[rows], logits)
@@ -80,7 +87,7 @@ def logits(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
     X = _checked(net, X)
     out = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
-    work = _Workspace(net, X, min(_CHUNK, len(X)))
+    work = Workspace(net, X, min(_CHUNK, len(X)))
     for rows in _batches(len(X), _CHUNK):
         out[rows] = work.forward(rows)
     return out
@@ -105,7 +112,7 @@ def evaluate(
     if rows is not None:
         rows = checked_order(rows, len(X))
         X, y = X[rows], y[rows]
-    work = _Workspace(net, X, min(_CHUNK, len(X)))
+    work = Workspace(net, X, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
     for some in _batches(len(X), _CHUNK):
         logits = work.forward(some)
@@ -119,7 +126,7 @@ def evaluate(
 def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
     """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
     X = _checked(net, X)
-    work = _Workspace(net, X, min(_CHUNK, len(X)))
+    work = Workspace(net, X, min(_CHUNK, len(X)))
     active = [np.zeros(width, bool) for width in net.architecture.hidden]
     for rows in _batches(len(X), _CHUNK):
         if all(layer.all() for layer in active):
@@ -144,7 +151,7 @@ def loss_and_gradients(
     X = _checked(net, X)
     y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    work = _Workspace(net, X, len(X))
+    work = Workspace(net, X, len(X))
     losses, correct, live = work.step(slice(None), y, loss, weights)
     return LossAndGradients(_weighted_mean(losses, weights), work.gradients, correct, live)
 
@@ -190,7 +197,7 @@ def train_epoch(
     function("pause", pause)
     first, averages, midway = begun(net.parameters, state, midway, batch_size, len(order))
     trained, moments = first.copy(), tuple(moment.copy() for moment in averages)
-    work = _Workspace(replace(net, parameters=trained), X, batch_size)
+    work = Workspace(replace(net, parameters=trained), X, batch_size)
     done, total, weighed, correct, live = 0, 0.0, 0.0, 0, 0
     if midway is not None:
         done, total, correct, live = midway.samples, midway.loss, midway.correct, midway.live
@@ -235,216 +242,6 @@ def _weighted_mean(losses: Array, weights: Array | None) -> float:
     if weights is None:
         return float(losses.mean(dtype=np.float64))
     return float((losses * weights).sum(dtype=np.float64) / (weights.sum(dtype=np.float64) or 1.0))
-
-
-def softmax(p: Array, logits: Array) -> tuple[Array, Array]:
-    """p (B, K) = softmax of each row of logits (B, K).
-
-    Returns each row's largest logit and its sum of exp(logit - largest), both (B,).
-    """
-    largest = logits.max(axis=1)
-    np.subtract(logits, largest[:, None], out=p)
-    np.exp(p, out=p)
-    total = p.sum(axis=1)
-    p /= total[:, None]
-    return largest, total
-
-
-def loss_and_delta(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
-    """Losses (B,), samples right, samples live; and delta (B, K) = B times dLoss/dlogits."""
-    return LOSSES[loss.partition(":")[0]](delta, logits, y, loss)
-
-
-def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
-    """Losses (B,), samples right, samples live; and delta (B, K) = B times dLoss/dlogits.
-
-    logits: loss = logsumexp(logits) - logit_true, delta = p - t, every sample live.
-    clip:   loss = -log(clip(p_true, LO, HI)), delta = p - t where LO <= p_true <= HI, else 0.
-    """
-    samples = np.arange(len(logits))
-    correct = int((logits.argmax(axis=1) == y).sum())
-    largest, total = softmax(delta, logits)
-    p_true = delta[samples, y]
-    delta[samples, y] -= 1
-    bounds = clip_bounds(loss)
-    if bounds is None:
-        return np.log(total) + largest - logits[samples, y], correct, len(logits)
-    low, high = (delta.dtype.type(bound) for bound in bounds)
-    live = (low <= p_true) & (p_true <= high)
-    delta[~live] = 0
-    return -np.log(np.clip(p_true, low, high)), correct, int(live.sum())
-
-
-def squared_error(delta: Array, logits: Array, y: Array, loss: str) -> tuple[Array, int, int]:
-    """Losses (B,), 0 samples right, all live; and delta (B, K) = logits - y. y (B, K) are numbers."""
-    np.subtract(logits, y, out=delta)
-    return (delta * delta).sum(axis=1) / 2, 0, len(logits)
-
-
-# By the first word of a loss: the function that fills delta and returns losses, samples right, samples live.
-LOSSES: dict[str, Callable[[Array, Array, Array, str], tuple[Array, int, int]]] = {
-    "logits": softmax_cross_entropy,
-    "clip": softmax_cross_entropy,
-    "keras2": softmax_cross_entropy,
-    "squared": squared_error,
-}
-
-
-class Activation(NamedTuple):
-    """A hidden layer's function, and its derivative by its own output a = act(z)."""
-
-    forward: Callable[[Array], object]  # z = act(z), in place
-    backward: Callable[[Array, Array], object]  # (delta, a): delta *= act'(z), in place
-
-
-def _relu(z: Array) -> None:
-    np.maximum(z, 0, out=z)
-
-
-def _relu_backward(delta: Array, a: Array) -> None:  # the derivative at 0 is 0
-    delta *= a > 0
-
-
-def _sigmoid(z: Array) -> None:  # 1 / (1 + exp(-z)); exp overflows to inf far below 0, which gives 0
-    np.negative(z, out=z)
-    with np.errstate(over="ignore"):
-        np.exp(z, out=z)
-    z += 1
-    np.reciprocal(z, out=z)
-
-
-def _sigmoid_backward(delta: Array, a: Array) -> None:
-    delta *= a * (1 - a)
-
-
-def _tanh(z: Array) -> None:
-    np.tanh(z, out=z)
-
-
-def _tanh_backward(delta: Array, a: Array) -> None:
-    delta *= 1 - a * a
-
-
-def _leaky_relu(z: Array) -> None:
-    np.maximum(z, LEAK * z, out=z)
-
-
-def _leaky_relu_backward(delta: Array, a: Array) -> None:  # the derivative at 0 is the leak, as PyTorch's
-    delta *= np.where(a > 0, a.dtype.type(1), a.dtype.type(LEAK))
-
-
-def _nothing(*arrays: Array) -> None:
-    pass
-
-
-ACTIVATIONS = {
-    "relu": Activation(_relu, _relu_backward),
-    "sigmoid": Activation(_sigmoid, _sigmoid_backward),
-    "tanh": Activation(_tanh, _tanh_backward),
-    "identity": Activation(_nothing, _nothing),
-    "leaky_relu": Activation(_leaky_relu, _leaky_relu_backward),
-}
-
-
-class _Workspace:
-    """The arrays of a step on at most B samples, made once."""
-
-    def __init__(self, net: Net, X: Array, B: int) -> None:
-        parameters, preprocessing = net.parameters, net.preprocessing
-        dtype = parameters.dtype.type
-        self.parameters, self.X = parameters, X
-        self.acts = [ACTIVATIONS[act] for act in net.architecture.acts]
-        self.factor = dtype(1 / preprocessing.scale)
-        self.mean = None if preprocessing.mean is None else np.asarray(preprocessing.mean, dtype)
-        self.picked = np.empty((B, X.shape[1]), X.dtype)
-        self.x = np.empty((B, X.shape[1]), dtype)
-        self.outputs = [np.empty((B, W.shape[1]), dtype) for W in parameters.weights]
-        self.deltas = [np.empty_like(a) for a in self.outputs]
-        self.gradients = parameters.copy()
-
-    def forward(self, rows: Array | slice) -> Array:
-        """Logits (n, K) of the rows of X; leaves the hidden outputs behind for ``step``."""
-        if isinstance(rows, slice):
-            chosen = self.X[rows]
-        else:
-            chosen = self.picked[: len(rows)]
-            np.take(self.X, rows, axis=0, out=chosen, mode="clip")  # "raise" would copy
-        n = len(chosen)
-        a = self.x[:n]
-        a[...] = chosen
-        if self.mean is not None:
-            a -= self.mean
-        a *= self.factor
-        for layer, (W, b) in enumerate(zip(self.parameters.weights, self.parameters.biases, strict=True)):
-            z = np.matmul(a, W, out=self.outputs[layer][:n])
-            z += b
-            if layer < len(self.acts):
-                self.acts[layer].forward(z)
-            a = z
-        return a
-
-    def delta(self, logits: Array) -> Array:
-        """Room for dLoss/dlogits."""
-        return self.deltas[-1][: len(logits)]
-
-    def step(
-        self, rows: Array | slice, y: Array, loss: str, weights: Array | None = None
-    ) -> tuple[Array, int, int]:
-        """Forward and backward on one batch: fills ``gradients``; returns losses, correct, live."""
-        logits = self.forward(rows)
-        n = len(logits)
-        delta = self.delta(logits)
-        result = loss_and_delta(delta, logits, y, loss)
-        if weights is None:
-            delta *= 1 / n
-        else:
-            delta *= (weights / (weights.sum(dtype=np.float64) or 1.0)).astype(delta.dtype)[:, None]
-        for layer in reversed(range(len(self.outputs))):
-            a_in = self.outputs[layer - 1][:n] if layer else self.x[:n]
-            np.matmul(a_in.T, delta, out=self.gradients.weights[layer])
-            np.sum(delta, axis=0, out=self.gradients.biases[layer])
-            if layer:
-                delta_in = self.deltas[layer - 1][:n]
-                np.matmul(delta, self.parameters.weights[layer].T, out=delta_in)
-                self.acts[layer - 1].backward(delta_in, a_in)
-                delta = delta_in
-        return result
-
-    def update(
-        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rate: float, root: float, n: int
-    ) -> None:
-        """One step of the optimizer (see its formulas) from the gradients, which are used up; n samples."""
-        for i, (w, g, *averages) in enumerate(zip(self.parameters, self.gradients, *moments, strict=True)):
-            is_weight = i % 2 == 0
-            if decay := optimizer.weight_decay + is_weight * optimizer.alpha / n:
-                g += w * w.dtype.type(decay)
-            STEPS[optimizer.name](g, averages, optimizer, root)
-            g *= rate
-            w -= g
-
-
-def _sgd(g: Array, averages: list[Array], optimizer: Optimizer, root: float) -> None:
-    if not averages:
-        return
-    (v,) = averages
-    v *= optimizer.momentum
-    v += g
-    if optimizer.nesterov:
-        g += optimizer.momentum * v
-    else:
-        g[...] = v
-
-
-def _adam(g: Array, averages: list[Array], optimizer: Optimizer, root: float) -> None:
-    m, v = averages
-    m += (g - m) * (1 - optimizer.beta1)
-    v *= optimizer.beta2
-    v += (1 - optimizer.beta2) * g * g
-    np.divide(m, np.sqrt(v) / root + optimizer.epsilon, out=g)
-
-
-# By name: the function that moves the averages and puts into g what is to be multiplied by the rate.
-STEPS: dict[str, Callable[[Array, list[Array], Optimizer, float], None]] = {"sgd": _sgd, "adam": _adam}
 
 
 def _checked(net: Net, X: ArrayLike) -> Array:

@@ -1,0 +1,403 @@
+"""Layer and Architecture: what a net is made of. Frozen, hashable, JSON both ways, checked once, here.
+
+LAYER_WORDS is the table of a layer's words; ``layers_of`` makes layers of the short form, in which each
+word has one value for all layers, or a list with one for each.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+from fastmlp.activations import checked_act
+from fastmlp.checks import (
+    as_list,
+    as_text,
+    as_whole,
+    check_fields,
+    flag,
+    instance,
+    not_negative,
+    positive_number,
+    share,
+    shown,
+    whole_number,
+)
+from fastmlp.errors import ConfigError
+from fastmlp.inits import checked_init
+
+MOST_UNITS = 1_000_000  # in one layer
+MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
+
+PLACES = ("before", "after")  # of a batch norm and its layer's activation
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation of a layer's units: gamma (z - mean) / sqrt(variance + epsilon) + beta.
+
+    place:    ``before`` the layer's activation, or ``after`` it. Mean and variance are the batch's in
+              training, running ones in prediction.
+    momentum: of the running ones: running = momentum running + (1 - momentum) of the batch. It is Keras'
+              (0.99 keeps); PyTorch's is 1 less it.
+    epsilon:  Keras' default is 0.001, PyTorch's 0.00001.
+    unbiased: the running variance is that of n - 1, as PyTorch keeps it; else of n, as Keras does.
+
+    Ioffe and Szegedy 2015. Raises ConfigError.
+    """
+
+    place: str = "before"
+    momentum: float = 0.99
+    epsilon: float = 0.001
+    unbiased: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            place=_checked_place,
+            momentum=lambda v: share("batch_norm's momentum", v, "0.99"),
+            epsilon=lambda v: positive_number("batch_norm's epsilon", v, "0.001"),
+            unbiased=lambda v: flag("batch_norm's unbiased", v),
+        )
+
+    def __str__(self) -> str:
+        """The text that ``of`` takes: ``after``, or ``before:0.9,1e-05,unbiased``."""
+        if self == BatchNorm(self.place):
+            return self.place
+        return f"{self.place}:{self.momentum!r},{self.epsilon!r}{',unbiased' * self.unbiased}"
+
+    @classmethod
+    def of(cls, value: Any) -> BatchNorm | None:
+        """The batch norm that a word means: False, True, ``before``, ``after``, its text, or one itself."""
+        if value is None or value is False or as_text(value) in ("", "none"):
+            return None
+        if value is True:
+            return cls()
+        if isinstance(value, BatchNorm):
+            return value
+        place, colon, numbers = (as_text(value) or "").partition(":")
+        try:
+            momentum, epsilon, *rest = numbers.split(",") if colon else (0.99, 0.001)
+            if rest not in ([], ["unbiased"]):
+                raise ValueError
+            return cls(place, float(momentum), float(epsilon), bool(rest))
+        except ValueError:
+            return cls(str(value) if value else "?")  # raises: no place of that name
+
+
+def _checked_place(place: Any) -> str:
+    text = as_text(place)
+    if text not in PLACES:
+        raise ConfigError(
+            "batch_norm must be False, True (before the activation), before, after, or one of them with "
+            ":MOMENTUM,EPSILON[,unbiased]",
+            shown(place),
+            "for example after:0.9,1e-05",
+        )
+    return text or ""
+
+
+class Word(NamedTuple):
+    """A word of a layer: how a value is checked, what it is where none is given, and whose it is.
+
+    of_weights: of the output layer too: one value is every layer's.
+    """
+
+    check: Callable[[Any], Any]
+    usual: Any
+    of_weights: bool
+    to_json: Callable[[Any], Any] = lambda value: value
+
+
+LAYER_WORDS = {
+    "act": Word(checked_act, "relu", False),
+    "dropout": Word(lambda v: share("dropout", v, "0.2"), 0.0, False),
+    "batch_norm": Word(BatchNorm.of, None, False, lambda v: v and str(v)),
+    "bias": Word(lambda v: flag("bias", v), True, True),
+    "l1": Word(lambda v: not_negative("l1", v, "0.0001"), 0.0, True),
+    "l2": Word(lambda v: not_negative("l2", v, "0.0001"), 0.0, True),
+    "max_norm": Word(lambda v: not_negative("max_norm", v, "3"), 0.0, True),
+    "init": Word(checked_init, "glorot_uniform", True),
+    "frozen": Word(lambda v: flag("frozen", v), False, True),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of ``width`` units, and what is done to them, in this order. Raises ConfigError.
+
+    bias:       False: none.
+    batch_norm: a BatchNorm, or what ``BatchNorm.of`` takes: True, "after", ...
+    act:        the activation; see ``activations.ACTIVATIONS``.
+    dropout:    the share of outputs that a step leaves out; the others are divided by 1 less it.
+    l1, l2:     l1 |w| + l2 w^2 of each weight joins the loss, as in Keras: its gradient is
+                l1 sign(w) + 2 l2 w. Biases have none.
+    max_norm:   after a step the weights into a unit have no longer norm; 0: any.
+    init:       distribution of the first weights; see ``net.initialise``.
+    frozen:     weights, bias, gamma and beta stay as they are.
+    """
+
+    width: int
+    act: str = "relu"
+    dropout: float = 0.0
+    batch_norm: BatchNorm | None = None
+    bias: bool = True
+    l1: float = 0.0
+    l2: float = 0.0
+    max_norm: float = 0.0
+    init: str = "glorot_uniform"
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        checks = {name: word.check for name, word in LAYER_WORDS.items()}
+        check_fields(self, width=lambda v: whole_number("width", v, 1, MOST_UNITS), **checks)
+
+    @property
+    def is_plain(self) -> bool:
+        """True where it has a width and an activation, and nothing else but a first distribution."""
+        return replace(self, init="glorot_uniform") == Layer(self.width, self.act)
+
+    def word(self, name: str) -> Any:
+        """The value of one of LAYER_WORDS."""
+        return getattr(self, name)
+
+
+Hidden = int | str | Layer | Sequence[int | Layer] | None
+
+
+def widths_of(hidden: Hidden) -> tuple[int | Layer, ...]:
+    """Return what ``hidden`` lists: widths, and Layers. Raises ConfigError.
+
+    hidden: ``100``, ``"128,64"``, ``(128, 64)``, ``"none"`` or None; Layers may stand among the widths.
+    """
+    text = as_text(hidden)
+    if hidden is None or (text is not None and text.strip().lower() in ("none", "")):
+        return ()
+    items = as_list(hidden) if text is None else text.split(",")
+    found = tuple(_width(item) for item in ([hidden] if items is None else items))
+    if not all(isinstance(item, Layer) or 1 <= item <= MOST_UNITS for item in found):
+        raise ConfigError(
+            f"hidden must be widths from 1 to {MOST_UNITS:,}, or none",
+            shown(hidden),
+            "for example 100, or 128,64 for two layers",
+        )
+    return found
+
+
+def _width(item: Any) -> int | Layer:
+    """The width that a number or its digits mean; 0 for none."""
+    if isinstance(item, Layer):
+        return item
+    if isinstance(item, str):
+        return int(item) if item.strip().isdecimal() and len(item) < 20 else 0
+    return as_whole(item) or 0
+
+
+def values_of(name: str, value: Any, count: int | None) -> tuple[Any, ...]:
+    """The checked values of a word for ``count`` hidden layers, the output layer's last. Raises ConfigError.
+
+    value: one, for all layers that have the word; or a list, of one for each hidden layer, and of the words
+    of weights perhaps one more, for the output layer. count: None for as many as there are.
+    """
+    word = LAYER_WORDS[name]
+    items = as_list(value) if (text := as_text(value)) is None else _split(name, text)
+    count = len(items or [0]) if count is None else count
+    if items is None or (len(items) == 1 and count != 1):
+        one = word.check(value if items is None else items[0])
+        return (one,) * count + ((one if word.of_weights else word.usual),)
+    checked = tuple(map(word.check, items))
+    if len(checked) == count:
+        return *checked, word.usual
+    if word.of_weights and len(checked) == count + 1:
+        return checked
+    more = ", and perhaps one for the output layer" if word.of_weights else ""
+    raise ConfigError(
+        f"{name} must be one value, or one for each of {count} hidden layers{more}",
+        shown(value),
+        f"for example {word.to_json(word.usual)}",
+    )
+
+
+def _split(name: str, text: str) -> list[str] | None:
+    """The pieces of an option's text; None where it is one value."""
+    if name in ("batch_norm", "init") and ":" in text:  # has commas of its own
+        return [piece.strip() for piece in text.split(";")] if ";" in text else None
+    return [piece.strip() for piece in text.split(",")] if "," in text else None
+
+
+def compact(name: str, values: tuple[Any, ...]) -> Any:
+    """The shortest that ``values_of`` makes those values of: one, or a list."""
+    word = LAYER_WORDS[name]
+    count = len(values) - 1
+    hidden, last = values[:count], values[count]
+    if hidden and len(set(hidden)) == 1 and (last == hidden[0] if word.of_weights else True):
+        return hidden[0]
+    if not hidden:
+        return last
+    return hidden if last == word.usual and len(hidden) > 1 else values
+
+
+def layers_of(hidden: Hidden, act: Any = "relu", **words: Any) -> tuple[Layer, ...]:
+    """Return the hidden layers that the short form means. Raises ConfigError.
+
+    hidden: as ``widths_of`` takes it. act and further words of LAYER_WORDS: one value for all widths, or a
+    list of one for each hidden layer. A Layer has its own.
+    """
+    items = widths_of(hidden)
+    told = {name: values_of(name, value, len(items)) for name, value in {"act": act, **words}.items()}
+    return tuple(
+        item if isinstance(item, Layer) else Layer(item, **{name: told[name][i] for name in told})
+        for i, item in enumerate(items)
+    )
+
+
+def act_text(act: str | Sequence[str]) -> str:
+    """Return activations as an option has them: ``relu``, or ``relu,tanh``."""
+    names = [act] if isinstance(act, str) else act
+    return ",".join(names[:1] if len(set(names)) == 1 else names)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a net: D inputs, its hidden layers, and K outputs. Raises ConfigError.
+
+    layers:  each a Layer, or a width, which means ReLU units; see ``layers_of`` for the short form.
+    output:  the output layer, of ``outputs`` units, without activation, batch norm and dropout. None: a
+             plain one.
+    input_dropout: the share of inputs that a step leaves out.
+    """
+
+    inputs: int
+    layers: tuple[Layer, ...]
+    outputs: int
+    output: Layer | None = None
+    input_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            inputs=lambda v: whole_number("inputs", v, 1, 2**31 - 1),
+            layers=layers_of,
+            outputs=lambda v: whole_number("outputs", v, 1, MOST_UNITS),
+            input_dropout=lambda v: share("input_dropout", v, "0.2"),
+        )
+        last = (
+            Layer(self.outputs, "identity") if self.output is None else instance("output", self.output, Layer)
+        )
+        object.__setattr__(self, "output", last)
+        if last != replace(last, width=self.outputs, act="identity", dropout=0.0, batch_norm=None):
+            raise ConfigError(
+                f"the output layer must be a Layer of {self.outputs} units with act identity, no dropout and "
+                "no batch norm",
+                shown(last),
+            )
+        if self.n_parameters > MOST_PARAMETERS:
+            raise ConfigError(
+                f"a net must have at most {MOST_PARAMETERS:,} parameters",
+                f"{self.n_parameters:,} for {self}",
+                "use fewer hidden units",
+            )
+
+    @property
+    def all_layers(self) -> tuple[Layer, ...]:
+        """The hidden layers, and the output layer."""
+        assert self.output is not None
+        return (*self.layers, self.output)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+        return tuple(layer.width for layer in self.layers)
+
+    @property
+    def acts(self) -> tuple[str, ...]:
+        """The activations of the hidden layers."""
+        return tuple(layer.act for layer in self.layers)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(fan_in, fan_out) of each layer, the output layer last."""
+        widths = (self.inputs, *self.hidden, self.outputs)
+        return tuple(itertools.pairwise(widths))
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of weights and biases, gammas and betas."""
+        return sum(
+            (fan_in + layer.bias + 2 * (layer.batch_norm is not None)) * fan_out
+            for (fan_in, fan_out), layer in zip(self.shapes, self.all_layers, strict=True)
+        )
+
+    @property
+    def draws(self) -> bool:
+        """True where a step draws what it leaves out."""
+        return self.input_dropout > 0 or any(layer.dropout for layer in self.layers)
+
+    @property
+    def normalises(self) -> bool:
+        """True where a layer has a batch norm."""
+        return any(layer.batch_norm is not None for layer in self.layers)
+
+    def __str__(self) -> str:
+        return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for json.dump: inputs, hidden (widths), classes (outputs), act, and what else is set."""
+        told: dict[str, Any] = {"inputs": self.inputs, "hidden": list(self.hidden), "classes": self.outputs}
+        told.update(words_to_json(self.words(), always=("act",)))
+        if not self.layers:
+            told["act"] = "relu"
+        if self.input_dropout:
+            told["input_dropout"] = self.input_dropout
+        return told
+
+    def words(self) -> dict[str, Any]:
+        """The words of its layers in the short form, each as ``values_of`` takes it."""
+        told = {}
+        for name, word in LAYER_WORDS.items():
+            last = self.all_layers[-1].word(name) if word.of_weights else word.usual
+            told[name] = compact(name, (*(layer.word(name) for layer in self.layers), last))
+        return told
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of ``to_json``. Raises ConfigError."""
+        needed = {"inputs", "hidden", "classes", "act"}
+        known = needed | {"input_dropout"} | set(LAYER_WORDS)
+        if not isinstance(data, dict) or not needed <= set(data) <= known:
+            raise ConfigError(
+                f"an architecture must be an object with keys {', '.join(sorted(needed))}", shown(data)
+            )
+        words = {name: data[name] for name in LAYER_WORDS if name in data}
+        return cls(
+            data["inputs"],
+            *built(data["hidden"], words, data["classes"]),
+            input_dropout=data.get("input_dropout", 0.0),
+        )
+
+
+def built(hidden: Hidden, words: Mapping[str, Any], outputs: int) -> tuple[tuple[Layer, ...], int, Layer]:
+    """Layers, outputs and output layer of an Architecture, of widths and words. Raises ConfigError."""
+    items = widths_of(hidden)
+    layers = layers_of(items, **words)
+    whole_number("outputs", outputs, 1, MOST_UNITS)
+    own = {
+        name: values_of(name, value, len(items))[-1]
+        for name, value in words.items()
+        if LAYER_WORDS[name].of_weights
+    }
+    return layers, outputs, Layer(outputs, "identity", **own)
+
+
+def words_to_json(words: Mapping[str, Any], always: Sequence[str] = ()) -> dict[str, Any]:
+    """Plain data of words in the short form; of those that are as usual only the ones of ``always``."""
+    told = {}
+    for name, value in words.items():
+        word = LAYER_WORDS[name]
+        if name in always or value != word.usual:
+            told[name] = (
+                [word.to_json(each) for each in value] if isinstance(value, tuple) else word.to_json(value)
+            )
+    return told
