@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import (
+    check_inputs,
+    checked_order,
+    checked_targets,
+    checked_weights,
+)
 from fastmlp.backends.state import OptimizerState, begun
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 from fastmlp.checks import function, instance, positive_number, whole_number
 from fastmlp.data.encode import Encoded, encode, encode_rows
-from fastmlp.errors import DivergedError
+from fastmlp.errors import ConfigError, DivergedError
 from fastmlp.kernels import launch, layout, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
@@ -101,7 +106,7 @@ def evaluate(
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
     X, pace = _checked(net, X, threads, once=True)
     work = layout.build(net, X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden
@@ -121,8 +126,13 @@ def loss_and_gradients(
     loss: str = "logits",
     threads: Threads = 1,
     sample_weight: Array | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
+    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter.
+
+    As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
+    """
     X, pace = _checked(net, X, threads, once=True)
     y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
@@ -153,6 +163,8 @@ def train_epoch(
     sample_weight: Array | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> EpochTotals:
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
@@ -164,7 +176,10 @@ def train_epoch(
     ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
     nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
     of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
-    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    epoch. ``seed``, ``epoch``: what dropout leaves out is a function of them, of the sample's place in
+    ``order``, and of the unit. Batch norm takes the batch's mean and variance, and its running ones move
+    towards them; rows count alike in them. Raises DivergedError, with the parameters and the state as they
+    were before the epoch.
     """
     X, pace = _checked(net, X, threads)
     y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
@@ -200,6 +215,9 @@ def train_epoch(
 
 def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
     """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
+    architecture = instance("net", net, Net).architecture
+    if architecture.draws or architecture.normalises:
+        raise ConfigError("dropout and batch norm must be with backend numpy", "numba")
     encoded = encode(X, once=once, centred=instance("net", net, Net).preprocessing.mean is not None)
     check_inputs(net, encoded.shape)
     return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)
