@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastmlp.backends.checks import (
     check_inputs,
+    checked_draw,
     checked_order,
     checked_targets,
     checked_weights,
@@ -136,12 +137,12 @@ def loss_and_gradients(
     X, pace = _checked(net, X, threads, once=True)
     y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    work = layout.build(net, X, len(X), pace.most)
+    work = layout.build(net, X, len(X), pace.most, draw=checked_draw(seed, epoch))
     gradients = layout.aligned_like(work.weights.theta)
+    rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
     job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), np.arange(len(X)), launch.loss_of(loss, y, weights), len(X),
-        gradients, 1.0,
-    )  # fmt: skip
+        rows, np.arange(len(X)), launch.loss_of(loss, y, weights), len(X), gradients, 1.0
+    )
     totals, _ = launch.train(work, X, job, pace)
     found = layout.unpack(work.layout, gradients)
     return LossAndGradients(totals.loss, found, totals.correct, totals.live)
@@ -193,14 +194,12 @@ def train_epoch(
     function("pause", pause)
     first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
     batches = -(-len(order) // batch_size)
-    work = layout.build(net, X, batch_size, pace.most, first)
+    work = layout.build(net, X, batch_size, pace.most, first, checked_draw(seed, epoch))
     rule = launch.rule_of(optimizer, lr, work, state.steps, moments, batches)
     theta = work.weights.theta
     target, alpha = (theta, -lr) if rule.plain else (layout.aligned_like(theta), 1.0)
-    job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), order, launch.loss_of(loss, y, weights), batch_size, target,
-        alpha, rule,
-    )  # fmt: skip
+    rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
+    job = launch.training_job(rows, order, launch.loss_of(loss, y, weights), batch_size, target, alpha, rule)
     totals, bad = launch.train(work, X, job, pace, progress, midway, pause)
     if bad is not None:
         what, batch = bad
@@ -216,8 +215,8 @@ def train_epoch(
 def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
     """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
     architecture = instance("net", net, Net).architecture
-    if architecture.draws or architecture.normalises:
-        raise ConfigError("dropout and batch norm must be with backend numpy", "numba")
+    if architecture.normalises:
+        raise ConfigError("batch norm must be with backend numpy", "numba")
     encoded = encode(X, once=once, centred=instance("net", net, Net).preprocessing.mean is not None)
     check_inputs(net, encoded.shape)
     return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels.activations import activate, multiply_by_slope
+from fastmlp.kernels.dropout import thin_floats
 from fastmlp.kernels.finite import all_finite
 from fastmlp.kernels.first_layer import bias_of, first_layer, own_half, update_first_layer
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
@@ -62,7 +63,7 @@ _AHEAD = 100  # so many samples later is the one asked for; in smaller batches, 
 # Numba compiles a function anew for a literal argument, such as 0 or False: these are not literal.
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_NO = np.bool_(False)
+_YES, _NO = np.bool_(True), np.bool_(False)
 
 
 @device
@@ -81,10 +82,7 @@ def forward(work, rows, batch, lo, hi, bias, halved):
     for layer in range(1, layout.depth):
         fan_in, before, stride = layout.fan_in[layer], layout.stride[layer - 1], layout.stride[layer]
         inputs = Matrix(acts, layout.a_at[layer - 1] + lo * before, before, _1)
-        activate(
-            layout.act[layer - 1], shifted(acts, inputs.at), factors_of(work, layer - 1, lo),
-            (hi - lo) * before, layout.number[layer - 1],
-        )  # fmt: skip
+        finish(work, batch, layer - 1, lo, hi)
         for b in range(hi - lo):
             at = inputs.at + b * before
             acts[at + fan_in] = _ONE
@@ -94,6 +92,24 @@ def forward(work, rows, batch, lo, hi, bias, halved):
         bias_row = Matrix(weights.data, weights.at + fan_in * stride, _0, _1)
         out = Matrix(acts, layout.a_at[layer] + lo * stride, stride, _1)
         matmul(out, bias_row, _ONE, inputs, hi - lo, weights, fan_in, _WORD, layout.vectors[layer])
+
+
+@device
+def finish(work, batch, layer, lo, hi):
+    """Outputs of a hidden layer from its sums, for samples lo..hi - 1: its activation and its dropout."""
+    layout, draw, stride = work.layout, work.draw, work.layout.stride[layer]
+    a, factors = shifted(work.slot.acts, layout.a_at[layer] + lo * stride), factors_of(work, layer, lo)
+    n, number, slope = (hi - lo) * stride, layout.number[layer], layout.slope[layer]
+    activate(layout.act[layer], a, factors, n, number)
+    if draw.parts[layer + 1] > 0:
+        if slope != 0:
+            for j in range(n):
+                factors[j] = _ONE
+            multiply_by_slope(slope, factors, a, n, number)
+        thin_floats(
+            draw.floats, draw, np.int64(layer + 1), batch.begin + lo, hi - lo, a, factors, _YES, stride, _0,
+            stride,
+        )  # fmt: skip
 
 
 @device

@@ -100,7 +100,7 @@ def train(
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = pace.next()
         halves = _halves(X, job.rows, work.layout) if by_team and threads == 2 else None
-        splits, shares = _split(X, threads) if halves is None else halves
+        splits, shares = _split(X, job.rows, threads) if halves is None else halves
         plan = plan._replace(splits=splits, shares=shares, halved=halves is not None)
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
@@ -213,9 +213,9 @@ def rule_of(
     )
 
 
-def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Job.splits and Job.shares that give members equal work, in each layer."""
-    share = X.counts / max(1, X.counts.max(initial=0)) if X.sparse else np.ones(X.shape[1])
+    share = X.counts / max(1, X.counts.max(initial=0)) if _skips(rows) else np.ones(X.shape[1])
     work = np.append(share, 1) + 0.01  # a row costs a little even without samples
     ends = np.searchsorted(np.cumsum(work), work.sum() * np.arange(1, threads) / threads)
     splits = np.concatenate([[0], ends, [len(work)]]).astype(np.int64)
@@ -230,14 +230,19 @@ def _halves(
     Whose half has less work has more of the deeper layers.
     """
     D, middle = X.shape[1], place.middle
-    counts = X.counts if X.sparse else np.ones(D)
+    counts = X.counts if _skips(rows) else np.ones(D)
     first = float(counts[:middle].sum() / max(1, counts.sum()))
-    if rows.form == layout.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
+    if rows.form == layout.CSR or (_skips(rows) and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
         return None
-    inputs = X.density * D if X.sparse else D
+    inputs = X.density * D if _skips(rows) else D
     more = 2 * (1 - 2 * first) * inputs * place.stride[0]  # multiplications of the second half, a sample
     deeper = max(1.0, float((place.fan_in * place.stride)[1:].sum()))
     return np.array([0, middle, D + 1]), np.array([0, np.clip(0.5 + more / (2 * deeper), 0, 1), 1])
+
+
+def _skips(rows: layout.Rows) -> bool:
+    """True where a pass skips zeros."""
+    return rows.form in (layout.BYTES, layout.CSR)
 
 
 def _note(kernel: str) -> None:

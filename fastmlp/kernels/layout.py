@@ -19,9 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import random
 from fastmlp.activations import parts_of
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.dropout import Draw, draw_of
 from fastmlp.kernels.intrinsics import nth
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.matmul import WORD, padded_vectors
@@ -31,7 +33,7 @@ from fastmlp.net import Net, Parameters, Preprocessing
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
-BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
+BYTES, CSR, DENSE_BYTES, DENSE, SPREAD = range(5)  # forms of the rows: Encoded's, and CSR's made dense
 GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
@@ -112,6 +114,7 @@ class Work(NamedTuple):
 
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
     zeros:  as many as the longest row. one: a single 1, the input whose weight a bias is.
+    draw: what a pass of training leaves out.
     slot, scratch: the first of so many ``slots``, for one batch after another, and of one for each of
         ``members``; slot_steps, scratch_steps: elements from each to the next (``seen_by``).
     """
@@ -121,6 +124,7 @@ class Work(NamedTuple):
     inputs: Float32
     zeros: Float32
     one: Float32
+    draw: Draw
     slots: int
     slot: Slot
     slot_steps: Slot
@@ -138,9 +142,9 @@ def seen_by(work, member, slot):
     """
     return Work(
         layout=work.layout, weights=work.weights, inputs=work.inputs, zeros=work.zeros, one=work.one,
-        slots=work.slots, slot=nth(work.slot, slot, work.slot_steps), slot_steps=work.slot_steps,
-        members=work.members, scratch=nth(work.scratch, member, work.scratch_steps),
-        scratch_steps=work.scratch_steps,
+        draw=work.draw, slots=work.slots, slot=nth(work.slot, slot, work.slot_steps),
+        slot_steps=work.slot_steps, members=work.members,
+        scratch=nth(work.scratch, member, work.scratch_steps), scratch_steps=work.scratch_steps,
     )  # fmt: skip
 
 
@@ -161,9 +165,10 @@ class Batch(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean.
+    """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean, times growth.
 
-    codes, values, starts and columns are the Encoded's own memory. table and mean are times factor.
+    codes, values, starts and columns are the Encoded's own memory. table and mean are times factor; the table
+    of BYTES times growth too. growth: of the inputs that dropout keeps; 1 without.
     largest: no coded input, less its mean, nor the 1 of a bias is larger.
     """
 
@@ -174,18 +179,30 @@ class Rows(NamedTuple):
     starts: NDArray[np.int64]
     columns: NDArray[np.int32]
     factor: np.float32
+    growth: np.float32
     centred: bool
     mean: Float32
     largest: np.float32
 
 
-def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
-    """The rows of X, as the kernels take them."""
-    factor, mean = np.float32(1 / preprocessing.scale), preprocessing.mean
-    means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+def form_of(X: Encoded, preprocessing: Preprocessing, left_out: float) -> int:
+    """The form in which a pass reads X, of which it leaves out that share: its own.
+
+    But an input that is left out is not less its mean: where they are centred, all inputs are walked then.
+    """
     dense = DENSE_BYTES if len(X.codes) else DENSE
-    form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
-    table = X.table * factor
+    if left_out and preprocessing.mean is not None:
+        return {"bytes": DENSE_BYTES, "csr": SPREAD, "dense": dense}[X.form]
+    return {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
+
+
+def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> Rows:
+    """The rows of X, as the kernels take them. left_out: the share of inputs that a training leaves out."""
+    form = form_of(X, preprocessing, left_out)
+    factor, mean = np.float32(1 / preprocessing.scale), preprocessing.mean
+    growth = np.float32(random.growth(left_out) if left_out else 1)
+    means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+    table = X.table * factor * (growth if form == BYTES else np.float32(1))
     return Rows(
         form=form,
         codes=plain(X.codes),
@@ -194,6 +211,7 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
         starts=plain(X.starts),
         columns=plain(X.columns),
         factor=factor,
+        growth=growth,
         centred=mean is not None,
         mean=means * factor,
         largest=np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
@@ -213,14 +231,23 @@ def slopes_of(net: Net) -> Int64:
     return np.array([0 if slope is None else slope.place for slope in found], np.int64)
 
 
-def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | None = None) -> Work:
+def build(
+    net: Net,
+    X: Encoded,
+    B: int,
+    members: int,
+    parameters: Parameters | None = None,
+    draw: tuple[int, int] | None = None,
+) -> Work:
     """The Work of a net for B samples of X at a time and a team of that size.
 
-    parameters: others than the net's own.
+    parameters: others than the net's own. draw: seed and epoch of a pass of training.
     """
     parameters = net.parameters if parameters is None else parameters
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
-    coded, dense = X.form == "bytes", X.form == "dense"
+    form = form_of(X, net.preprocessing, net.architecture.input_dropout if draw else 0.0)
+    coded, dense = form == BYTES, form not in (BYTES, CSR)
+    left_out = draw_of(net.architecture, {BYTES: "codes", CSR: "entries"}.get(form, "floats"), draw)
     vectors = -(-fan_out // LANES)
     if coded:
         vectors[0] = padded_vectors(vectors[0])
@@ -229,6 +256,7 @@ def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | N
     before = np.concatenate([[0], stride[:-1]])
     (act, number), slope = acts_of(net), slopes_of(net)
     keeps = np.append(slope == 0, False)
+    keeps[:-1] |= left_out.parts[1:] > 0
     f_at = _starts(B * stride * keeps)
     w_at, a_at, t_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
     D = X.shape[1]
@@ -258,6 +286,7 @@ def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | N
         inputs=_aligned(B * input_stride if dense else 0),
         zeros=_aligned(stride.max()),
         one=np.ones(1, np.float32),
+        draw=left_out,
         slots=slots,
         slot=slot,
         slot_steps=Slot(*(len(array) // slots for array in slot)),
