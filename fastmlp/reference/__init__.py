@@ -44,14 +44,14 @@ from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
-from fastmlp.reference.activations import ACTIVATIONS
+from fastmlp.reference.activations import ACTIVATIONS, activated
 from fastmlp.reference.losses import LOSSES, loss_and_delta, softmax
 from fastmlp.reference.optimizers import STEPS
 from fastmlp.reference.workspace import Workspace
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "STEPS", "dead_units", "encode", "encode_rows", "evaluate", "forward", "logits",
-    "loss_and_delta", "loss_and_gradients", "predict_proba", "softmax", "train_epoch",
+    "ACTIVATIONS", "LOSSES", "STEPS", "activated", "dead_units", "encode", "encode_rows", "evaluate",
+    "forward", "logits", "loss_and_delta", "loss_and_gradients", "predict_proba", "softmax", "train_epoch",
 ]  # fmt: skip
 
 Array = NDArray[Any]

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.activations import parts_of
 from fastmlp.layers import BatchNorm, Layer
 from fastmlp.net import Norm
 from fastmlp.random import growth, kept
-from fastmlp.reference.activations import ACTIVATIONS, Activation
+from fastmlp.reference.activations import ACTIVATIONS
 
 Array = NDArray[Any]
 
@@ -33,18 +34,26 @@ class Stage(Protocol):
 class Act:
     """The activation; ``outputs`` (B, H) keeps its own. They are z itself where it is ``last``."""
 
-    def __init__(self, act: Activation, outputs: Array, last: bool) -> None:
-        self.act, self.outputs, self.last = act, outputs, last
+    def __init__(self, act: str, outputs: Array, last: bool) -> None:
+        name, self.number = parts_of(act)
+        self.act, self.outputs, self.last = ACTIVATIONS[name], outputs, last
+        self.slopes = np.empty_like(outputs) if self.act.backward is None else None
 
     def forward(self, z: Array, places: Array | None) -> None:
         """z = act(z)."""
-        self.act.forward(z)
+        if self.slopes is None:
+            self.act.forward(z, self.number)
+        else:
+            self.act.forward(z, self.number, self.slopes[: len(z)])
         if not self.last:
             self.outputs[: len(z)] = z
 
     def backward(self, delta: Array) -> None:
         """delta = delta act'(z)."""
-        self.act.backward(delta, self.outputs[: len(delta)])
+        if self.slopes is not None:
+            delta *= self.slopes[: len(delta)]
+        elif self.act.backward is not None:
+            self.act.backward(delta, self.outputs[: len(delta)], self.number)
 
 
 class Normalise:
@@ -135,5 +144,5 @@ def stages_of(
         place.append(Normalise(layer.batch_norm, norm, gradient, room))
     if layer.dropout:
         after.append(Dropout(layer.dropout, number, draw, room))
-    act = Act(ACTIVATIONS[layer.act], np.empty_like(room) if after else room, last=not after)
+    act = Act(layer.act, np.empty_like(room) if after else room, last=not after)
     return [*before, act, *after]
