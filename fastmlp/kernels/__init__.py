@@ -157,14 +157,15 @@ def train_epoch(
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
-    whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
-    is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
-    W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
-    ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
-    nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
-    of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
-    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    be short; its gradient is its own mean. ``lr``: a rate, or (batches,) of each batch. ``threads``:
+    their number, "auto" (several or one, whichever is found to be faster now), or a ThreadTuner that
+    remembers what was found. ``progress`` is told the samples done so far, now and then and at the end.
+    ``optimizer`` takes other steps than W -= lr dW, as do layers with l1, l2, max_norm or frozen (losses
+    are those of the data alone). It goes on from ``state``, which is updated in place (None: a new one, for
+    this epoch). ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count
+    changes nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch
+    goes on, of the same arguments otherwise, and of the parameters and the state (its moments may be any)
+    before the epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
     """
     X, pace = _checked(net, X, threads)
     y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
