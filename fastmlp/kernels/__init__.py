@@ -26,7 +26,8 @@ from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 from fastmlp.checks import function, instance, whole_number
 from fastmlp.data.encode import Encoded, encode, encode_rows
-from fastmlp.errors import ConfigError, DivergedError
+from fastmlp.errors import DivergedError
+from fastmlp.fold import folded, scale_and_shift
 from fastmlp.kernels import launch, layout, rules, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
@@ -53,9 +54,14 @@ Array = NDArray[Any]
 def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, len(X), pace.most)
+    work = layout.build(folded(net), X, len(X), pace.most)
     launch.outputs(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, keep=True)
-    return layout.outputs(work, len(X))
+    found = layout.outputs(work, len(X))
+    for a, layer, norm in zip(found, net.architecture.layers, net.parameters.norms, strict=False):
+        if norm is not None and layer.batch_norm is not None and layer.batch_norm.place == "after":
+            factor, summand = scale_and_shift(layer, norm)
+            a[...] = a * factor + summand
+    return found
 
 
 def predict_proba(net: Net, X: Any, *, threads: Threads = 1) -> Array:
@@ -75,7 +81,7 @@ def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
 def _outputs(net: Net, X: Any, threads: Threads, raw: bool = False) -> Array:
     """Probabilities, or logits, (N, K)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, pace.most * WORD, pace.most)
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     p = np.empty((len(X), net.architecture.outputs), np.float32)
     rows = layout.rows_of(X, net.preprocessing)
     launch.outputs(work, rows, np.arange(len(X)), pace.most, p=p.reshape(-1), raw=raw)
@@ -98,7 +104,7 @@ def evaluate(
     X, pace = _checked(net, X, threads, once=rows is None)
     y = checked_targets(net, y, len(X), loss)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = layout.build(net, X, pace.most * WORD, pace.most)
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     losses, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
     launch.outputs(
         work, layout.rows_of(X, net.preprocessing), order, pace.most, launch.loss_of(loss, y), losses=losses,
@@ -110,7 +116,7 @@ def evaluate(
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
     """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, pace.most * WORD, pace.most)
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden
     active = np.zeros((pace.most, sum(widths)), np.bool_)
     if widths:
@@ -205,17 +211,14 @@ def train_epoch(
         error.batch = batch
         raise error
     state.steps += batches  # before the rest: where it is as it was, all is
-    trained = (work.weights.theta, *averages(steps.rule))
-    for old, flat in zip((net.parameters, *state.moments), trained, strict=True):
-        layout.unpack_into(work.layout, flat, old)
+    layout.trained_into(work, net.parameters)
+    for moment, flat in zip(state.moments, averages(steps.rule), strict=True):
+        layout.unpack_into(work.layout, flat, moment)
     return totals
 
 
 def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
     """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
-    architecture = instance("net", net, Net).architecture
-    if architecture.normalises:
-        raise ConfigError("batch norm must be with backend numpy", "numba")
     encoded = encode(X, once=once, centred=instance("net", net, Net).preprocessing.mean is not None)
     check_inputs(net, encoded.shape)
     return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)

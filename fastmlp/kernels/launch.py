@@ -123,6 +123,7 @@ def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     correct, live = plan.counts[:, :2].sum(axis=0).tolist()
     moments = tuple(layout.unpack(work.layout, average) for average in optimizers.averages(plan.rule))
     parameters = layout.unpack(work.layout, work.weights.theta)
+    layout.trained_into(work, parameters)
     return Midway(int(plan.first), float(plan.totals[0]), correct, live, parameters, moments)
 
 
