@@ -113,7 +113,8 @@ def test_nothing_that_cannot_be_kept_is_needed(monkeypatch, tmp_path):
 
 def test_plug_ins_have_names_of_their_own():
     found = [part for entry in activations.ACTIVATIONS.values() for part in entry if part is not None]
-    found += [entry.plug_in for entry in optimizers.STEPS.values()] + list(losses.HEADS.values())
+    found += [entry.plug_in for entry in optimizers.STEPS.values()]
+    found += [*losses.HEADS.values(), *losses.LINKS.values()]
     names = [plug_in.name for plug_in in found]
     assert len(set(names)) == len(names)
 
