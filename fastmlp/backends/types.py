@@ -97,6 +97,14 @@ class Evaluation(NamedTuple):
     r2: float | None = None
     mean_absolute_error: float | None = None
 
+    def __repr__(self) -> str:
+        """The fields that mean something: ``Evaluation(loss=0.25, accuracy=0.9)``."""
+        told = self._asdict()
+        if self.mean_absolute_error is not None:
+            del told["accuracy"]
+        fields = ", ".join(f"{name}={value!r}" for name, value in told.items() if value is not None)
+        return f"{type(self).__name__}({fields})"
+
     @classmethod
     def of_numbers(cls, loss: float, predictions: NDArray[Any], y: NDArray[Any]) -> Self:
         """The evaluation of predictions (N, K) of numbers y (N, K)."""
