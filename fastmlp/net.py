@@ -6,7 +6,6 @@ Nothing here computes with them: that is a backend's work (reference/, kernels/)
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastmlp import random
 from fastmlp.checks import NUMBERS, as_array, as_dtype, instance, positive_number, shown, whole_number
+from fastmlp.drawing import first_biases, first_weights
 from fastmlp.errors import ModelError
 from fastmlp.inits import checked_init
 from fastmlp.layers import Architecture
@@ -243,19 +242,27 @@ class Net:
 def initialise(
     architecture: Architecture, init: str | None = None, seed: int = 0, dtype: DTypeLike = np.float32
 ) -> Parameters:
-    """First weights, U(-limit, limit), and zero biases; a pure function of its arguments.
+    """First weights, and zero biases; a pure function of its arguments.
 
     init: of every layer; None: each layer's own. Of a batch norm gamma and variance are 1, beta and mean 0.
 
-    ============== ============================= =====================================
-    init           limit                         after
-    ============== ============================= =====================================
-    glorot_uniform sqrt(6 / (fan_in + fan_out))  Glorot and Bengio 2010; Keras' default
-    he_uniform     sqrt(6 / fan_in)              He et al. 2015
-    lecun_uniform  sqrt(3 / fan_in)              LeCun et al. 1998
-    torch          1 / sqrt(fan_in), biases too  torch.nn.Linear's default
-    uniform        1                             what the question's first answer assumes
-    ============== ============================= =====================================
+    ============================ ============================================== ==========================
+    init                         distribution                                   after
+    ============================ ============================================== ==========================
+    glorot_uniform               U(-l, l), l = sqrt(6 / (fan_in + fan_out))     Glorot and Bengio 2010
+    he_uniform                   U(-l, l), l = sqrt(6 / fan_in)                 He et al. 2015
+    lecun_uniform                U(-l, l), l = sqrt(3 / fan_in)                 LeCun et al. 1998
+    glorot_, he_, lecun_normal   normal of the same variance, and none beyond   Keras
+                                 2 standard deviations of what is then cut off
+    xavier_normal                N(0, 2 / (fan_in + fan_out))                   torch.nn.init
+    kaiming_normal               N(0, 2 / fan_in)                               torch.nn.init
+    torch                        U(-l, l), l = 1 / sqrt(fan_in), biases too     torch.nn.Linear
+    orthogonal:GAIN              orthonormal times GAIN (1)                     Saxe et al. 2014
+    uniform:FROM,TO              U(FROM, TO) (-1,1)                             the question's first answer
+    normal:MEAN,SD               N(MEAN, SD^2) (0,0.05)                         Keras' RandomNormal
+    truncated_normal:MEAN,SD     the same, and none beyond 2 SD (0,0.05)        Keras' TruncatedNormal
+    zeros, ones, constant:NUMBER the same number everywhere (0)
+    ============================ ============================================== ==========================
 
     Raises ConfigError.
     """
@@ -263,19 +270,10 @@ def initialise(
     inits = [layer.init if init is None else checked_init(init) for layer in architecture.all_layers]
     seed, dtype = whole_number("seed", seed, 0, 2**63 - 1), as_dtype("dtype", dtype)
     weights, biases = [], []
-    for layer, (fan_in, fan_out) in enumerate(architecture.shapes):
-        limit = {
-            "glorot_uniform": math.sqrt(6 / (fan_in + fan_out)),
-            "he_uniform": math.sqrt(6 / fan_in),
-            "lecun_uniform": math.sqrt(3 / fan_in),
-            "torch": 1 / math.sqrt(fan_in),
-            "uniform": 1.0,
-        }[inits[layer]]
-        W = limit * (2 * random.uniform(fan_in * fan_out, seed, "weights", layer) - 1)
-        b = np.zeros(fan_out)
-        if inits[layer] == "torch" and architecture.all_layers[layer].bias:
-            b = limit * (2 * random.uniform(fan_out, seed, "biases", layer) - 1)
-        weights.append(W.reshape(fan_in, fan_out).astype(dtype))
+    for i, (fan_in, fan_out) in enumerate(architecture.shapes):
+        told = inits[i], fan_in, fan_out, seed, i
+        weights.append(np.ascontiguousarray(first_weights(*told), dtype))
+        b = first_biases(*told) if architecture.all_layers[i].bias else np.zeros(fan_out)
         biases.append(b.astype(dtype))
     norms = [
         None if layer.batch_norm is None else Norm(*(np.full(layer.width, x, dtype) for x in (1, 0, 0, 1)))
