@@ -28,6 +28,7 @@ from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, Run
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
 from fastmlp.net import Parameters
+from fastmlp.schedules import Schedule
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Training
 from fastmlp.train.loop import Best, Checkpoint, EpochResult
 
@@ -84,11 +85,12 @@ class Identity:
     def differences(self, begun: Identity) -> list[str]:
         """The options that are not as they were, in words."""
         mine, theirs = ({**each.training.to_json(), "backend": each.backend} for each in (self, begun))
+        schedule = Schedule.of(self.training.schedule)
         more = mine.pop("epochs") - theirs.pop("epochs")
         words = [f"{name} {shown(mine[name])} instead of {shown(theirs.get(name))}" for name in mine]
         words = [text for name, text in zip(mine, words, strict=True) if mine[name] != theirs.get(name)]
-        if more < 0 or (more and self.training.schedule == "cosine"):
-            why = "may only rise" if more < 0 else "decide all rates of the cosine schedule"
+        if more < 0 or (more and schedule.needs_total):
+            why = "may only rise" if more < 0 else f"decide all rates of the {schedule.name} schedule"
             words.append(f"epochs {self.training.epochs} instead of {begun.training.epochs}, which {why}")
         return words
 

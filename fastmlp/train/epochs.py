@@ -81,7 +81,7 @@ class Trainer:
         self,
         numbers: Iterable[int],
         order: Callable[[int], Array],
-        lr: Callable[[int], float],
+        lr: Callable[[int], float | Array],
         *,
         progress: Callable[[int, int], None] | None = None,
         clock: Clock | None = None,

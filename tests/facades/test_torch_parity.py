@@ -12,7 +12,7 @@ import pytest
 from compare import check, check_named, error
 from nets import ACTS, CASES, LOSSES, call, draw, edge_free, learnable, net_of
 
-from fastmlp import Architecture, Model, Parameters, Training, initialise, kernels, random, reference
+from fastmlp import Architecture, Model, Parameters, initialise, kernels, random, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.layers import layers_of
 from fastmlp.losses import clip_bounds
@@ -167,18 +167,6 @@ def test_optimizers_take_torchs_steps(nn, rule, weighted):
         )  # fmt: skip
         check("trajectory loss", ours.loss, value.item(), f"step {step + 1}")
     check_named("trajectory weights", p, parameters_of(net))
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "step:3,0.5"])
-def test_schedules_are_torchs(schedule):
-    training = Training(lr=0.3, epochs=10, schedule=schedule)
-    stepper = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
-    of = torch.optim.lr_scheduler
-    them = of.CosineAnnealingLR(stepper, 10) if schedule == "cosine" else of.StepLR(stepper, 3, 0.5)
-    for epoch in range(1, 11):
-        assert training.lr_at(epoch) == pytest.approx(stepper.param_groups[0]["lr"], rel=1e-6)
-        stepper.step()
-        them.step()
 
 
 def torch_trajectory(p, X, y, orders, *, act, loss, lr, scale):
