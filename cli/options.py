@@ -14,8 +14,10 @@ import typer
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.errors import ConfigError
 from fastmlp.inits import INITS
+from fastmlp.layers import PLACES
 from fastmlp.losses import clip_bounds
 from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.schedules import SCHEDULES
 from fastmlp.spec import BACKENDS, DRIVERS, Training
 
 from .failures import AccuracyError
@@ -23,6 +25,10 @@ from .failures import AccuracyError
 MODEL, TRAINING, LOSS, OPTIMIZER = "Model", "Training", "Loss", "Optimizer"
 DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
 SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; all else is a path
+
+ALONE = {"--batch-norm": PLACES[0]}  # options that may stand without a value, and what they then mean
+
+_FORMS = [entry.form.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
@@ -132,7 +138,11 @@ class PlainOptions(TypedDict, total=False):
     init: Annotated[
         str,
         option(
-            MODEL, f"Distribution of the first weights: {', '.join(INITS)}.", metavar="NAME", choices=INITS
+            MODEL,
+            f"Distribution of the first weights, or one for each layer: {', '.join(INITS)}; some with "
+            "numbers behind a colon.",
+            metavar="NAME,...",
+            choices=tuple(INITS),
         ),
     ]
     epochs: Annotated[int, option(TRAINING, "Passes over the training rows.")]
@@ -148,19 +158,61 @@ class PlainOptions(TypedDict, total=False):
         ),
     ]  # fmt: skip
     clip: Annotated[tuple[float, float] | None, option(LOSS, "Short for --loss clip:LO,HI.", metavar="LO HI")]
-    lr: Annotated[float, option(OPTIMIZER, "Learning rate of the first epoch.", "--lr")]
+    lr: Annotated[float, option(OPTIMIZER, "Learning rate, from which a schedule goes.", "--lr")]
 
 
 class TrainingOptions(PlainOptions, total=False):
     """All options of a Training."""
 
+    dropout: Annotated[
+        str | None,
+        option(
+            MODEL, "Share of the hidden units that each step leaves out, or one for each layer.",
+            metavar="SHARE,...",
+        ),
+    ]  # fmt: skip
+    input_dropout: Annotated[
+        float | None, option(MODEL, "Share of the inputs that each step leaves out.", metavar="SHARE")
+    ]
+    batch_norm: Annotated[
+        str | None,
+        option(
+            MODEL,
+            "Normalise hidden units over each batch, before their activation, or after; "
+            "PLACE:MOMENTUM,EPSILON sets what running means keep, and what is added to variances.",
+            metavar="PLACE,...",
+            choices=("none", *PLACES),
+        ),
+    ]
+    bias: Annotated[bool | None, option(MODEL, "Give units a bias, or none.", "--bias/--no-bias")]
+    l1: Annotated[
+        str | None,
+        option(
+            LOSS, "L1 penalty of the weights, or one for each layer: this number times |w| joins the loss.",
+            metavar="NUMBER,...",
+        ),
+    ]  # fmt: skip
+    l2: Annotated[
+        str | None,
+        option(LOSS, "L2 penalty as in Keras: this number times w squared joins it.", metavar="NUMBER,..."),
+    ]
+    max_norm: Annotated[
+        str | None,
+        option(
+            LOSS, "Norm that the weights into a unit keep within, or one for each layer.",
+            metavar="NUMBER,...",
+        ),
+    ]  # fmt: skip
     schedule: Annotated[
         str,
         option(
-            OPTIMIZER, "Learning rate over the epochs: constant, cosine, or step:EVERY,FACTOR.",
-            metavar="NAME", choices=("constant", "cosine", "step:"),
+            OPTIMIZER,
+            f"Learning rate over the epochs, or with /step behind it over the steps: {', '.join(_FORMS)}; "
+            "warmup:COUNT+ before it rises to it.",
+            metavar="NAME",
+            choices=(*SCHEDULES, "warmup:"),
         ),
-    ]  # fmt: skip
+    ]
     optimizer: Annotated[
         str,
         option(
@@ -174,7 +226,8 @@ class TrainingOptions(PlainOptions, total=False):
     beta2: Annotated[float, option(OPTIMIZER, "Decay of adam's mean of their squares.", "--beta2")]
     epsilon: Annotated[float, option(OPTIMIZER, "Number that adam adds to the root of that mean.")]
     weight_decay: Annotated[
-        float, option(OPTIMIZER, "L2 penalty: this number times each parameter is added to its gradient.")
+        float,
+        option(OPTIMIZER, "Penalty as in PyTorch: this number times each parameter joins its gradient."),
     ]
     validation: Annotated[
         float,
