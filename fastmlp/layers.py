@@ -31,6 +31,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.inits import checked_init
 
 MOST_UNITS = 1_000_000  # in one layer
+MOST_LAYERS = 1000
 MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
 
 PLACES = ("before", "after")  # of a batch norm and its layer's activation
@@ -194,8 +195,10 @@ def widths_of(hidden: Hidden) -> tuple[int | Layer, ...]:
     text = as_text(hidden)
     if hidden is None or (text is not None and text.strip().lower() in ("none", "")):
         return ()
-    items = as_list(hidden) if text is None else text.split(",")
+    items = as_list(hidden) if text is None else text.split(",", MOST_LAYERS)
     found = tuple(_width(item) for item in ([hidden] if items is None else items))
+    if len(found) > MOST_LAYERS:
+        raise ConfigError(f"hidden must be at most {MOST_LAYERS:,} layers", f"{len(found):,}")
     if not all(isinstance(item, Layer) or 1 <= item <= MOST_UNITS for item in found):
         raise ConfigError(
             f"hidden must be widths from 1 to {MOST_UNITS:,}, or none",
@@ -374,6 +377,13 @@ class Architecture:
             (fan_in + layer.bias + 2 * (layer.batch_norm is not None)) * fan_out
             for (fan_in, fan_out), layer in zip(self.shapes, self.all_layers, strict=True)
         )
+
+    @property
+    def unusual(self) -> tuple[str, ...]:
+        """The words, beside widths and activations, that make it another net."""
+        words = {**self.words(), "init": LAYER_WORDS["init"].usual, "act": LAYER_WORDS["act"].usual}
+        told = [name for name, value in words.items() if value != LAYER_WORDS[name].usual]
+        return (*told, *["input_dropout"] * (self.input_dropout > 0))
 
     @property
     def draws(self) -> bool:

@@ -12,6 +12,7 @@ from nets import learnable
 
 import fastmlp
 from fastmlp import random
+from fastmlp.torch import OF_THE_MODULE
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -214,12 +215,21 @@ def test_other_modules_are_refused_by_name(data, module, kind, match):
         fastmlp.torch.fit(module(), *data)
 
 
-@pytest.mark.parametrize("name", ["hidden", "act", "scale", "center", "init"])
+@pytest.mark.parametrize("name", OF_THE_MODULE)
 def test_what_the_module_has_is_no_field(data, name):
     """Taken in silence, it would be ignored, or another net than the module's would be trained."""
     with pytest.raises(TypeError, match=f"takes no {name}"):
         fastmlp.torch.fit(nn.Sequential(nn.Linear(D, K)), *data, **{name: fastmlp.Training().word(name)})
     assert name not in inspect.signature(fastmlp.torch.fit).parameters
+
+
+@pytest.mark.parametrize(
+    "word", [{"dropout": 0.2}, {"batch_norm": True}, {"bias": False}, {"input_dropout": 0.2}]
+)
+def test_a_training_with_layers_that_the_module_has_not_is_refused(data, word):
+    (name,) = word
+    with pytest.raises(fastmlp.ConfigError, match=f"^{name} must be left to the module"):
+        fastmlp.torch.fit(nn.Sequential(nn.Linear(D, K)), *data, fastmlp.Training(**word))
 
 
 def test_data_that_do_not_fit_are_refused(data):

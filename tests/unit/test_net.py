@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import struct
 
 import numpy as np
 import pytest
 
-from fastmlp import Architecture, ConfigError, ModelError, Parameters, initialise
+from fastmlp import Architecture, ConfigError, ModelError, Net, Parameters, initialise
 from fastmlp.inits import INITS
+from fastmlp.layers import Layer
 
 GOLDEN = {  # sha256 of the first weights of 784-100-10 with seed 0, on every machine
     "glorot_uniform": "2fefd09a45bf2e76b82494dd38ca1a60418ce4935d9f9ebd523d431a32adca7c",
@@ -199,6 +201,108 @@ def test_torch_layout_refuses_other_states(numbered, change):
     change(state)
     with pytest.raises(ModelError):
         Parameters.from_torch(state)
+
+
+WORDED = Architecture(
+    4,
+    (
+        Layer(3, batch_norm="after", dropout=0.5, bias=False),
+        Layer(5, "tanh", batch_norm=True),
+        Layer(2, dropout=0.1),
+    ),
+    2,
+    Layer(2, "identity", bias=False),
+    input_dropout=0.2,
+)
+
+
+def worded():
+    """Parameters of WORDED, every number another."""
+    p, numbers = initialise(WORDED), itertools.count(1.0)
+    for name, array in p.named():
+        if name not in ("b1", "b4"):
+            array.flat[:] = list(itertools.islice(numbers, array.size))
+    return p
+
+
+def test_torch_names_count_the_modules_that_a_net_has():
+    p = worded()
+    state = p.to_torch(WORDED)
+    assert list(state) == [
+        "1.weight", "3.weight", "3.bias", "3.running_mean", "3.running_var",
+        "5.weight", "5.bias", "6.weight", "6.bias", "6.running_mean", "6.running_var",
+        "8.weight", "8.bias", "11.weight",
+    ]  # fmt: skip
+    for counted in ({}, {"3.num_batches_tracked": np.array(7), "6.num_batches_tracked": np.array(7)}):
+        again = Parameters.from_torch(state | counted, WORDED)
+        assert again.sha256() == p.sha256()
+        assert again.array_shapes == p.array_shapes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.pop("3.running_var"),
+        lambda s: s.pop("6.weight"),
+        lambda s: s.update({"1.bias": np.zeros(3)}),
+        lambda s: s.update({"2.running_var": s.pop("3.running_var")}),
+        lambda s: s.update({"3.bias": np.zeros(5)}),
+        lambda s: s.update({"3.bias": np.zeros((1, 3))}),
+    ],
+)
+def test_torch_layout_of_batch_norms_refuses_other_states(change):
+    state = worded().to_torch(WORDED)
+    change(state)
+    with pytest.raises(ModelError):
+        Parameters.from_torch(state, WORDED)
+
+
+def test_batch_norms_are_named_by_their_architecture_alone():
+    plain = Architecture(4, (3, 5, 2), 2)
+    for method in ("to_torch", "to_keras"):
+        for architecture in (None, plain):
+            with pytest.raises(ModelError, match="batch norms"):
+                getattr(worded(), method)(architecture)
+        with pytest.raises(ModelError, match="batch norms"):
+            getattr(initialise(plain), method)(WORDED)
+
+
+def test_keras_layout_has_what_a_net_has_in_its_order():
+    p = worded()
+    arrays = p.to_keras(WORDED)
+    norm = p.norms[1]
+    assert [
+        array is other for array, other in zip(arrays[5:11], (p.weights[1], p.biases[1], *norm), strict=True)
+    ]
+    assert len(arrays) == 14
+    again = Parameters.from_keras(arrays, WORDED)
+    assert again.sha256() == p.sha256()
+    for wrong in (arrays[:-1], [*arrays, arrays[0]], [*arrays[:5], *arrays[6:], arrays[0]]):
+        with pytest.raises(ModelError):
+            Parameters.from_keras(wrong, WORDED)
+
+
+def test_named_arrays_go_both_ways(numbered):
+    for p in (numbered, worded()):
+        again = Parameters.from_named(dict(reversed(list(p.named()))))
+        assert again.sha256() == p.sha256()
+        assert again.array_shapes == p.array_shapes
+    named = dict(worded().named())
+    for name in ("W1", "b2", "mean1", "W4"):
+        with pytest.raises(ModelError):
+            Parameters.from_named({each: array for each, array in named.items() if each != name})
+    with pytest.raises(ModelError):
+        Parameters.from_named(named | {"gamma4": named["b4"]})
+    with pytest.raises(ModelError):
+        Parameters.from_named({})
+
+
+def test_a_layer_without_bias_has_zeros():
+    p = worded()
+    Net(WORDED, p)
+    p.biases[0][1] = 1
+    with pytest.raises(ModelError, match="without bias"):
+        Net(WORDED, p)
 
 
 def test_keras_layout_goes_both_ways(numbered):
