@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import optimizers
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
@@ -85,8 +86,16 @@ class Identity:
         """The options that are not as they were, in words."""
         mine, theirs = ({**each.training.to_json(), "backend": each.backend} for each in (self, begun))
         more = mine.pop("epochs") - theirs.pop("epochs")
-        words = [f"{name} {shown(mine[name])} instead of {shown(theirs.get(name))}" for name in mine]
-        words = [text for name, text in zip(mine, words, strict=True) if mine[name] != theirs.get(name)]
+        other = mine["optimizer"] != theirs["optimizer"]  # then its own words say no more
+        names = [name for name in {**mine, **theirs} if not (other and name in optimizers.FIELDS)]
+        words = []
+        for name in names:  # one that is not told is as usual
+            pair = [
+                options[name] if name in options else each.training.word(name)
+                for each, options in ((self, mine), (begun, theirs))
+            ]
+            if pair[0] != pair[1]:
+                words.append(f"{name} {shown(pair[0])} instead of {shown(pair[1])}")
         if more < 0 or (more and self.training.schedule == "cosine"):
             why = "may only rise" if more < 0 else "decide all rates of the cosine schedule"
             words.append(f"epochs {self.training.epochs} instead of {begun.training.epochs}, which {why}")
