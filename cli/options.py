@@ -15,7 +15,7 @@ from fastmlp.activations import ACTIVATIONS
 from fastmlp.errors import ConfigError
 from fastmlp.inits import INITS
 from fastmlp.losses import clip_bounds
-from fastmlp.optimizers import FIELDS, FORMS, OPTIMIZERS
+from fastmlp.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
 from fastmlp.spec import BACKENDS, DRIVERS, Training
 
 from .failures import AccuracyError
@@ -26,7 +26,7 @@ SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; al
 
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
-DEFAULTS |= {"form": FORMS[0], "centred": False, "amsgrad": False, "decoupled": False, "weight_decay": None}
+DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
 
@@ -199,7 +199,7 @@ class TrainingOptions(PlainOptions, total=False):
         float,
         option(
             OPTIMIZER,
-            "L2 penalty: this number times each parameter is added to its gradient. Default: 0, but adamw's.",
+            "L2 penalty: this number times each parameter is added to its gradient; adamw's is 0.01.",
         ),
     ]
     decoupled: Annotated[
