@@ -18,15 +18,15 @@ _MOST = 10**9
 
 
 class Entry(NamedTuple):
-    """A schedule: the form of its text, and what it does.
+    """A schedule: the pattern of its text, and what it does.
 
-    form:     of its text, for messages.
+    pattern:  of its text, for messages.
     example:  numbers for it; where ``usual`` says so, they are its numbers where none are given.
     are_good: tells whether these are numbers for it.
     factor:   of the learning rate, at epoch or step t, from 0, of ``total``, which matters to ``whole`` ones.
     """
 
-    form: str
+    pattern: str
     example: tuple[float, ...]
     are_good: Callable[..., bool]
     factor: Callable[..., float]
@@ -122,7 +122,7 @@ class Schedule:
         numbers = _numbers(behind) if colon else entry.example
         if len(numbers) != len(entry.example) or not (colon or entry.usual) or not entry.are_good(*numbers):
             example = ",".join(map(_shortest, entry.example))
-            raise ConfigError(f"schedule must be {entry.form}", shown(value), f"for example {name}:{example}")
+            raise ConfigError(f"schedule must be {entry.pattern}", shown(value), f"for example {name}:{example}")
         count, start = _warmup(first[0], value) if first else (0, 1.0)
         by_step = text.endswith("/step") or name == "onecycle"
         if name == "plateau" and by_step:

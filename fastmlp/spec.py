@@ -7,7 +7,7 @@ Values are checked once, here, with every problem in one ConfigError. How fast a
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Self
 
@@ -143,9 +143,7 @@ class Training:
         with suppress(ConfigError):  # which the field raises
             words = {**self._left_by(words.get("hidden")), **words}
         try:
-            words["optimizer"] = (
-                replace(rule, **own) if isinstance(rule, Optimizer) else Optimizer(rule, **own)
-            )
+            words["optimizer"] = rule.but(**own) if isinstance(rule, Optimizer) else Optimizer(rule, **own)
         except ConfigError as problem:
             problems.append(problem)
         try:
@@ -217,8 +215,7 @@ class Training:
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump, flat: what ``of`` takes. Rare fields of the optimizer only where set."""
-        rule = asdict(self.optimizer)
+        """Plain data for json.dump, flat: what ``of`` takes. Rare words only where they are set."""
         told: dict[str, Any] = {}
         for word in fields(self):
             value = getattr(self, word.name)
@@ -228,13 +225,13 @@ class Training:
             if word.name in LAYER_WORDS:
                 told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":
-                told["optimizer"] = rule.pop("name")
-                told.update({name: value for name, value in rule.items() if name not in _RARE or value})
+                told.update(value.to_json())
         return told
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The inverse of ``to_json``. Raises ConfigError."""
+        data = _as_now(data) if isinstance(data, dict) else data
         if not isinstance(data, dict) or not set(data) <= set(WORDS):
             raise ConfigError(
                 f"a training must be an object with keys among {', '.join(sorted(WORDS))}", shown(data)
@@ -245,17 +242,23 @@ class Training:
 def _in_words(name: str, value: Any) -> str:
     """``l2 0.001``, ``no bias``, ``batch norm before``, ``dropout 0.2,0.5``."""
     told = name.replace("_", " ")
-    return (
-        {True: told, False: f"no {told}"}[value]
-        if value in (True, False)
-        else f"{told} {layers.text_of(value)}"
-    )
+    if isinstance(value, bool):
+        return told if value else f"no {told}"
+    return f"{told} {layers.text_of(value)}"
 
 
 WORDS = (*(word.name for word in fields(Training)), *optimizers.FIELDS)  # what ``Training.of`` takes
 _NEW = ("dropout", "batch_norm", "bias", "l1", "l2", "max_norm", "frozen", "input_dropout")  # told where set
 _USUAL = {word.name: word.default for word in fields(Training)}
-_RARE = ("alpha", "epsilon_hat")  # of scikit-learn's and Keras' optimizers: no option of a training
+
+
+def _as_now(data: dict[str, Any]) -> dict[str, Any]:
+    """The same in today's words: once sgd had adam's, unused, and ``epsilon_hat`` was a form."""
+    unused = ("epsilon_hat", *("beta1", "beta2", "epsilon") * (data.get("optimizer", "sgd") == "sgd"))
+    now = {name: value for name, value in data.items() if name not in unused}
+    if data.get("epsilon_hat") and data.get("optimizer") == "adam":
+        now |= {"form": "keras", **({"decoupled": False} if data.get("weight_decay") else {})}
+    return now
 
 
 def _numbers(text: str) -> tuple[float, ...]:

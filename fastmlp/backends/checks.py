@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import LARGEST, WHOLE, as_array, as_text
-from fastmlp.errors import DataError, ModelError
+from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, as_text, positive_number
+from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.losses import clip_bounds
 from fastmlp.net import Net
 
@@ -76,3 +76,21 @@ def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:
     if rows.min() < 0 or rows.max() >= n:
         raise DataError(f"order must hold row numbers from 0 to {n - 1:,}", f"{rows.min()} .. {rows.max()}")
     return np.ascontiguousarray(rows, np.int64)
+
+
+def checked_rates(lr: Any, batches: int) -> float | NDArray[np.float64]:
+    """The learning rate of all batches, or (batches,) of each; raises ConfigError for any other.
+
+    A single one is over 0, some of several may be 0.
+    """
+    items = as_list(lr)
+    if items is None:
+        return positive_number("lr", lr, "0.01")
+    rates = as_array("lr", items, error=ConfigError)
+    if rates.shape != (batches,):
+        got = f"shape {rates.shape}"
+        raise ConfigError(f"lr must be a number, or one for each of {batches:,} batches", got)
+    wrong = ~((rates >= 0) & (rates <= LARGEST))  # so for nan
+    if wrong.any():
+        raise ConfigError(f"lr must be numbers from 0 to {LARGEST:g}", f"{rates[wrong][0]}")
+    return rates.astype(np.float64)

@@ -13,14 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import (
+    check_inputs,
+    checked_order,
+    checked_rates,
+    checked_targets,
+    checked_weights,
+)
 from fastmlp.backends.state import OptimizerState, begun
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
-from fastmlp.checks import function, instance, positive_number, whole_number
+from fastmlp.checks import function, instance, whole_number
 from fastmlp.data.encode import Encoded, encode, encode_rows
 from fastmlp.errors import DivergedError
-from fastmlp.kernels import launch, layout, single_rows
+from fastmlp.kernels import launch, layout, rules, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.optimizers import averages
@@ -127,13 +133,13 @@ def loss_and_gradients(
     y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
     work = layout.build(net, X, len(X), pace.most)
-    gradients = layout.aligned_like(work.weights.theta)
+    steps = rules.gradients_of(net, work)
     job = launch.training_job(
         layout.rows_of(X, net.preprocessing), np.arange(len(X)), launch.loss_of(loss, y, weights), len(X),
-        gradients, 1.0,
+        steps,
     )  # fmt: skip
     totals, _ = launch.train(work, X, job, pace)
-    found = layout.unpack(work.layout, gradients)
+    found = layout.unpack(work.layout, steps.target)
     return LossAndGradients(totals.loss, found, totals.correct, totals.live)
 
 
@@ -144,7 +150,7 @@ def train_epoch(
     order: Array,
     *,
     loss: str = "logits",
-    lr: float = 0.01,
+    lr: float | Array = 0.01,
     batch_size: int = 100,
     threads: Threads = 1,
     progress: Callable[[int], None] | None = None,
@@ -157,35 +163,33 @@ def train_epoch(
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
-    whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
-    is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
-    W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
-    ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
-    nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
-    of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
-    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    be short; its gradient is its own mean. ``lr``: a rate, or (batches,) of each batch. ``threads``:
+    their number, "auto" (several or one, whichever is found to be faster now), or a ThreadTuner that
+    remembers what was found. ``progress`` is told the samples done so far, now and then and at the end.
+    ``optimizer`` takes other steps than W -= lr dW, as do layers with l1, l2, max_norm or frozen (losses
+    are those of the data alone). It goes on from ``state``, which is updated in place (None: a new one, for
+    this epoch). ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count
+    changes nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch
+    goes on, of the same arguments otherwise, and of the parameters and the state (its moments may be any)
+    before the epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
     """
     X, pace = _checked(net, X, threads)
     y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
-    lr = positive_number("lr", lr, "0.01")
+    batches = -(-len(order) // batch_size)
+    lr = checked_rates(lr, batches)
     instance("optimizer", optimizer, Optimizer)
     state = OptimizerState.start(net.parameters, optimizer) if state is None else state
     instance("state", state, OptimizerState).check(net.parameters, optimizer)
     function("progress", progress)
     function("pause", pause)
     first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
-    batches = -(-len(order) // batch_size)
     work = layout.build(net, X, batch_size, pace.most, first)
-    rule = launch.rule_of(optimizer, lr, work, state.steps, moments, batches)
-    theta = work.weights.theta
-    target, alpha = (theta, -lr) if rule.plain else (layout.aligned_like(theta), 1.0)
+    steps = rules.steps_of(net, optimizer, lr, work, state.steps, moments, batches)
     job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), order, launch.loss_of(loss, y, weights), batch_size, target,
-        alpha, rule,
-    )  # fmt: skip
+        layout.rows_of(X, net.preprocessing), order, launch.loss_of(loss, y, weights), batch_size, steps
+    )
     totals, bad = launch.train(work, X, job, pace, progress, midway, pause)
     if bad is not None:
         what, batch = bad
@@ -193,7 +197,8 @@ def train_epoch(
         error.batch = batch
         raise error
     state.steps += batches  # before the rest: where it is as it was, all is
-    for old, flat in zip((net.parameters, *state.moments), (theta, *averages(rule)), strict=True):
+    trained = (work.weights.theta, *averages(steps.rule))
+    for old, flat in zip((net.parameters, *state.moments), trained, strict=True):
         layout.unpack_into(work.layout, flat, old)
     return totals
 

@@ -34,6 +34,7 @@ from fastmlp.kernels.first_layer import bias_of, first_layer, own_half, update_f
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
+from fastmlp.kernels.limits import Limits, factor_of, prepare_rows, scale_rows, shorten_layer
 from fastmlp.kernels.losses import Loss, head, softmax, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
 from fastmlp.kernels.optimizers import Rule, step_rows
@@ -81,7 +82,10 @@ def forward(work, rows, batch, lo, hi, bias, halved):
     for layer in range(1, layout.depth):
         fan_in, before, stride = layout.fan_in[layer], layout.stride[layer - 1], layout.stride[layer]
         inputs = Matrix(acts, layout.a_at[layer - 1] + lo * before, before, _1)
-        activate(shifted(acts, inputs.at), (hi - lo) * before, layout.act[layer - 1])
+        activate(
+            layout.act[layer - 1], shifted(acts, inputs.at), factors_of(work, layer - 1, lo),
+            (hi - lo) * before, layout.number[layer - 1],
+        )  # fmt: skip
         for b in range(hi - lo):
             at = inputs.at + b * before
             acts[at + fan_in] = _ONE
@@ -91,6 +95,12 @@ def forward(work, rows, batch, lo, hi, bias, halved):
         bias_row = Matrix(weights.data, weights.at + fan_in * stride, _0, _1)
         out = Matrix(acts, layout.a_at[layer] + lo * stride, stride, _1)
         matmul(out, bias_row, _ONE, inputs, hi - lo, weights, fan_in, _WORD, layout.vectors[layer])
+
+
+@device
+def factors_of(work, layer, lo):
+    """The factors of a hidden layer from sample lo on; nothing to read or write where it keeps none."""
+    return shifted(work.slot.factors, work.layout.f_at[layer] + lo * work.layout.stride[layer])
 
 
 @device
@@ -106,33 +116,61 @@ def backward(work, lo, hi):
             Matrix(work.weights.transposed, layout.t_at[layer], before, _1), layout.fan_out[layer],
             _WORD, layout.vectors[layer - 1],
         )  # fmt: skip
-        outputs = shifted(work.slot.acts, at)
-        multiply_by_slope(shifted(deltas, at), outputs, (hi - lo) * before, layout.act[layer - 1])
+        delta, n = shifted(deltas, at), (hi - lo) * before
+        if layout.f_at[layer - 1] < _0:
+            outputs = shifted(work.slot.acts, at)
+            multiply_by_slope(layout.slope[layer - 1], delta, outputs, n, layout.number[layer - 1])
+        else:
+            factors = factors_of(work, layer - 1, lo)
+            for j in range(n):
+                delta[j] *= factors[j]
 
 
 @device
-def update_deeper_layers(work, rule, plan, batch, member):
-    """A member's share of each layer's rows: target row += alpha * gradient, or a step of the rule, and
-    transposed; returns whether all is finite.
-    """
-    layout, slot, theta, transposed = work.layout, work.slot, work.weights.theta, work.weights.transposed
-    good, n, depth = True, batch.n, depth_of(batch.n)
-    for layer in range(1, layout.depth):
-        fan_in, stride, before = layout.fan_in[layer], layout.stride[layer], layout.stride[layer - 1]
-        rows = fan_in + 1
+def share_of(plan, layout, layer, member):
+    """A member's rows of a layer: lo..hi - 1, of those that are trained."""
+    lo, hi = plan.splits[member], plan.splits[member + 1]
+    if layer > 0:
+        rows = layout.fan_in[layer] + 1
         lo, hi = np.int64(rows * plan.shares[member]), np.int64(rows * plan.shares[member + 1])
-        out = Matrix(plan.target, layout.w_at[layer] + lo * stride, stride, _1)
-        inputs = Matrix(slot.acts, layout.a_at[layer - 1] + lo, _1, before)
-        deltas = Matrix(slot.deltas, layout.a_at[layer], stride, _1)
-        matmul(out, out, plan.alpha, inputs, hi - lo, deltas, n, depth, layout.vectors[layer])
-        changed = plan.target
-        if not rule.plain:
-            step_rows(rule, theta, plan.target, layout, layer, lo, hi, batch)
-            changed = theta
-        good &= all_finite(changed, out.at, (hi - lo) * stride)
-        for j in range(lo, min(hi, fan_in)):
+    return lo, max(lo, min(hi, plan.rows[layer]))
+
+
+@device
+def add_gradients(work, job, batch, layer, lo, hi):
+    """target row += alpha * gradient, of rows lo..hi - 1 of a layer; returns whether all is finite.
+
+    That of deeper layers is for ``settle_rows`` to see.
+    """
+    layout, slot, target, n = work.layout, work.slot, job.training.target, batch.n
+    alpha = job.training.alphas[batch.number]
+    if layer == 0:
+        return update_first_layer(target, alpha, work, job.rows, batch, lo, hi)
+    stride, before = layout.stride[layer], layout.stride[layer - 1]
+    out = Matrix(target, layout.w_at[layer] + lo * stride, stride, _1)
+    inputs = Matrix(slot.acts, layout.a_at[layer - 1] + lo, _1, before)
+    deltas = Matrix(slot.deltas, layout.a_at[layer], stride, _1)
+    matmul(out, out, alpha, inputs, hi - lo, deltas, n, depth_of(n), layout.vectors[layer])
+    return True
+
+
+@device
+def settle_rows(work, plan, batch, layer, lo, hi):
+    """Rows lo..hi - 1 of a layer take the step of a rule, or have taken the plain one: returns whether all is
+    finite. transposed follows.
+    """
+    layout, rule, changed = work.layout, plan.rule, plan.target
+    at, stride, good = layout.w_at[layer], layout.stride[layer], True
+    if not rule.plain:
+        changed = work.weights.theta
+        step_rows(rule, changed, plan.target, layout, layer, lo, hi, batch)
+    if layer > 0 or not rule.plain:
+        good = all_finite(changed, at + lo * stride, (hi - lo) * stride)
+    if layer > 0:
+        transposed, before = work.weights.transposed, layout.stride[layer - 1]
+        for j in range(lo, min(hi, layout.fan_in[layer])):
             for k in range(layout.fan_out[layer]):
-                transposed[layout.t_at[layer] + k * before + j] = changed[layout.w_at[layer] + j * stride + k]
+                transposed[layout.t_at[layer] + k * before + j] = changed[at + j * stride + k]
     return good
 
 
@@ -160,8 +198,8 @@ def samples(state, member, work, job, batch, lo, hi):
         forward(work, job.rows, batch, start, end, bias, plan.halved)
         at = layout.a_at[last] + start * stride
         hits, live, all_good = head(
-            loss, shifted(plan.losses, start), shifted(work.slot.deltas, at), shifted(work.slot.acts, at),
-            stride, K, work.scratch.columns, rows, n, inverse,
+            loss.head, loss, shifted(plan.losses, start), shifted(work.slot.deltas, at),
+            shifted(work.slot.acts, at), stride, K, work.scratch.columns, rows, n, inverse,
         )  # fmt: skip
         correct += hits
         alive += live
@@ -175,17 +213,30 @@ def samples(state, member, work, job, batch, lo, hi):
 
 
 @device
-def weights(state, member, work, job, batch):
-    """The second part of a step for a member's share of the weights."""
+def weights(state, member, members, work, job, batch, turn):
+    """The second part of a step for a member's share of the weights: its turns are those of ``Limits``."""
     if not batch.weight > _ZERO:
         return
-    layout, plan, rule, theta = work.layout, job.training, job.training.rule, work.weights.theta
-    lo, hi, stride = plan.splits[member], plan.splits[member + 1], layout.stride[0]
-    good = update_first_layer(plan.target, plan.alpha, work, job.rows, batch, lo, hi)
-    if not rule.plain:
-        step_rows(rule, theta, plan.target, layout, 0, lo, hi, batch)
-        good &= all_finite(theta, lo * stride, (hi - lo) * stride)
-    good &= update_deeper_layers(work, rule, plan, batch, member)
+    layout, plan, limits, theta = work.layout, job.training, job.training.limits, work.weights.theta
+    waits, good, first = limits.scale != 0, True, _0
+    if turn > 0 and not (waits and turn == 1):
+        for layer in range(layout.depth):
+            shorten_layer(limits, theta, work.weights.transposed, layout, layer, member, members)
+        return
+    factor = _ONE
+    if turn > 0 and not limits.each:
+        factor = factor_of(limits, _0, limits.rows)
+    for layer in range(layout.depth):
+        lo, hi = share_of(plan, layout, layer, member)
+        if turn == 0:
+            good &= add_gradients(work, job, batch, layer, lo, hi)
+            if limits.prepares:
+                prepare_rows(limits, plan.target, theta, layout, layer, lo, hi, first)
+        else:
+            scale_rows(limits, plan.target, theta, layout, layer, lo, hi, first, factor)
+        if turn > 0 or not waits:
+            good &= settle_rows(work, plan, batch, layer, lo, hi)
+        first += layout.fan_in[layer] + 1
     if not good:
         stop(state, member, plan, batch, WEIGHTS_BAD)
 
@@ -201,7 +252,8 @@ class Training(NamedTuple):
     """A pass of training, from sample ``first`` of the order on, in batches of B: target += alpha * gradient.
 
     target: theta to train; another array of its layout to leave the net as it is; or, with a rule that is not
-        plain and alpha 1, an array of zeros of that layout.
+        plain and alpha 1, an array of zeros of that layout. alphas: that of each batch.
+    rows (depth,): of each layer's weights and its bias, so many are trained, from the first on.
     losses (B,): scratch. totals (1,): sum of the samples' weighted losses.
     counts (members, 8): correct, live.
     bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
@@ -212,10 +264,12 @@ class Training(NamedTuple):
     """
 
     rule: Rule
+    limits: Limits
     first: int
     B: int
     target: NDArray[np.float32]
-    alpha: np.float32
+    alphas: NDArray[np.float32]
+    rows: NDArray[np.int64]
     losses: NDArray[np.float32]
     totals: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -310,7 +364,10 @@ def train(state, member, members, whole, job):
         if member == 0:
             for b in range(n):
                 plan.totals[0] += plan.losses[b]
-        weights(state, member, work, job, batch)
+        for turn in range(plan.limits.turns):
+            if turn > 0 and not barrier(state, member, members):
+                return
+            weights(state, member, members, work, job, batch, turn)
         if atomic_load(state, ABORT) != 0:
             return
         if member == 0:
@@ -352,8 +409,8 @@ def fill_outputs(state, member, members, whole, job):
                     wanted.p[(begin + b) * K + k] = logits[b * stride + k] if wanted.raw else p[k * _WORD + b]
         if len(wanted.losses) > 0:
             hits, _, _ = head(
-                loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at), logits,
-                stride, K, p, shifted(order, begin), n, _ONE,
+                loss.head, loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at),
+                logits, stride, K, p, shifted(order, begin), n, _ONE,
             )  # fmt: skip
             wanted.correct[member] += hits
 

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.state import rates
 from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels import epoch, jit, layout, losses, optimizers, team
+from fastmlp.kernels import epoch, jit, layout, limits, losses, optimizers, rules, team
 from fastmlp.losses import clip_bounds
-from fastmlp.net import Parameters
-from fastmlp.optimizers import PLAIN, Optimizer
 
 Array = NDArray[Any]
 
@@ -32,36 +29,13 @@ BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: som
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
 _NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
-_LOSS = losses.Loss(
-    head=losses.CODES["softmax"], y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE,
-    clipped=False, low=np.float32(0), high=np.float32(1),
-)  # fmt: skip
 
 
-def _rule(optimizer: Optimizer, rates: Array = _NONE, averages: Sequence[Array] = ()) -> optimizers.Rule:
-    """The optimizer's rule, with the rates of its steps and its averages laid out as theta: v, or m and v."""
-    return optimizers.Rule(
-        plain=optimizer.plain,
-        step=optimizers.CODES["momentum" if optimizer.momentum else optimizer.name],
-        nesterov=optimizer.nesterov,
-        momentum=np.float32(optimizer.momentum),
-        rest1=np.float32(1 - optimizer.beta1),
-        beta2=np.float32(optimizer.beta2),
-        rest2=np.float32(1 - optimizer.beta2),
-        epsilon=np.float32(optimizer.epsilon),
-        weight_decay=np.float32(optimizer.weight_decay),
-        alpha=np.float32(optimizer.alpha),
-        m=averages[0] if len(averages) == 2 else _NONE,
-        v=averages[-1] if averages else _NONE,
-        rates=rates,
-    )
-
-
-PLAIN_RULE = _rule(PLAIN)
 _NO_COUNTS = np.zeros((1, 8), np.int64)  # of the type that trainings have: all jobs share one compiled kernel
 _TRAINING = epoch.Training(
-    rule=PLAIN_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE, totals=np.zeros(1),
-    counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
+    rule=optimizers.NO_RULE, limits=limits.NO_LIMITS, first=0, B=0, target=_NONE, alphas=_NONE, rows=_NO_ROWS,
+    losses=_NONE, totals=np.zeros(1), counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0),
+    halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
     p=_NONE, raw=False, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
@@ -74,7 +48,12 @@ def is_warm(kernel: str = "run") -> bool:
 
 
 def outputs(
-    work: layout.Work, rows: layout.Rows, order: Array, threads: int, loss: losses.Loss = _LOSS, **wanted: Any
+    work: layout.Work,
+    rows: layout.Rows,
+    order: Array,
+    threads: int,
+    loss: losses.Loss = losses.NO_LOSS,
+    **wanted: Any,
 ) -> None:
     """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
@@ -118,7 +97,8 @@ def train(
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = pace.next()
-        halves = _halves(X, job.rows, work.layout) if by_team and threads == 2 else None
+        parts = by_team and threads == 2 and not plan.limits.shorten  # else none of its weights is a member's
+        halves = _halves(X, job.rows, work.layout) if parts else None
         splits, shares = _split(X, threads) if halves is None else halves
         plan = plan._replace(splits=splits, shares=shares, halved=halves is not None)
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
@@ -176,14 +156,9 @@ def _prange(
     return threads, done, late
 
 
-def training_job(
-    rows: layout.Rows, order: Array, loss: losses.Loss, B: int, target: Array, alpha: float,
-    rule: optimizers.Rule = PLAIN_RULE,
-) -> epoch.Job:  # fmt: skip
+def training_job(rows: layout.Rows, order: Array, loss: losses.Loss, B: int, steps: rules.Steps) -> epoch.Job:
     """A pass of training over those rows in batches of B: see epoch.Training."""
-    plan = _TRAINING._replace(
-        rule=rule, B=B, target=target, alpha=np.float32(alpha), losses=np.empty(B, np.float32)
-    )
+    plan = _TRAINING._replace(B=B, losses=np.empty(B, np.float32), **steps._asdict())
     return epoch.Job(
         train=True, rows=rows, order=layout.plain(order), N=len(order), loss=loss, training=plan,
         outputs=_OUTPUTS,
@@ -192,29 +167,15 @@ def training_job(
 
 def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
     """The loss of that name against classes y (N,), or targets (N, K) for ``squared``."""
-    found = _LOSS
+    found = losses.NO_LOSS
     if weights is not None:
         found = found._replace(weighted=True, weights=layout.plain(weights))
     if loss == "squared":
-        return found._replace(head=losses.CODES["squared"], targets=layout.plain(y.reshape(-1)))
+        return found._replace(head=losses.HEADS["squared"].place, targets=layout.plain(y.reshape(-1)))
     if bounds := clip_bounds(loss):
         low, high = (np.float32(bound) for bound in bounds)
         found = found._replace(clipped=True, low=low, high=high)
-    return found._replace(y=layout.plain(y))
-
-
-def rule_of(
-    optimizer: Optimizer,
-    lr: float,
-    work: layout.Work,
-    taken: int,
-    moments: tuple[Parameters, ...],
-    batches: int,
-) -> optimizers.Rule:
-    """The optimizer's rule for so many batches after the steps taken, its averages laid out as theta."""
-    theta = work.weights.theta
-    averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
-    return _rule(optimizer, rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1), averages)
+    return found._replace(head=losses.HEADS["softmax"].place, y=layout.plain(y))
 
 
 def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

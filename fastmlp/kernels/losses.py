@@ -1,7 +1,7 @@
 """Losses: from rows of logits to losses and deltas. Nothing here knows of layers.
 
-A *head* does that for some rows: ``softmax_head`` for every loss of classes, cross-entropy clipped or not,
-``squared_head`` for targets. HEADS is the table of them, and ``head`` is the one that a Loss names.
+A *head* does that for some rows: ``softmax`` for every loss of classes, cross-entropy clipped or not,
+``squared`` for targets. HEADS is the table of them, and ``head`` calls the one that a Loss names.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels.activations import exp
 from fastmlp.kernels.finite import is_finite
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.kernels.jit import device
 from fastmlp.kernels.matmul import WORD
+from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, INTS, PlugIn, caller, kind
 
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _WORD = np.int64(WORD)  # not literal: Numba compiles a function anew for those
@@ -24,8 +25,8 @@ _WORD = np.int64(WORD)  # not literal: Numba compiles a function anew for those
 class Loss(NamedTuple):
     """The targets of the rows of X (N, D), and the distance from them.
 
-    head: a place in HEADS. y (N,): classes, or targets (N K). weights (N,): how much each row counts,
-    where ``weighted``. clipped, low, high: the clip on the true class's probability.
+    head: the place of its plug-in, of HEADS. y (N,): classes, or targets (N K). weights (N,): how much each
+    row counts, where ``weighted``. clipped, low, high: the clip on the true class's probability.
     """
 
     head: int
@@ -36,6 +37,12 @@ class Loss(NamedTuple):
     clipped: bool
     low: np.float32
     high: np.float32
+
+
+_NO_ROWS, _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
+NO_LOSS = Loss(
+    head=0, y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE, clipped=False, low=_ZERO, high=_ONE
+)
 
 
 @device
@@ -49,7 +56,6 @@ def weight_of_batch(loss, order, begin, n):
     return total
 
 
-@device
 def softmax_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     """Cross-entropy: delta = (p - t) times the row's share of the batch, or 0 where the clip holds."""
     correct, alive, good = 0, 0, True
@@ -118,7 +124,6 @@ def softmax(p, step, logits, stride, n, K):
             p[column + b] /= p[sums + b]
 
 
-@device
 def squared_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     """The sum of (logits - targets)^2 / 2: delta = (logits - targets) times the row's share of the batch."""
     good = True
@@ -138,26 +143,18 @@ def squared_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     return 0, n, good
 
 
-HEADS = {"softmax": softmax_head, "squared": squared_head}
-"""All of them: a new one is an entry here. Its place is what a Loss knows it by."""
-
-CODES = {name: code for code, name in enumerate(HEADS)}
-
-
-def _head(code, function, others):
-    @device
-    def head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
-        if loss.head == code:
-            return function(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
-        return others(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
-
-    return head
-
-
-head = by_code(_head, HEADS.values(), softmax_head)
-"""head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n rows.
+HEAD = kind((INT, INT, BOOL), NO_LOSS, FLOATS, FLOATS, FLOATS, INT, INT, FLOATS, INTS, INT, FLOAT)
+head = caller(HEAD)
+"""head(loss.head, loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n
+rows.
 
 logits: K of each, ``stride`` apart, as deltas are; n is at most WORD. rows (n,): their places in X.
 inverse: 1 over the weight of the batch. Losses are times the row's own weight. p: room for ``softmax``.
 Returns how many classes are right, how many rows have a delta, and whether all losses are finite.
 """
+
+HEADS = {
+    "softmax": PlugIn("softmax", softmax_head, HEAD),
+    "squared": PlugIn("squared", squared_head, HEAD),
+}
+"""All of them: a new one is an entry here."""

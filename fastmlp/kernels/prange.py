@@ -82,8 +82,9 @@ def train(state, members, work, job):
             return
         for b in range(n):
             totals[0] += losses[b]
-        for m in prange(members):
-            second_part(state, m, struct_at(whole), struct_at(whole_job), begin)
+        for turn in range(job.training.limits.turns):
+            for m in prange(members):
+                second_part(state, m, members, struct_at(whole), struct_at(whole_job), begin, turn)
         atomic_store(state, DONE, begin + n)
         if atomic_load(state, ABORT) != 0 or atomic_load(state, STOP) != 0:
             return
@@ -96,6 +97,6 @@ def first_part(state, member, whole, job, begin, lo, hi):
 
 
 @device
-def second_part(state, member, whole, job, begin):
+def second_part(state, member, members, whole, job, begin, turn):
     """``weights`` of the batch from ``begin`` on."""
-    weights(state, member, seen_by(whole, member, 0), job, batch_from(job, begin))
+    weights(state, member, members, seen_by(whole, member, 0), job, batch_from(job, begin), turn)

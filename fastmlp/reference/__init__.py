@@ -28,11 +28,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import (
+    check_inputs,
+    checked_order,
+    checked_rates,
+    checked_targets,
+    checked_weights,
+)
 from fastmlp.backends.state import OptimizerState, begun, rates
 from fastmlp.backends.threads import Threads
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
-from fastmlp.checks import as_array, function, instance, positive_number, whole_number
+from fastmlp.checks import as_array, function, instance, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
 from fastmlp.net import Net
@@ -163,7 +169,7 @@ def train_epoch(
     order: Array,
     *,
     loss: str = "logits",
-    lr: float = 0.01,
+    lr: float | Array = 0.01,
     batch_size: int = 100,
     threads: Threads = 1,
     progress: Callable[[int], None] | None = None,
@@ -176,20 +182,21 @@ def train_epoch(
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
     X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
-    whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
-    is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
-    W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
-    ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
-    nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
-    of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
-    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    be short; its gradient is its own mean. ``lr``: a rate, or (batches,) of each batch. ``threads``:
+    their number, "auto" (several or one, whichever is found to be faster now), or a ThreadTuner that
+    remembers what was found. ``progress`` is told the samples done so far, now and then and at the end.
+    ``optimizer`` takes other steps than W -= lr dW, as do layers with l1, l2, max_norm or frozen (losses
+    are those of the data alone). It goes on from ``state``, which is updated in place (None: a new one, for
+    this epoch). ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count
+    changes nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch
+    goes on, of the same arguments otherwise, and of the parameters and the state (its moments may be any)
+    before the epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
     """
     X = _checked(net, X)
     y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
-    lr = positive_number("lr", lr, "0.01")
+    lr = checked_rates(lr, -(-len(order) // batch_size))
     instance("optimizer", optimizer, Optimizer)
     state = OptimizerState.start(net.parameters, optimizer) if state is None else state
     instance("state", state, OptimizerState).check(net.parameters, optimizer)
@@ -220,8 +227,7 @@ def train_epoch(
             losses, hits, unclipped = work.step(picked, y[picked], loss, mine)
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
             if mine is None or mine.any():
-                rate, root = per_step[batch].tolist()
-                work.update(optimizer, moments, rate, root, len(picked))
+                work.update(optimizer, moments, per_step[batch].tolist(), len(picked))
             if not np.isfinite(batch_loss) or not trained.finite:
                 what = "loss" if not np.isfinite(batch_loss) else "weights"
                 error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.layers import Layer
 from fastmlp.net import Net, Parameters
 from fastmlp.optimizers import Optimizer
 from fastmlp.reference.activations import ACTIVATIONS
 from fastmlp.reference.losses import loss_and_delta
-from fastmlp.reference.optimizers import STEPS
+from fastmlp.reference.optimizers import STEPS, clip, penalise, shorten
 
 Array = NDArray[Any]
 
@@ -23,6 +25,7 @@ class Workspace:
         parameters, preprocessing = net.parameters, net.preprocessing
         dtype = parameters.dtype.type
         self.parameters, self.X = parameters, X
+        self.layers = net.architecture.all_layers
         self.acts = [ACTIVATIONS[act] for act in net.architecture.acts]
         self.factor = dtype(1 / preprocessing.scale)
         self.mean = None if preprocessing.mean is None else np.asarray(preprocessing.mean, dtype)
@@ -73,6 +76,8 @@ class Workspace:
             a_in = self.outputs[layer - 1][:n] if layer else self.x[:n]
             np.matmul(a_in.T, delta, out=self.gradients.weights[layer])
             np.sum(delta, axis=0, out=self.gradients.biases[layer])
+            if not self.layers[layer].bias:
+                self.gradients.biases[layer][...] = 0
             if layer:
                 delta_in = self.deltas[layer - 1][:n]
                 np.matmul(delta, self.parameters.weights[layer].T, out=delta_in)
@@ -81,13 +86,36 @@ class Workspace:
         return result
 
     def update(
-        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rate: float, root: float, n: int
+        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rates: Sequence[float], n: int
     ) -> None:
-        """One step of the optimizer (see its formulas) from the gradients, which are used up; n samples."""
-        for i, (w, g, *averages) in enumerate(zip(self.parameters, self.gradients, *moments, strict=True)):
-            is_weight = i % 2 == 0
-            if decay := optimizer.weight_decay + is_weight * optimizer.alpha / n:
+        """One step of the optimizer (see its formulas) from the gradients, which are used up; n samples.
+
+        rates: of that step, a row of ``backends.state.rates``.
+        """
+        keep, *own = rates
+        parts = [self._trained(each) for each in (self.parameters, self.gradients, *moments)]
+        trained = list(zip(*parts, strict=True))
+        for (layer, is_weight, w), (_, _, g), *_ in trained:
+            if is_weight:
+                penalise(g, w, layer)
+        clip([g for _, (_, _, g), *_ in trained], optimizer)
+        for (layer, is_weight, w), (_, _, g), *others in trained:
+            decay = optimizer.weight_decay * (not optimizer.decoupled) + is_weight * optimizer.alpha / n
+            if decay:
                 g += w * w.dtype.type(decay)
-            STEPS[optimizer.name](g, averages, optimizer, root)
-            g *= rate
+            STEPS[optimizer.name](g, [average for _, _, average in others], optimizer, own)
+            if keep != 1:
+                w *= keep
             w -= g
+            if is_weight and layer.max_norm:
+                shorten(w, layer.max_norm)
+
+    def _trained(self, parameters: Parameters) -> list[tuple[Layer, bool, Array]]:
+        """Those of its arrays that a step changes: each with its layer, and whether it is one of weights."""
+        found = []
+        norms = (*parameters.norms, None)
+        for layer, W, b, norm in zip(self.layers, parameters.weights, parameters.biases, norms, strict=True):
+            if not layer.frozen:
+                found += [(layer, True, W), *[(layer, False, b)] * layer.bias]
+                found += [] if norm is None else [(layer, False, norm.gamma), (layer, False, norm.beta)]
+        return found

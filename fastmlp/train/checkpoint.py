@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import optimizers
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
@@ -87,11 +88,16 @@ class Identity:
         mine, theirs = ({**each.training.to_json(), "backend": each.backend} for each in (self, begun))
         schedule = Schedule.of(self.training.schedule)
         more = mine.pop("epochs") - theirs.pop("epochs")
+        other = mine["optimizer"] != theirs["optimizer"]  # then its own words say no more
+        names = [name for name in {**mine, **theirs} if not (other and name in optimizers.FIELDS)]
         words = []
-        for name in {**mine, **theirs}:  # one that is not told is as usual
-            now, then = (each[name] if name in each else Training().word(name) for each in (mine, theirs))
-            if now != then:
-                words.append(f"{name} {shown(now)} instead of {shown(then)}")
+        for name in names:  # one that is not told is as usual
+            pair = [
+                options[name] if name in options else each.training.word(name)
+                for each, options in ((self, mine), (begun, theirs))
+            ]
+            if pair[0] != pair[1]:
+                words.append(f"{name} {shown(pair[0])} instead of {shown(pair[1])}")
         if more < 0 or (more and schedule.needs_total):
             why = "may only rise" if more < 0 else f"decide all rates of the {schedule.name} schedule"
             words.append(f"epochs {self.training.epochs} instead of {begun.training.epochs}, which {why}")

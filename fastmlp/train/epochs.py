@@ -89,8 +89,9 @@ class Trainer:
         """Train the epochs of these numbers, and yield each when it is finished.
 
         As an epoch begins, ``order(number)`` is asked for the rows' numbers, and then ``lr(number)`` for the
-        rate. ``progress`` sees (number, samples done) now and then. Raises DivergedError; the parameters are
-        then those after the last good epoch, as they are after KeyboardInterrupt.
+        rate, or that of each batch. ``progress`` sees (number, samples done) now and then. Raises
+        DivergedError; the parameters are then those after the last good epoch, as they are after
+        KeyboardInterrupt.
         """
         clock = Clock() if clock is None else clock
         for number in numbers:

@@ -115,7 +115,7 @@ def test_every_exit_code_is_told():
 def test_options_are_those_of_a_training():
     """Whoever adds a field to Training or to its Optimizer is told that the option is missing."""
     fields = fastmlp.Training().to_json()
-    python_alone = {"frozen", "alpha", "epsilon_hat"}
+    python_alone = {"frozen", "alpha"}
     assert set(options.TrainingOptions.__annotations__) == {*spec.WORDS, "clip"} - python_alone
     train = {param.name: param.default for param in COMMANDS["train"].params}
     assert train["hidden"] == "100"

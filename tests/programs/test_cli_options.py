@@ -29,19 +29,25 @@ VALUES = {
     "loss": ["keras2", "clip:1e-5,0.99"],
     "lr": ["0.003", "1e-4"],
     "schedule": ["step:1,0.5"],
-    "optimizer": ["sgd"],
-    "momentum": ["0.5", "0.9"],
+    "form": ["keras"],
     "weight_decay": ["0.001"],
-    "beta1": ["0.8"],
-    "beta2": ["0.99"],
-    "epsilon": ["1e-6"],
     "validation": ["0.1", "0.25"],
     "class_weight": ["balanced", "1,2,0.5"],
     "input_dropout": ["0.1"],
     "l1": ["0.001"],
     "l2": ["0.01", "1e-3"],
     "max_norm": ["3"],
-}  # nesterov and patience hang on others, clip is another word for loss, bias is told by --no-bias
+}  # nesterov, decoupled and patience hang on others, clip is another word for loss, bias is told by --no-bias
+RULES = [  # an optimizer, and values of words that it takes
+    {"optimizer": "sgd", "momentum": "0.5", "nesterov": True, "clip_norm": "2"},
+    {"optimizer": "rmsprop", "rho": "0.8", "momentum": "0.9", "centred": True, "clip_each": "0.5"},
+    {"optimizer": "adam", "beta1": "0.8", "beta2": "0.99", "epsilon": "1e-6", "amsgrad": True},
+    {"optimizer": "adagrad", "initial_accumulator": "0.2", "clip_value": "0.1"},
+    {"optimizer": "adadelta", "rho": "0.8", "epsilon": "1e-5"},
+    {"optimizer": "nadam", "weight_decay": "0.01", "decoupled": True},
+    {"optimizer": "adamw"},
+    {"optimizer": "adamax", "beta2": "0.9"},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +60,7 @@ def drawn(seed, least=0):
     """Options by name, each with one of its values."""
     draw = random.Random(seed)
     names = draw.sample(sorted(VALUES), draw.randint(least, len(VALUES)))
-    chosen = {name: draw.choice(VALUES[name]) for name in names}
+    chosen = {name: draw.choice(VALUES[name]) for name in names} | RULES[seed % len(RULES)]
     bare = HIDDEN if chosen.get("hidden") == "none" else ()
     return {name: value for name, value in chosen.items() if name not in bare}
 
@@ -70,7 +76,8 @@ def train(*args):
 
 
 def test_every_option_of_a_training_is_drawn():
-    assert {*VALUES, "nesterov", "patience", "clip", "bias"} == set(options.TrainingOptions.__annotations__)
+    known = {*VALUES, "patience", "clip", "bias"}.union(*RULES)
+    assert known == set(options.TrainingOptions.__annotations__)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -78,10 +85,15 @@ def test_a_run_has_the_options_it_is_given_and_takes_them_again(blobs, seed):
     chosen = drawn(seed)
     assert train("--data", blobs, "--out", "run", *words(chosen)).exit_code == 0
     config = json.loads(Path("run/config.json").read_text())["config"]
-    defaults = fastmlp.Training().to_json()
-    assert {name for name in config if config[name] != defaults.get(name)} == chosen.keys() - {"optimizer"}
-    for name in ("scale", "lr", "momentum", "weight_decay", "beta1", "beta2", "epsilon", "validation"):
-        assert config[name] == float(chosen.get(name, defaults[name]))
+    rule = {name: chosen[name] for name in ("optimizer", "form") if name in chosen}
+    defaults = fastmlp.Training.of(**rule).to_json()
+    changed = {name for name in config if config[name] != defaults.get(name)}
+    assert changed == {name for name in chosen if name not in rule and name != "decoupled"} | (
+        {"decoupled"} if "decoupled" in chosen and "form" not in chosen else set()
+    )
+    for name, value in {**defaults, **chosen}.items():
+        if isinstance(defaults.get(name), float):
+            assert config[name] == float(value)
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
     again = dict(random.Random(seed).sample(sorted(chosen.items()), len(chosen) // 2))
     result = run("train", "--resume", "run", *words(again))
@@ -133,7 +145,9 @@ def test_a_run_is_not_resumed_with_another_value(blobs, seed):
     assert train("--data", blobs, "--out", "run", *words(chosen)).exit_code == 0
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
     draw = random.Random(seed)
-    name = draw.choice(sorted(name for name in VALUES if len(VALUES[name]) > 1 and name != "epochs"))
+    bare = HIDDEN if chosen.get("hidden") == "none" else {}
+    several = sorted(name for name in VALUES if len(VALUES[name]) > 1 and name not in {"epochs", *bare})
+    name = draw.choice(several)
     other = draw.choice([value for value in VALUES[name] if value != chosen.get(name)])
     result = run("train", "--resume", "run", *words({name: other}))
     assert result.exit_code == 2

@@ -27,10 +27,11 @@ from fastmlp.train.checkpoint import CHECKPOINT, Identity
 
 OTHER = {
     "lr": 0.1, "hidden": (9,), "act": "tanh", "scale": 1.0, "center": True, "init": "he_uniform",
-    "batch_size": 8, "seed": 1, "loss": "keras2", "optimizer": "adam", "momentum": 0.5, "beta1": 0.5,
-    "beta2": 0.5, "epsilon": 1e-4, "weight_decay": 0.1, "schedule": "step:1,0.5", "validation": 0.3,
-    "class_weight": "balanced", "backend": "numpy", "dropout": 0.2, "batch_norm": "after", "bias": False,
-    "l1": 0.1, "l2": [0.1, 0], "max_norm": 1, "frozen": [True, False], "input_dropout": 0.1,
+    "batch_size": 8, "seed": 1, "loss": "keras2", "optimizer": "adam", "momentum": 0.5,
+    "weight_decay": 0.1, "clip_norm": 1.0, "form": "keras", "schedule": "step:1,0.5",
+    "validation": 0.3, "class_weight": "balanced", "backend": "numpy", "dropout": 0.2,
+    "batch_norm": "after", "bias": False, "l1": 0.1, "l2": [0.1, 0], "max_norm": 1,
+    "frozen": [True, False], "input_dropout": 0.1,
 }  # fmt: skip
 
 
@@ -84,6 +85,33 @@ def test_a_checkpoint_keeps_batch_norms_in_all_its_parts(tmp_path):
     checkpoint.write(tmp_path / CHECKPOINT, identity, bare)
     with pytest.raises(RunFolderError, match="others"):
         checkpoint.read(tmp_path / CHECKPOINT)
+
+
+@pytest.mark.parametrize(
+    ("begun", "name", "other"),
+    [
+        ({"optimizer": "adam"}, "beta1", 0.5),
+        ({"optimizer": "adam"}, "epsilon", 1e-4),
+        ({"optimizer": "adam"}, "amsgrad", True),
+        ({"optimizer": "rmsprop", "momentum": 0.5}, "rho", 0.5),
+        ({"optimizer": "adamw"}, "weight_decay", 0.5),
+        ({"clip_norm": 1.0}, "clip_norm", 0.0),  # a word that is told no more
+        ({"dropout": 0.5, "hidden": (8, 8)}, "dropout", 0.0),
+    ],
+)
+def test_another_word_of_an_optimizer_or_of_layers_is_refused_by_name(begun, name, other):
+    training = fastmlp.Training.of(**begun)
+    one, two = (checkpoint.Identity(t, "numpy", {}) for t in (training, training.but(**{name: other})))
+    assert one.differences(one) == []
+    assert [text.split()[0] for text in two.differences(one)] == [name]
+    assert [text.split()[0] for text in one.differences(two)] == [name]
+
+
+def test_another_optimizer_is_refused_and_its_words_are_not_counted_up():
+    one, two = (
+        checkpoint.Identity(fastmlp.Training.of(optimizer=name), "numpy", {}) for name in ("adam", "adagrad")
+    )
+    assert one.differences(two) == ["optimizer 'adam' instead of 'adagrad'"]
 
 
 def test_fewer_epochs_are_refused_and_more_of_a_cosine_schedule(kept, tmp_path):
