@@ -28,7 +28,7 @@ SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; al
 
 ALONE = {"--batch-norm": PLACES[0]}  # options that may stand without a value, and what they then mean
 
-_FORMS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
+_PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
@@ -208,7 +208,7 @@ class TrainingOptions(PlainOptions, total=False):
         str,
         option(
             OPTIMIZER,
-            f"Learning rate over the epochs, or with /step behind it over the steps: {', '.join(_FORMS)}; "
+            f"Learning rate over the epochs, or with /step behind it over the steps: {', '.join(_PATTERNS)}; "
             "warmup:COUNT+ before it rises to it.",
             metavar="NAME",
             choices=(*SCHEDULES, "warmup:"),

@@ -122,7 +122,9 @@ class Schedule:
         numbers = _numbers(behind) if colon else entry.example
         if len(numbers) != len(entry.example) or not (colon or entry.usual) or not entry.are_good(*numbers):
             example = ",".join(map(_shortest, entry.example))
-            raise ConfigError(f"schedule must be {entry.pattern}", shown(value), f"for example {name}:{example}")
+            raise ConfigError(
+                f"schedule must be {entry.pattern}", shown(value), f"for example {name}:{example}"
+            )
         count, start = _warmup(first[0], value) if first else (0, 1.0)
         by_step = text.endswith("/step") or name == "onecycle"
         if name == "plateau" and by_step:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmlp
-from fastmlp import ConfigError, Training
+from fastmlp import ConfigError, OptimizerState, Training, random
+from fastmlp.model import load_backend
 from fastmlp.schedules import SCHEDULES, Schedule
 from fastmlp.train.plateau import Plateau, rates_of
 
@@ -251,6 +252,28 @@ def test_a_training_on_plateau_lowers_its_rate_and_resumes_to_the_byte(tmp_path)
         with pytest.raises(Broken):
             fastmlp.fit(X, Y, **options, checkpoint=folder, callbacks=[broken])
         assert same(whole, fastmlp.fit(X, Y, **options, checkpoint=folder))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("schedule", ["onecycle", "warmup:20+step:15,0.5/step", "cosine/step"])
+def test_each_batch_has_its_own_rate_by_step(backend, schedule):
+    """An epoch whose batches are trained one by one, each at its rate, has the same bytes."""
+    training = Training.of(hidden=8, epochs=2, batch_size=16, lr=0.5, schedule=schedule, momentum=0.9)
+    whole, _ = fastmlp.fit(X, Y, training, backend=backend)
+    nn, net, batches = load_backend(backend), training.architecture(40, 3), 15
+    p = fastmlp.initialise(net)
+    state = OptimizerState.start(p, training.optimizer)
+    same_net = fastmlp.Net(net, p, whole.preprocessing)
+    for step in range(2 * batches):
+        epoch, batch = 1 + step // batches, step % batches
+        rows = random.permutation(240, 0, "order", epoch)[16 * batch : 16 * batch + 16]
+        nn.train_epoch(
+            same_net, X, Y, rows, lr=training.lr_at(epoch, batch, batches), optimizer=training.optimizer,
+            state=state,
+        )  # fmt: skip
+    assert p.sha256() == whole.parameters.sha256()
+    other, _ = fastmlp.fit(X, Y, training.but(schedule="constant"), backend=backend)
+    assert other.parameters.sha256() != p.sha256()
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "onecycle", "warmup:1+cosine/step"])
