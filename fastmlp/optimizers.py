@@ -225,12 +225,12 @@ class Optimizer:
 
     @property
     def start(self) -> float:
-        """What its averages are before the first step."""
+        """The value of its averages before the first step."""
         return self.initial_accumulator if self.name == "adagrad" else 0.0
 
     @property
     def epsilons(self) -> tuple[float, float]:
-        """What is added under the root, or the maximum, and what outside; one of them is 0."""
+        """The numbers that are added under the root, or the maximum, and outside; one of them may be 0."""
         return (self.epsilon, 0.0) if self.form in OPTIMIZERS[self.name].inside else (0.0, self.epsilon)
 
 

@@ -111,7 +111,7 @@ inlined = njit(inline="always", **_OPTIONS, **_NO_WRAPPERS)
 """The same, but copied into its callers: for what is too short to be worth a call."""
 
 
-def separate(function: Callable[..., Any], name: str, *, apart: bool = False) -> Any:
+def separate(function: Callable[..., Any], name: str, apart: bool = False) -> Any:
     """A function that compiled code calls by its address (plug_ins.py): compiled, and kept, by itself.
 
     name: see ``KernelCache``. apart: see ``PlugIn``.

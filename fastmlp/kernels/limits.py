@@ -23,7 +23,7 @@ _0 = np.int64(0)
 
 
 class Limits(NamedTuple):
-    """What layers and optimizer ask for; the places of the plug-ins for it, 0 where nothing does.
+    """The bounds that layers and optimizer ask for; the places of the plug-ins for it, 0 where nothing does.
 
     penalise: l1, l2 (depth,): l1 sign(w) + l2 w joins the gradient of a layer's weights, where one is not 0.
     cut:      most: the largest size of a number of the gradient.
@@ -31,7 +31,7 @@ class Limits(NamedTuple):
               ``most``, where the norm, with ``slack``, is more: all together, or ``each`` array by itself.
     shorten:  norms (depth,): the longest norm of the weights into a unit; 0: any. columns: room for those of
               the widest layer.
-    prepares: True where a gradient is looked at before steps are taken. rows: of all layers.
+    prepares: True where one of the first three is asked for. rows: of all layers.
     turns:    of the second part of a step, with a barrier before each but the first: steps may wait for a
               norm, and norms of columns wait for steps.
     """
@@ -134,7 +134,7 @@ SHORTEN = PlugIn("shorten", _shorten, SHORTEN_COLUMNS, apart=True)
 
 @device
 def prepare_rows(limits, gradient, theta, layout, layer, lo, hi, first):
-    """What comes to the gradients of rows lo..hi - 1 of a layer before a norm; first: its first in all."""
+    """Change gradients of rows lo..hi - 1 of a layer before any norm; first: of all rows, its first."""
     at, stride, fan_in = layout.w_at[layer], layout.stride[layer], layout.fan_in[layer]
     weights = (min(hi, fan_in) - lo) * stride
     start = at + lo * stride
@@ -155,7 +155,7 @@ def prepare_rows(limits, gradient, theta, layout, layer, lo, hi, first):
 
 @device
 def factor_of(limits, first, last):
-    """By what gradients are multiplied whose rows' sums are first..last - 1."""
+    """The factor of gradients whose rows' sums are first..last - 1."""
     total = _NOTHING
     for i in range(first, last):
         total += limits.sums[i]

@@ -62,7 +62,7 @@ class PlugIn:
 
     def _compiled(self) -> int:
         self._code = jit.separate(
-            self.function, self.name, apart=self._apart
+            self.function, self.name, self._apart
         )  # the code lives as long as this does
         return jit.address_of(self._code, self.kind)
 

@@ -21,7 +21,7 @@ SLACK = 1e-6  # that PyTorch adds to a norm that is over its limit
 
 
 class Steps(NamedTuple):
-    """How each batch of a pass changes its target: fields of epoch.Training."""
+    """The way in which each batch of a pass changes its target: fields of epoch.Training."""
 
     rule: Rule
     limits: Limits
@@ -31,7 +31,7 @@ class Steps(NamedTuple):
 
 
 def gradients_of(net: Net, work: layout.Work) -> Steps:
-    """Of one batch: the target becomes the gradients of all layers, frozen ones too."""
+    """Make the steps of one batch by which the target becomes its gradients, of frozen layers too."""
     rows = [shape[0] + layer.bias for shape, layer in _layers(net)]
     target = layout.aligned_like(work.weights.theta)
     return Steps(NO_RULE, NO_LIMITS, target, np.ones(1, np.float32), np.array(rows, np.int64))
@@ -46,7 +46,7 @@ def steps_of(
     moments: tuple[Parameters, ...],
     batches: int,
 ) -> Steps:
-    """Of so many batches, after the steps taken: theta is trained, and averages are laid out as theta."""
+    """Make the steps of so many batches, after those taken. The averages are laid out as theta."""
     theta = work.weights.theta
     limits = limits_of(net, optimizer)
     found = rates(optimizer, lr, taken, batches).astype(np.float32)
@@ -78,7 +78,7 @@ def rule_of(optimizer: Optimizer, rates: Array, averages: list[Array]) -> Rule:
 
 
 def limits_of(net: Net, optimizer: Optimizer) -> Limits:
-    """What the net's layers, but the frozen ones, and the optimizer ask for."""
+    """The limits that the net's layers, but the frozen ones, and the optimizer ask for."""
     layers = [layer for _, layer in _layers(net)]
     l1, l2, longest = (_each(layers, word) for word in ("l1", "l2", "max_norm"))
     total = sum(shape[0] + 1 + 2 * (layer.batch_norm is not None) for shape, layer in _layers(net))

@@ -27,6 +27,7 @@ from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
 from fastmlp.train.epochs import Clock, Epoch, Trainer
+from fastmlp.train.plateau import rates_of
 
 Array = NDArray[Any]
 
@@ -204,7 +205,8 @@ def train(
     if not now.is_over(training):
         trainer.warm_up(rows[:1])
     clock = Clock() if keeper is None else _KeptClock(now, keeper)
-    epochs = trainer.epochs(now.left(training), order, training.lr_at, progress=on_progress, clock=clock)
+    rates = rates_of(training, -(-N // training.batch_size), now.epochs)
+    epochs = trainer.epochs(now.left(training), order, rates, progress=on_progress, clock=clock)
     try:
         now.tell(on_epoch)
         for epoch in _explained(epochs, training, history):

@@ -25,8 +25,8 @@ LINES = [
     {"fastmlp.errors", "fastmlp.forks"},
     {"fastmlp.checks"},
     {"fastmlp.activations", "fastmlp.cache_dir", "fastmlp.inits", "fastmlp.losses", "fastmlp.optimizers"}
-    | {"fastmlp.random"},
-    {"fastmlp.layers"},
+    | {"fastmlp.random", "fastmlp.schedules"},
+    {"fastmlp.drawing", "fastmlp.layers"},
     {"fastmlp.spec"},
     {"fastmlp.files"},
     {"fastmlp.net"},
