@@ -25,25 +25,7 @@ MOST = 4  # rows: more are predicted sooner by a whole pass
 _1, _ZERO, _ONE = np.int64(1), np.float32(0), np.float32(1)
 _NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
 
-<<<<<<< HEAD
-
-class Few(NamedTuple):
-    """A net as ``fill`` reads it: its widths, the addresses of W1, b1, W2, ..., where the second half of the
-    inputs begins, its activations, as in a Layout, and the place of the link.
-    """
-
-    sizes: NDArray[np.int64]
-    places: NDArray[np.int64]
-    middle: int
-    act: NDArray[np.int64]
-    number: NDArray[np.float32]
-    link: int
-
-
 _layouts: WeakKeyDictionary[Net, dict[str, tuple[Any, ...] | None]] = WeakKeyDictionary()
-=======
-_layouts: WeakKeyDictionary[Net, tuple[Any, ...] | None] = WeakKeyDictionary()
->>>>>>> pa
 
 
 def predict(net: Net, X: Any, link: str) -> NDArray[np.float32] | None:
@@ -74,38 +56,25 @@ def predict(net: Net, X: Any, link: str) -> NDArray[np.float32] | None:
     return p if finite else None
 
 
-<<<<<<< HEAD
 def _layout(net: Net, link: str) -> tuple[Any, ...] | None:
-    """A Few, D, K and the size of the scratch; None if the arrays do not lie so, or there are batch norms."""
-=======
-def _layout(net: Net) -> tuple[Any, ...] | None:
     """Widths, places, the activations' numbers, D, K, middle of the inputs, size of the scratch.
 
-    places: addresses of W1, b1, W2, ..., then of the activations. None if the arrays do not lie so.
+    places: addresses of W1, b1, W2, ..., then of the activations and the link. None if the arrays do not lie
+    so, or there are batch norms.
     """
->>>>>>> pa
     parameters = net.parameters
     arrays = list(parameters)
     if net.architecture.normalises or not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
         return None
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     acts, numbers = acts_of(net)
-    places = np.array([*(a.ctypes.data for a in arrays), *acts], np.int64)
+    places = np.array([*(a.ctypes.data for a in arrays), *acts, LINKS[link].place], np.int64)
     wide = np.array(sizes, np.int64)
-<<<<<<< HEAD
-    few = Few(wide, places, middle_of(sizes[0]), *acts_of(net), LINKS[link].place)
-    return few, sizes[0], sizes[-1], 5 * (max(sizes) + 3)
-
-
-@kernel
-def fill(p, codes, values, few, factor, mean, scratch):
-=======
     return wide, places, numbers, sizes[0], sizes[-1], middle_of(sizes[0]), 5 * (max(sizes) + 3)
 
 
 @kernel
-def predict(p, codes, values, sizes, places, middle, factor, mean, numbers, scratch):
->>>>>>> pa
+def fill(p, codes, values, sizes, places, middle, factor, mean, numbers, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 5
     n = len(p) // K
@@ -145,5 +114,5 @@ def predict(p, codes, values, sizes, places, middle, factor, mean, numbers, scra
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
         out, logits = shifted(address(p), i * K), shifted(inputs, outputs)
-        predictions(few.link, out, logits, K, K, shifted(inputs, sums), _1, _1)
+        predictions(places[3 * depth - 1], out, logits, K, K, shifted(inputs, sums), _1, _1)
     return True
