@@ -347,7 +347,8 @@ def weights(state, member, members, work, job, batch, turn):
     waits, good, first = limits.scale != 0, True, _0
     if turn > 0 and not (waits and turn == 1):
         for layer in range(layout.depth):
-            shorten_layer(limits, theta, work.weights.transposed, layout, layer, member, members)
+            shorten_layer(limits, theta, work.weights.transposed, layout, layer, first, member, members)
+            first += layout.fan_out[layer]
         return
     if turn == 0 and member == 0 and work.norms.n_phases > 1:
         good = track(work, batch)
