@@ -80,6 +80,33 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, act, k
         assert shim.poisoned >= 3
 
 
+@pytest.mark.parametrize(
+    "loss", ["logits", "clip:0.05,0.3", "binary", "binary:0.3,0.7", "squared", "absolute", "huber", "poisson"]
+)
+def test_losses_do_not_read_what_memory_held_before(monkeypatch, loss):
+    """Of targets (N, K)."""
+    rng, build = np.random.default_rng(22), kernels.layout.build
+    X, y, start = (
+        values(rng, "float32 dense", 70, 9),
+        rng.random((70, 11)),
+        initialise(Architecture(9, (5,), 11)),
+    )
+    predict = kernels.predict_proba if loss.startswith(("logits", "clip", "binary")) else kernels.predict
+
+    def everything():
+        p = start.copy()
+        totals = kernels.train_epoch(net_of(p), X, y, np.arange(70), loss=loss, batch_size=67)
+        tested = kernels.evaluate(net_of(p), X, y, loss=loss)
+        return digest(*p, totals[:4], predict(net_of(p), X, loss=loss), [tested.loss, tested.r2 or 0])
+
+    clean = everything()
+    for pattern in (0x00, 0xFF, 0x7F):
+        monkeypatch.setattr(
+            kernels.layout, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
+        )
+        assert everything() == clean, f"{pattern:#x}"
+
+
 @pytest.mark.parametrize("act", ["relu", "gelu"])
 @pytest.mark.parametrize("hidden", [(), (13,), (17, 9, 4)])
 def test_reference_does_not_read_what_memory_held_before(monkeypatch, hidden, act):
