@@ -36,6 +36,7 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 BYTES, CSR, DENSE_BYTES, DENSE, SPREAD = range(5)  # forms of the rows: Encoded's, and CSR's made dense
+THINNED = {BYTES: "codes", CSR: "entries", SPREAD: "spread", DENSE_BYTES: "floats", DENSE: "floats"}
 GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
@@ -252,7 +253,7 @@ def build(
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
     form = form_of(X, net.preprocessing, net.architecture.input_dropout if draw else 0.0)
     coded, dense = form == BYTES, form not in (BYTES, CSR)
-    left_out = draw_of(net.architecture, {BYTES: "codes", CSR: "entries"}.get(form, "floats"), draw)
+    left_out = draw_of(net.architecture, THINNED[form], draw)
     vectors = -(-fan_out // LANES)
     if coded:
         vectors[0] = padded_vectors(vectors[0])
