@@ -101,8 +101,8 @@ class Scratch(NamedTuple):
     shift:   two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     sums:    (WORD, stride) the first layer's sums over the second half of the inputs.
     columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
-    bound:   one: none of that member's weights of the first layer is larger.
     norms:   statistics of the batch norms.
+    bound:   one: none of that member's weights of the first layer is larger.
     """
 
     codes: Any
@@ -110,8 +110,8 @@ class Scratch(NamedTuple):
     shift: Any
     sums: Any
     columns: Any
-    bound: Any
     norms: Any
+    bound: Any
 
 
 class Work(NamedTuple):
@@ -280,8 +280,8 @@ def build(
         shift=_spaced(members, 2 * stride[0]),
         sums=_spaced(members, WORD * stride[0] if middle < D else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
-        bound=_spaced(members, 1, np.float64),
         norms=_spaced(members, STATISTICS * (stride * (norms.place > 0)).sum()),
+        bound=_spaced(members, 1, np.float64),
     )
     work = Work(
         layout=Layout(

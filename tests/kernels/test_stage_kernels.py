@@ -1,4 +1,4 @@
-"""Dropout and batch norm in the kernels: the reference's numbers in every form of the rows, one set of bytes."""
+"""Dropout and batch norm in the kernels: as the reference has them, in every form of rows; and bytes."""
 
 from __future__ import annotations
 
