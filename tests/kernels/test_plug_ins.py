@@ -15,6 +15,7 @@ from numba import njit
 from fastmlp.kernels import activations, cache, jit, losses, optimizers
 from fastmlp.kernels.intrinsics import address
 from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, PlugIn, caller, kind
+from fastmlp.kernels.warmup import plug_ins
 
 KIND = kind((INT, BOOL), losses.NO_LOSS, FLOATS, INT, FLOAT)
 call = caller(KIND)
@@ -112,10 +113,9 @@ def test_nothing_that_cannot_be_kept_is_needed(monkeypatch, tmp_path):
 
 
 def test_plug_ins_have_names_of_their_own():
-    found = [part for entry in activations.ACTIVATIONS.values() for part in entry if part is not None]
-    found += [entry.plug_in for entry in optimizers.STEPS.values()] + list(losses.HEADS.values())
-    names = [plug_in.name for plug_in in found]
+    names = [plug_in.name for plug_in in plug_ins()]
     assert len(set(names)) == len(names)
+    assert {*activations.ACTIVATIONS, *optimizers.STEPS, *losses.HEADS} <= set(names)
 
 
 WANTED = """
