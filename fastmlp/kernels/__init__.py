@@ -138,7 +138,11 @@ def evaluate(
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D).
+
+    ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
+    are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
+    """
     X, pace = _checked(net, X, threads, once=True)
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden
