@@ -72,7 +72,7 @@ def predict_proba(net: Net, X: Any, *, loss: str = "logits", threads: Threads = 
 
     Raises ConfigError for a loss of numbers.
     """
-    return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "classes", "binary"))
+    return _predicted(net, X, threads, checked_link(net, loss, "classes", "binary"))
 
 
 def predict(net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1) -> Array:
@@ -80,7 +80,7 @@ def predict(net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1) ->
 
     Raises ConfigError for a loss of classes or labels.
     """
-    return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "numbers"))
+    return _predicted(net, X, threads, checked_link(net, loss, "numbers"))
 
 
 def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:

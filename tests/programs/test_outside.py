@@ -54,6 +54,7 @@ STEP = {"net": net(), "X": X, "y": Y, "order": ORDER}
 PASSES = {
     "forward": {"net": net(), "X": X},
     "predict_proba": {"net": net(), "X": X},
+    "predict": {"net": net(), "X": X},
     "logits": {"net": net(), "X": X},
     "evaluate": {"net": net(), "X": X, "y": Y},
     "dead_units": {"net": net(), "X": X},
