@@ -29,6 +29,7 @@ RULES = {
     "sgd": {},
     "nesterov": {"momentum": 0.9, "nesterov": True},
     "adam": {"optimizer": "adam"},
+    "stages": {"dropout": 0.2, "input_dropout": 0.1, "batch_norm": "before:0.8,1e-05,unbiased"},
 }
 SCHEDULES = ("constant", "cosine", "step:2,0.5", "warmup:20+cosine/step")
 
@@ -172,6 +173,7 @@ def test_fit_goes_on_within_an_epoch_with_other_threads_and_another_driver(tmp_p
     monkeypatch.setattr(launch, "BRIEF", 0)
     X, Y = learnable(1, 30_000 if backend == "numba" else 3000, 40, 3)
     options = {**QUICK, "optimizer": "adam", "batch_size": 2, "epochs": 2, "backend": backend}
+    options |= {"dropout": 0.2, "batch_norm": "after:0.9,0.1"}
     wanted, midways, ways = fastmlp.fit(X, Y, **options), 0, [(2, "team"), (1, "team"), (2, "prange")]
     keep = CheckpointFile.keep
 
