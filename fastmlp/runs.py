@@ -93,7 +93,8 @@ class RunFolder:
         if path is not None:
             return cls._make(path_of("the run folder", path, ConfigError))
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        name = f"{stamp}-{act_text(training.act)}-scale{training.scale:g}-seed{training.seed}"
+        act = act_text(training.act).replace(":", "")  # which no folder may have on Windows
+        name = f"{stamp}-{act}-scale{training.scale:g}-seed{training.seed}"
         for number in range(1, 1000):
             with suppress(FileExistsError):
                 return cls._make(HOME / (name if number == 1 else f"{name}-{number}"), exist_ok=False)

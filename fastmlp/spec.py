@@ -167,17 +167,16 @@ class Training:
 
     def lr_at(self, epoch: int, batch: int = 0, batches: int = 1) -> float:
         """The learning rate of an epoch, from 1; of one of its ``batches``, from 0, where they differ."""
-        schedule = Schedule.of(self.schedule)
-        t, total = epoch - 1, self.epochs
-        if schedule.by_step:
-            t, total = t * batches + batch, total * batches
-        return max(self.lr * schedule.factor(t, total), SMALLEST)
+        rates = self.rates(epoch, batches)
+        return rates if isinstance(rates, float) else rates[batch]
 
     def rates(self, epoch: int, batches: int) -> float | list[float]:
         """The learning rate of an epoch, from 1; where it changes by step, one for each of its batches."""
-        if not Schedule.of(self.schedule).by_step:
-            return self.lr_at(epoch)
-        return [self.lr_at(epoch, batch, batches) for batch in range(batches)]
+        schedule, t = Schedule.of(self.schedule), epoch - 1
+        if not schedule.by_step:
+            return max(self.lr * schedule.factor(t, self.epochs), SMALLEST)
+        steps, total = range(t * batches, epoch * batches), self.epochs * batches
+        return [max(self.lr * schedule.factor(step, total), SMALLEST) for step in steps]
 
     def architecture(self, inputs: int, outputs: int) -> Architecture:
         """The net that this trains on data with that many inputs and classes. Raises ConfigError."""
@@ -189,7 +188,7 @@ class Training:
         hidden = ",".join(map(str, self.hidden)) or "none"
         center = ", centred" if self.center else ""
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
-        told = [_in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
+        told = [layers.in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
         return (
             f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {self.scale:g}{center}, "
             f"{self.loss} loss, {self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
@@ -237,14 +236,6 @@ class Training:
                 f"a training must be an object with keys among {', '.join(sorted(WORDS))}", shown(data)
             )
         return cls.of(**data)
-
-
-def _in_words(name: str, value: Any) -> str:
-    """``l2 0.001``, ``no bias``, ``batch norm before``, ``dropout 0.2,0.5``."""
-    told = name.replace("_", " ")
-    if isinstance(value, bool):
-        return told if value else f"no {told}"
-    return f"{told} {layers.text_of(value)}"
 
 
 WORDS = (*(word.name for word in fields(Training)), *optimizers.FIELDS)  # what ``Training.of`` takes

@@ -131,6 +131,24 @@ def test_words_of_layers_are_said_as_options(blobs, given, word, value):
     assert json.loads(Path("run/config.json").read_text())["config"][word] == value
 
 
+def test_evaluate_says_which_words_a_model_has(blobs):
+    given = [
+        "--hidden",
+        "5,4",
+        "--act",
+        "leaky_relu:0.2,tanh",
+        "--dropout",
+        "0.2",
+        "--batch-norm",
+        "--no-bias",
+    ]
+    assert train("--data", blobs, "--epochs", "1", *given).exit_code == 0
+    (folder,) = Path("runs").iterdir()
+    assert "-leaky_relu0.2,tanh-scale255-seed0" in folder.name
+    told = "64-5-4-3, leaky_relu:0.2,tanh, dropout 0.2, batch norm before, no bias, scale 255"
+    assert told in run("evaluate", str(folder), *FAST).stderr
+
+
 def test_bad_words_of_layers_are_told_at_once(blobs):
     given = ["--dropout", "2", "--batch-norm", "sideways", "--l1=-1", "--max-norm", "x", "--init", "xavier"]
     result = train("--data", blobs, *given, "--schedule", "linear", "--input-dropout", "1")

@@ -260,6 +260,13 @@ def test_a_training_says_which_words_are_set():
     )
 
 
+def test_a_net_says_which_words_are_set():
+    net = Architecture.of(9, "6,5", 3, act="relu,tanh", dropout="0.2,0.5", bias=False, input_dropout=0.1)
+    assert net.in_words() == "relu,tanh, dropout 0.2,0.5, no bias, input dropout 0.1"
+    assert Architecture(9, (6, 5), 3).in_words() == "relu"
+    assert Architecture(9, (), 3).in_words() == "no hidden layer"
+
+
 # --- what is bad is named -----------------------------------------------------------------------
 
 
