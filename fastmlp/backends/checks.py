@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, as_text, positive_number
+from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, as_text, positive_number, whole_number
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.losses import clip_bounds
 from fastmlp.net import Net
@@ -66,6 +66,11 @@ def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float
     if wrong.any():
         raise DataError(f"sample_weight must be numbers from 0 to {LARGEST:g}", f"{weights[wrong][0]}")
     return np.ascontiguousarray(weights, np.float32)
+
+
+def checked_draw(seed: int, epoch: int) -> tuple[int, int]:
+    """Seed and epoch of what a step leaves out; raises ConfigError for others than Training's."""
+    return whole_number("seed", seed, 0, 2**63 - 1), whole_number("epoch", epoch, 0, 2**32 - 1)
 
 
 def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:

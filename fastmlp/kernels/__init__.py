@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastmlp.backends.checks import (
     check_inputs,
+    checked_draw,
     checked_order,
     checked_rates,
     checked_targets,
@@ -26,6 +27,7 @@ from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Mi
 from fastmlp.checks import function, instance, whole_number
 from fastmlp.data.encode import Encoded, encode, encode_rows
 from fastmlp.errors import DivergedError
+from fastmlp.fold import folded, scale_and_shift
 from fastmlp.kernels import launch, layout, rules, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
@@ -52,9 +54,14 @@ Array = NDArray[Any]
 def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, len(X), pace.most)
+    work = layout.build(folded(net), X, len(X), pace.most)
     launch.outputs(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, keep=True)
-    return layout.outputs(work, len(X))
+    found = layout.outputs(work, len(X))
+    for a, layer, norm in zip(found, net.architecture.layers, net.parameters.norms, strict=False):
+        if norm is not None and layer.batch_norm is not None and layer.batch_norm.place == "after":
+            factor, summand = scale_and_shift(layer, norm)
+            a[...] = a * factor + summand
+    return found
 
 
 def predict_proba(net: Net, X: Any, *, threads: Threads = 1) -> Array:
@@ -74,7 +81,7 @@ def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
 def _outputs(net: Net, X: Any, threads: Threads, raw: bool = False) -> Array:
     """Probabilities, or logits, (N, K)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, pace.most * WORD, pace.most)
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     p = np.empty((len(X), net.architecture.outputs), np.float32)
     rows = layout.rows_of(X, net.preprocessing)
     launch.outputs(work, rows, np.arange(len(X)), pace.most, p=p.reshape(-1), raw=raw)
@@ -97,7 +104,7 @@ def evaluate(
     X, pace = _checked(net, X, threads, once=rows is None)
     y = checked_targets(net, y, len(X), loss)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = layout.build(net, X, pace.most * WORD, pace.most)
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     losses, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
     launch.outputs(
         work, layout.rows_of(X, net.preprocessing), order, pace.most, launch.loss_of(loss, y), losses=losses,
@@ -107,9 +114,9 @@ def evaluate(
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, pace.most * WORD, pace.most)
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden
     active = np.zeros((pace.most, sum(widths)), np.bool_)
     if widths:
@@ -127,17 +134,20 @@ def loss_and_gradients(
     loss: str = "logits",
     threads: Threads = 1,
     sample_weight: Array | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
+    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter.
+
+    As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
+    """
     X, pace = _checked(net, X, threads, once=True)
     y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    work = layout.build(net, X, len(X), pace.most)
+    work = layout.build(net, X, len(X), pace.most, draw=checked_draw(seed, epoch))
     steps = rules.gradients_of(net, work)
-    job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), np.arange(len(X)), launch.loss_of(loss, y, weights), len(X),
-        steps,
-    )  # fmt: skip
+    rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
+    job = launch.training_job(rows, np.arange(len(X)), launch.loss_of(loss, y, weights), len(X), steps)
     totals, _ = launch.train(work, X, job, pace)
     found = layout.unpack(work.layout, steps.target)
     return LossAndGradients(totals.loss, found, totals.correct, totals.live)
@@ -159,6 +169,8 @@ def train_epoch(
     sample_weight: Array | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> EpochTotals:
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
@@ -171,7 +183,10 @@ def train_epoch(
     this epoch). ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count
     changes nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch
     goes on, of the same arguments otherwise, and of the parameters and the state (its moments may be any)
-    before the epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    before the epoch. ``seed``, ``epoch``: what dropout leaves out is a function of them, of the sample's
+    place in ``order``, and of the unit. Batch norm takes the batch's mean and variance, in which rows count
+    alike, and its running ones move towards them. Raises DivergedError, with the parameters and the state as
+    they were before the epoch.
     """
     X, pace = _checked(net, X, threads)
     y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
@@ -185,11 +200,10 @@ def train_epoch(
     function("progress", progress)
     function("pause", pause)
     first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
-    work = layout.build(net, X, batch_size, pace.most, first)
+    work = layout.build(net, X, batch_size, pace.most, first, checked_draw(seed, epoch))
     steps = rules.steps_of(net, optimizer, lr, work, state.steps, moments, batches)
-    job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), order, launch.loss_of(loss, y, weights), batch_size, steps
-    )
+    rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
+    job = launch.training_job(rows, order, launch.loss_of(loss, y, weights), batch_size, steps)
     totals, bad = launch.train(work, X, job, pace, progress, midway, pause)
     if bad is not None:
         what, batch = bad
@@ -197,9 +211,9 @@ def train_epoch(
         error.batch = batch
         raise error
     state.steps += batches  # before the rest: where it is as it was, all is
-    trained = (work.weights.theta, *averages(steps.rule))
-    for old, flat in zip((net.parameters, *state.moments), trained, strict=True):
-        layout.unpack_into(work.layout, flat, old)
+    layout.trained_into(work, net.parameters)
+    for moment, flat in zip(state.moments, averages(steps.rule), strict=True):
+        layout.unpack_into(work.layout, flat, moment)
     return totals
 
 

@@ -99,7 +99,7 @@ def train(
         threads, seconds = pace.next()
         parts = by_team and threads == 2 and not plan.limits.shorten  # else none of its weights is a member's
         halves = _halves(X, job.rows, work.layout) if parts else None
-        splits, shares = _split(X, threads) if halves is None else halves
+        splits, shares = _split(X, job.rows, threads) if halves is None else halves
         plan = plan._replace(splits=splits, shares=shares, halved=halves is not None)
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
@@ -123,6 +123,7 @@ def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     correct, live = plan.counts[:, :2].sum(axis=0).tolist()
     moments = tuple(layout.unpack(work.layout, average) for average in optimizers.averages(plan.rule))
     parameters = layout.unpack(work.layout, work.weights.theta)
+    layout.trained_into(work, parameters)
     return Midway(int(plan.first), float(plan.totals[0]), correct, live, parameters, moments)
 
 
@@ -178,9 +179,9 @@ def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
     return found._replace(head=losses.HEADS["softmax"].place, y=layout.plain(y))
 
 
-def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Job.splits and Job.shares that give members equal work, in each layer."""
-    share = X.counts / max(1, X.counts.max(initial=0)) if X.sparse else np.ones(X.shape[1])
+    share = X.counts / max(1, X.counts.max(initial=0)) if _skips(rows) else np.ones(X.shape[1])
     work = np.append(share, 1) + 0.01  # a row costs a little even without samples
     ends = np.searchsorted(np.cumsum(work), work.sum() * np.arange(1, threads) / threads)
     splits = np.concatenate([[0], ends, [len(work)]]).astype(np.int64)
@@ -195,14 +196,19 @@ def _halves(
     Whose half has less work has more of the deeper layers.
     """
     D, middle = X.shape[1], place.middle
-    counts = X.counts if X.sparse else np.ones(D)
+    counts = X.counts if _skips(rows) else np.ones(D)
     first = float(counts[:middle].sum() / max(1, counts.sum()))
-    if rows.form == layout.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
+    if rows.form == layout.CSR or (_skips(rows) and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
         return None
-    inputs = X.density * D if X.sparse else D
+    inputs = X.density * D if _skips(rows) else D
     more = 2 * (1 - 2 * first) * inputs * place.stride[0]  # multiplications of the second half, a sample
     deeper = max(1.0, float((place.fan_in * place.stride)[1:].sum()))
     return np.array([0, middle, D + 1]), np.array([0, np.clip(0.5 + more / (2 * deeper), 0, 1), 1])
+
+
+def _skips(rows: layout.Rows) -> bool:
+    """True where a pass skips zeros."""
+    return rows.form in (layout.BYTES, layout.CSR)
 
 
 def _note(kernel: str) -> None:

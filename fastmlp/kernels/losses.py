@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.activations import exp
 from fastmlp.kernels.finite import is_finite
 from fastmlp.kernels.jit import device
+from fastmlp.kernels.maths import exp
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, INTS, PlugIn, caller, kind
 

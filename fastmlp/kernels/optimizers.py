@@ -196,9 +196,9 @@ def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
 
 @device
 def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
-    """Rows lo..hi - 1 of a layer, the bias being the last, take the step of that batch.
+    """Rows lo..hi - 1 of a layer take the step of that batch: weights, then bias, gamma and beta.
 
-    Their gradients are used up: they are 0 afterwards. An empty share may lie anywhere, behind the bias too.
+    Their gradients are used up: they are 0 afterwards. An empty share may lie anywhere, behind them all too.
     Rows from fan_in on are no weights: they have no alpha.
     """
     at, stride, fan_in = layout.w_at[layer], layout.stride[layer], layout.fan_in[layer]
@@ -206,5 +206,7 @@ def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
     if lo < own:
         decay = rule.weight_decay + rule.alpha / np.float32(batch.n)
         step(rule.step, rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
-    if lo <= fan_in < hi:
-        step(rule.step, rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch.number)
+    rest = max(lo, fan_in)
+    if rest < hi:
+        others = (hi - rest) * stride
+        step(rule.step, rule, theta, gradient, at + rest * stride, others, rule.weight_decay, batch.number)

@@ -81,7 +81,7 @@ def limits_of(net: Net, optimizer: Optimizer) -> Limits:
     """The limits that the net's layers, but the frozen ones, and the optimizer ask for."""
     layers = [layer for _, layer in _layers(net)]
     l1, l2, longest = (_each(layers, word) for word in ("l1", "l2", "max_norm"))
-    total = sum(shape[0] + 1 for shape, _ in _layers(net))
+    total = sum(shape[0] + 1 + 2 * (layer.batch_norm is not None) for shape, layer in _layers(net))
     norm = optimizer.clip_norm or optimizer.clip_each
     found = NO_LIMITS._replace(most=optimizer.clip_value or norm, rows=total)
     if l1.any() or l2.any():

@@ -65,10 +65,10 @@ def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
 
 
 def _layout(net: Net) -> tuple[Any, ...] | None:
-    """A Few, D, K and the size of the scratch; None if the arrays do not lie so."""
+    """A Few, D, K and the size of the scratch; None if the arrays do not lie so, or there are batch norms."""
     parameters = net.parameters
     arrays = list(parameters)
-    if not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
+    if net.architecture.normalises or not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
         return None
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     places = np.array([a.ctypes.data for a in arrays], np.int64)

@@ -15,6 +15,7 @@ softmax is taken, a sample's loss is the sum over its K outputs of (logit - y)^2
 delta = (logits - y) / B.
 
 With sample weights w, a batch's loss is sum(w loss) / sum(w), and 1 / B becomes w / sum(w).
+Batch norm and dropout are stages of a hidden layer beside its activation: stages.py.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.checks import (
     check_inputs,
+    checked_draw,
     checked_order,
     checked_rates,
     checked_targets,
@@ -43,14 +45,14 @@ from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
-from fastmlp.reference.activations import ACTIVATIONS
+from fastmlp.reference.activations import ACTIVATIONS, activated
 from fastmlp.reference.losses import LOSSES, loss_and_delta, softmax
 from fastmlp.reference.optimizers import STEPS
 from fastmlp.reference.workspace import Workspace
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "STEPS", "dead_units", "encode", "encode_rows", "evaluate", "forward", "logits",
-    "loss_and_delta", "loss_and_gradients", "predict_proba", "softmax", "train_epoch",
+    "ACTIVATIONS", "LOSSES", "STEPS", "activated", "dead_units", "encode", "encode_rows", "evaluate",
+    "forward", "logits", "loss_and_delta", "loss_and_gradients", "predict_proba", "softmax", "train_epoch",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -130,7 +132,7 @@ def evaluate(
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
     X = _checked(net, X)
     work = Workspace(net, X, min(_CHUNK, len(X)))
     active = [np.zeros(width, bool) for width in net.architecture.hidden]
@@ -138,8 +140,8 @@ def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
         if all(layer.all() for layer in active):
             break
         work.forward(rows)
-        for layer, a in zip(active, work.outputs[:-1], strict=True):
-            layer |= (a[: rows.stop - rows.start] != 0).any(axis=0)
+        for layer, a in zip(active, work.activations(rows.stop - rows.start), strict=True):
+            layer |= (a != 0).any(axis=0)
     return [int((~layer).sum()) for layer in active]
 
 
@@ -152,12 +154,17 @@ def loss_and_gradients(
     loss: str = "logits",
     threads: Threads = 1,
     sample_weight: Array | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
+    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter.
+
+    As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
+    """
     X = _checked(net, X)
     y = checked_targets(net, y, len(X), loss)
     weights = checked_weights(sample_weight, len(X))
-    work = Workspace(net, X, len(X))
+    work = Workspace(net, X, len(X), *checked_draw(seed, epoch))
     losses, correct, live = work.step(slice(None), y, loss, weights)
     return LossAndGradients(_weighted_mean(losses, weights), work.gradients, correct, live)
 
@@ -178,6 +185,8 @@ def train_epoch(
     sample_weight: Array | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> EpochTotals:
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
@@ -190,7 +199,10 @@ def train_epoch(
     this epoch). ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count
     changes nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch
     goes on, of the same arguments otherwise, and of the parameters and the state (its moments may be any)
-    before the epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    before the epoch. ``seed``, ``epoch``: what dropout leaves out is a function of them, of the sample's
+    place in ``order``, and of the unit. Batch norm takes the batch's mean and variance, in which rows count
+    alike, and its running ones move towards them. Raises DivergedError, with the parameters and the state as
+    they were before the epoch.
     """
     X = _checked(net, X)
     y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
@@ -204,7 +216,7 @@ def train_epoch(
     function("pause", pause)
     first, averages, midway = begun(net.parameters, state, midway, batch_size, len(order))
     trained, moments = first.copy(), tuple(moment.copy() for moment in averages)
-    work = Workspace(replace(net, parameters=trained), X, batch_size)
+    work = Workspace(replace(net, parameters=trained), X, batch_size, *checked_draw(seed, epoch))
     done, total, weighed, correct, live = 0, 0.0, 0.0, 0, 0
     if midway is not None:
         done, total, correct, live = midway.samples, midway.loss, midway.correct, midway.live
@@ -224,7 +236,7 @@ def train_epoch(
                 continue
             if pause is not None and monotonic() >= due:
                 due = seconds_of(pause, take) + monotonic()
-            losses, hits, unclipped = work.step(picked, y[picked], loss, mine)
+            losses, hits, unclipped = work.step(picked, y[picked], loss, mine, rows.start)
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
             if mine is None or mine.any():
                 work.update(optimizer, moments, per_step[batch].tolist(), len(picked))

@@ -63,7 +63,7 @@ class Trainer:
     """A net on its way down a loss, and all that stays the same from epoch to epoch.
 
     ``net.parameters`` and ``state`` change in place. X, y: encoded rows, and class indices (N,) or targets
-    (N, K). sample_weight: (N,), or None.
+    (N, K). sample_weight: (N,), or None. seed: of what dropout leaves out, with the epoch's number.
     """
 
     nn: ModuleType
@@ -76,6 +76,7 @@ class Trainer:
     state: OptimizerState
     tuner: ThreadTuner
     sample_weight: Array | None = None
+    seed: int = 0
 
     def epochs(
         self,
@@ -99,7 +100,7 @@ class Trainer:
             totals = self.nn.train_epoch(
                 self.net, self.X, self.y, order(number), lr=lr(number), state=self.state, **self._options(),
                 progress=None if progress is None else partial(progress, number), midway=clock.midway,
-                pause=clock.pause, threads=self.tuner,
+                pause=clock.pause, threads=self.tuner, seed=self.seed, epoch=number,
             )  # fmt: skip
             yield Epoch(number, totals, clock.seconds)
 

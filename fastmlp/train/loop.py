@@ -193,8 +193,9 @@ def train(
     if keeper is not None:
         keeper.restore(now)
     trainer = Trainer(
-        nn, net, X, y, training.loss, training.batch_size, training.optimizer, now.state, tuner, weights
-    )
+        nn, net, X, y, training.loss, training.batch_size, training.optimizer, now.state, tuner, weights,
+        training.seed,
+    )  # fmt: skip
 
     def order(epoch: int) -> Array:
         shuffled = random.permutation(N, training.seed, "order", epoch)

@@ -30,6 +30,7 @@ LINES = [
     {"fastmlp.spec"},
     {"fastmlp.files"},
     {"fastmlp.net"},
+    {"fastmlp.fold"},
     {"fastmlp.backends"},
     {"fastmlp.data"},
     {"fastmlp.reference", "fastmlp.kernels"},
