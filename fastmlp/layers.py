@@ -404,7 +404,7 @@ class Architecture:
         return any(layer.batch_norm is not None for layer in self.layers)
 
     def in_words(self) -> str:
-        """What its layers do beside their widths: ``relu,tanh, dropout 0.2``."""
+        """Tell what its layers do beside their widths: ``relu,tanh, dropout 0.2``."""
         words = {**self.words(), "input_dropout": self.input_dropout}
         told = [in_words(name, words[name]) for name in self.unusual]
         return ", ".join([text_of(words["act"]) if self.layers else "no hidden layer", *told])
