@@ -307,7 +307,7 @@ def test_another_value_is_another_net(word):
         ("act", [*ACTIVATIONS, "elu:0.5"]),
         ("init", [*sorted(set(INITS) - {"ones", "zeros", "constant"}), "uniform:-0.5,0.5"]),
         ("batch_norm", ["none", "before", "after", "before:0.9,0.001", "before:0.99,0.1", str(NORMS[3])]),
-        ("schedule", "constant step:2,0.5 exponential:0.5 cosine warmup:1 onecycle cosine/step".split()),
+        ("schedule", ["constant", "step:2,0.5", "exponential:0.5", "cosine", "warmup:1", "onecycle"]),
         ("frozen", [False, [True, False], [False, True]]),
     ],
 )
