@@ -53,7 +53,7 @@ class Training:
     center:     subtract the training mean of each input before that.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
-    loss:       logits, keras2 or clip:LO,HI; see ``clip_bounds``.
+    loss:       logits, keras2, clip:LO,HI, binary, squared, ...; see ``losses.LOSSES``.
     optimizer:  how a step is taken; a name alone is that optimizer with its defaults.
     schedule:   of the learning rate, by epoch, or by step with ``/step`` behind it; see ``schedules``. All
                 but ``plateau`` are torch.optim.lr_scheduler's, which this is too for validation losses.

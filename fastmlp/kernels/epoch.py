@@ -48,7 +48,7 @@ from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
 from fastmlp.kernels.limits import Limits, factor_of, prepare_rows, scale_rows, shorten_layer
-from fastmlp.kernels.losses import Loss, head, softmax, weight_of_batch
+from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
 from fastmlp.kernels.optimizers import Rule, step_rows
 from fastmlp.kernels.simd import Matrix
@@ -347,7 +347,8 @@ def weights(state, member, members, work, job, batch, turn):
     waits, good, first = limits.scale != 0, True, _0
     if turn > 0 and not (waits and turn == 1):
         for layer in range(layout.depth):
-            shorten_layer(limits, theta, work.weights.transposed, layout, layer, member, members)
+            shorten_layer(limits, theta, work.weights.transposed, layout, layer, first, member, members)
+            first += layout.fan_out[layer]
         return
     if turn == 0 and member == 0 and work.norms.n_phases > 1:
         good = track(work, batch)
@@ -424,13 +425,14 @@ class Training(NamedTuple):
 class Outputs(NamedTuple):
     """Arrays to fill with what a net makes of N rows; an empty one is left out.
 
-    p (N K): probabilities (``raw``: logits). losses (N,), with the loss; correct (members,): right classes.
+    p (N K): predictions, by the link of that place (losses.LINKS). losses (N,), with the loss; correct
+    (members,): right answers.
     active (members, hidden units): marks units that are not 0 for some row; a member that has marked all of
     them stops. ``keep`` leaves every row's outputs in acts (which must hold N).
     """
 
     p: NDArray[np.float32]
-    raw: bool
+    link: int
     losses: NDArray[np.float32]
     correct: NDArray[np.int64]
     active: NDArray[np.bool_]
@@ -555,11 +557,8 @@ def fill_outputs(state, member, members, whole, job):
         at = layout.a_at[last] + lo * stride
         logits = shifted(work.slot.acts, at)
         if len(wanted.p) > 0:
-            if not wanted.raw:
-                softmax(p, _WORD, logits, stride, n, K)
-            for b in range(n):
-                for k in range(K):
-                    wanted.p[(begin + b) * K + k] = logits[b * stride + k] if wanted.raw else p[k * _WORD + b]
+            out = shifted(address(wanted.p), begin * K)
+            predictions(wanted.link, out, logits, stride, K, p, _WORD, n)
         if len(wanted.losses) > 0:
             hits, _, _ = head(
                 loss.head, loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at),

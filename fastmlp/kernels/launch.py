@@ -18,7 +18,7 @@ from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels import epoch, jit, layout, limits, losses, optimizers, rules, team
-from fastmlp.losses import clip_bounds
+from fastmlp.losses import Loss
 
 Array = NDArray[Any]
 
@@ -38,7 +38,7 @@ _TRAINING = epoch.Training(
     halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
-    p=_NONE, raw=False, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
+    p=_NONE, link=0, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
 )
 
 
@@ -166,17 +166,30 @@ def training_job(rows: layout.Rows, order: Array, loss: losses.Loss, B: int, ste
     )  # fmt: skip
 
 
-def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
-    """The loss of that name against classes y (N,), or targets (N, K) for ``squared``."""
-    found = losses.NO_LOSS
-    if weights is not None:
-        found = found._replace(weighted=True, weights=layout.plain(weights))
-    if loss == "squared":
-        return found._replace(head=losses.HEADS["squared"].place, targets=layout.plain(y.reshape(-1)))
-    if bounds := clip_bounds(loss):
-        low, high = (np.float32(bound) for bound in bounds)
-        found = found._replace(clipped=True, low=low, high=high)
-    return found._replace(head=losses.HEADS["softmax"].place, y=layout.plain(y))
+def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
+    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
+    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
+    of_loss, of_slope = {"half_squared": (0.5, 1.0), "squared": (1 / K, 2 / K)}.get(loss.name, (1 / K, 1 / K))
+    low, high = loss.clip or (0.0, 1.0)
+    return losses.Loss(
+        head=losses.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
+        y=_NO_ROWS if shared else layout.plain(y),
+        targets=layout.plain(y.reshape(-1)) if shared else _NONE,
+        shared=shared,
+        weighted=weights is not None,
+        weights=_NONE if weights is None else layout.plain(weights),
+        clipped=loss.clip is not None,
+        low=np.float32(low),
+        high=np.float32(high),
+        kept=np.float32(1 - smoothed),
+        spread=np.float32(smoothed / (2 if name == "binary" else K)),
+        number=np.float32(loss.numbers[0] if loss.numbers else 0),
+        of_loss=np.float32(of_loss),
+        of_slope=np.float32(of_slope),
+    )
+
+
+_HEADS = {"logits": "softmax", "keras2": "softmax", "clip": "softmax", "half_squared": "squared"}
 
 
 def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -30,7 +30,7 @@ class Limits(NamedTuple):
     squares:  sums (rows of all layers,): that of each row's squared gradients. scale: down to the norm
               ``most``, where the norm, with ``slack``, is more: all together, or ``each`` array by itself.
     shorten:  norms (depth,): the longest norm of the weights into a unit; 0: any. columns: room for those of
-              the widest layer.
+              all units, as members are in several layers at a time.
     prepares: True where one of the first three is asked for. rows: of all layers.
     turns:    of the second part of a step, with a barrier before each but the first: steps may wait for a
               norm, and norms of columns wait for steps.
@@ -184,17 +184,18 @@ def scale_rows(limits, gradient, theta, layout, layer, lo, hi, first, factor):
 
 
 @device
-def shorten_layer(limits, theta, transposed, layout, layer, member, members):
+def shorten_layer(limits, theta, transposed, layout, layer, unit, member, members):
     """A member's share of the units of a layer: weights into each are scaled down to the longest norm.
 
-    The order of a column's sum is that of its rows. transposed follows, of all layers but the first.
+    The order of a column's sum is that of its rows. transposed follows, of all layers but the first. unit: of
+    all units, its first.
     """
     most, fan_in, fan_out = limits.norms[layer], layout.fan_in[layer], layout.fan_out[layer]
     if most <= _NOTHING:
         return
     at, stride = layout.w_at[layer], layout.stride[layer]
     lo, hi = fan_out * member // members, fan_out * (member + 1) // members
-    columns = limits.columns
+    columns = shifted(limits.columns, unit)
     shorten_columns(limits.shorten, columns, shifted(theta, at), fan_in, stride, lo, hi, most)
     if layer > 0:
         before = layout.stride[layer - 1]

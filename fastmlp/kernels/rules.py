@@ -82,6 +82,7 @@ def limits_of(net: Net, optimizer: Optimizer) -> Limits:
     layers = [layer for _, layer in _layers(net)]
     l1, l2, longest = (_each(layers, word) for word in ("l1", "l2", "max_norm"))
     total = sum(shape[0] + 1 + 2 * (layer.batch_norm is not None) for shape, layer in _layers(net))
+    units = sum(layer.width for layer in layers)
     norm = optimizer.clip_norm or optimizer.clip_each
     found = NO_LIMITS._replace(most=optimizer.clip_value or norm, rows=total)
     if l1.any() or l2.any():
@@ -96,7 +97,7 @@ def limits_of(net: Net, optimizer: Optimizer) -> Limits:
             slack=SLACK if optimizer.form == "torch" else 0.0,
         )  # fmt: skip
     if longest.any():
-        found = found._replace(shorten=SHORTEN.place, norms=longest, columns=np.zeros(_widest(net)))
+        found = found._replace(shorten=SHORTEN.place, norms=longest, columns=np.zeros(units))
     turns = 1 + (norm > 0) + bool(longest.any())
     return found._replace(prepares=bool(found.penalise or found.cut or found.squares), turns=turns)
 
@@ -108,7 +109,3 @@ def _layers(net: Net) -> list[tuple[tuple[int, int], Layer]]:
 
 def _each(layers: list[Layer], word: str) -> NDArray[np.float64]:
     return np.array([0.0 if layer.frozen else layer.word(word) for layer in layers])
-
-
-def _widest(net: Net) -> int:
-    return max(fan_out for (_, fan_out), _ in _layers(net))

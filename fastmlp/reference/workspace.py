@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.layers import Layer
+from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters
 from fastmlp.optimizers import Optimizer
 from fastmlp.random import key_of
@@ -79,7 +80,7 @@ class Workspace:
         return self.deltas[-1][: len(logits)]
 
     def step(
-        self, rows: Array | slice, y: Array, loss: str, weights: Array | None = None, begin: int = 0
+        self, rows: Array | slice, y: Array, loss: Loss, weights: Array | None = None, begin: int = 0
     ) -> tuple[Array, int, int]:
         """Forward and backward on one batch: fills ``gradients``; returns losses, correct, live.
 

@@ -20,8 +20,9 @@ from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway, Pause
-from fastmlp.checks import function
+from fastmlp.checks import function, shown
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
+from fastmlp.losses import Loss
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
@@ -184,7 +185,7 @@ def train(
     sample_weight = checked_weights(sample_weight, len(y))
     now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
     history = History(backend, tuner.most, now.epochs)
-    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight)
+    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight, training.loss)
     X = nn.encode(X)
     if test_data is not None:
         test_data = nn.encode(test_data[0]), test_data[1]
@@ -217,10 +218,10 @@ def train(
                 seconds=epoch.seconds,
                 samples_per_second=N / epoch.seconds,
                 train_loss=totals.loss,
-                train_accuracy=totals.correct / totals.samples,
+                train_accuracy=totals.accuracy,
                 test_loss=tested.loss if tested else None,
                 test_accuracy=tested.accuracy if tested else None,
-                live_share=totals.live / totals.samples,
+                live_share=totals.live_share,
                 dead_units=nn.dead_units(net, X, threads=tuner),
                 validation_loss=held.loss if held else None,
                 validation_accuracy=held.accuracy if held else None,
@@ -289,14 +290,26 @@ def parted(N: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[
 
 
 def weights_of(
-    y: Array, K: int, class_weight: str | tuple[float, ...] | None, sample_weight: Array | None
+    y: Array,
+    K: int,
+    class_weight: str | tuple[float, ...] | None,
+    sample_weight: Array | None,
+    loss: str = "logits",
 ) -> Array | None:
     """(N,) how much each row counts, by its class (balanced: N / (K N_k)) and by itself; None: all the same.
 
-    Raises ConfigError unless there is a weight for each of the K classes.
+    y: targets of a net of K outputs. Of shares the class is that of the largest; of a single label 1 where
+    it is over a half, so there are two. Raises ConfigError unless there is a weight for each of the classes.
     """
     if class_weight is None:
         return sample_weight
+    if (task := Loss.of(loss).task) == "numbers" or (task == "binary" and K > 1):
+        what = "numbers" if task == "numbers" else f"{K} labels, which have no class,"
+        raise ConfigError(f"class_weight must be None for {what}", shown(class_weight), "use sample_weight")
+    if task == "binary":
+        y, K = (np.reshape(y, -1) > 0.5).astype(np.int64), 2
+    elif y.ndim == 2:
+        y = y.argmax(axis=1)
     if isinstance(class_weight, str):
         by_class = len(y) / (K * np.maximum(np.bincount(y, minlength=K), 1))
     elif len(class_weight) == K:

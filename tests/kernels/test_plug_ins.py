@@ -113,7 +113,7 @@ def test_nothing_that_cannot_be_kept_is_needed(monkeypatch, tmp_path):
 
 def test_plug_ins_have_names_of_their_own():
     found = [part for entry in activations.ACTIVATIONS.values() for part in entry if part is not None]
-    found += [*optimizers.STEPS.values(), *losses.HEADS.values()]
+    found += [*optimizers.STEPS.values(), *losses.HEADS.values(), *losses.LINKS.values()]
     found += [each for each in vars(limits).values() if isinstance(each, PlugIn)]
     names = [plug_in.name for plug_in in found]
     assert len(set(names)) == len(names)
@@ -143,6 +143,6 @@ def test_words_that_are_not_used_are_not_compiled():
         [sys.executable, "-c", WANTED], env=environment, capture_output=True, text=True, timeout=300
     )
     plain, more, most = (line.split() for line in ran.stdout.splitlines()) if ran.stdout else [[]] * 3
-    assert plain == ["relu", "relu_slope", "softmax"], ran.stderr
+    assert plain == ["link_softmax", "relu", "relu_slope", "softmax"], ran.stderr
     assert more == sorted([*plain, "adam", "tanh", "tanh_slope"])
     assert most == sorted([*more, "penalise", "scale", "squares"])

@@ -10,6 +10,7 @@ from fastmlp import reference
 from fastmlp.backends.state import RATES, rates
 from fastmlp.kernels import launch, losses, optimizers, rules
 from fastmlp.kernels.intrinsics import address
+from fastmlp.losses import LOSSES, Loss
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
 
 WORDS = {
@@ -64,8 +65,13 @@ def test_every_optimizer_has_its_steps_and_its_rates():
 
 
 def test_every_loss_has_a_head():
-    y, targets = np.zeros(3, np.int64), np.zeros((3, 2), np.float32)
-    found = [launch.loss_of(name, y).head for name in ("logits", "keras2", "clip:0.1,0.9")]
-    assert found == [losses.HEADS["softmax"].place] * 3
-    assert launch.loss_of("squared", targets).head == losses.HEADS["squared"].place
-    assert len(losses.HEADS) == 2
+    y, targets, found = np.zeros(3, np.int64), np.zeros((3, 2), np.float32), {}
+    for name, word in LOSSES.items():
+        loss = Loss.of(name + ":0.1,0.9" * word.needed)
+        found[name] = launch.loss_of(loss, y if word.task == "classes" else targets, 2).head
+    names = {**dict.fromkeys(("logits", "keras2", "clip"), "softmax"), "half_squared": "squared"}
+    assert found == {name: losses.HEADS[names.get(name, name)].place for name in LOSSES}
+    assert launch.loss_of(Loss.of("logits"), targets, 2).head == losses.HEADS["shares"].place
+    assert launch.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.HEADS["shares"].place
+    assert set(reference.LOSSES) == set(LOSSES)
+    assert set(reference.LINKS) == set(losses.LINKS) == {word.link for word in LOSSES.values()}
