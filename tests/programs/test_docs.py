@@ -19,6 +19,7 @@ from fastmlp.activations import ACTIVATIONS
 from fastmlp.diagnosis.rules import RULES
 from fastmlp.inits import INITS
 from fastmlp.layers import LAYER_WORDS
+from fastmlp.losses import LOSSES
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 from fastmlp.spec import WORDS as WORDS_OF_A_TRAINING
@@ -121,6 +122,7 @@ def first_cells(section=""):
 TABLES = {
     "Layers": ("hidden", *LAYER_WORDS, "input_dropout"),
     "Activations": ACTIVATIONS,
+    "Losses": LOSSES,
     "Schedules": (*SCHEDULES, "warmup"),
     "First weights": INITS,
 }
