@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.checks import checked_classes
 from fastmlp.backends.threads import resolve
-from fastmlp.checks import as_pair, function, functions
+from fastmlp.checks import as_pair, function, functions, instance
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.net import Net, Parameters
@@ -58,8 +58,8 @@ def fit(
     if given := [name for name in OF_THE_MODULE if name in fields]:
         raise TypeError(f"fit() takes no {given[0]}: the module and its weights are trained as they are")
     linear, acts = _taken_apart(module)
-    told = [name for name in _OF_ITS_LAYERS if training and training.word(name) != Training().word(name)]
-    if told:
+    whole = Training() if training is None else instance("training", training, Training)
+    if told := [name for name in _OF_ITS_LAYERS if whole.word(name) != Training().word(name)]:
         raise ConfigError(f"{told[0]} must be left to the module, which has none", str(training))
     parameters = Parameters(
         tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),

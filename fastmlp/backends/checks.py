@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, positive_number, whole_number
+from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, instance, positive_number, whole_number
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.losses import Loss, checked_loss
 from fastmlp.net import Net
@@ -40,7 +40,7 @@ def checked_link(net: Net, loss: str, *tasks: str) -> str:
 
 def check_outputs(net: Net, loss: Loss) -> None:
     """Raise ConfigError unless the net has as many outputs as the loss needs."""
-    least, K = loss.word.outputs, net.architecture.outputs
+    least, K = loss.word.outputs, instance("net", net, Net).architecture.outputs
     if least > K:
         raise ConfigError(f"a net must have at least {least} outputs for {loss.name} loss", K)
 

@@ -19,6 +19,7 @@ import fastmlp
 from fastmlp import data, keras, kernels, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.errors import FastMLPError
+from fastmlp.schedules import Schedule
 from fastmlp.study.run import study
 
 N, D, K = 12, 3, 2
@@ -54,6 +55,7 @@ STEP = {"net": net(), "X": X, "y": Y, "order": ORDER}
 PASSES = {
     "forward": {"net": net(), "X": X},
     "predict_proba": {"net": net(), "X": X},
+    "predict": {"net": net(), "X": X},
     "logits": {"net": net(), "X": X},
     "evaluate": {"net": net(), "X": X, "y": Y},
     "dead_units": {"net": net(), "X": X},
@@ -78,7 +80,11 @@ torch_fit.__signature__ = inspect.signature(fastmlp.torch.fit)  # type: ignore[a
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Architecture": (fastmlp.Architecture, {"inputs": 3, "layers": 2, "outputs": 2}),
+    "Architecture.of": (fastmlp.Architecture.of, {"inputs": 3, "hidden": 2, "outputs": 2}),
     "Layer": (fastmlp.Layer, {"width": 2}),
+    "BatchNorm": (fastmlp.BatchNorm, {"place": "before"}),
+    "BatchNorm.of": (fastmlp.BatchNorm.of, {"value": "after"}),
+    "Schedule.of": (Schedule.of, {"value": "cosine"}),
     "Training.of": (fastmlp.Training.of, {"momentum": 0.5}),
     "Preprocessing": (fastmlp.Preprocessing, {}),
     "Net": (fastmlp.Net, {"architecture": SHAPE, "parameters": first()}),
@@ -90,6 +96,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Parameters": (fastmlp.Parameters, {"weights": first().weights, "biases": first().biases}),
     "Parameters.from_torch": (fastmlp.Parameters.from_torch, {"state": first().to_torch()}),
     "Parameters.from_keras": (fastmlp.Parameters.from_keras, {"arrays": first().to_keras()}),
+    "Parameters.from_named": (fastmlp.Parameters.from_named, {"arrays": dict(first().named())}),
+    "Parameters.to_torch": (first().to_torch, {"architecture": SHAPE}),
+    "Parameters.to_keras": (first().to_keras, {"architecture": SHAPE}),
     "Parameters.astype": (first().astype, {"dtype": np.float64}),
     "OptimizerState.start": (
         OptimizerState.start,
