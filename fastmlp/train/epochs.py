@@ -76,6 +76,7 @@ class Trainer:
     state: OptimizerState
     tuner: ThreadTuner
     sample_weight: Array | None = None
+    label_smoothing: float = 0.0
 
     def epochs(
         self,
@@ -117,5 +118,5 @@ class Trainer:
     def _options(self) -> dict[str, Any]:
         return {
             "loss": self.loss, "batch_size": self.batch_size, "optimizer": self.optimizer,
-            "sample_weight": self.sample_weight,
+            "sample_weight": self.sample_weight, "label_smoothing": self.label_smoothing,
         }  # fmt: skip
