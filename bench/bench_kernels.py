@@ -19,6 +19,7 @@ from fastmlp.data import Dataset
 from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul
 from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.layers import Architecture
+from fastmlp.losses import Loss
 from fastmlp.net import Net, Preprocessing, initialise
 from fastmlp.random import permutation
 
@@ -61,7 +62,9 @@ def one_stage(stage, work, job):
 
 def training(work: layout.Work, rows: Any, order: Any, y: Any, rate: float) -> epoch.Job:
     """The Job of a training by one member."""
-    job = launch.training_job(rows, order, launch.loss_of("logits", y), B, work.weights.theta, rate)
+    job = launch.training_job(
+        rows, order, launch.loss_of(Loss.of("logits"), y, 10), B, work.weights.theta, rate
+    )
     return job._replace(training=job.training._replace(shares=np.array([0.0, 1.0])))
 
 

@@ -117,9 +117,9 @@ def evaluated(
         )
         return found
     found = nn.evaluate(net, X, y, loss=units.loss(loss), threads=threads, rows=rows)
-    spread, error = units.one_spread, found.mean_absolute_error
-    if spread is None:
-        z = nn.predict(net, X, loss=loss, threads=threads, rows=rows)
-        off = np.abs(z.astype(np.float64) - (y if rows is None else y[rows]))
-        spread, error = 1.0, float((off * units.spread).mean())
-    return found._replace(loss=found.loss * units.factor(loss), mean_absolute_error=error * spread)
+    if units.one_spread is not None:
+        error = (found.mean_absolute_error or 0.0) * units.one_spread
+    else:
+        z = nn.predict(net, X, loss=loss, threads=threads, rows=rows).astype(np.float64)
+        error = float((np.abs(z - (y if rows is None else y[rows])) * units.spread).mean())
+    return found._replace(loss=found.loss * units.factor(loss), mean_absolute_error=error)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import reference
-from fastmlp.losses import clip_bounds
+from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.random import uniform
 
@@ -31,16 +31,41 @@ SECOND: dict[str, Callable[[Vector], Vector]] = {
     "tanh": lambda a: -2 * a * (1 - a * a),
 }
 
+# By loss: its second derivative by each output z alone, of a row; other outputs do not bend it.
+BENDS: dict[str, Callable[[Vector, Vector, Loss], Any]] = {
+    "binary": lambda z, y, loss: _of_sigmoid(z, loss) / z.shape[1],
+    "squared": lambda z, y, loss: 2 / z.shape[1],
+    "half_squared": lambda z, y, loss: 1,
+    "absolute": lambda z, y, loss: 0,
+    "huber": lambda z, y, loss: (np.abs(z - y) <= loss.numbers[0]) / z.shape[1],
+    "poisson": lambda z, y, loss: np.exp(z) / z.shape[1],
+}
+
+
+def _of_sigmoid(z: Vector, loss: Loss) -> Vector:
+    p = np.empty_like(z)
+    reference.LINKS["sigmoid"](p, z)
+    return np.asarray(p * (1 - p) * _inside(p, loss))
+
+
+def _inside(p: Vector, loss: Loss) -> Any:
+    """1 where the loss's clip lets a probability through, else 0."""
+    return 1.0 if loss.clip is None else 1.0 * (loss.clip[0] <= p) * (p <= loss.clip[1])
+
+
 _ROOM = 1 << 29  # bytes
 
 
 class Surface:
     """The mean loss of one net on a few samples, as a surface over its parameters.
 
-    x (N, D): inputs, scaled and centred already. y (N,): class indices. Everything is float64.
+    x (N, D): inputs, scaled and centred already. y: targets, as ``checked_targets`` returns them. Everything
+    is float64.
     """
 
-    def __init__(self, net: Net, x: NDArray[Any], y: NDArray[np.int64], loss: str = "logits") -> None:
+    def __init__(
+        self, net: Net, x: NDArray[Any], y: NDArray[Any], loss: str = "logits", label_smoothing: float = 0.0
+    ) -> None:
         self.acts, self.n = net.architecture.acts, len(x)
         self.weights = [np.asarray(W, np.float64) for W in net.parameters.weights]
         biases = [np.asarray(b, np.float64) for b in net.parameters.biases]
@@ -51,14 +76,17 @@ class Surface:
                 reference.ACTIVATIONS[self.acts[layer]].forward(z)
             self.inputs.append(z)
         logits = self.inputs.pop()
-        self.p = np.empty_like(logits)
-        reference.softmax(self.p, logits)
-        delta = self.p.copy()
-        delta[np.arange(self.n), y] -= 1
-        p_true = self.p[np.arange(self.n), y]
-        bounds = clip_bounds(loss)
-        self.live = np.ones(self.n) if bounds is None else 1.0 * (bounds[0] <= p_true) * (p_true <= bounds[1])
-        self.deltas = [delta * (self.live / self.n)[:, None]]  # of each layer, from the last to the first
+        self.loss = Loss.of(loss, label_smoothing)
+        delta = np.empty_like(logits)
+        reference.loss_and_delta(delta, logits, y, self.loss)
+        self.deltas = [delta * (1 / self.n)]  # of each layer, from the last to the first
+        if self.loss.task == "classes":
+            self.p = np.empty_like(logits)
+            reference.softmax(self.p, logits)
+            counted = reference.shares_of(y, logits, self.loss) * _inside(self.p, self.loss)
+            self.live = counted.sum(axis=1)
+        else:
+            self.bend: Any = BENDS[self.loss.name](logits, y, self.loss)
         for layer in range(len(self.weights) - 1, 0, -1):
             back = self.deltas[0] @ self.weights[layer].T
             self.deltas.insert(0, back * self._slope(layer))
@@ -113,7 +141,12 @@ class Surface:
         return changes, z
 
     def _bent(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The loss's Hessian by the logits, times a change of them: live (diag(p) - p p^T) / N."""
+        """The loss's Hessian by the logits, times a change of them; of classes live (diag(p) - p p^T) / N.
+
+        live (N,): of each row, how much of its target no clip cuts off.
+        """
+        if self.loss.task != "classes":
+            return np.asarray(self.bend * logits / self.n)
         mean = (self.p * logits).sum(axis=1, keepdims=True)
         return np.asarray(self.p * (logits - mean) * (self.live / self.n)[:, None])
 

@@ -13,17 +13,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import (
+    check_inputs,
+    checked_link,
+    checked_order,
+    checked_targets,
+    checked_weights,
+)
 from fastmlp.backends.state import OptimizerState, begun
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 from fastmlp.checks import function, instance, positive_number, whole_number
 from fastmlp.data.encode import Encoded, encode, encode_rows
 from fastmlp.errors import DivergedError
-from fastmlp.kernels import launch, layout, single_rows
+from fastmlp.kernels import launch, layout, losses, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.optimizers import averages
+from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
 
@@ -36,6 +43,7 @@ __all__ = [
     "is_warm",
     "logits",
     "loss_and_gradients",
+    "predict",
     "predict_proba",
     "train_epoch",
 ]
@@ -51,27 +59,47 @@ def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     return layout.outputs(work, len(X))
 
 
-def predict_proba(net: Net, X: Any, *, threads: Threads = 1) -> Array:
-    """Probabilities (N, K) of the classes for X (N, D)."""
-    if not isinstance(threads, ThreadTuner):
-        resolve(threads)
-    if (quick := single_rows.predict_proba(instance("net", net, Net), X)) is not None:
-        return quick
-    return _outputs(net, X, threads)
+def predict_proba(net: Net, X: Any, *, loss: str = "logits", threads: Threads = 1) -> Array:
+    """Probabilities (N, K) of the classes for X (N, D); with ``binary`` loss, of each label.
+
+    Raises ConfigError for a loss of numbers.
+    """
+    return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "classes", "binary"))
+
+
+def predict(
+    net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1, rows: Array | None = None
+) -> Array:
+    """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
+
+    ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
+    """
+    link = checked_link(instance("net", net, Net), loss, "numbers")
+    return _predicted(net, X, threads, link) if rows is None else _outputs(net, X, threads, link, rows)
 
 
 def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
-    return _outputs(net, X, threads, raw=True)
+    return _outputs(net, X, threads, "identity")
 
 
-def _outputs(net: Net, X: Any, threads: Threads, raw: bool = False) -> Array:
-    """Probabilities, or logits, (N, K)."""
-    X, pace = _checked(net, X, threads, once=True)
+def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
+    """``_outputs``, or the same bytes sooner for a few rows."""
+    if not isinstance(threads, ThreadTuner):
+        resolve(threads)
+    quick = single_rows.predict(net, X, link)
+    return _outputs(net, X, threads, link) if quick is None else quick
+
+
+def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
+    """What the link of a loss makes of the outputs (N, K), or (M, K) of some rows."""
+    X, pace = _checked(net, X, threads, once=rows is None)
+    order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(net, X, pace.most * WORD, pace.most)
-    p = np.empty((len(X), net.architecture.outputs), np.float32)
-    rows = layout.rows_of(X, net.preprocessing)
-    launch.outputs(work, rows, np.arange(len(X)), pace.most, p=p.reshape(-1), raw=raw)
+    p, found = np.empty((len(order), net.architecture.outputs), np.float32), losses.LINKS[link]
+    launch.outputs(
+        work, layout.rows_of(X, net.preprocessing), order, pace.most, p=p.reshape(-1), link=found
+    )
     return p
 
 
@@ -81,23 +109,29 @@ def evaluate(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     rows: Array | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for targets.
+    """Mean loss and accuracy on X (N, D) with targets y; of numbers R2 and the mean absolute error.
 
     ``rows`` (M,): on these rows alone.
     """
     X, pace = _checked(net, X, threads, once=rows is None)
-    y = checked_targets(net, y, len(X), loss)
+    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
+    y = checked_targets(net, y, len(X), found)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(net, X, pace.most * WORD, pace.most)
-    losses, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
+    each, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
+    p = np.empty((len(order), K) if found.task == "numbers" else (0, K), np.float32)
     launch.outputs(
-        work, layout.rows_of(X, net.preprocessing), order, pace.most, launch.loss_of(loss, y), losses=losses,
-        correct=correct,
+        work, layout.rows_of(X, net.preprocessing), order, pace.most, launch.loss_of(found, y, K),
+        losses=each, correct=correct, p=p.reshape(-1), link=losses.LINKS[found.word.link],
     )  # fmt: skip
-    return Evaluation(float(losses.mean(dtype=np.float64)), int(correct.sum()) / len(order))
+    mean = float(each.mean(dtype=np.float64))
+    if found.task == "numbers":
+        return Evaluation.of_numbers(mean, p, y[order])
+    return Evaluation(mean, int(correct.sum()) / (len(order) * found.labels(K)))
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
@@ -119,22 +153,24 @@ def loss_and_gradients(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     sample_weight: Array | None = None,
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
+    """Mean loss over the batch X (B, D) with targets y, and its gradient by every parameter."""
     X, pace = _checked(net, X, threads, once=True)
-    y = checked_targets(net, y, len(X), loss)
+    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
+    y = checked_targets(net, y, len(X), found)
     weights = checked_weights(sample_weight, len(X))
     work = layout.build(net, X, len(X), pace.most)
     gradients = layout.aligned_like(work.weights.theta)
     job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), np.arange(len(X)), launch.loss_of(loss, y, weights), len(X),
-        gradients, 1.0,
+        layout.rows_of(X, net.preprocessing), np.arange(len(X)), launch.loss_of(found, y, K, weights),
+        len(X), gradients, 1.0,
     )  # fmt: skip
     totals, _ = launch.train(work, X, job, pace)
-    found = layout.unpack(work.layout, gradients)
-    return LossAndGradients(totals.loss, found, totals.correct, totals.live)
+    slopes = layout.unpack(work.layout, gradients)
+    return LossAndGradients(totals.loss, slopes, totals.correct, totals.live)
 
 
 def train_epoch(
@@ -144,6 +180,7 @@ def train_epoch(
     order: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     lr: float = 0.01,
     batch_size: int = 100,
     threads: Threads = 1,
@@ -156,8 +193,8 @@ def train_epoch(
 ) -> EpochTotals:
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
-    X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
+    X (N, D), targets y as the loss takes them, order (M,) row numbers: row order[0] first. The last batch
+    may be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
     whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
     is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
     W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
@@ -167,7 +204,8 @@ def train_epoch(
     epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
     """
     X, pace = _checked(net, X, threads)
-    y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
+    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
+    y, order = checked_targets(net, y, len(X), found), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
@@ -183,8 +221,8 @@ def train_epoch(
     theta = work.weights.theta
     target, alpha = (theta, -lr) if rule.plain else (layout.aligned_like(theta), 1.0)
     job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), order, launch.loss_of(loss, y, weights), batch_size, target,
-        alpha, rule,
+        layout.rows_of(X, net.preprocessing), order, launch.loss_of(found, y, K, weights), batch_size,
+        target, alpha, rule,
     )  # fmt: skip
     totals, bad = launch.train(work, X, job, pace, progress, midway, pause)
     if bad is not None:
@@ -195,7 +233,7 @@ def train_epoch(
     state.steps += batches  # before the rest: where it is as it was, all is
     for old, flat in zip((net.parameters, *state.moments), (theta, *averages(rule)), strict=True):
         layout.unpack_into(work.layout, flat, old)
-    return totals
+    return totals._replace(labels=found.labels(K))
 
 
 def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:

@@ -34,7 +34,7 @@ from fastmlp.kernels.first_layer import bias_of, first_layer, own_half, update_f
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
-from fastmlp.kernels.losses import Loss, head, softmax, weight_of_batch
+from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
 from fastmlp.kernels.optimizers import Rule, step_rows
 from fastmlp.kernels.simd import Matrix
@@ -228,13 +228,14 @@ class Training(NamedTuple):
 class Outputs(NamedTuple):
     """Arrays to fill with what a net makes of N rows; an empty one is left out.
 
-    p (N K): probabilities (``raw``: logits). losses (N,), with the loss; correct (members,): right classes.
+    p (N K): predictions, by that link (losses.LINKS). losses (N,), with the loss; correct (members,): right
+    answers.
     active (members, hidden units): marks units that are not 0 for some row; a member that has marked all of
     them stops. ``keep`` leaves every row's outputs in acts (which must hold N).
     """
 
     p: NDArray[np.float32]
-    raw: bool
+    link: int
     losses: NDArray[np.float32]
     correct: NDArray[np.int64]
     active: NDArray[np.bool_]
@@ -345,11 +346,7 @@ def fill_outputs(state, member, members, whole, job):
         at = layout.a_at[last] + lo * stride
         logits = shifted(work.slot.acts, at)
         if len(wanted.p) > 0:
-            if not wanted.raw:
-                softmax(p, _WORD, logits, stride, n, K)
-            for b in range(n):
-                for k in range(K):
-                    wanted.p[(begin + b) * K + k] = logits[b * stride + k] if wanted.raw else p[k * _WORD + b]
+            predictions(shifted(address(wanted.p), begin * K), logits, stride, K, p, n, wanted.link)
         if len(wanted.losses) > 0:
             hits, _, _ = head(
                 loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at), logits,

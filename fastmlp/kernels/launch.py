@@ -19,7 +19,7 @@ from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels import epoch, jit, layout, losses, optimizers, team
-from fastmlp.losses import clip_bounds
+from fastmlp.losses import Loss
 from fastmlp.net import Parameters
 from fastmlp.optimizers import PLAIN, Optimizer
 
@@ -33,8 +33,9 @@ _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
 _NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
 _LOSS = losses.Loss(
-    head=losses.CODES["softmax"], y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE,
-    clipped=False, low=np.float32(0), high=np.float32(1),
+    head=losses.CODES["softmax"], y=_NO_ROWS, targets=_NONE, shared=False, weighted=False, weights=_NONE,
+    clipped=False, low=np.float32(0), high=np.float32(1), kept=np.float32(1), spread=np.float32(0),
+    number=np.float32(0), of_loss=np.float32(1), of_slope=np.float32(1),
 )  # fmt: skip
 
 
@@ -64,7 +65,12 @@ _TRAINING = epoch.Training(
     counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
-    p=_NONE, raw=False, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
+    p=_NONE,
+    link=losses.LINKS["softmax"],
+    losses=_NONE,
+    correct=_NO_ROWS,
+    active=np.empty((1, 0), np.bool_),
+    keep=False,
 )
 
 
@@ -190,17 +196,35 @@ def training_job(
     )  # fmt: skip
 
 
-def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
-    """The loss of that name against classes y (N,), or targets (N, K) for ``squared``."""
-    found = _LOSS
+def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
+    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
+    smoothed, each = loss.label_smoothing, 1 / K
+    found = _LOSS._replace(head=losses.CODES[_HEADS.get(loss.name, loss.name)])
+    if y.ndim == 2:
+        found = found._replace(targets=layout.plain(y.reshape(-1)), shared=True)
+    else:
+        found = found._replace(y=layout.plain(y))
+    if loss.task == "classes" and (smoothed or found.shared):
+        found = found._replace(head=losses.CODES["shares"])
+    if loss.task != "classes":
+        of_loss, of_slope = {"half_squared": (0.5, 1.0), "squared": (each, 2 * each)}.get(
+            loss.name, (each, each)
+        )
+        found = found._replace(of_loss=np.float32(of_loss), of_slope=np.float32(of_slope))
+    if smoothed:
+        spread = smoothed / (2 if loss.task == "binary" else K)
+        found = found._replace(kept=np.float32(1 - smoothed), spread=np.float32(spread))
+    if loss.clip is not None:
+        low, high = (np.float32(bound) for bound in loss.clip)
+        found = found._replace(clipped=True, low=low, high=high)
+    elif loss.numbers:
+        found = found._replace(number=np.float32(loss.numbers[0]))
     if weights is not None:
         found = found._replace(weighted=True, weights=layout.plain(weights))
-    if loss == "squared":
-        return found._replace(head=losses.CODES["squared"], targets=layout.plain(y.reshape(-1)))
-    if bounds := clip_bounds(loss):
-        low, high = (np.float32(bound) for bound in bounds)
-        found = found._replace(clipped=True, low=low, high=high)
-    return found._replace(y=layout.plain(y))
+    return found
+
+
+_HEADS = {"logits": "softmax", "keras2": "softmax", "clip": "softmax", "half_squared": "squared"}
 
 
 def rule_of(

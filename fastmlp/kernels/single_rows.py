@@ -16,26 +16,31 @@ from fastmlp.kernels.activations import activate
 from fastmlp.kernels.intrinsics import address, fma, pointer_at, shifted
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.layout import acts_of, middle_of, plain
-from fastmlp.kernels.losses import softmax
+from fastmlp.kernels.losses import LINKS, linked, softmax
 from fastmlp.kernels.matmul import WORD
 from fastmlp.net import Net
 
 MOST = 4  # rows: more are predicted sooner by a whole pass
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
+_SOFTMAX = LINKS["softmax"]
 _NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
 
-_layouts: WeakKeyDictionary[Net, tuple[Any, ...] | None] = WeakKeyDictionary()
+_layouts: WeakKeyDictionary[Net, dict[str, tuple[Any, ...] | None]] = WeakKeyDictionary()
 
 
-def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
-    """Probabilities (N, K) for an array X (N, D) of a few rows of uint8 or float32; None for all else."""
+def predict(net: Net, X: Any, link: str) -> NDArray[np.float32] | None:
+    """Predictions (N, K), by that link, for an array X (N, D) of a few rows of uint8 or float32.
+
+    None for all else.
+    """
     if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST:
         return None
     scale, mean = net.preprocessing.scale, net.preprocessing.mean
-    if net not in _layouts:
-        _layouts[net] = _layout(net)
-    layout = _layouts[net]
+    layouts = _layouts.setdefault(net, {})
+    if link not in layouts:
+        layouts[link] = _layout(net, link)
+    layout = layouts[link]
     coded = X.dtype == np.uint8
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
@@ -44,7 +49,7 @@ def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
-    finite = predict(
+    finite = fill(
         p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat,
         sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), acts,
         np.empty(scratch, np.float32),
@@ -52,8 +57,9 @@ def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
     return p if finite else None
 
 
-def _layout(net: Net) -> tuple[Any, ...] | None:
-    """Widths, addresses of W1, b1, W2, ..., activations, D, K, middle of the inputs, size of the scratch.
+def _layout(net: Net, link: str) -> tuple[Any, ...] | None:
+    """Widths, addresses of W1, b1, W2, ..., activations and the link, D, K, middle of the inputs, size of the
+    scratch.
 
     None if the arrays do not lie so.
     """
@@ -64,12 +70,16 @@ def _layout(net: Net) -> tuple[Any, ...] | None:
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     places = np.array([a.ctypes.data for a in arrays], np.int64)
     wide = np.array(sizes, np.int64)
-    return wide, places, acts_of(net), sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
+    acts = np.append(acts_of(net), LINKS[link])
+    return wide, places, acts, sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
 
 
 @kernel
-def predict(p, codes, values, sizes, places, middle, factor, mean, acts, scratch):
-    """p (n K) for n rows of codes or values; returns whether all values are finite."""
+def fill(p, codes, values, sizes, places, middle, factor, mean, acts, scratch):
+    """p (n K) for n rows of codes or values; returns whether all values are finite.
+
+    acts: the activation of each hidden layer, by its place in the table, and the link of the last one.
+    """
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
     n = len(p) // K
     inputs, outputs, sums, first_half = address(scratch), 1 * room, 2 * room, 3 * room
@@ -106,7 +116,10 @@ def predict(p, codes, values, sizes, places, middle, factor, mean, acts, scratch
                 activate(shifted(inputs, outputs), fan_out, acts[layer])
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
-        softmax(shifted(inputs, sums), 1, shifted(inputs, outputs), K, 1, K)
+        link = acts[depth - 1]
+        if link == _SOFTMAX:
+            softmax(shifted(inputs, sums), 1, shifted(inputs, outputs), K, 1, K)
         for k in range(K):
-            p[i * K + k] = inputs[sums + k]
+            z = inputs[outputs + k]
+            p[i * K + k] = inputs[sums + k] if link == _SOFTMAX else linked(z, link)
     return True

@@ -10,9 +10,9 @@ match kernels/.
     dW = a_in^T delta,  db = sum of delta over the batch,  delta_in = (delta W^T) * act'(a_in)
 
 with x = (X - mean) / scale, and t the true class as a one-hot row. Derivatives are taken from
-the activation's output a. The loss ``squared`` is for numbers instead of classes: y is (N, K), no
-softmax is taken, a sample's loss is the sum over its K outputs of (logit - y)^2 / 2, and
-delta = (logits - y) / B.
+the activation's output a. That is the loss of classes; losses.py has all. y is what ``checked_targets``
+takes: class indices (N,) or shares of classes (N, K), labels from 0 to 1 or numbers (N, K), or (N,) where
+K is 1.
 
 With sample weights w, a batch's loss is sum(w loss) / sum(w), and 1 / B becomes w / sum(w).
 """
@@ -28,23 +28,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import (
+    check_inputs,
+    checked_link,
+    checked_order,
+    checked_targets,
+    checked_weights,
+)
 from fastmlp.backends.state import OptimizerState, begun, rates
 from fastmlp.backends.threads import Threads
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
 from fastmlp.checks import as_array, function, instance, positive_number, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
+from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
 from fastmlp.reference.activations import ACTIVATIONS
-from fastmlp.reference.losses import LOSSES, loss_and_delta, softmax
+from fastmlp.reference.losses import LINKS, LOSSES, loss_and_delta, shares_of, softmax
 from fastmlp.reference.optimizers import STEPS
 from fastmlp.reference.workspace import Workspace
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "STEPS", "dead_units", "encode", "encode_rows", "evaluate", "forward", "logits",
-    "loss_and_delta", "loss_and_gradients", "predict_proba", "softmax", "train_epoch",
+    "ACTIVATIONS", "LINKS", "LOSSES", "STEPS", "dead_units", "encode", "encode_rows", "evaluate", "forward",
+    "logits", "loss_and_delta", "loss_and_gradients", "predict", "predict_proba", "shares_of", "softmax",
+    "train_epoch",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -71,26 +79,41 @@ def forward(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[Array]:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def predict_proba(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
-    """Probabilities (N, K) of the classes for X (N, D)."""
+def predict_proba(net: Net, X: ArrayLike, *, loss: str = "logits", threads: Threads = 1) -> Array:
+    """Probabilities (N, K) of the classes for X (N, D); with ``binary`` loss, of each label.
+
+    Raises ConfigError for a loss of numbers.
+    """
+    return _predictions(net, X, checked_link(net, loss, "classes", "binary"))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
+def predict(
+    net: Net, X: ArrayLike, *, loss: str = "squared", threads: Threads = 1, rows: Array | None = None
+) -> Array:
+    """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
+
+    ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
+    """
     X = _checked(net, X)
-    p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
-    work = Workspace(net, X, min(_CHUNK, len(X)))
-    for rows in _batches(len(X), _CHUNK):
-        logits = work.forward(rows)
-        softmax(p[rows], logits)
-    return p
+    some = X if rows is None else X[checked_order(rows, len(X))]
+    return _predictions(net, some, checked_link(net, loss, "numbers"))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def logits(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
+    return _predictions(net, X, "identity")
+
+
+def _predictions(net: Net, X: ArrayLike, link: str) -> Array:
+    """What the link of a loss makes of the outputs (N, K)."""
     X = _checked(net, X)
-    out = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
+    p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
     work = Workspace(net, X, min(_CHUNK, len(X)))
     for rows in _batches(len(X), _CHUNK):
-        out[rows] = work.forward(rows)
-    return out
+        LINKS[link](p[rows], work.forward(rows))
+    return p
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
@@ -100,26 +123,32 @@ def evaluate(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     rows: Array | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for targets.
+    """Mean loss and accuracy on X (N, D) with targets y; of numbers R2 and the mean absolute error.
 
     ``rows`` (M,): on these rows alone.
     """
-    X = _checked(net, X)
-    y = checked_targets(net, y, len(X), loss)
+    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    y = checked_targets(net, y, len(X), found)
     if rows is not None:
         rows = checked_order(rows, len(X))
         X, y = X[rows], y[rows]
     work = Workspace(net, X, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
+    p = np.empty((len(X), net.architecture.outputs) if found.task == "numbers" else 0, net.parameters.dtype)
     for some in _batches(len(X), _CHUNK):
         logits = work.forward(some)
-        losses, hits, _ = loss_and_delta(work.delta(logits), logits, y[some], loss)
+        losses, hits, _ = loss_and_delta(work.delta(logits), logits, y[some], found)
         total += float(losses.sum(dtype=np.float64))
         correct += hits
-    return Evaluation(total / len(X), correct / len(X))
+        if len(p):
+            LINKS[found.word.link](p[some], logits)
+    if len(p):
+        return Evaluation.of_numbers(total / len(X), p, y)
+    return Evaluation(total / len(X), correct / (len(X) * found.labels(y.shape[-1])))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
@@ -144,15 +173,16 @@ def loss_and_gradients(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     sample_weight: Array | None = None,
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
-    X = _checked(net, X)
-    y = checked_targets(net, y, len(X), loss)
+    """Mean loss over the batch X (B, D) with targets y, and its gradient by every parameter."""
+    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    y = checked_targets(net, y, len(X), found)
     weights = checked_weights(sample_weight, len(X))
     work = Workspace(net, X, len(X))
-    losses, correct, live = work.step(slice(None), y, loss, weights)
+    losses, correct, live = work.step(slice(None), y, found, weights)
     return LossAndGradients(_weighted_mean(losses, weights), work.gradients, correct, live)
 
 
@@ -163,6 +193,7 @@ def train_epoch(
     order: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     lr: float = 0.01,
     batch_size: int = 100,
     threads: Threads = 1,
@@ -175,8 +206,8 @@ def train_epoch(
 ) -> EpochTotals:
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
-    X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
+    X (N, D), targets y as the loss takes them, order (M,) row numbers: row order[0] first. The last batch
+    may be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
     whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
     is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
     W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
@@ -185,8 +216,8 @@ def train_epoch(
     of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
     epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
     """
-    X = _checked(net, X)
-    y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
+    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    y, order = checked_targets(net, y, len(X), found), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
     lr = positive_number("lr", lr, "0.01")
@@ -217,7 +248,7 @@ def train_epoch(
                 continue
             if pause is not None and monotonic() >= due:
                 due = seconds_of(pause, take) + monotonic()
-            losses, hits, unclipped = work.step(picked, y[picked], loss, mine)
+            losses, hits, unclipped = work.step(picked, y[picked], found, mine)
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
             if mine is None or mine.any():
                 rate, root = per_step[batch].tolist()
@@ -235,7 +266,8 @@ def train_epoch(
     for old, new in zip((net.parameters, *state.moments), (trained, *moments), strict=True):
         for array, value in zip(old, new, strict=True):
             array[...] = value
-    return EpochTotals(total / (weighed or 1.0), correct, live, len(order), 1)
+    mean, labels = total / (weighed or 1.0), found.labels(y.shape[-1])
+    return EpochTotals(mean, correct, live, len(order), 1, labels)
 
 
 def _weighted_mean(losses: Array, weights: Array | None) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters
 from fastmlp.optimizers import Optimizer
 from fastmlp.reference.activations import ACTIVATIONS
@@ -58,7 +59,7 @@ class Workspace:
         return self.deltas[-1][: len(logits)]
 
     def step(
-        self, rows: Array | slice, y: Array, loss: str, weights: Array | None = None
+        self, rows: Array | slice, y: Array, loss: Loss, weights: Array | None = None
     ) -> tuple[Array, int, int]:
         """Forward and backward on one batch: fills ``gradients``; returns losses, correct, live."""
         logits = self.forward(rows)

@@ -62,8 +62,8 @@ class Clock:
 class Trainer:
     """A net on its way down a loss, and all that stays the same from epoch to epoch.
 
-    ``net.parameters`` and ``state`` change in place. X, y: encoded rows, and class indices (N,) or targets
-    (N, K). sample_weight: (N,), or None.
+    ``net.parameters`` and ``state`` change in place. X, y: encoded rows, and targets as the loss takes them.
+    sample_weight: (N,), or None.
     """
 
     nn: ModuleType
@@ -112,11 +112,19 @@ class Trainer:
 
     def evaluate(self, X: Any, y: Array, rows: Array | None = None) -> Evaluation:
         """Mean loss and accuracy on encoded X and y, or on some of their rows."""
-        tested: Evaluation = self.nn.evaluate(self.net, X, y, loss=self.loss, threads=self.tuner, rows=rows)
+        tested: Evaluation = self.nn.evaluate(
+            self.net,
+            X,
+            y,
+            loss=self.loss,
+            label_smoothing=self.label_smoothing,
+            threads=self.tuner,
+            rows=rows,
+        )
         return tested
 
     def _options(self) -> dict[str, Any]:
         return {
-            "loss": self.loss, "batch_size": self.batch_size, "optimizer": self.optimizer,
-            "sample_weight": self.sample_weight, "label_smoothing": self.label_smoothing,
+            "loss": self.loss, "label_smoothing": self.label_smoothing, "batch_size": self.batch_size,
+            "optimizer": self.optimizer, "sample_weight": self.sample_weight,
         }  # fmt: skip

@@ -20,7 +20,7 @@ from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway, Pause
-from fastmlp.checks import function
+from fastmlp.checks import function, shown
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.losses import Loss
 from fastmlp.model import load_backend
@@ -195,7 +195,7 @@ def train(
     sample_weight = checked_weights(sample_weight, len(y))
     now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
     history, of_numbers = History(backend, tuner.most, now.epochs), Loss.of(training.loss).task == "numbers"
-    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight)
+    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight, training.loss)
     X, y = nn.encode(X), y if units is None else units.standardised(y)
     if test_data is not None:
         told = test_data[1] if units is None else units.standardised(test_data[1])
@@ -314,20 +314,26 @@ def parted(N: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[
 
 
 def weights_of(
-    y: Array, K: int, class_weight: str | tuple[float, ...] | None, sample_weight: Array | None
+    y: Array,
+    K: int,
+    class_weight: str | tuple[float, ...] | None,
+    sample_weight: Array | None,
+    loss: str = "logits",
 ) -> Array | None:
     """(N,) how much each row counts, by its class (balanced: N / (K N_k)) and by itself; None: all the same.
 
-    y (N,): indices of K classes, or of two where K is 1. Raises ConfigError unless there is a weight for each
-    class, and where y is no such indices.
+    y: targets of a net of K outputs. Of shares the class is that of the largest; of a single label 1 where
+    it is over a half, so there are two. Raises ConfigError unless there is a weight for each of the classes.
     """
     if class_weight is None:
         return sample_weight
-    K = max(K, 2)  # one output tells two apart
-    if y.ndim > 1:
-        raise ConfigError(
-            "class_weight must go with a label a row", f"y of shape {y.shape}", "give sample weights"
-        )
+    if (task := Loss.of(loss).task) == "numbers" or (task == "binary" and K > 1):
+        what = "numbers" if task == "numbers" else f"{K} labels, which have no class,"
+        raise ConfigError(f"class_weight must be None for {what}", shown(class_weight), "use sample_weight")
+    if task == "binary":
+        y, K = (np.reshape(y, -1) > 0.5).astype(np.int64), 2
+    elif y.ndim == 2:
+        y = y.argmax(axis=1)
     if isinstance(class_weight, str):
         by_class = len(y) / (K * np.maximum(np.bincount(y, minlength=K), 1))
     elif len(class_weight) == K:

@@ -17,7 +17,7 @@ def whole(monkeypatch):
 
     def predict(p, X, **options):
         with monkeypatch.context() as patch:
-            patch.setattr(single_rows, "predict_proba", lambda *args: None)
+            patch.setattr(single_rows, "predict", lambda *args: None)
             return call(kernels.predict_proba, p, X, **options)
 
     return predict
@@ -26,14 +26,14 @@ def whole(monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Which calls the fast path answered."""
-    answered, real = [], single_rows.predict_proba
+    answered, real = [], single_rows.predict
 
     def watched(*args):
         p = real(*args)
         answered.append(p is not None)
         return p
 
-    monkeypatch.setattr(single_rows, "predict_proba", watched)
+    monkeypatch.setattr(single_rows, "predict", watched)
     return answered
 
 

@@ -11,6 +11,7 @@ from fastmlp.backends.state import RATES
 from fastmlp.kernels import launch, losses, optimizers
 from fastmlp.kernels.intrinsics import address
 from fastmlp.kernels.jit import by_code, device
+from fastmlp.losses import LOSSES, Loss
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
 
 WORDS = {"sgd": Optimizer(weight_decay=0.1), "momentum": Optimizer(momentum=0.9), "adam": Optimizer("adam")}
@@ -50,11 +51,16 @@ def test_every_optimizer_has_a_step_that_keeps_its_moments():
 
 
 def test_every_loss_has_a_head():
-    y, targets = np.zeros(3, np.int64), np.zeros((3, 2), np.float32)
-    found = [launch.loss_of(name, y).head for name in ("logits", "keras2", "clip:0.1,0.9")]
-    assert found == [losses.CODES["softmax"]] * 3
-    assert launch.loss_of("squared", targets).head == losses.CODES["squared"]
-    assert len(losses.HEADS) == 2
+    y, targets, found = np.zeros(3, np.int64), np.zeros((3, 2), np.float32), {}
+    for name, word in LOSSES.items():
+        loss = Loss.of(name + ":0.1,0.9" * word.needed)
+        found[name] = launch.loss_of(loss, y if word.task == "classes" else targets, 2).head
+    names = {**dict.fromkeys(("logits", "keras2", "clip"), "softmax"), "half_squared": "squared"}
+    assert found == {name: losses.CODES[names.get(name, name)] for name in LOSSES}
+    assert launch.loss_of(Loss.of("logits"), targets, 2).head == losses.CODES["shares"]
+    assert launch.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.CODES["shares"]
+    assert set(reference.LOSSES) == set(LOSSES)
+    assert set(reference.LINKS) == set(losses.LINKS) == {word.link for word in LOSSES.values()}
 
 
 def link(code, value, others):

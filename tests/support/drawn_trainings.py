@@ -46,7 +46,7 @@ MASSES = (
     "empty rows", "empty columns",
 )  # fmt: skip
 """Where the values that are not 0 lie. Less: 3 to 9 % of all, so that halves are not given up for it."""
-LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "squared")
+LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "half_squared")
 SCHEDULES = ("constant", "cosine", "step:1,0.5")
 NARROW, WIDE = (
     (1, 2, 7, 63, 64, 65, 130, 448),
@@ -174,8 +174,8 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
         mean = (X.mean(axis=0) * rng.uniform(0.4, 0.9, X.shape[1])).astype(np.float32)
     by_class = (None, "balanced", tuple(rng.permutation([0.0, 1.0, 3.0] * K)[:K]))[rng.integers(3)]
     by_row = rng.random(N) * (rng.random(N) < 0.7) if rng.random() < 0.4 else None
-    sample_weight = weights_of(y, K, by_class if loss != "squared" else None, by_row)
-    if loss == "squared":
+    sample_weight = weights_of(y, K, by_class if loss != "half_squared" else None, by_row)
+    if loss == "half_squared":
         K = int(rng.choice([1, *CLASSES]))
         y = rng.normal(size=(N, K)).astype(np.float32)
     widths = [X.shape[1], *hidden, K]
@@ -254,7 +254,7 @@ def outcome(
     found["steps"] = np.int64(state.steps)
     found["logits"] = call(nn.logits, p, X, threads=threads, **options)
     evaluated = call(nn.evaluate, p, X, c.y, loss=c.loss, threads=threads, **options)
-    found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated)
+    found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated[:2])
     return found
 
 

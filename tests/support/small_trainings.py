@@ -88,7 +88,7 @@ def trained(form, threads, driver="team"):
         found += [*p, *(array for moment in state.moments for array in moment)]
         found += [kernels.logits(net_of(p, scale=scale, mean=mean), encoded)]
     Y = np.random.default_rng(3).normal(size=(N, K))
-    call(kernels.train_epoch, p, encoded, Y, order, lr=0.01, loss="squared", **options)
+    call(kernels.train_epoch, p, encoded, Y, order, lr=0.01, loss="half_squared", **options)
     found += [*p]
     assert all(np.isfinite(np.asarray(part)).all() for part in found)
     return digest(*found)

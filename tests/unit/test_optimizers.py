@@ -235,19 +235,19 @@ def test_squared_loss(nn, K):
     drawn = [rng.normal(size=shape).astype(np.float32) / 3 for shape in ((9, 6), (6, K))]
     p = Parameters(tuple(drawn), tuple(np.zeros(width, np.float32) for width in (6, K)))
     out = np.tanh(X @ p.weights[0] + p.biases[0]) @ p.weights[1] + p.biases[1]
-    got = nn.loss_and_gradients(net_of(p, act="tanh"), X, Y, loss="squared")
+    got = nn.loss_and_gradients(net_of(p, act="tanh"), X, Y, loss="half_squared")
     check("loss", got.loss, ((out - Y) ** 2).sum(axis=1).mean() / 2)
     check("gradient", got.gradients.biases[1], (out - Y).mean(axis=0))
     check("outputs", nn.logits(net_of(p, act="tanh"), X), out)
-    evaluated = nn.evaluate(net_of(p, act="tanh"), X, Y, loss="squared", rows=np.arange(7))
+    evaluated = nn.evaluate(net_of(p, act="tanh"), X, Y, loss="half_squared", rows=np.arange(7))
     check("loss", evaluated.loss, ((out - Y)[:7] ** 2).sum(axis=1).mean() / 2)
     q = p.copy()
     for _ in range(300):
-        nn.train_epoch(net_of(q, act="tanh"), X, Y, np.arange(50), loss="squared", lr=0.1, batch_size=10)
-    assert nn.evaluate(net_of(q, act="tanh"), X, Y, loss="squared").loss < got.loss / 3
+        nn.train_epoch(net_of(q, act="tanh"), X, Y, np.arange(50), loss="half_squared", lr=0.1, batch_size=10)
+    assert nn.evaluate(net_of(q, act="tanh"), X, Y, loss="half_squared").loss < got.loss / 3
     for bad in (Y[:-1], Y.ravel() if K > 1 else Y[:, [0, 0]], Y * np.nan, Y.astype(str)):
         with pytest.raises(DataError, match="y must"):
-            nn.evaluate(net_of(p), X, bad, loss="squared")
+            nn.evaluate(net_of(p), X, bad, loss="half_squared")
 
 
 @BOTH
