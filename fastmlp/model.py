@@ -79,15 +79,15 @@ class Model:
         K = instance("net", self.net, Net).architecture.outputs
         if self.training is not None:
             instance("training", self.training, Training)
-        classes = tuple(map(as_whole, as_list(self.classes) or ()))
+        items = as_list(self.classes)
+        classes = tuple(map(as_whole, [None] if items is None else items))
         object.__setattr__(self, "classes", classes)
         count = 0 if self.loss.task == "numbers" else 2 if self._is_of_two else K
         if None in classes or len(set(classes)) != count or len(classes) != count:
             raise ModelError(f"classes must be {count} different integers", shown(self.classes))
-        if self.targets is not None and (
-            count or instance("targets", self.targets, Units).mean.shape != (K,)
-        ):
-            raise ModelError(f"targets must be the units of {0 if count else K} numbers", "others")
+        units = 0 if self.targets is None else len(instance("targets", self.targets, Units).mean)
+        if units and (count or units != K):
+            raise ModelError(f"targets must be the units of {0 if count else K} numbers", units)
         object.__setattr__(self, "backend", one_of("backend", self.backend, BACKENDS))
 
     @property
