@@ -49,9 +49,9 @@ def one_stage(stage, work, job):
                 else:
                     at = work.layout.a_at[last] + lo * stride
                     losses.head(
-                        job.loss, plan.losses, shifted(work.slot.deltas, at), shifted(work.slot.acts, at),
-                        stride, K, work.scratch.columns, shifted(batch.order, begin + lo), 50,
-                        np.float32(0.01),
+                        job.loss.head, job.loss, plan.losses, shifted(work.slot.deltas, at),
+                        shifted(work.slot.acts, at), stride, K, work.scratch.columns,
+                        shifted(batch.order, begin + lo), 50, np.float32(0.01),
                     )  # fmt: skip
                     epoch.backward(work, lo, lo + 50)
         elif stage == 3:

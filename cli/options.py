@@ -258,7 +258,7 @@ def checked_share(name: str, value: float | None) -> None:
 
 
 class Least(NamedTuple):
-    """What the options ask of a tested model: the least accuracy, or the least R2 of a regression."""
+    """The least accuracy that the options ask of a tested model, or the least R2 of a regression."""
 
     accuracy: float | None
     r2: float | None

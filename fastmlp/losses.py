@@ -94,7 +94,7 @@ class Loss:
 
     @property
     def task(self) -> str:
-        """What its targets are: ``classes``, ``binary`` or ``numbers``."""
+        """The kind of its targets: ``classes``, ``binary`` or ``numbers``."""
         return self.word.task
 
     @property

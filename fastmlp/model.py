@@ -1,5 +1,5 @@
-"""Model: a trained net with its preprocessing and its classes or its targets' units; takes raw inputs, knows
-its file format.
+"""Model: a trained net with its preprocessing, its classes or its targets' units. Takes raw inputs, knows its
+file format.
 
 The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
 takes its tensors by ``load_state_dict`` as they are. Everything else is JSON in the metadata
@@ -120,7 +120,7 @@ class Model:
         return self.net.preprocessing
 
     def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[Any]:
-        """What the net says of each row of X (N, D). Raises DataError, ModelError.
+        """Predict for each row of X (N, D). Raises DataError, ModelError.
 
         Of classes the most probable label (N,); of several columns of 0 and 1 as many of them (N, K), 1 where
         it is the more probable; of numbers float64 in their own units, (N,) or, of several, (N, K).

@@ -80,7 +80,7 @@ class Units:
         return f"huber:{found.numbers[0] / float(self.spread[0])!r}" if found.name == "huber" else loss
 
     def factor(self, loss: str) -> float:
-        """How many own units a loss of standardised targets is; 1 where the targets' spreads differ."""
+        """The own units in one of a loss of standardised targets; 1 where the targets' spreads differ."""
         return (self.one_spread or 1.0) ** _POWERS[Loss.of(loss).name]
 
     def to_json(self) -> dict[str, list[float]]:

@@ -99,7 +99,7 @@ class Evaluation(NamedTuple):
 
     @classmethod
     def of_numbers(cls, loss: float, predictions: NDArray[Any], y: NDArray[Any]) -> Self:
-        """That of predictions (N, K) of numbers y (N, K)."""
+        """The evaluation of predictions (N, K) of numbers y (N, K)."""
         y = y.astype(np.float64)
         errors = predictions - y
         r2 = None

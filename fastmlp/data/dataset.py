@@ -124,7 +124,7 @@ class Dataset:
         return data
 
     def outputs(self, loss: str) -> int:
-        """How many outputs a net of that loss has for them."""
+        """The number of outputs that a net of that loss has for them."""
         if self.targets != "labels":
             return int(self.y.shape[1])
         return 1 if Loss.of(loss).task == "binary" else len(self.classes)

@@ -92,14 +92,12 @@ def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
 
 
 def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
-    """What the link of a loss makes of the outputs (N, K), or (M, K) of some rows."""
+    """The predictions (N, K) that the link of a loss makes of the outputs, or (M, K) of some rows."""
     X, pace = _checked(net, X, threads, once=rows is None)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(net, X, pace.most * WORD, pace.most)
-    p, found = np.empty((len(order), net.architecture.outputs), np.float32), losses.LINKS[link]
-    launch.outputs(
-        work, layout.rows_of(X, net.preprocessing), order, pace.most, p=p.reshape(-1), link=found
-    )
+    p, place = np.empty((len(order), net.architecture.outputs), np.float32), losses.LINKS[link].place
+    launch.outputs(work, layout.rows_of(X, net.preprocessing), order, pace.most, p=p.reshape(-1), link=place)
     return p
 
 
@@ -123,11 +121,11 @@ def evaluate(
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(net, X, pace.most * WORD, pace.most)
     each, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
-    p = np.empty((len(order), K) if found.task == "numbers" else (0, K), np.float32)
-    launch.outputs(
-        work, layout.rows_of(X, net.preprocessing), order, pace.most, launch.loss_of(found, y, K),
-        losses=each, correct=correct, p=p.reshape(-1), link=losses.LINKS[found.word.link],
-    )  # fmt: skip
+    p, wanted = np.empty((len(order), K), np.float32), {"losses": each, "correct": correct}
+    if found.task == "numbers":
+        wanted |= {"p": p.reshape(-1), "link": losses.LINKS[found.word.link].place}
+    rows_of_X = layout.rows_of(X, net.preprocessing)
+    launch.outputs(work, rows_of_X, order, pace.most, launch.loss_of(found, y, K), **wanted)
     mean = float(each.mean(dtype=np.float64))
     if found.task == "numbers":
         return Evaluation.of_numbers(mean, p, y[order])

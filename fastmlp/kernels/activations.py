@@ -5,12 +5,13 @@ LLVM vectorises it. Numba's own exp is one libm call a number, and differs betwe
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastmlp.kernels.intrinsics import bits_float, float_bits, fma
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.kernels.jit import device
+from fastmlp.kernels.plug_ins import FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
 
 _f = np.float32
 
@@ -23,7 +24,6 @@ _LOWEST, _HIGHEST, _INFINITY = _f(-87.3), _f(88.3), _f(np.inf)
 _C0, _C1, _C2 = _f(1.9875691500e-4), _f(1.3981999507e-3), _f(8.3334519073e-3)
 _C3, _C4, _C5 = _f(4.1665795894e-2), _f(1.6666665459e-1), _f(5.0000001201e-1)
 _ZERO, _ONE, _TWO = _f(0), _f(1), _f(2)
-_LEAK = _f(0.01)  # the slope of leaky_relu below 0
 
 
 @device
@@ -66,101 +66,96 @@ def tanh(x):
 
 
 @device
-def _relu(z):
+def _relu(z, number):
     return _ZERO if z < _ZERO else z + _ZERO  # else z: a masked store, six times slower
 
 
 @device
-def _relu_slope(a):
+def _relu_slope(a, number):
     return _f(a > _ZERO)
 
 
 @device
-def _sigmoid(z):
+def _sigmoid(z, number):
     return _ONE / (_ONE + exp(-z))
 
 
 @device
-def _sigmoid_slope(a):
+def _sigmoid_slope(a, number):
     return a * (_ONE - a)
 
 
 @device
-def _tanh_slope(a):
+def _tanh(z, number):
+    return tanh(z)
+
+
+@device
+def _tanh_slope(a, number):
     return _ONE - a * a
 
 
 @device
-def _leaky_relu(z):
-    return z if z > _ZERO else _LEAK * z
+def _leaky_relu(z, slope):
+    return z if z > _ZERO else slope * z
 
 
 @device
-def _leaky_relu_slope(a):
-    return _ONE if a > _ZERO else _LEAK
+def _leaky_relu_slope(a, slope):
+    return _ONE if a > _ZERO else slope
 
 
 @device
-def _identity(z):
+def _identity(z, number):
     return z
 
 
 @device
-def _identity_slope(a):
+def _identity_slope(a, number):
     return _ONE
 
 
-class Activation(NamedTuple):
-    """A hidden layer's outputs a = function(z), and by them its slope: da/dz = slope(a)."""
+ACTIVATE = kind(NOTHING, FLOATS, FLOATS, INT, FLOAT)
+activate = caller(ACTIVATE)
+"""activate(place, a, factors, width, number): a[:width] = that activation of itself.
 
-    function: Any
-    slope: Any
+factors (width,): da/dz, of activations that keep it; others leave it alone.
+"""
+
+BACK = kind(NOTHING, FLOATS, FLOATS, INT, FLOAT)
+multiply_by_slope = caller(BACK)
+"""multiply_by_slope(place, delta, a, width, number): delta[j] *= da/dz, by the output a[j], for j < width."""
+
+
+class Activation(NamedTuple):
+    """A hidden layer's function, and how deltas go back through it.
+
+    backward: None where the slope is none of the output's: it is kept then, in ``factors``.
+    """
+
+    forward: PlugIn
+    backward: PlugIn | None
+
+
+def _by_output(name, function, slope):
+    """The Activation a = function(z, number) of slope da/dz = slope(a, number)."""
+
+    def activate(a, factors, width, number):
+        for j in range(width):
+            a[j] = function(a[j], number)
+
+    def multiply_by_slope(delta, a, width, number):
+        for j in range(width):
+            delta[j] *= slope(a[j], number)
+
+    return Activation(PlugIn(name, activate, ACTIVATE), PlugIn(f"{name}_slope", multiply_by_slope, BACK))
 
 
 ACTIVATIONS = {
-    "relu": Activation(_relu, _relu_slope),
-    "sigmoid": Activation(_sigmoid, _sigmoid_slope),
-    "tanh": Activation(tanh, _tanh_slope),
-    "identity": Activation(_identity, _identity_slope),
-    "leaky_relu": Activation(_leaky_relu, _leaky_relu_slope),
+    "relu": _by_output("relu", _relu, _relu_slope),
+    "sigmoid": _by_output("sigmoid", _sigmoid, _sigmoid_slope),
+    "tanh": _by_output("tanh", _tanh, _tanh_slope),
+    "identity": _by_output("identity", _identity, _identity_slope),
+    "leaky_relu": _by_output("leaky_relu", _leaky_relu, _leaky_relu_slope),
 }
-"""All of them: a new one is an entry here. Its place is what compiled code knows it by."""
-
-ACTS = {name: code for code, name in enumerate(ACTIVATIONS)}
-
-
-def _activate(code, activation, others):
-    function = activation.function
-
-    @device
-    def activate(a, width, act):
-        if act == code:
-            for j in range(width):
-                a[j] = function(a[j])
-        else:
-            others(a, width, act)
-
-    return activate
-
-
-def _multiply_by_slope(code, activation, others):
-    slope = activation.slope
-
-    @device
-    def multiply_by_slope(delta, a, width, act):
-        if act == code:
-            for j in range(width):
-                delta[j] *= slope(a[j])
-        else:
-            others(delta, a, width, act)
-
-    return multiply_by_slope
-
-
-activate = by_code(_activate, ACTIVATIONS.values(), device(lambda a, width, act: None))
-"""activate(a, width, act): a[:width] = that activation of itself."""
-
-multiply_by_slope = by_code(
-    _multiply_by_slope, ACTIVATIONS.values(), device(lambda delta, a, width, act: None)
-)
-"""multiply_by_slope(delta, a, width, act): delta[j] *= da/dz, by the output a[j], for j < width."""
+"""All of them: a new one is an entry here."""

@@ -81,7 +81,10 @@ def forward(work, rows, batch, lo, hi, bias, halved):
     for layer in range(1, layout.depth):
         fan_in, before, stride = layout.fan_in[layer], layout.stride[layer - 1], layout.stride[layer]
         inputs = Matrix(acts, layout.a_at[layer - 1] + lo * before, before, _1)
-        activate(shifted(acts, inputs.at), (hi - lo) * before, layout.act[layer - 1])
+        activate(
+            layout.act[layer - 1], shifted(acts, inputs.at), factors_of(work, layer - 1, lo),
+            (hi - lo) * before, layout.number[layer - 1],
+        )  # fmt: skip
         for b in range(hi - lo):
             at = inputs.at + b * before
             acts[at + fan_in] = _ONE
@@ -91,6 +94,12 @@ def forward(work, rows, batch, lo, hi, bias, halved):
         bias_row = Matrix(weights.data, weights.at + fan_in * stride, _0, _1)
         out = Matrix(acts, layout.a_at[layer] + lo * stride, stride, _1)
         matmul(out, bias_row, _ONE, inputs, hi - lo, weights, fan_in, _WORD, layout.vectors[layer])
+
+
+@device
+def factors_of(work, layer, lo):
+    """The factors of a hidden layer from sample lo on; nothing to read or write where it keeps none."""
+    return shifted(work.slot.factors, work.layout.f_at[layer] + lo * work.layout.stride[layer])
 
 
 @device
@@ -106,8 +115,14 @@ def backward(work, lo, hi):
             Matrix(work.weights.transposed, layout.t_at[layer], before, _1), layout.fan_out[layer],
             _WORD, layout.vectors[layer - 1],
         )  # fmt: skip
-        outputs = shifted(work.slot.acts, at)
-        multiply_by_slope(shifted(deltas, at), outputs, (hi - lo) * before, layout.act[layer - 1])
+        delta, n = shifted(deltas, at), (hi - lo) * before
+        if layout.f_at[layer - 1] < _0:
+            outputs = shifted(work.slot.acts, at)
+            multiply_by_slope(layout.slope[layer - 1], delta, outputs, n, layout.number[layer - 1])
+        else:
+            factors = factors_of(work, layer - 1, lo)
+            for j in range(n):
+                delta[j] *= factors[j]
 
 
 @device
@@ -160,8 +175,8 @@ def samples(state, member, work, job, batch, lo, hi):
         forward(work, job.rows, batch, start, end, bias, plan.halved)
         at = layout.a_at[last] + start * stride
         hits, live, all_good = head(
-            loss, shifted(plan.losses, start), shifted(work.slot.deltas, at), shifted(work.slot.acts, at),
-            stride, K, work.scratch.columns, rows, n, inverse,
+            loss.head, loss, shifted(plan.losses, start), shifted(work.slot.deltas, at),
+            shifted(work.slot.acts, at), stride, K, work.scratch.columns, rows, n, inverse,
         )  # fmt: skip
         correct += hits
         alive += live
@@ -228,8 +243,8 @@ class Training(NamedTuple):
 class Outputs(NamedTuple):
     """Arrays to fill with what a net makes of N rows; an empty one is left out.
 
-    p (N K): predictions, by that link (losses.LINKS). losses (N,), with the loss; correct (members,): right
-    answers.
+    p (N K): predictions, by the link of that place (losses.LINKS). losses (N,), with the loss; correct
+    (members,): right answers.
     active (members, hidden units): marks units that are not 0 for some row; a member that has marked all of
     them stops. ``keep`` leaves every row's outputs in acts (which must hold N).
     """
@@ -346,11 +361,12 @@ def fill_outputs(state, member, members, whole, job):
         at = layout.a_at[last] + lo * stride
         logits = shifted(work.slot.acts, at)
         if len(wanted.p) > 0:
-            predictions(shifted(address(wanted.p), begin * K), logits, stride, K, p, n, wanted.link)
+            out = shifted(address(wanted.p), begin * K)
+            predictions(wanted.link, out, logits, stride, K, p, _WORD, n)
         if len(wanted.losses) > 0:
             hits, _, _ = head(
-                loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at), logits,
-                stride, K, p, shifted(order, begin), n, _ONE,
+                loss.head, loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at),
+                logits, stride, K, p, shifted(order, begin), n, _ONE,
             )  # fmt: skip
             wanted.correct[member] += hits
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from fastmlp.data.encode import Encoded
 from fastmlp.kernels import epoch, jit, layout, losses, optimizers, team
 from fastmlp.losses import Loss
 from fastmlp.net import Parameters
-from fastmlp.optimizers import PLAIN, Optimizer
+from fastmlp.optimizers import Optimizer
 
 Array = NDArray[Any]
 
@@ -32,45 +32,15 @@ BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: som
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
 _NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
-_LOSS = losses.Loss(
-    head=losses.CODES["softmax"], y=_NO_ROWS, targets=_NONE, shared=False, weighted=False, weights=_NONE,
-    clipped=False, low=np.float32(0), high=np.float32(1), kept=np.float32(1), spread=np.float32(0),
-    number=np.float32(0), of_loss=np.float32(1), of_slope=np.float32(1),
-)  # fmt: skip
 
 
-def _rule(optimizer: Optimizer, rates: Array = _NONE, averages: Sequence[Array] = ()) -> optimizers.Rule:
-    """The optimizer's rule, with the rates of its steps and its averages laid out as theta: v, or m and v."""
-    return optimizers.Rule(
-        plain=optimizer.plain,
-        step=optimizers.CODES["momentum" if optimizer.momentum else optimizer.name],
-        nesterov=optimizer.nesterov,
-        momentum=np.float32(optimizer.momentum),
-        rest1=np.float32(1 - optimizer.beta1),
-        beta2=np.float32(optimizer.beta2),
-        rest2=np.float32(1 - optimizer.beta2),
-        epsilon=np.float32(optimizer.epsilon),
-        weight_decay=np.float32(optimizer.weight_decay),
-        alpha=np.float32(optimizer.alpha),
-        m=averages[0] if len(averages) == 2 else _NONE,
-        v=averages[-1] if averages else _NONE,
-        rates=rates,
-    )
-
-
-PLAIN_RULE = _rule(PLAIN)
 _NO_COUNTS = np.zeros((1, 8), np.int64)  # of the type that trainings have: all jobs share one compiled kernel
 _TRAINING = epoch.Training(
-    rule=PLAIN_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE, totals=np.zeros(1),
-    counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
+    rule=optimizers.NO_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE,
+    totals=np.zeros(1), counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
-    p=_NONE,
-    link=losses.LINKS["softmax"],
-    losses=_NONE,
-    correct=_NO_ROWS,
-    active=np.empty((1, 0), np.bool_),
-    keep=False,
+    p=_NONE, link=0, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
 )
 
 
@@ -80,7 +50,12 @@ def is_warm(kernel: str = "run") -> bool:
 
 
 def outputs(
-    work: layout.Work, rows: layout.Rows, order: Array, threads: int, loss: losses.Loss = _LOSS, **wanted: Any
+    work: layout.Work,
+    rows: layout.Rows,
+    order: Array,
+    threads: int,
+    loss: losses.Loss = losses.NO_LOSS,
+    **wanted: Any,
 ) -> None:
     """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
@@ -184,7 +159,7 @@ def _prange(
 
 def training_job(
     rows: layout.Rows, order: Array, loss: losses.Loss, B: int, target: Array, alpha: float,
-    rule: optimizers.Rule = PLAIN_RULE,
+    rule: optimizers.Rule = optimizers.NO_RULE,
 ) -> epoch.Job:  # fmt: skip
     """A pass of training over those rows in batches of B: see epoch.Training."""
     plan = _TRAINING._replace(
@@ -198,30 +173,25 @@ def training_job(
 
 def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
     """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
-    smoothed, each = loss.label_smoothing, 1 / K
-    found = _LOSS._replace(head=losses.CODES[_HEADS.get(loss.name, loss.name)])
-    if y.ndim == 2:
-        found = found._replace(targets=layout.plain(y.reshape(-1)), shared=True)
-    else:
-        found = found._replace(y=layout.plain(y))
-    if loss.task == "classes" and (smoothed or found.shared):
-        found = found._replace(head=losses.CODES["shares"])
-    if loss.task != "classes":
-        of_loss, of_slope = {"half_squared": (0.5, 1.0), "squared": (each, 2 * each)}.get(
-            loss.name, (each, each)
-        )
-        found = found._replace(of_loss=np.float32(of_loss), of_slope=np.float32(of_slope))
-    if smoothed:
-        spread = smoothed / (2 if loss.task == "binary" else K)
-        found = found._replace(kept=np.float32(1 - smoothed), spread=np.float32(spread))
-    if loss.clip is not None:
-        low, high = (np.float32(bound) for bound in loss.clip)
-        found = found._replace(clipped=True, low=low, high=high)
-    elif loss.numbers:
-        found = found._replace(number=np.float32(loss.numbers[0]))
-    if weights is not None:
-        found = found._replace(weighted=True, weights=layout.plain(weights))
-    return found
+    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
+    of_loss, of_slope = {"half_squared": (0.5, 1.0), "squared": (1 / K, 2 / K)}.get(loss.name, (1 / K, 1 / K))
+    low, high = loss.clip or (0.0, 1.0)
+    return losses.Loss(
+        head=losses.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
+        y=_NO_ROWS if shared else layout.plain(y),
+        targets=layout.plain(y.reshape(-1)) if shared else _NONE,
+        shared=shared,
+        weighted=weights is not None,
+        weights=_NONE if weights is None else layout.plain(weights),
+        clipped=loss.clip is not None,
+        low=np.float32(low),
+        high=np.float32(high),
+        kept=np.float32(1 - smoothed),
+        spread=np.float32(smoothed / (2 if name == "binary" else K)),
+        number=np.float32(loss.numbers[0] if loss.numbers else 0),
+        of_loss=np.float32(of_loss),
+        of_slope=np.float32(of_slope),
+    )
 
 
 _HEADS = {"logits": "softmax", "keras2": "softmax", "clip": "softmax", "half_squared": "squared"}
@@ -238,7 +208,22 @@ def rule_of(
     """The optimizer's rule for so many batches after the steps taken, its averages laid out as theta."""
     theta = work.weights.theta
     averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
-    return _rule(optimizer, rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1), averages)
+    step = optimizers.STEPS["momentum" if optimizer.momentum else optimizer.name]
+    return optimizers.Rule(
+        plain=optimizer.plain,
+        step=0 if optimizer.plain else step.plug_in.place,
+        nesterov=optimizer.nesterov,
+        momentum=np.float32(optimizer.momentum),
+        rest1=np.float32(1 - optimizer.beta1),
+        beta2=np.float32(optimizer.beta2),
+        rest2=np.float32(1 - optimizer.beta2),
+        epsilon=np.float32(optimizer.epsilon),
+        weight_decay=np.float32(optimizer.weight_decay),
+        alpha=np.float32(optimizer.alpha),
+        m=averages[0] if len(averages) == 2 else _NONE,
+        v=averages[-1] if averages else _NONE,
+        rates=rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1),
+    )
 
 
 def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.activations import parts_of
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels.activations import ACTS
+from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.intrinsics import nth
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.matmul import WORD, padded_vectors
@@ -40,14 +41,18 @@ class Layout(NamedTuple):
 
     fan_in, fan_out; stride: from row to row, of its weights and of its outputs; vectors: of a row, that are
     computed: what follows them holds a 1, or nothing. Where its weights begin in theta (w_at), its outputs in
-    acts and their deltas in deltas (a_at), its weights' transpose in transposed (t_at).
-    act: of each hidden layer, its place in ACTIVATIONS. input_stride: of Work.inputs.
+    acts and their deltas in deltas (a_at), its weights' transpose in transposed (t_at), its factors in
+    factors (f_at), or -1 where it keeps none.
+    act, slope, number: of each hidden layer, the places of its activation's plug-ins, and its number.
+    input_stride: of Work.inputs.
     middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
     half: from one of Slot.halves to the other.
     """
 
     depth: int
     act: Int64
+    slope: Int64
+    number: Float32
     fan_in: Int64
     fan_out: Int64
     stride: Int64
@@ -55,6 +60,7 @@ class Layout(NamedTuple):
     w_at: Int64
     a_at: Int64
     t_at: Int64
+    f_at: Int64
     input_stride: int
     middle: int
     half: int
@@ -70,11 +76,14 @@ class Weights(NamedTuple):
 class Slot(NamedTuple):
     """The values that one batch of at most B samples leaves: by layer, (B, stride) outputs and dLoss/dz.
 
+    factors: of the layers that keep them, (B, stride) factors: by its own a unit's delta is multiplied on the
+        way back. The forward pass knows them, where its outputs alone do not tell.
     halves (2, B, stride): the first layer's sums over each half of the inputs, where two members part them.
     """
 
     acts: Any
     deltas: Any
+    factors: Any
     halves: Any
 
 
@@ -191,9 +200,17 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     )
 
 
-def acts_of(net: Net) -> Int64:
-    """The activations of its hidden layers, by their places in the table."""
-    return np.array([ACTS[act] for act in net.architecture.acts], np.int64)
+def acts_of(net: Net) -> tuple[Int64, Float32]:
+    """Layout.act and number."""
+    parts = [parts_of(act) for act in net.architecture.acts]
+    places = [ACTIVATIONS[name].forward.place for name, _ in parts]
+    return np.array(places, np.int64), np.array([number for _, number in parts], np.float32)
+
+
+def slopes_of(net: Net) -> Int64:
+    """Layout.slope: 0 where it is none of the output's."""
+    found = [ACTIVATIONS[parts_of(act)[0]].backward for act in net.architecture.acts]
+    return np.array([0 if slope is None else slope.place for slope in found], np.int64)
 
 
 def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | None = None) -> Work:
@@ -210,12 +227,18 @@ def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | N
     stride = np.maximum(vectors, -(-(fan_out + 1) // LANES)) * LANES  # room for the 1
     stride[0] = _padded(stride[0], WIDEST)
     before = np.concatenate([[0], stride[:-1]])
+    (act, number), slope = acts_of(net), slopes_of(net)
+    keeps = np.append(slope == 0, False)
+    f_at = _starts(B * stride * keeps)
     w_at, a_at, t_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
     D = X.shape[1]
     middle, half, input_stride = middle_of(D), B * stride[0], _padded(D + 1, LANES)
     halves = 2 * half if members > 1 and middle < D else 0
     slots = 1 if members == 1 else max(1, round(_FORGOTTEN / (2 * a_at[-1] + halves)))
-    slot = Slot(acts=_spaced(slots, a_at[-1]), deltas=_spaced(slots, a_at[-1]), halves=_spaced(slots, halves))
+    slot = Slot(
+        acts=_spaced(slots, a_at[-1]), deltas=_spaced(slots, a_at[-1]), factors=_spaced(slots, f_at[-1]),
+        halves=_spaced(slots, halves),
+    )  # fmt: skip
     scratch = Scratch(
         codes=_spaced(members, WORD * WORD if coded else 0, np.uint8),
         masks=_spaced(members, 2 * WORD, np.uint64),
@@ -226,8 +249,9 @@ def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | N
     )
     work = Work(
         layout=Layout(
-            depth=len(fan_in), act=acts_of(net), fan_in=fan_in, fan_out=fan_out, stride=stride,
-            vectors=vectors, w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
+            depth=len(fan_in), act=act, slope=slope, number=number, fan_in=fan_in, fan_out=fan_out,
+            stride=stride, vectors=vectors, w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
+            f_at=np.where(keeps, f_at[:-1], -1),
             input_stride=input_stride, middle=middle, half=int(half),
         ),
         weights=Weights(theta=_aligned(w_at[-1]), transposed=_aligned(t_at[-1])),

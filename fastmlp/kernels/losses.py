@@ -1,7 +1,7 @@
 """Losses: from rows of outputs to losses and deltas, and to predictions. Nothing here knows of layers.
 
-A *head* does the first for some rows: HEADS is the table of them, and ``head`` is the one that a Loss names.
-``predictions`` does the second.
+A *head* does the first for some rows: HEADS is the table of them, and ``head`` calls the one that a Loss
+names. A *link* does the second: LINKS is their table, and ``predictions`` calls one of them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from fastmlp.kernels.activations import exp
 from fastmlp.kernels.finite import is_finite
 from fastmlp.kernels.intrinsics import fma
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.kernels.jit import device
 from fastmlp.kernels.matmul import WORD
+from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, INTS, NOTHING, PlugIn, caller, kind
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _0, _WORD = np.int64(0), np.int64(WORD)  # not literal: Numba compiles a function anew for those
@@ -25,10 +26,10 @@ _0, _WORD = np.int64(0), np.int64(WORD)  # not literal: Numba compiles a functio
 class Loss(NamedTuple):
     """The targets of the rows of X (N, D), and the distance from them.
 
-    head: a place in HEADS. y (N,): classes; or targets (N K), ``shared``. weights (N,): how much each row
-    counts, where ``weighted``. clipped, low, high: the clip on probabilities. kept, spread: a smoothed target
-    t is kept t + spread. number: huber's. of_loss, of_slope: factors of the sum of a row's distances, and of
-    their slopes.
+    head: the place of its plug-in, of HEADS. y (N,): classes; or targets (N K), ``shared``. weights (N,): how
+    much each row counts, where ``weighted``. clipped, low, high: the clip on probabilities. kept, spread: a
+    smoothed target t is kept t + spread. number: huber's. of_loss, of_slope: factors of the sum of a row's
+    distances, and of their slopes.
     """
 
     head: int
@@ -47,6 +48,13 @@ class Loss(NamedTuple):
     of_slope: np.float32
 
 
+_NO_ROWS, _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
+NO_LOSS = Loss(
+    head=0, y=_NO_ROWS, targets=_NONE, shared=False, weighted=False, weights=_NONE, clipped=False, low=_ZERO,
+    high=_ONE, kept=_ONE, spread=_ZERO, number=_ZERO, of_loss=_ONE, of_slope=_ONE,
+)  # fmt: skip
+
+
 @device
 def weight_of_batch(loss, order, begin, n):
     """The divisor of the sum of a batch's losses: its weights' sum, or n."""
@@ -58,7 +66,6 @@ def weight_of_batch(loss, order, begin, n):
     return total
 
 
-@device
 def softmax_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     """Cross-entropy: delta = (p - t) times the row's share of the batch, or 0 where the clip holds."""
     correct, alive, good = 0, 0, True
@@ -129,12 +136,11 @@ def softmax(p, step, logits, stride, n, K):
 
 @device
 def share_of(loss, row, K, k):
-    """How much of that row's target is class k."""
+    """The share of class k in that row's target."""
     t = loss.targets[row * K + k] if loss.shared else np.float32(loss.y[row] == k)
     return loss.kept * t + loss.spread
 
 
-@device
 def shares_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     """Cross-entropy against shares t of the classes, or smoothed ones: delta = p (sum of t) - t times the
     row's share of the batch, without the t that the clip cuts off.
@@ -176,7 +182,6 @@ def clipped(q, low, high):
     return low if q < low else (high if q > high else q)
 
 
-@device
 def binary_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     """The mean over K labels t of -t log(p) - (1 - t) log(1 - p), p = sigmoid(logit): delta = (p - t) / K
     times the row's share of the batch, or 0 where the clip holds.
@@ -222,7 +227,6 @@ def log1p(x):
 def _of_distances(measure):
     """The head of a sum over outputs of distances from numbers: ``measure`` gives each, and its slope."""
 
-    @device
     def head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
         good = True
         for b in range(n):
@@ -270,7 +274,17 @@ def _poisson(z, y, number):
     return rate - y * z, rate - y
 
 
-HEADS = {
+HEAD = kind((INT, INT, BOOL), NO_LOSS, FLOATS, FLOATS, FLOATS, INT, INT, FLOATS, INTS, INT, FLOAT)
+head = caller(HEAD)
+"""head(loss.head, loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n
+rows.
+
+logits: K of each, ``stride`` apart, as deltas are; n is at most WORD. rows (n,): their places in X.
+inverse: 1 over the weight of the batch. Losses are times the row's own weight. p: room for ``softmax``.
+Returns how many answers are right, how many have a delta, and whether all losses are finite.
+"""
+
+_FUNCTIONS = {
     "softmax": softmax_head,
     "shares": shares_head,
     "binary": binary_head,
@@ -279,48 +293,43 @@ HEADS = {
     "huber": _of_distances(_huber),
     "poisson": _of_distances(_poisson),
 }
-"""All of them: a new one is an entry here. Its place is what a Loss knows it by."""
 
-CODES = {name: code for code, name in enumerate(HEADS)}
-
-
-def _head(code, function, others):
-    @device
-    def head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
-        if loss.head == code:
-            return function(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
-        return others(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
-
-    return head
+HEADS = {name: PlugIn(name, function, HEAD) for name, function in _FUNCTIONS.items()}
+"""All of them: a new one is an entry here."""
 
 
-head = by_code(_head, HEADS.values(), softmax_head)
-"""head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n rows.
-
-logits: K of each, ``stride`` apart, as deltas are; n is at most WORD. rows (n,): their places in X.
-inverse: 1 over the weight of the batch. Losses are times the row's own weight. p: room for ``softmax``.
-Returns how many answers are right, how many have a delta, and whether all losses are finite.
-"""
-
-LINKS = {name: code for code, name in enumerate(("softmax", "identity", "sigmoid", "exp"))}
-"""What predictions may be of outputs; a place in it is what ``predictions`` knows one by."""
-
-_SOFTMAX, _SIGMOID, _EXP = LINKS["softmax"], LINKS["sigmoid"], LINKS["exp"]
-
-
-@device
-def predictions(out, logits, stride, K, p, n, link):
-    """out (n K): predictions of n rows of K outputs, ``stride`` apart; n is at most WORD. p: room."""
-    if link == _SOFTMAX:
-        softmax(p, _WORD, logits, stride, n, K)
+def _softmax_link(out, logits, stride, K, p, step, n):
+    softmax(p, step, logits, stride, n, K)
     for b in range(n):
         for k in range(K):
-            out[b * K + k] = p[k * _WORD + b] if link == _SOFTMAX else linked(logits[b * stride + k], link)
+            out[b * K + k] = p[k * step + b]
 
 
-@device
-def linked(z, link):
-    """The prediction of one output, by a link that takes it alone."""
-    if link == _SIGMOID:
-        return _ONE / (_ONE + exp(-z))
-    return exp(z) if link == _EXP else z
+def _of_each(function):
+    """The link that takes each output alone."""
+
+    def link(out, logits, stride, K, p, step, n):
+        for b in range(n):
+            for k in range(K):
+                out[b * K + k] = function(logits[b * stride + k])
+
+    return link
+
+
+_identity = device(lambda z: z)
+_sigmoid = device(lambda z: _ONE / (_ONE + exp(-z)))
+
+LINK = kind(NOTHING, FLOATS, FLOATS, INT, INT, FLOATS, INT, INT)
+predictions = caller(LINK)
+"""predictions(place, out, logits, stride, K, p, step, n): out (n K), by that link, of n rows of K outputs.
+
+Rows are ``stride`` apart; n is at most ``step``. p: room for ``softmax``.
+"""
+
+LINKS = {
+    "softmax": PlugIn("link_softmax", _softmax_link, LINK),
+    "identity": PlugIn("link_identity", _of_each(_identity), LINK),
+    "sigmoid": PlugIn("link_sigmoid", _of_each(_sigmoid), LINK),
+    "exp": PlugIn("link_exp", _of_each(exp), LINK),
+}
+"""What predictions may be of outputs."""

@@ -6,21 +6,23 @@ The plain step, w -= lr g, is none of these: matmul.py adds gradients to the wei
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.kernels.jit import device
+from fastmlp.kernels.plug_ins import FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
 
 _ZERO = np.float32(0)
+_NONE = np.empty(0, np.float32)
 
 
 class Rule(NamedTuple):
     """An Optimizer (its formulas: fastmlp/optimizers.py), and the averages it keeps, laid out as theta.
 
-    plain: w -= lr g. step: else its place in STEPS. v of momentum, m and v of adam; rest1 and rest2 are
-    1 - beta1 and 1 - beta2. rates (steps, 2): of each batch, ``optimizers.rates``.
+    plain: w -= lr g. step: else the place of its plug-in, of STEPS. v of momentum, m and v of adam; rest1 and
+    rest2 are 1 - beta1 and 1 - beta2. rates (steps, 2): of each batch, ``optimizers.rates``.
     """
 
     plain: bool
@@ -36,6 +38,12 @@ class Rule(NamedTuple):
     m: NDArray[np.float32]
     v: NDArray[np.float32]
     rates: NDArray[np.float32]
+
+
+NO_RULE = Rule(
+    plain=True, step=0, nesterov=False, momentum=_ZERO, rest1=_ZERO, beta2=_ZERO, rest2=_ZERO, epsilon=_ZERO,
+    weight_decay=_ZERO, alpha=_ZERO, m=_NONE, v=_NONE, rates=_NONE,
+)  # fmt: skip
 
 
 @device
@@ -57,36 +65,30 @@ def _adapt(rule, rate, root, w, g, m, v):
     return w - rate * (first / (math.sqrt(second) / root + rule.epsilon)), first, second
 
 
+STEP = kind(NOTHING, NO_RULE, FLOATS, FLOATS, INT, INT, FLOAT, INT)
+step = caller(STEP)
+"""step(rule.step, rule, theta, gradient, at, width, decay, batch): so many weights from ``at`` on take the
+rule's step.
+
+Their gradients are used up: they are 0 afterwards.
+"""
+
+
 class Step(NamedTuple):
-    """The step of a weight w and its averages m and v: function(rule, rate, root, w, g, m, v).
+    """A step of weights, and how many averages it keeps: none, v, or m and v."""
 
-    moments: how many averages it keeps: none, v, or m and v. g has the weight decay in it already.
-    """
-
-    function: Any
+    plug_in: PlugIn
     moments: int
 
 
-STEPS = {"sgd": Step(_descend, 0), "momentum": Step(_roll, 1), "adam": Step(_adapt, 2)}
-"""All of them: a new one is an entry here. Its place is what a Rule knows it by."""
+def _step(name, function, moments):
+    """The Step of a weight w and its averages: w, m, v = function(rule, rate, root, w, g, m, v).
 
-CODES = {name: code for code, name in enumerate(STEPS)}
+    g has the weight decay in it already.
+    """
+    has_m, has_v = moments > 1, moments > 0
 
-
-def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
-    """The averages that it keeps, m first."""
-    moments = list(STEPS.values())[rule.step].moments
-    return (rule.m, rule.v)[2 - moments :]
-
-
-def _step(code, found, others):
-    function, has_m, has_v = found.function, found.moments > 1, found.moments > 0
-
-    @device
     def step(rule, theta, gradient, at, width, decay, batch):
-        if rule.step != code:
-            others(rule, theta, gradient, at, width, decay, batch)
-            return
         rate, root, m, v = rule.rates[2 * batch], rule.rates[2 * batch + 1], rule.m, rule.v
         for j in range(at, at + width):
             g = gradient[j] + decay * theta[j]
@@ -98,14 +100,20 @@ def _step(code, found, others):
             if has_v:
                 v[j] = second
 
-    return step
+    return Step(PlugIn(name, step, STEP), moments)
 
 
-step = by_code(_step, STEPS.values(), device(lambda rule, theta, gradient, at, width, decay, batch: None))
-"""step(rule, theta, gradient, at, width, decay, batch): so many weights from ``at`` on take the rule's step.
+STEPS = {
+    "sgd": _step("sgd", _descend, 0),
+    "momentum": _step("momentum", _roll, 1),
+    "adam": _step("adam", _adapt, 2),
+}
+"""All of them: a new one is an entry here."""
 
-Their gradients are used up: they are 0 afterwards.
-"""
+
+def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
+    """The averages that it keeps, m first."""
+    return tuple(average for average in (rule.m, rule.v) if len(average))
 
 
 @device
@@ -118,6 +126,6 @@ def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
     own = min(hi, fan_in)
     if lo < own:
         decay = rule.weight_decay + rule.alpha / np.float32(batch.n)
-        step(rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
+        step(rule.step, rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
     if lo <= fan_in < hi:
-        step(rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch.number)
+        step(rule.step, rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch.number)

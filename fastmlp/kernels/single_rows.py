@@ -6,7 +6,7 @@ have the same bytes as those of a whole pass.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,15 +16,28 @@ from fastmlp.kernels.activations import activate
 from fastmlp.kernels.intrinsics import address, fma, pointer_at, shifted
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.layout import acts_of, middle_of, plain
-from fastmlp.kernels.losses import LINKS, linked, softmax
+from fastmlp.kernels.losses import LINKS, predictions
 from fastmlp.kernels.matmul import WORD
 from fastmlp.net import Net
 
 MOST = 4  # rows: more are predicted sooner by a whole pass
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
-_SOFTMAX = LINKS["softmax"]
+_1, _ZERO, _ONE = np.int64(1), np.float32(0), np.float32(1)
 _NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
+
+
+class Few(NamedTuple):
+    """A net as ``fill`` reads it: its widths, the addresses of W1, b1, W2, ..., where the second half of the
+    inputs begins, its activations, as in a Layout, and the place of the link.
+    """
+
+    sizes: NDArray[np.int64]
+    places: NDArray[np.int64]
+    middle: int
+    act: NDArray[np.int64]
+    number: NDArray[np.float32]
+    link: int
+
 
 _layouts: WeakKeyDictionary[Net, dict[str, tuple[Any, ...] | None]] = WeakKeyDictionary()
 
@@ -44,25 +57,20 @@ def predict(net: Net, X: Any, link: str) -> NDArray[np.float32] | None:
     coded = X.dtype == np.uint8
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
-    sizes, places, acts, D, K, middle, scratch = layout
+    few, D, K, scratch = layout
     if X.shape[1] != D or not (mean is None or (mean.dtype == np.float32 and mean.flags.c_contiguous)):
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
     finite = fill(
         p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat,
-        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), acts,
-        np.empty(scratch, np.float32),
+        few, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None
 
 
 def _layout(net: Net, link: str) -> tuple[Any, ...] | None:
-    """Widths, addresses of W1, b1, W2, ..., activations and the link, D, K, middle of the inputs, size of the
-    scratch.
-
-    None if the arrays do not lie so.
-    """
+    """A Few, D, K and the size of the scratch; None if the arrays do not lie so."""
     parameters = net.parameters
     arrays = list(parameters)
     if not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
@@ -70,19 +78,17 @@ def _layout(net: Net, link: str) -> tuple[Any, ...] | None:
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     places = np.array([a.ctypes.data for a in arrays], np.int64)
     wide = np.array(sizes, np.int64)
-    acts = np.append(acts_of(net), LINKS[link])
-    return wide, places, acts, sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
+    few = Few(wide, places, middle_of(sizes[0]), *acts_of(net), LINKS[link].place)
+    return few, sizes[0], sizes[-1], 5 * (max(sizes) + 3)
 
 
 @kernel
-def fill(p, codes, values, sizes, places, middle, factor, mean, acts, scratch):
-    """p (n K) for n rows of codes or values; returns whether all values are finite.
-
-    acts: the activation of each hidden layer, by its place in the table, and the link of the last one.
-    """
-    depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
+def fill(p, codes, values, few, factor, mean, scratch):
+    """p (n K) for n rows of codes or values; returns whether all values are finite."""
+    sizes, places, middle = few.sizes, few.places, few.middle
+    depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 5
     n = len(p) // K
-    inputs, outputs, sums, first_half = address(scratch), 1 * room, 2 * room, 3 * room
+    inputs, outputs, sums, first_half, factors = address(scratch), 1 * room, 2 * room, 3 * room, 4 * room
     for i in range(n):
         for j in range(D):
             x = np.float32(codes[i * D + j]) if len(codes) > 0 else values[i * D + j]
@@ -113,13 +119,10 @@ def fill(p, codes, values, sizes, places, middle, factor, mean, acts, scratch):
                 for k in range(fan_out):
                     inputs[outputs + k] += inputs[first_half + k]
             if layer < depth - 1:
-                activate(shifted(inputs, outputs), fan_out, acts[layer])
+                out, unused = shifted(inputs, outputs), shifted(inputs, factors)
+                activate(few.act[layer], out, unused, fan_out, few.number[layer])
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
-        link = acts[depth - 1]
-        if link == _SOFTMAX:
-            softmax(shifted(inputs, sums), 1, shifted(inputs, outputs), K, 1, K)
-        for k in range(K):
-            z = inputs[outputs + k]
-            p[i * K + k] = inputs[sums + k] if link == _SOFTMAX else linked(z, link)
+        out, logits = shifted(address(p), i * K), shifted(inputs, outputs)
+        predictions(few.link, out, logits, K, K, shifted(inputs, sums), _1, _1)
     return True

@@ -107,7 +107,7 @@ def logits(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
 
 
 def _predictions(net: Net, X: ArrayLike, link: str) -> Array:
-    """What the link of a loss makes of the outputs (N, K)."""
+    """The predictions (N, K) that the link of a loss makes of the outputs."""
     X = _checked(net, X)
     p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
     work = Workspace(net, X, min(_CHUNK, len(X)))

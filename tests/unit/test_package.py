@@ -31,7 +31,7 @@ LINES = [
     {"fastmlp.files"},
     {"fastmlp.net"},
     {"fastmlp.backends"},
-    {"fastmlp.data"},
+    {"fastmlp.data", "fastmlp.units"},
     {"fastmlp.reference", "fastmlp.kernels"},
     {"fastmlp.model"},
     {"fastmlp.train"},
