@@ -1,4 +1,4 @@
-"""Model: a trained net with its preprocessing, its classes or its targets' units. Takes raw inputs, knows its
+"""Model: a trained net with its preprocessing, its classes or its targets' scale. Takes raw inputs, knows its
 file format.
 
 The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
@@ -34,12 +34,12 @@ from fastmlp.layers import Architecture
 from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
-from fastmlp.units import Units, evaluated
+from fastmlp.target_scale import TargetScale, evaluated
 
 _FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
 _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
-_MORE = {"targets"}  # keys that are there where they are needed
+_MORE = {"target_scale"}  # keys that are there where they are needed
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
 _FLOAT32 = np.dtype(np.float32)
 _WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it again"
@@ -65,7 +65,8 @@ class Model:
     training: how it was trained, where that is known.
     epoch:   the one after which these are its weights, where that is known; 0: before the first.
     backend: which code computes: "numba", or "numpy" to do without compiling.
-    targets: the units of a regression's targets, in which it predicts; None: those of the outputs.
+    target_scale: mean and spread of a regression's targets, by which its outputs are turned back; None: they
+             are predictions.
     """
 
     net: Net
@@ -73,7 +74,7 @@ class Model:
     training: Training | None = None
     backend: str = "numba"
     epoch: int | None = None
-    targets: Units | None = None
+    target_scale: TargetScale | None = None
 
     def __post_init__(self) -> None:
         K = instance("net", self.net, Net).architecture.outputs
@@ -85,9 +86,10 @@ class Model:
         count = 0 if self.loss.task == "numbers" else 2 if self._is_of_two else K
         if None in classes or len(set(classes)) != count or len(classes) != count:
             raise ModelError(f"classes must be {count} different integers", shown(self.classes))
-        units = 0 if self.targets is None else len(instance("targets", self.targets, Units).mean)
-        if units and (count or units != K):
-            raise ModelError(f"targets must be the units of {0 if count else K} numbers", units)
+        scale = self.target_scale
+        scaled = 0 if scale is None else len(instance("target_scale", scale, TargetScale).mean)
+        if scaled and (count or scaled != K):
+            raise ModelError(f"target_scale must be of {0 if count else K} numbers", scaled)
         object.__setattr__(self, "backend", one_of("backend", self.backend, BACKENDS))
 
     @property
@@ -129,7 +131,9 @@ class Model:
             z = load_backend(self.backend).predict(
                 self.net, self._checked(X), loss=self._text, threads=resolve(threads)
             )
-            numbers = np.asarray(z, np.float64) if self.targets is None else self.targets.own(z)
+            numbers = (
+                np.asarray(z, np.float64) if self.target_scale is None else self.target_scale.restored(z)
+            )
             return numbers[:, 0] if numbers.shape[1] == 1 else numbers
         p = self.predict_proba(X, threads=threads)
         if self.loss.task == "binary" and not self._is_of_two:
@@ -170,7 +174,7 @@ class Model:
             raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(indices)}")
         return evaluated(
             load_backend(self.backend), self.net, rows, indices, loss or self._text, found.label_smoothing,
-            self.targets, threads=resolve(threads),
+            self.target_scale, threads=resolve(threads),
         )  # fmt: skip
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
@@ -225,7 +229,7 @@ class Model:
             return class_indices(found, self.classes)
         if found.shape[1] != K:
             raise DataError(f"y must have {K} columns for this model", found.shape[1])
-        return found if self.targets is None else self.targets.standardised(found)
+        return found if self.target_scale is None else self.target_scale.standardised(found)
 
     @cached_property
     def _labels(self) -> NDArray[np.int64]:
@@ -242,7 +246,9 @@ class Model:
         return X
 
     def _description(self) -> dict[str, Any]:
-        more: dict[str, Any] = {} if self.targets is None else {"targets": self.targets.to_json()}
+        more: dict[str, Any] = (
+            {} if self.target_scale is None else {"target_scale": self.target_scale.to_json()}
+        )
         is_new = bool(more) or self.loss.task != "classes"
         return {
             "format": _NEWER if is_new else _FORMAT,
@@ -277,8 +283,8 @@ class Model:
         training = None if data["training"] is None else Training.from_json(data["training"])
         scale = positive_number("scale", data["scale"], "255")
         net = Net(architecture, parameters, Preprocessing(scale, mean))
-        units = Units.from_json(data["targets"]) if "targets" in data else None
-        return cls(net, _checked_classes(data["classes"]), training, epoch=epoch, targets=units)
+        scaled = TargetScale.from_json(data["target_scale"]) if "target_scale" in data else None
+        return cls(net, _checked_classes(data["classes"]), training, epoch=epoch, target_scale=scaled)
 
 
 def _epoch(metadata: Mapping[str, str]) -> int | None:

@@ -56,7 +56,7 @@ class Training:
     loss:       what the outputs mean; see ``losses.LOSSES``. Of classes logits, keras2 or clip:LO,HI; of one
                 or several yes-or-no answers binary; of numbers squared, absolute, huber:DELTA, poisson, ...
     label_smoothing: so much of each label is shared among all of its classes.
-    scale_targets: a loss of numbers is trained on them less their mean, by their spread; see ``units.Units``.
+    scale_targets: a loss of numbers is trained on them less their mean, by their spread; see ``TargetScale``.
                 Not poisson's, which are counts.
     optimizer:  how a step is taken; a name alone is that optimizer with its defaults.
     schedule:   of the learning rate by epoch: constant, cosine or step:EVERY,FACTOR; see ``lr_at``.

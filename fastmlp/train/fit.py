@@ -20,10 +20,10 @@ from fastmlp.layers import Architecture
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Training
+from fastmlp.target_scale import TargetScale
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
 from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.loop import EpochResult, History, parted, train
-from fastmlp.units import Units
 
 Callback = Callable[[EpochResult, Model], object]
 
@@ -144,17 +144,17 @@ def first_model(
         initial = initialise(architecture, seed=training.seed)
     mean = data.mean if training.center else None
     net = Net(architecture, initial.astype(np.float32), Preprocessing(training.scale, mean))
-    units = None
+    target_scale = None
     if training.scales_targets:
         rows, _ = parted(len(data.y), training.validation, training.seed)
-        units = Units.of(data.y[rows], training.loss, None if weights is None else weights[rows])
-    return Model(net, data.classes, training, backend, targets=units)
+        target_scale = TargetScale.of(data.y[rows], training.loss, None if weights is None else weights[rows])
+    return Model(net, data.classes, training, backend, target_scale=target_scale)
 
 
 def train_model(data: Dataset, model: Model, **options: Any) -> History:
     """Train in place what ``first_model`` made, on encoded data. Raises DivergedError, which holds it."""
     assert model.training is not None
-    options = {"test_data": data.test, "units": model.targets, **options}
+    options = {"test_data": data.test, "target_scale": model.target_scale, **options}
     try:
         return train(model.net, data.X, data.y, model.training, **options)
     except DivergedError as error:

@@ -26,8 +26,8 @@ from fastmlp.losses import Loss
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
+from fastmlp.target_scale import TargetScale, evaluated
 from fastmlp.train.epochs import Clock, Epoch, Trainer
-from fastmlp.units import Units, evaluated
 
 Array = NDArray[Any]
 
@@ -177,17 +177,17 @@ def train(
     on_epoch: Callable[[EpochResult], object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     keeper: Keeper | None = None,
-    units: Units | None = None,
+    target_scale: TargetScale | None = None,
 ) -> History:
     """Train the net's parameters in place on X (N, D) and targets y, as a Dataset has them.
 
     sample_weight (N,): how much each row counts, besides ``training.class_weight``. ``on_epoch`` sees
     each finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
     done in it) now and then. With a ``keeper`` the training resumes from the checkpoint that it has, if
-    it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again. ``units``:
-    by which numbers y (N, K) are standardised, and in which the history is. Raises DivergedError; the
-    parameters are then those after the last good epoch, as they are after KeyboardInterrupt. The error's
-    ``history`` has the epochs before.
+    it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again. By the
+    ``target_scale`` numbers y (N, K) are standardised, and the history is turned back. Raises
+    DivergedError; the parameters are then those after the last good epoch, as they are after
+    KeyboardInterrupt. The error's ``history`` has the epochs before.
     """
     nn = load_backend(backend)
     tuner = threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)
@@ -196,11 +196,13 @@ def train(
     now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
     history, of_numbers = History(backend, tuner.most, now.epochs), Loss.of(training.loss).task == "numbers"
     weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight, training.loss)
-    X, y = nn.encode(X), y if units is None else units.standardised(y)
+    X, y = nn.encode(X), y if target_scale is None else target_scale.standardised(y)
     if test_data is not None:
-        told = test_data[1] if units is None else units.standardised(test_data[1])
+        told = test_data[1] if target_scale is None else target_scale.standardised(test_data[1])
         test_data = nn.encode(test_data[0]), told
-    loss = training.loss if units is None else units.loss(training.loss)
+    loss, unit = training.loss, 1.0
+    if target_scale is not None:
+        loss, unit = target_scale.loss(loss), target_scale.factor(loss)
     rows, held_out = parted(len(y), training.validation, training.seed)
     N = len(rows)
     if keeper is not None:
@@ -211,7 +213,7 @@ def train(
     )  # fmt: skip
 
     def evaluation(X: Any, y: Array, rows: Array | None = None) -> Evaluation:
-        words = training.loss, training.label_smoothing, units
+        words = training.loss, training.label_smoothing, target_scale
         return evaluated(nn, net, X, y, *words, threads=tuner, rows=rows)
 
     def order(epoch: int) -> Array:
@@ -231,7 +233,7 @@ def train(
                 epoch=epoch.number,
                 seconds=epoch.seconds,
                 samples_per_second=N / epoch.seconds,
-                train_loss=totals.loss * (1.0 if units is None else units.factor(training.loss)),
+                train_loss=totals.loss * unit,
                 train_accuracy=None if of_numbers else totals.accuracy,
                 live_share=totals.live_share,
                 dead_units=nn.dead_units(net, X, threads=tuner),

@@ -31,7 +31,7 @@ LINES = [
     {"fastmlp.files"},
     {"fastmlp.net"},
     {"fastmlp.backends"},
-    {"fastmlp.data", "fastmlp.units"},
+    {"fastmlp.data", "fastmlp.target_scale"},
     {"fastmlp.reference", "fastmlp.kernels"},
     {"fastmlp.model"},
     {"fastmlp.train"},

@@ -14,7 +14,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 import fastmlp
 from fastmlp import ConfigError, Model, ModelError, Training
 from fastmlp.losses import Loss
-from fastmlp.units import Units
+from fastmlp.target_scale import TargetScale
 
 BACKENDS = ("numba", "numpy")
 QUICK = {"hidden": 16, "act": "tanh", "scale": 1, "epochs": 5, "lr": 0.05, "batch_size": 32}
@@ -116,7 +116,7 @@ def test_losses_of_spreads_that_differ_stay_in_those():
     errors = (model.predict(X) - y) / y.std(axis=0)
     assert model.evaluate(X, y).loss == pytest.approx((errors**2).mean(), rel=1e-4)
     as_they_are, _ = fastmlp.fit(X, y / 1e6, loss="squared", scale_targets=False, **QUICK)
-    assert as_they_are.targets is None
+    assert as_they_are.target_scale is None
     p = as_they_are.predict(X)
     assert as_they_are.evaluate(X, y / 1e6).loss == pytest.approx(mean_squared_error(y / 1e6, p), rel=1e-4)
 
@@ -146,33 +146,35 @@ def test_delta_is_in_the_units_of_the_targets():
     assert np.abs(near.predict(X) - far.predict(X)).max() > 1
     several = np.stack([y, 3 * y], axis=1)
     model, _ = fastmlp.fit(X, several, loss="huber:100", **QUICK)
-    assert model.targets.spread[0] == model.targets.spread[1] == pytest.approx(math.sqrt(5) * y.std())
+    assert (
+        model.target_scale.spread[0] == model.target_scale.spread[1] == pytest.approx(math.sqrt(5) * y.std())
+    )
     p = np.abs(model.predict(X) - several)
     near = np.minimum(p, 100)
     assert model.evaluate(X, several).loss == pytest.approx((near * (p - near / 2)).mean(), rel=1e-4)
 
 
-def test_units_are_of_the_rows_that_are_trained_on_and_count():
+def test_the_scale_is_of_the_rows_that_are_trained_on_and_count():
     X, y = drawn(100)
     weights = np.ones(100)
     weights[:10], y[:10] = 0, 1e9
     model, _ = fastmlp.fit(X, y, loss="squared", sample_weight=weights, **QUICK)
-    assert model.targets.mean == pytest.approx(y[10:].mean())
-    assert model.targets.spread == pytest.approx(y[10:].std())
-    twice = Units.of(np.repeat(y[:, None], 2, axis=0), "squared")
-    weighted = Units.of(y[:, None], "squared", np.full(100, 2.0))
+    assert model.target_scale.mean == pytest.approx(y[10:].mean())
+    assert model.target_scale.spread == pytest.approx(y[10:].std())
+    twice = TargetScale.of(np.repeat(y[:, None], 2, axis=0), "squared")
+    weighted = TargetScale.of(y[:, None], "squared", np.full(100, 2.0))
     assert weighted.spread == pytest.approx(twice.spread)
     held, _ = fastmlp.fit(X, np.arange(100.0), loss="squared", validation=0.5, **QUICK)
     rows, _ = fastmlp.train.loop.parted(100, 0.5, 0)
-    assert held.targets.mean == pytest.approx(rows.mean())
+    assert held.target_scale.mean == pytest.approx(rows.mean())
 
 
 def test_a_target_that_never_changes_is_given_back():
     X, y = drawn(60, 2)
     y[:, 0] = 0.1
     model, history = fastmlp.fit(X, y, loss="squared", test_data=(X, y), **{**QUICK, "epochs": 40})
-    assert model.targets.mean[0] == 0.1
-    assert model.targets.spread[0] == 1
+    assert model.target_scale.mean[0] == 0.1
+    assert model.target_scale.spread[0] == 1
     assert model.predict(X)[:, 0] == pytest.approx(0.1, abs=0.6)
     alone, history = fastmlp.fit(X, np.full(60, -7.0), loss="absolute", test_data=(X, y[:, 1]), **QUICK)
     assert alone.predict(X).shape == (60,)
@@ -292,7 +294,7 @@ def test_a_model_of_numbers_survives_its_file(tmp_path):
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
         assert again.evaluate(X, y / 1e6) == model.evaluate(X, y / 1e6)
         assert again.classes == ()
-        assert (again.targets is not None) == scaled
+        assert (again.target_scale is not None) == scaled
         assert again.training == model.training
         with pytest.raises(
             ModelError, match=r"probabilities must be of a model of classes; got .* loss. Use predict"
@@ -336,9 +338,9 @@ def test_rare_words_are_told_only_where_they_are_set():
     ("mean", "spread"),
     [([0, 0], [1]), ([[0]], [[1]]), ([np.nan], [1]), ([0], [0]), ([0], [-1]), (["a"], [1])],
 )
-def test_units_that_are_none(mean, spread):
+def test_scales_that_are_none(mean, spread):
     with pytest.raises(ModelError, match="the targets'"):
-        Units(mean, spread)
+        TargetScale(mean, spread)
 
 
 def test_a_models_parts_must_fit():
@@ -346,15 +348,15 @@ def test_a_models_parts_must_fit():
     model, _ = fastmlp.fit(X, y, loss="squared", **QUICK)
     for wrong, message in (
         ({"classes": (0,)}, "classes must be 0 different integers"),
-        ({"targets": Units([0, 0], [1, 1])}, "targets must be the units of 1 numbers; got 2"),
+        ({"target_scale": TargetScale([0, 0], [1, 1])}, "target_scale must be of 1 numbers; got 2"),
         ({"training": Training(loss="binary")}, "classes must be 2 different integers"),
-        ({"targets": 3}, "targets must be"),
+        ({"target_scale": 3}, "target_scale must be"),
     ):
         with pytest.raises((ModelError, ConfigError), match=message):
             dataclasses.replace(model, **wrong)
     bare = Model(model.net, ())
     assert bare.loss.name == "squared"
-    np.testing.assert_allclose(model.targets.own(bare.predict(X)[:, None])[:, 0], model.predict(X))
+    np.testing.assert_allclose(model.target_scale.restored(bare.predict(X)[:, None])[:, 0], model.predict(X))
     with pytest.raises(ConfigError, match="loss must be of the model's numbers; got 'logits'"):
         model.evaluate(X, y, loss="logits")
     with pytest.raises(fastmlp.DataError, match="y must have 1 columns for this model; got 2"):

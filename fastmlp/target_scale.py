@@ -1,4 +1,4 @@
-"""Units: the mean and the spread of a regression's targets, by which they are standardised inside a training.
+"""TargetScale: the mean and the spread of a regression's targets, by which a training standardises them.
 
 A net is trained on (y - mean) / spread, and its outputs z mean spread z + mean. Nothing is trained here.
 """
@@ -23,8 +23,8 @@ _POWERS = {"squared": 2, "half_squared": 2, "huber": 2, "absolute": 1}  # of the
 
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Units:
-    """The units of K targets: mean and spread, each (K,) float64. Raises ModelError.
+class TargetScale:
+    """Mean and spread of K targets, each (K,) float64. Raises ModelError.
 
     spread: their standard deviation, 1 where they are all the same. The loss ``huber`` has one for all
     targets, the root of their mean variance, for its DELTA is in their units.
@@ -46,7 +46,7 @@ class Units:
 
     @classmethod
     def of(cls, y: NDArray[Any], loss: str, weights: NDArray[Any] | None = None) -> Self:
-        """The units of targets y (N, K) for that loss. weights (N,): how much each row counts."""
+        """Scale of targets y (N, K) for that loss. weights (N,): how much each row counts."""
         if weights is not None and (counts := weights > 0).any():
             y, weights = y[counts], weights[counts].astype(np.float64)
         same = y.min(axis=0) == y.max(axis=0)
@@ -63,7 +63,7 @@ class Units:
             targets: NDArray[np.float32] = ((y - self.mean) / self.spread).astype(np.float32)
         return targets
 
-    def own(self, z: NDArray[Any]) -> NDArray[np.float64]:
+    def restored(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """Outputs (N, K) of the net in the targets' own units."""
         numbers: NDArray[np.float64] = z * self.spread + self.mean
         return numbers
@@ -102,7 +102,7 @@ def evaluated(
     y: NDArray[Any],
     loss: str,
     label_smoothing: float = 0.0,
-    units: Units | None = None,
+    scale: TargetScale | None = None,
     *,
     threads: Threads = 1,
     rows: NDArray[np.int64] | None = None,
@@ -111,15 +111,15 @@ def evaluated(
 
     A loss of several targets whose spreads differ stays in those: a sum of their own units has no meaning.
     """
-    if units is None:
+    if scale is None:
         found: Evaluation = nn.evaluate(
             net, X, y, loss=loss, label_smoothing=label_smoothing, threads=threads, rows=rows
         )
         return found
-    found = nn.evaluate(net, X, y, loss=units.loss(loss), threads=threads, rows=rows)
-    if units.one_spread is not None:
-        error = (found.mean_absolute_error or 0.0) * units.one_spread
+    found = nn.evaluate(net, X, y, loss=scale.loss(loss), threads=threads, rows=rows)
+    if scale.one_spread is not None:
+        error = (found.mean_absolute_error or 0.0) * scale.one_spread
     else:
         z = nn.predict(net, X, loss=loss, threads=threads, rows=rows).astype(np.float64)
-        error = float((np.abs(z - (y if rows is None else y[rows])) * units.spread).mean())
-    return found._replace(loss=found.loss * units.factor(loss), mean_absolute_error=error)
+        error = float((np.abs(z - (y if rows is None else y[rows])) * scale.spread).mean())
+    return found._replace(loss=found.loss * scale.factor(loss), mean_absolute_error=error)
