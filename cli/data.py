@@ -9,7 +9,7 @@ import typer
 from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
 
-from .options import DATA, DEFAULTS, OUTPUT, SOURCES, Json, Label, completes, option
+from .options import DATA, DEFAULTS, LOSS, OUTPUT, SOURCES, Json, Label, completes, option
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ def data(
     ] = None,
     label: Label = None,
     loss: Annotated[
-        str,
-        option(DATA, "Loss that the labels are for: squared for any numbers.", metavar="NAME"),
+        str, option(LOSS, "Loss that the labels are for: squared for any numbers.", metavar="NAME")
     ] = DEFAULTS["loss"],
     fetch: Annotated[bool, option(DATA, "Download what is missing of MNIST.", "--fetch")] = False,
     show: Annotated[int | None, option(OUTPUT, "Draw the first N training images.", metavar="N")] = None,

@@ -16,7 +16,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.inits import INITS
 from fastmlp.losses import LOSSES, Loss, clip_bounds
 from fastmlp.optimizers import OPTIMIZERS
-from fastmlp.spec import BACKENDS, DRIVERS, Training
+from fastmlp.spec import BACKENDS, DRIVERS, WORDS, Training
 
 from .failures import AccuracyError
 
@@ -25,9 +25,9 @@ DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
 SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; all else is a path
 
 # of the options in groups; None for one that is not here
-DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
+DEFAULTS: dict[str, Any] = {word: Training().word(word) for word in WORDS} | Training().to_json()
+DEFAULTS |= {"data": "auto", "backend": BACKENDS[0]}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
-DEFAULTS |= {name: Training().word(name) for name in ("label_smoothing", "scale_targets")}
 
 
 def completes(choices: Sequence[str]) -> Callable[[str], list[str]]:
@@ -149,8 +149,8 @@ class PlainOptions(TypedDict, total=False):
         str,
         option(
             LOSS,
-            "What the net learns: classes, by logits, keras2 or clip:LO,HI; two of them by one output, "
-            "binary; or numbers, by squared, half_squared, absolute, huber:DELTA or poisson.",
+            "Loss: logits, keras2 or clip:LO,HI of classes; binary of two classes by one output; squared, "
+            "half_squared, absolute, huber:DELTA or poisson of numbers.",
             metavar="NAME",
             choices=tuple(f"{name}:" if word.needed else name for name, word in LOSSES.items()),
         ),
