@@ -97,6 +97,14 @@ class Evaluation(NamedTuple):
     r2: float | None = None
     mean_absolute_error: float | None = None
 
+    def __repr__(self) -> str:
+        """The fields that mean something: ``Evaluation(loss=0.25, accuracy=0.9)``."""
+        told = self._asdict()
+        if self.mean_absolute_error is not None:
+            del told["accuracy"]
+        fields = ", ".join(f"{name}={value!r}" for name, value in told.items() if value is not None)
+        return f"{type(self).__name__}({fields})"
+
     @classmethod
     def of_numbers(cls, loss: float, predictions: NDArray[Any], y: NDArray[Any]) -> Self:
         """The evaluation of predictions (N, K) of numbers y (N, K)."""
@@ -105,7 +113,7 @@ class Evaluation(NamedTuple):
         r2 = None
         if len(y) > 1:
             squares, spread = (errors**2).sum(axis=0), ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-            constant = np.where(squares == 0, 1.0, 0.0)
-            each = np.divide(squares, spread, out=1 - constant, where=spread != 0)
+            missed = np.where(squares == 0, 0.0, 1.0)  # of targets that are all the same
+            each = np.divide(squares, spread, out=missed, where=y.min(axis=0) < y.max(axis=0))
             r2 = float((1 - each).mean())
         return cls(loss, 0.0, r2, float(np.abs(errors).mean()))

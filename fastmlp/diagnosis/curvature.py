@@ -19,16 +19,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import reference
+from fastmlp.activations import parts_of
 from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.random import uniform
+from fastmlp.reference.activations import SELU, SELU_ALPHA, TANH_CUBE, TANH_FACTOR
 
 Vector = NDArray[np.float64]
 
-# By activation: act''(z), by a = act(z); of all others it is 0 but at corners.
-SECOND: dict[str, Callable[[Vector], Vector]] = {
-    "sigmoid": lambda a: a * (1 - a) * (1 - 2 * a),
-    "tanh": lambda a: -2 * a * (1 - a * a),
+
+def _of_lines(z: Vector, a: Vector, number: float) -> Vector:
+    return np.zeros_like(z)
+
+
+def _of_elu(z: Vector, a: Vector, alpha: float) -> Vector:
+    return np.where(z > 0, 0, a + alpha)
+
+
+def _of_gelu(z: Vector, a: Vector, number: float) -> Vector:
+    return np.asarray((2 - z * z) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi))
+
+
+def _of_gelu_tanh(z: Vector, a: Vector, number: float) -> Vector:
+    near, c = np.clip(z, -20, 20), TANH_CUBE  # further out tanh is 1 or -1
+    tanh = np.tanh(TANH_FACTOR * (near + c * near**3))
+    inner, bend = TANH_FACTOR * (1 + 3 * c * near**2), TANH_FACTOR * 6 * c * near
+    return np.asarray((1 - tanh**2) * (inner + near * (bend / 2 - tanh * inner**2)))
+
+
+def _of_silu(z: Vector, a: Vector, number: float) -> Vector:
+    share, slope = reference.activated("sigmoid", z)
+    return np.asarray(slope * (2 + z * (1 - 2 * share)))
+
+
+# By activation: act''(z), of z, a = act(z) and the activation's number; but at corners.
+SECOND: dict[str, Callable[[Vector, Vector, float], Vector]] = {
+    "relu": _of_lines,
+    "leaky_relu": _of_lines,
+    "elu": _of_elu,
+    "selu": lambda z, a, number: _of_elu(z, a, SELU * SELU_ALPHA),
+    "gelu": _of_gelu,
+    "gelu_tanh": _of_gelu_tanh,
+    "silu": _of_silu,
+    "softplus": lambda z, a, number: reference.activated("sigmoid", z)[1],
+    "sigmoid": lambda z, a, number: a * (1 - a) * (1 - 2 * a),
+    "hard_sigmoid": _of_lines,
+    "tanh": lambda z, a, number: -2 * a * (1 - a * a),
+    "identity": _of_lines,
 }
 
 # By loss: its second derivative by each output z alone, of a row; other outputs do not bend it.
@@ -43,9 +80,8 @@ BENDS: dict[str, Callable[[Vector, Vector, Loss], Any]] = {
 
 
 def _of_sigmoid(z: Vector, loss: Loss) -> Vector:
-    p = np.empty_like(z)
-    reference.LINKS["sigmoid"](p, z)
-    return np.asarray(p * (1 - p) * _inside(p, loss))
+    p, slope = reference.activated("sigmoid", z)
+    return np.asarray(slope * _inside(p, loss))
 
 
 def _inside(p: Vector, loss: Loss) -> Any:
@@ -66,14 +102,16 @@ class Surface:
     def __init__(
         self, net: Net, x: NDArray[Any], y: NDArray[Any], loss: str = "logits", label_smoothing: float = 0.0
     ) -> None:
-        self.acts, self.n = net.architecture.acts, len(x)
+        self.n = len(x)
         self.weights = [np.asarray(W, np.float64) for W in net.parameters.weights]
         biases = [np.asarray(b, np.float64) for b in net.parameters.biases]
         self.inputs = [np.asarray(x, np.float64)]  # of each layer
+        self.slopes: list[Vector] = []  # act'(z) of each hidden layer
+        self.bends: list[Vector] = []  # act''(z)
         for layer, (W, b) in enumerate(zip(self.weights, biases, strict=True)):
             z = self.inputs[layer] @ W + b
             if layer < len(self.weights) - 1:
-                reference.ACTIVATIONS[self.acts[layer]].forward(z)
+                z = self._activated(net.architecture.acts[layer], z)
             self.inputs.append(z)
         logits = self.inputs.pop()
         self.loss = Loss.of(loss, label_smoothing)
@@ -86,10 +124,10 @@ class Surface:
             counted = reference.shares_of(y, logits, self.loss) * _inside(self.p, self.loss)
             self.live = counted.sum(axis=1)
         else:
-            self.bend: Any = BENDS[self.loss.name](logits, y, self.loss)
+            self.bend_of_loss: Any = BENDS[self.loss.name](logits, y, self.loss)
         for layer in range(len(self.weights) - 1, 0, -1):
             back = self.deltas[0] @ self.weights[layer].T
-            self.deltas.insert(0, back * self._slope(layer))
+            self.deltas.insert(0, back * self.slopes[layer - 1])
 
     @property
     def size(self) -> int:
@@ -108,7 +146,7 @@ class Surface:
         for layer in range(len(self.weights) - 1, -1, -1):
             parts.append((self.inputs[layer].T @ delta, delta.sum(axis=0)))
             if layer:
-                delta = (delta @ self.weights[layer].T) * self._slope(layer)
+                delta = (delta @ self.weights[layer].T) * self.slopes[layer - 1]
         return self._joined(parts[::-1])
 
     def hessian(self, v: Vector) -> Vector:
@@ -123,8 +161,8 @@ class Surface:
             if layer:
                 W, (dW, _) = self.weights[layer], directions[layer]
                 back = d @ W.T
-                bend = self._bend(layer) * self._z_along[layer - 1]
-                delta = (delta @ W.T + d @ dW.T) * self._slope(layer) + back * bend
+                bend = self.bends[layer - 1] * self._z_along[layer - 1]
+                delta = (delta @ W.T + d @ dW.T) * self.slopes[layer - 1] + back * bend
         return self._joined(parts[::-1])
 
     def _along(self, v: Vector) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
@@ -137,7 +175,7 @@ class Surface:
                 z += changes[layer] @ self.weights[layer]
             self._z_along.append(z)
             if layer < len(self.weights) - 1:
-                changes.append(z * self._slope(layer + 1))
+                changes.append(z * self.slopes[layer])
         return changes, z
 
     def _bent(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,21 +184,16 @@ class Surface:
         live (N,): of each row, how much of its target no clip cuts off.
         """
         if self.loss.task != "classes":
-            return np.asarray(self.bend * logits / self.n)
+            return np.asarray(self.bend_of_loss * logits / self.n)
         mean = (self.p * logits).sum(axis=1, keepdims=True)
         return np.asarray(self.p * (logits - mean) * (self.live / self.n)[:, None])
 
-    def _slope(self, layer: int) -> NDArray[np.float64]:
-        """act'(z) of a layer's inputs a = act(z)."""
-        a = self.inputs[layer]
-        slope: NDArray[np.float64] = np.ones_like(a)
-        reference.ACTIVATIONS[self.acts[layer - 1]].backward(slope, a)
-        return slope
-
-    def _bend(self, layer: int) -> NDArray[np.float64]:
-        """act''(z) of a layer's inputs a = act(z)."""
-        a, second = self.inputs[layer], SECOND.get(self.acts[layer - 1])
-        return np.zeros_like(a) if second is None else second(a)
+    def _activated(self, act: str, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """act(z) of a hidden layer; its derivatives are kept."""
+        (name, number), (a, slope) = parts_of(act), reference.activated(act, z)
+        self.slopes.append(slope)
+        self.bends.append(SECOND[name](z, a, number))
+        return a
 
     def _split(self, v: Vector) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         parts, at = [], 0

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.activations import exp
 from fastmlp.kernels.finite import is_finite
-from fastmlp.kernels.intrinsics import fma
 from fastmlp.kernels.jit import device
+from fastmlp.kernels.maths import exp, log1p, sigmoid
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, INTS, NOTHING, PlugIn, caller, kind
 
@@ -213,17 +212,6 @@ def binary_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     return correct, alive, good
 
 
-@device
-def log1p(x):
-    """log(1 + x) for x from 0 to 1, within 2 ulp: 2 artanh(s), s = x / (2 + x)."""
-    s = x / (_TWO + x)
-    u, s = s * s, s + s
-    q = fma(np.float32(0.14012234), u, np.float32(0.13999570))
-    q = fma(q, u, np.float32(0.20010850))
-    q = fma(q, u, np.float32(0.33333206))
-    return fma(s * u, q, s)
-
-
 def _of_distances(measure):
     """The head of a sum over outputs of distances from numbers: ``measure`` gives each, and its slope."""
 
@@ -317,7 +305,6 @@ def _of_each(function):
 
 
 _identity = device(lambda z: z)
-_sigmoid = device(lambda z: _ONE / (_ONE + exp(-z)))
 
 LINK = kind(NOTHING, FLOATS, FLOATS, INT, INT, FLOATS, INT, INT)
 predictions = caller(LINK)
@@ -329,7 +316,7 @@ Rows are ``stride`` apart; n is at most ``step``. p: room for ``softmax``.
 LINKS = {
     "softmax": PlugIn("link_softmax", _softmax_link, LINK),
     "identity": PlugIn("link_identity", _of_each(_identity), LINK),
-    "sigmoid": PlugIn("link_sigmoid", _of_each(_sigmoid), LINK),
+    "sigmoid": PlugIn("link_sigmoid", _of_each(sigmoid), LINK),
     "exp": PlugIn("link_exp", _of_each(exp), LINK),
 }
 """What predictions may be of outputs."""

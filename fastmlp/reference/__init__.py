@@ -44,15 +44,15 @@ from fastmlp.errors import DivergedError
 from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
-from fastmlp.reference.activations import ACTIVATIONS
+from fastmlp.reference.activations import ACTIVATIONS, activated
 from fastmlp.reference.losses import LINKS, LOSSES, loss_and_delta, shares_of, softmax
 from fastmlp.reference.optimizers import STEPS
 from fastmlp.reference.workspace import Workspace
 
 __all__ = [
-    "ACTIVATIONS", "LINKS", "LOSSES", "STEPS", "dead_units", "encode", "encode_rows", "evaluate", "forward",
-    "logits", "loss_and_delta", "loss_and_gradients", "predict", "predict_proba", "shares_of", "softmax",
-    "train_epoch",
+    "ACTIVATIONS", "LINKS", "LOSSES", "STEPS", "activated", "dead_units", "encode", "encode_rows", "evaluate",
+    "forward", "logits", "loss_and_delta", "loss_and_gradients", "predict", "predict_proba", "shares_of",
+    "softmax", "train_epoch",
 ]  # fmt: skip
 
 Array = NDArray[Any]

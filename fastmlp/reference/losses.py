@@ -5,6 +5,7 @@ Shapes of y are those that ``backends.checks.checked_targets`` returns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.losses import Loss
+from fastmlp.reference.activations import ACTIVATIONS
 
 Array = NDArray[Any]
 Found = tuple[Array, int, int]
@@ -31,11 +33,8 @@ def softmax(p: Array, logits: Array) -> tuple[Array, Array]:
 
 
 def _sigmoid(p: Array, z: Array) -> None:
-    np.negative(z, out=p)
-    with np.errstate(over="ignore"):  # exp overflows to inf far below 0, which gives 0
-        np.exp(p, out=p)
-    p += 1
-    np.reciprocal(p, out=p)
+    np.copyto(p, z)
+    ACTIVATIONS["sigmoid"].forward(p, math.nan)
 
 
 # By the link of a loss: the function that makes predictions p of outputs z.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.activations import parts_of
 from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters
 from fastmlp.optimizers import Optimizer
@@ -24,13 +25,16 @@ class Workspace:
         parameters, preprocessing = net.parameters, net.preprocessing
         dtype = parameters.dtype.type
         self.parameters, self.X = parameters, X
-        self.acts = [ACTIVATIONS[act] for act in net.architecture.acts]
+        parts = [parts_of(act) for act in net.architecture.acts]
+        self.acts = [(ACTIVATIONS[name], number) for name, number in parts]
         self.factor = dtype(1 / preprocessing.scale)
         self.mean = None if preprocessing.mean is None else np.asarray(preprocessing.mean, dtype)
         self.picked = np.empty((B, X.shape[1]), X.dtype)
         self.x = np.empty((B, X.shape[1]), dtype)
         self.outputs = [np.empty((B, W.shape[1]), dtype) for W in parameters.weights]
         self.deltas = [np.empty_like(a) for a in self.outputs]
+        hidden = zip(self.acts, self.outputs, strict=False)
+        self.factors = [np.empty_like(a) if act.backward is None else None for (act, _), a in hidden]
         self.gradients = parameters.copy()
 
     def forward(self, rows: Array | slice) -> Array:
@@ -50,9 +54,25 @@ class Workspace:
             z = np.matmul(a, W, out=self.outputs[layer][:n])
             z += b
             if layer < len(self.acts):
-                self.acts[layer].forward(z)
+                self._activate(layer, z)
             a = z
         return a
+
+    def _activate(self, layer: int, z: Array) -> None:
+        """A hidden layer's outputs, in place; the factor of each unit's delta where they do not tell it."""
+        (act, number), factors = self.acts[layer], self.factors[layer]
+        if factors is None:
+            act.forward(z, number)
+        else:
+            act.forward(z, number, factors[: len(z)])
+
+    def _back(self, layer: int, delta: Array, a: Array) -> None:
+        """A hidden layer's dLoss/dz, in place of that by its outputs a."""
+        (act, number), factors = self.acts[layer], self.factors[layer]
+        if factors is not None:
+            delta *= factors[: len(a)]
+        elif act.backward is not None:
+            act.backward(delta, a, number)
 
     def delta(self, logits: Array) -> Array:
         """Room for dLoss/dlogits."""
@@ -77,7 +97,7 @@ class Workspace:
             if layer:
                 delta_in = self.deltas[layer - 1][:n]
                 np.matmul(delta, self.parameters.weights[layer].T, out=delta_in)
-                self.acts[layer - 1].backward(delta_in, a_in)
+                self._back(layer - 1, delta_in, a_in)
                 delta = delta_in
         return result
 

@@ -9,11 +9,9 @@ import pytest
 from compare import check, check_named, digest
 from floats import f
 from nets import values, weights
-from numba import njit
 
 from fastmlp import Architecture, DivergedError, Net, Parameters, Preprocessing, kernels, reference
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.kernels import losses
 from fastmlp.layers import layers_of
 from fastmlp.losses import Loss
 
@@ -168,19 +166,3 @@ def test_a_clip_cuts_labels_one_by_one():
     assert cut.gradients.biases[0][1] == whole.gradients.biases[0][1]
     totals = kernels.train_epoch(net, X, y, np.arange(3), loss="binary:0.6,0.9")
     assert (totals.live_share, totals.accuracy) == (0.5, 1)
-
-
-@njit
-def log1p_of(x):
-    out = np.empty_like(x)
-    for i in range(len(x)):
-        out[i] = losses.log1p(x[i])
-    return out
-
-
-def test_log1p_is_within_two_units_in_the_last_place():
-    rng = np.random.default_rng(0)
-    x = np.concatenate([[0, 1], rng.random(100_000), 10 ** rng.uniform(-37, 0, 100_000)]).astype(f)
-    got, want = log1p_of(x), np.log1p(x.astype(np.float64))
-    assert (np.abs(got - want) <= 2 * np.spacing(want.astype(f))).all()
-    assert got[0] == 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nets import net_of
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from fastmlp import ConfigError, DataError, Parameters, diagnose, reference
+from fastmlp import ConfigError, DataError, Evaluation, Parameters, diagnose, reference
 from fastmlp.losses import LOSSES, Loss, checked_loss, clip_bounds, form_of
 from fastmlp.train.loop import weights_of
 
@@ -311,6 +311,12 @@ def test_predictions_are_of_their_task():
 
 
 # --- evaluations and weights --------------------------------------------------------------------
+
+
+def test_an_evaluation_shows_what_it_has():
+    assert repr(Evaluation(0.5, 0.75)) == "Evaluation(loss=0.5, accuracy=0.75)"
+    assert repr(Evaluation(0.5, 0.0, 0.25, 2.0)) == "Evaluation(loss=0.5, r2=0.25, mean_absolute_error=2.0)"
+    assert repr(Evaluation(0.5, 0.0, None, 2.0)) == "Evaluation(loss=0.5, mean_absolute_error=2.0)"
 
 
 @pytest.mark.parametrize("loss", ["squared", "poisson"])
