@@ -48,8 +48,8 @@ def fit(
     Tanh or Identity, after each hidden layer its own. Weights keep their storage, and begin as they are.
     X is taken as the module takes it, not scaled: hidden, act, scale, center, init and scale_targets of a
     Training do not count. All else is as in ``fastmlp.fit``, for losses of classes; ``logits`` is
-    CrossEntropyLoss, the optimizers are
-    torch.optim.SGD and Adam. Callbacks are called ``callback(result, module)``.
+    CrossEntropyLoss, the optimizers are torch.optim.SGD and Adam. Callbacks are called
+    ``callback(result, module)``.
 
     Raises TypeError for what is no such module, ValueError for what does not fit, ImportError without
     PyTorch, and DivergedError; the weights are then those after the last good epoch.

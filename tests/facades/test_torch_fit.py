@@ -214,7 +214,13 @@ def test_other_modules_are_refused_by_name(data, module, kind, match):
         fastmlp.torch.fit(module(), *data)
 
 
-@pytest.mark.parametrize("name", ["hidden", "act", "scale", "center", "init"])
+@pytest.mark.parametrize("loss", ["binary", "squared", "poisson"])
+def test_losses_of_other_targets_are_refused(data, loss):
+    with pytest.raises(ValueError, match="loss must be logits, keras2, clip:LO,HI; got"):
+        fastmlp.torch.fit(torch.nn.Sequential(torch.nn.Linear(20, 3)), *data, loss=loss)
+
+
+@pytest.mark.parametrize("name", ["hidden", "act", "scale", "center", "init", "scale_targets"])
 def test_what_the_module_has_is_no_field(data, name):
     """Taken in silence, it would be ignored, or another net than the module's would be trained."""
     with pytest.raises(TypeError, match=f"takes no {name}"):
