@@ -354,7 +354,7 @@ def _explained(epochs: Iterator[Epoch], training: Training, history: History) ->
         explained = DivergedError(
             error.must,
             f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {training.scale:g}",
-            "use a smaller lr, or a larger scale",
+            "use a smaller lr, or " + ("a larger scale" if training.scale_targets else "scale_targets"),
         )
         explained.epoch, explained.batch, explained.history = epoch, error.batch, history
         raise explained from None

@@ -13,6 +13,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 import fastmlp
 from fastmlp import ConfigError, Model, ModelError, Training
+from fastmlp.files import sealed
 from fastmlp.losses import Loss
 from fastmlp.target_scale import TargetScale
 
@@ -302,10 +303,57 @@ def test_a_model_of_numbers_survives_its_file(tmp_path):
             again.predict_proba(X)
 
 
+def test_files_tell_of_their_task_only_where_it_is_new(tmp_path):
+    X, y = drawn(40)
+    known = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
+    for targets, words, number, more in (
+        ((y > y.mean()).astype(int), {}, 1, set()),
+        ((y > y.mean()).astype(int), {"loss": "binary"}, 2, set()),
+        (y, {"loss": "squared"}, 2, {"target_scale"}),
+        (y, {"loss": "poisson", "lr": 1e-9}, 2, set()),
+    ):
+        model, _ = fastmlp.fit(X, targets, **{**QUICK, **words})
+        model.save(tmp_path / "m")
+        description = json.loads(sealed.read(tmp_path / "m")[1]["fastmlp"])
+        assert (description["format"], set(description)) == (number, known | more)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target_scale": None},
+        {"target_scale": {"mean": [0.0]}},
+        {"target_scale": {"mean": [0.0], "spread": [-1.0]}},
+        {"target_scale": {"mean": [0.0, 1.0], "spread": [1.0, 1.0]}},
+        {"target_scale": {"mean": "a", "spread": [1.0]}},
+        {"target_scale": {"mean": [1e999], "spread": [1.0]}},
+        {"target_scale": [[0.0], [1.0]]},
+        {"classes": [0]},
+        {"classes": None},
+        {"format": 3},
+        {"format": "2"},
+        {"other": 1},
+    ],
+    ids=str,
+)
+def test_a_file_whose_task_does_not_fit_together_is_refused(tmp_path, change):
+    X, y = drawn(40)
+    model, _ = fastmlp.fit(X, y, loss="squared", **{**QUICK, "epochs": 1})
+    model.save(tmp_path / "m")
+    state, metadata, _ = sealed.read(tmp_path / "m")
+    description = json.loads(metadata["fastmlp"]) | change
+    sealed.write(tmp_path / "m", dict(state), {"format": "pt", "fastmlp": json.dumps(description)})
+    with pytest.raises(ModelError) as caught:
+        Model.load(tmp_path / "m")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_net_that_diverges_says_so():
     X, y = drawn(100)
     with pytest.raises(fastmlp.DivergedError, match=r"lr 1e\+10 and scale 1. Use a smaller lr"):
         fastmlp.fit(X, y, loss="squared", **{**QUICK, "lr": 1e10})
+    with pytest.raises(fastmlp.DivergedError, match="Use a smaller lr, or scale_targets"):
+        fastmlp.fit(X, y, loss="squared", scale_targets=False, **{**QUICK, "act": "relu"})
 
 
 @pytest.mark.parametrize(
