@@ -1,8 +1,9 @@
 """Model: a trained net with its preprocessing, its classes or its targets' scale. Takes raw inputs, knows its
 file format.
 
-The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
-takes its tensors by ``load_state_dict`` as they are. Everything else is JSON in the metadata
+The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``, with
+BatchNorm1d and Dropout where the net has them (see ``Parameters.to_torch``), takes its tensors by
+``load_state_dict`` as they are. Everything else is JSON in the metadata
 entry ``fastmlp``, and all of it is sealed (files/sealed.py). Nothing is pickled.
 """
 
@@ -37,6 +38,7 @@ from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 from fastmlp.target_scale import TargetScale, evaluated
 
 _FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
+_OLD_ACTS = {"relu", "sigmoid", "tanh", "identity"}
 _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
 _MORE = {"target_scale"}  # keys that are there where they are needed
@@ -184,7 +186,7 @@ class Model:
         """
         if not self.parameters.finite:
             raise ModelError("a model must be finite to be saved", "nan or infinity in its weights")
-        state = self.parameters.astype(np.float32).to_torch()
+        state = self.parameters.astype(np.float32).to_torch(self.architecture)
         metadata = {**(extra or {}), "format": "pt", _ENTRY: json.dumps(self._description())}
         if self.epoch is not None:
             metadata[_EPOCH] = str(self.epoch)
@@ -209,7 +211,7 @@ class Model:
             raise ModelError(_WHAT, f"{path}: no sha256 in its metadata", _DO)
         description = parse_json(metadata[_ENTRY], f"the entry {_ENTRY!r} of {path}", ModelError)
         try:
-            model = cls._described(description, Parameters.from_torch(state), _epoch(metadata))
+            model = cls._described(description, state, _epoch(metadata))
         except ConfigError as problem:
             raise ModelError(_WHAT, f"{path}: {reason_of(problem)}".rstrip("."), _DO) from None
         if not is_sealed:
@@ -246,10 +248,11 @@ class Model:
         return X
 
     def _description(self) -> dict[str, Any]:
-        more: dict[str, Any] = (
-            {} if self.target_scale is None else {"target_scale": self.target_scale.to_json()}
-        )
-        is_new = bool(more) or self.loss.task != "classes"
+        more: dict[str, Any] = {}
+        if self.target_scale is not None:
+            more["target_scale"] = self.target_scale.to_json()
+        is_new = self.loss.task != "classes" or bool(more) or bool(self.architecture.unusual)
+        is_new = is_new or not set(self.architecture.acts) <= _OLD_ACTS
         return {
             "format": _NEWER if is_new else _FORMAT,
             "numerics": NUMERICS_REVISION,
@@ -262,8 +265,8 @@ class Model:
         }
 
     @classmethod
-    def _described(cls, data: Any, parameters: Parameters, epoch: int | None) -> Model:
-        """The inverse of ``_description``. Raises ModelError, ConfigError."""
+    def _described(cls, data: Any, state: Mapping[str, Any], epoch: int | None) -> Model:
+        """The inverse of ``_description``, with the file's tensors. Raises ModelError, ConfigError."""
         if isinstance(data, dict) and data.get("format", _FORMAT) not in (_FORMAT, _NEWER):
             raise ModelError(
                 f"a model's format must be {_FORMAT} or {_NEWER}", shown(data["format"]),
@@ -272,6 +275,7 @@ class Model:
         if not isinstance(data, dict) or not _KEYS <= set(data) <= _KEYS | _MORE:
             raise ModelError(f"a model's description must hold {', '.join(sorted(_KEYS))}", shown(data))
         architecture = Architecture.from_json(data["architecture"])
+        parameters = Parameters.from_torch(state, architecture)
         if parameters.shapes != architecture.shapes or {array.dtype for array in parameters} != {_FLOAT32}:
             raise ModelError(
                 f"tensors must be float32 of shapes {shown(architecture.shapes)}",
@@ -279,6 +283,8 @@ class Model:
             )
         if not parameters.finite:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
+        if any((norm.variance < 0).any() for norm in parameters.norms if norm is not None):
+            raise ModelError("a model's running variances must be from 0", "one below")
         mean = None if data["mean"] is None else _decoded(data["mean"], architecture.inputs)
         training = None if data["training"] is None else Training.from_json(data["training"])
         scale = positive_number("scale", data["scale"], "255")

@@ -28,6 +28,7 @@ from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
 from fastmlp.target_scale import TargetScale, evaluated
 from fastmlp.train.epochs import Clock, Epoch, Trainer
+from fastmlp.train.plateau import rates_of
 
 Array = NDArray[Any]
 
@@ -209,7 +210,7 @@ def train(
         keeper.restore(now)
     trainer = Trainer(
         nn, net, X, y, loss, training.batch_size, training.optimizer, now.state, tuner, weights,
-        training.label_smoothing,
+        training.seed, training.label_smoothing,
     )  # fmt: skip
 
     def evaluation(X: Any, y: Array, rows: Array | None = None) -> Evaluation:
@@ -223,7 +224,8 @@ def train(
     if not now.is_over(training):
         trainer.warm_up(rows[:1])
     clock = Clock() if keeper is None else _KeptClock(now, keeper)
-    epochs = trainer.epochs(now.left(training), order, training.lr_at, progress=on_progress, clock=clock)
+    rates = rates_of(training, -(-N // training.batch_size), now.epochs)
+    epochs = trainer.epochs(now.left(training), order, rates, progress=on_progress, clock=clock)
     try:
         now.tell(on_epoch)
         for epoch in _explained(epochs, training, history):
