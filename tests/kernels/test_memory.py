@@ -64,7 +64,7 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, act, k
         step = call(kernels.loss_and_gradients, p, X, y, **options)
         return digest(
             *p, totals[:4], *step.gradients, step.loss, call(kernels.predict_proba, p, X, **options),
-            call(kernels.evaluate, p, X, y, **options), call(kernels.dead_units, p, X, **options),
+            call(kernels.evaluate, p, X, y, **options)[:2], call(kernels.dead_units, p, X, **options),
             *call(kernels.forward, p, X, **options),
         )  # fmt: skip
 
@@ -78,6 +78,33 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, act, k
         )
         assert everything() == clean, f"{pattern:#x}"
         assert shim.poisoned >= 3
+
+
+@pytest.mark.parametrize(
+    "loss", ["logits", "clip:0.05,0.3", "binary", "binary:0.3,0.7", "squared", "absolute", "huber", "poisson"]
+)
+def test_losses_do_not_read_what_memory_held_before(monkeypatch, loss):
+    """Of targets (N, K)."""
+    rng, build = np.random.default_rng(22), kernels.layout.build
+    X, y, start = (
+        values(rng, "float32 dense", 70, 9),
+        rng.random((70, 11)),
+        initialise(Architecture(9, (5,), 11)),
+    )
+    predict = kernels.predict_proba if loss.startswith(("logits", "clip", "binary")) else kernels.predict
+
+    def everything():
+        p = start.copy()
+        totals = kernels.train_epoch(net_of(p), X, y, np.arange(70), loss=loss, batch_size=67)
+        tested = kernels.evaluate(net_of(p), X, y, loss=loss)
+        return digest(*p, totals[:4], predict(net_of(p), X, loss=loss), [tested.loss, tested.r2 or 0])
+
+    clean = everything()
+    for pattern in (0x00, 0xFF, 0x7F):
+        monkeypatch.setattr(
+            kernels.layout, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
+        )
+        assert everything() == clean, f"{pattern:#x}"
 
 
 @pytest.mark.parametrize("act", ["relu", "gelu"])

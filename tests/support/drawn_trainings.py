@@ -47,6 +47,8 @@ MASSES = (
 )  # fmt: skip
 """Where the values that are not 0 lie. Less: 3 to 9 % of all, so that halves are not given up for it."""
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "half_squared")
+OF_TARGETS = ("half_squared", "binary", "squared", "huber:0.5", "poisson")  # which share that one's place
+STEEP = {"squared": 2, "poisson": 8}  # how much less steady they are
 SCHEDULES = ("constant", "cosine", "step:1,0.5")
 NARROW, WIDE = (
     (1, 2, 7, 63, 64, 65, 130, 448),
@@ -178,10 +180,13 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
     if loss == "half_squared":
         K = int(rng.choice([1, *CLASSES]))
         y = rng.normal(size=(N, K)).astype(np.float32)
+        loss = OF_TARGETS[seed // len(RULES) % len(OF_TARGETS)]
+        y = np.round(1 / (1 + np.exp(-y))) if loss == "binary" else np.abs(y) if loss == "poisson" else y
     widths = [X.shape[1], *hidden, K]
+    lr = steady_rate(RULES[rule], sizes, max(widths[1:])) / STEEP.get(loss, 1)
     return Combination(
         seed, rule, mass, X, y, weights(rng, SimpleNamespace(shapes=tuple(itertools.pairwise(widths)))),
-        act, loss, str(rng.choice(SCHEDULES)), steady_rate(RULES[rule], sizes, max(widths[1:])), batch_size,
+        act, loss, str(rng.choice(SCHEDULES)), lr, batch_size,
         scale, mean, sample_weight, tuple(rng.permutation(N)[: N - N // 5] for _ in range(EPOCHS)),
         float(rng.choice([0.12, 0.5])),
     )  # fmt: skip
