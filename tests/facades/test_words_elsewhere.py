@@ -9,7 +9,11 @@ import pytest
 from pages import text
 
 HEADS = {"torch": "PyTorch", "keras": "Keras", "sklearn": "scikit-learn"}
-SKLEARN = {"MLPClassifier": "neural_network", "MLPRegressor": "neural_network"}  # others: preprocessing
+SKLEARN = {
+    "MLPClassifier": "neural_network",
+    "MLPRegressor": "neural_network",
+    "TransformedTargetRegressor": "compose",
+}  # others: preprocessing
 DOTTED = (
     r"`((?:nn|optim|utils|layers|regularizers|constraints|losses|optimizers|initializers|callbacks)\.[\w.]+)"
 )

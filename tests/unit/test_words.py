@@ -285,6 +285,7 @@ CHANGES = {
     "initial_accumulator": ({"optimizer": "adagrad"}, 0.5),
     "decoupled": ({"optimizer": "adam", "weight_decay": 0.1}, True), "clip_norm": ({}, 0.01),
     "clip_each": ({}, 0.01), "clip_value": ({}, 0.001), "form": ({"optimizer": "rmsprop"}, "keras"),
+    "label_smoothing": ({}, 0.1), "scale_targets": ({"loss": "squared"}, False),
     "patience": ({"validation": 0.2, "epochs": 20, "lr": 3}, 1),
 }  # fmt: skip
 
