@@ -40,7 +40,7 @@ def checked_link(net: Net, loss: str, *tasks: str) -> str:
 
 def check_outputs(net: Net, loss: Loss) -> None:
     """Raise ConfigError unless the net has as many outputs as the loss needs."""
-    least, K = loss.word.outputs, net.architecture.outputs
+    least, K = loss.word.outputs, instance("net", net, Net).architecture.outputs
     if least > K:
         raise ConfigError(f"a net must have at least {least} outputs for {loss.name} loss", K)
 
