@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import LARGEST, WHOLE, as_array, instance
+from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, instance, positive_number, whole_number
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.losses import Loss, checked_loss
 from fastmlp.net import Net
@@ -40,7 +40,7 @@ def checked_link(net: Net, loss: str, *tasks: str) -> str:
 
 def check_outputs(net: Net, loss: Loss) -> None:
     """Raise ConfigError unless the net has as many outputs as the loss needs."""
-    least, K = loss.word.outputs, net.architecture.outputs
+    least, K = loss.word.outputs, instance("net", net, Net).architecture.outputs
     if least > K:
         raise ConfigError(f"a net must have at least {least} outputs for {loss.name} loss", K)
 
@@ -103,6 +103,11 @@ def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float
     return np.ascontiguousarray(weights, np.float32)
 
 
+def checked_draw(seed: int, epoch: int) -> tuple[int, int]:
+    """Seed and epoch of what a step leaves out; raises ConfigError for others than Training's."""
+    return whole_number("seed", seed, 0, 2**63 - 1), whole_number("epoch", epoch, 0, 2**32 - 1)
+
+
 def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:
     """order (M,) as int64; raises DataError unless it holds at least one row number below n, and no other."""
     rows = as_array("order", order)
@@ -111,3 +116,21 @@ def checked_order(order: ArrayLike, n: int) -> NDArray[np.int64]:
     if rows.min() < 0 or rows.max() >= n:
         raise DataError(f"order must hold row numbers from 0 to {n - 1:,}", f"{rows.min()} .. {rows.max()}")
     return np.ascontiguousarray(rows, np.int64)
+
+
+def checked_rates(lr: Any, batches: int) -> float | NDArray[np.float64]:
+    """The learning rate of all batches, or (batches,) of each; raises ConfigError for any other.
+
+    A single one is over 0, some of several may be 0.
+    """
+    items = as_list(lr)
+    if items is None:
+        return positive_number("lr", lr, "0.01")
+    rates = as_array("lr", items, error=ConfigError)
+    if rates.shape != (batches,):
+        got = f"shape {rates.shape}"
+        raise ConfigError(f"lr must be a number, or one for each of {batches:,} batches", got)
+    wrong = ~((rates >= 0) & (rates <= LARGEST))  # so for nan
+    if wrong.any():
+        raise ConfigError(f"lr must be numbers from 0 to {LARGEST:g}", f"{rates[wrong][0]}")
+    return rates.astype(np.float64)

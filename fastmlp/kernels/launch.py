@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.state import rates
 from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels import epoch, jit, layout, losses, optimizers, team
+from fastmlp.kernels import epoch, jit, layout, limits, losses, optimizers, rules, team
 from fastmlp.losses import Loss
-from fastmlp.net import Parameters
-from fastmlp.optimizers import Optimizer
 
 Array = NDArray[Any]
 
@@ -36,8 +33,9 @@ _NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
 
 _NO_COUNTS = np.zeros((1, 8), np.int64)  # of the type that trainings have: all jobs share one compiled kernel
 _TRAINING = epoch.Training(
-    rule=optimizers.NO_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE,
-    totals=np.zeros(1), counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
+    rule=optimizers.NO_RULE, limits=limits.NO_LIMITS, first=0, B=0, target=_NONE, alphas=_NONE, rows=_NO_ROWS,
+    losses=_NONE, totals=np.zeros(1), counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0),
+    halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
     p=_NONE, link=0, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
@@ -99,8 +97,9 @@ def train(
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = pace.next()
-        halves = _halves(X, job.rows, work.layout) if by_team and threads == 2 else None
-        splits, shares = _split(X, threads) if halves is None else halves
+        parts = by_team and threads == 2 and not plan.limits.shorten  # else none of its weights is a member's
+        halves = _halves(X, job.rows, work.layout) if parts else None
+        splits, shares = _split(X, job.rows, threads) if halves is None else halves
         plan = plan._replace(splits=splits, shares=shares, halved=halves is not None)
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
@@ -124,6 +123,7 @@ def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     correct, live = plan.counts[:, :2].sum(axis=0).tolist()
     moments = tuple(layout.unpack(work.layout, average) for average in optimizers.averages(plan.rule))
     parameters = layout.unpack(work.layout, work.weights.theta)
+    layout.trained_into(work, parameters)
     return Midway(int(plan.first), float(plan.totals[0]), correct, live, parameters, moments)
 
 
@@ -157,14 +157,9 @@ def _prange(
     return threads, done, late
 
 
-def training_job(
-    rows: layout.Rows, order: Array, loss: losses.Loss, B: int, target: Array, alpha: float,
-    rule: optimizers.Rule = optimizers.NO_RULE,
-) -> epoch.Job:  # fmt: skip
+def training_job(rows: layout.Rows, order: Array, loss: losses.Loss, B: int, steps: rules.Steps) -> epoch.Job:
     """A pass of training over those rows in batches of B: see epoch.Training."""
-    plan = _TRAINING._replace(
-        rule=rule, B=B, target=target, alpha=np.float32(alpha), losses=np.empty(B, np.float32)
-    )
+    plan = _TRAINING._replace(B=B, losses=np.empty(B, np.float32), **steps._asdict())
     return epoch.Job(
         train=True, rows=rows, order=layout.plain(order), N=len(order), loss=loss, training=plan,
         outputs=_OUTPUTS,
@@ -197,38 +192,9 @@ def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losse
 _HEADS = {"logits": "softmax", "keras2": "softmax", "clip": "softmax", "half_squared": "squared"}
 
 
-def rule_of(
-    optimizer: Optimizer,
-    lr: float,
-    work: layout.Work,
-    taken: int,
-    moments: tuple[Parameters, ...],
-    batches: int,
-) -> optimizers.Rule:
-    """The optimizer's rule for so many batches after the steps taken, its averages laid out as theta."""
-    theta = work.weights.theta
-    averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
-    step = optimizers.STEPS["momentum" if optimizer.momentum else optimizer.name]
-    return optimizers.Rule(
-        plain=optimizer.plain,
-        step=0 if optimizer.plain else step.plug_in.place,
-        nesterov=optimizer.nesterov,
-        momentum=np.float32(optimizer.momentum),
-        rest1=np.float32(1 - optimizer.beta1),
-        beta2=np.float32(optimizer.beta2),
-        rest2=np.float32(1 - optimizer.beta2),
-        epsilon=np.float32(optimizer.epsilon),
-        weight_decay=np.float32(optimizer.weight_decay),
-        alpha=np.float32(optimizer.alpha),
-        m=averages[0] if len(averages) == 2 else _NONE,
-        v=averages[-1] if averages else _NONE,
-        rates=rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1),
-    )
-
-
-def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Job.splits and Job.shares that give members equal work, in each layer."""
-    share = X.counts / max(1, X.counts.max(initial=0)) if X.sparse else np.ones(X.shape[1])
+    share = X.counts / max(1, X.counts.max(initial=0)) if _skips(rows) else np.ones(X.shape[1])
     work = np.append(share, 1) + 0.01  # a row costs a little even without samples
     ends = np.searchsorted(np.cumsum(work), work.sum() * np.arange(1, threads) / threads)
     splits = np.concatenate([[0], ends, [len(work)]]).astype(np.int64)
@@ -243,14 +209,19 @@ def _halves(
     Whose half has less work has more of the deeper layers.
     """
     D, middle = X.shape[1], place.middle
-    counts = X.counts if X.sparse else np.ones(D)
+    counts = X.counts if _skips(rows) else np.ones(D)
     first = float(counts[:middle].sum() / max(1, counts.sum()))
-    if rows.form == layout.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
+    if rows.form == layout.CSR or (_skips(rows) and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
         return None
-    inputs = X.density * D if X.sparse else D
+    inputs = X.density * D if _skips(rows) else D
     more = 2 * (1 - 2 * first) * inputs * place.stride[0]  # multiplications of the second half, a sample
     deeper = max(1.0, float((place.fan_in * place.stride)[1:].sum()))
     return np.array([0, middle, D + 1]), np.array([0, np.clip(0.5 + more / (2 * deeper), 0, 1), 1])
+
+
+def _skips(rows: layout.Rows) -> bool:
+    """True where a pass skips zeros."""
+    return rows.form in (layout.BYTES, layout.CSR)
 
 
 def _note(kernel: str) -> None:

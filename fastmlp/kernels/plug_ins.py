@@ -23,11 +23,14 @@ from fastmlp.kernels.intrinsics import addressed, with_twin
 NOTHING = types.none
 FLOAT, FLOATS = types.float32, types.CPointer(types.float32)  # type: ignore[attr-defined]
 INT, INTS = types.int64, types.CPointer(types.int64)  # type: ignore[attr-defined]
+DOUBLE, DOUBLES = types.float64, types.CPointer(types.float64)  # type: ignore[attr-defined]
 BOOL = types.boolean
 
-_wanted: list[Callable[..., Any]] = [
-    lambda: None
-]  # the functions that have a place, where nothing is compiled
+_wanted: list[Callable[..., Any]] = [lambda: None]  # the functions with a place, where nothing is compiled
+
+
+PLUG_INS: list[PlugIn] = []
+"""All that the modules which are loaded have made."""
 
 
 def kind(result, *arguments):
@@ -40,12 +43,14 @@ def kind(result, *arguments):
 class PlugIn:
     """A function of that kind. It must not raise, and has a name of its own among all plug-ins.
 
-    function: what ``jit.device`` could be of; it may close over others.
+    function: what ``jit.device`` could be of; it may close over others. apart: what it writes by one pointer
+    it does not read or write by another, so that its loops fill vectors without looking first.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], kind: Any) -> None:
-        self.name, self.function, self.kind = name, function, kind
+    def __init__(self, name: str, function: Callable[..., Any], kind: Any, *, apart: bool = False) -> None:
+        self.name, self.function, self.kind, self._apart = name, function, kind, apart
         self._place, self._code = 0, None
+        PLUG_INS.append(self)
 
     @property
     def place(self) -> int:
@@ -59,7 +64,7 @@ class PlugIn:
         return self._place
 
     def _compiled(self) -> int:
-        self._code = jit.separate(self.function, self.name)  # the code lives as long as this does
+        self._code = jit.separate(self.function, self.name, self._apart)  # lives as long as this does
         return jit.address_of(self._code, self.kind)
 
 

@@ -6,7 +6,7 @@ have the same bytes as those of a whole pass.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,20 +24,6 @@ MOST = 4  # rows: more are predicted sooner by a whole pass
 
 _1, _ZERO, _ONE = np.int64(1), np.float32(0), np.float32(1)
 _NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
-
-
-class Few(NamedTuple):
-    """A net as ``fill`` reads it: its widths, the addresses of W1, b1, W2, ..., where the second half of the
-    inputs begins, its activations, as in a Layout, and the place of the link.
-    """
-
-    sizes: NDArray[np.int64]
-    places: NDArray[np.int64]
-    middle: int
-    act: NDArray[np.int64]
-    number: NDArray[np.float32]
-    link: int
-
 
 _layouts: WeakKeyDictionary[Net, dict[str, tuple[Any, ...] | None]] = WeakKeyDictionary()
 
@@ -57,35 +43,39 @@ def predict(net: Net, X: Any, link: str) -> NDArray[np.float32] | None:
     coded = X.dtype == np.uint8
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
-    few, D, K, scratch = layout
+    sizes, places, numbers, D, K, middle, scratch = layout
     if X.shape[1] != D or not (mean is None or (mean.dtype == np.float32 and mean.flags.c_contiguous)):
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
     finite = fill(
         p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat,
-        few, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), np.empty(scratch, np.float32),
+        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), numbers,
+        np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None
 
 
 def _layout(net: Net, link: str) -> tuple[Any, ...] | None:
-    """A Few, D, K and the size of the scratch; None if the arrays do not lie so."""
+    """Widths, places, the activations' numbers, D, K, middle of the inputs, size of the scratch.
+
+    places: addresses of W1, b1, W2, ..., then of the activations and the link. None if the arrays do not lie
+    so, or there are batch norms.
+    """
     parameters = net.parameters
     arrays = list(parameters)
-    if not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
+    if net.architecture.normalises or not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
         return None
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
-    places = np.array([a.ctypes.data for a in arrays], np.int64)
+    acts, numbers = acts_of(net)
+    places = np.array([*(a.ctypes.data for a in arrays), *acts, LINKS[link].place], np.int64)
     wide = np.array(sizes, np.int64)
-    few = Few(wide, places, middle_of(sizes[0]), *acts_of(net), LINKS[link].place)
-    return few, sizes[0], sizes[-1], 5 * (max(sizes) + 3)
+    return wide, places, numbers, sizes[0], sizes[-1], middle_of(sizes[0]), 5 * (max(sizes) + 3)
 
 
 @kernel
-def fill(p, codes, values, few, factor, mean, scratch):
+def fill(p, codes, values, sizes, places, middle, factor, mean, numbers, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
-    sizes, places, middle = few.sizes, few.places, few.middle
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 5
     n = len(p) // K
     inputs, outputs, sums, first_half, factors = address(scratch), 1 * room, 2 * room, 3 * room, 4 * room
@@ -120,9 +110,9 @@ def fill(p, codes, values, few, factor, mean, scratch):
                     inputs[outputs + k] += inputs[first_half + k]
             if layer < depth - 1:
                 out, unused = shifted(inputs, outputs), shifted(inputs, factors)
-                activate(few.act[layer], out, unused, fan_out, few.number[layer])
+                activate(places[2 * depth + layer], out, unused, fan_out, numbers[layer])
                 for k in range(fan_out):
                     inputs[k] = inputs[outputs + k]
         out, logits = shifted(address(p), i * K), shifted(inputs, outputs)
-        predictions(few.link, out, logits, K, K, shifted(inputs, sums), _1, _1)
+        predictions(places[3 * depth - 1], out, logits, K, K, shifted(inputs, sums), _1, _1)
     return True

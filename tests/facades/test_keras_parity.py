@@ -21,7 +21,9 @@ from compare import check
 from keras_words import ATTRIBUTES
 from nets import learnable
 
+import fastmlp
 import fastmlp.keras as ours
+from fastmlp.layers import Layer
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 CLIP = {} if BACKEND == "tensorflow" else {"clip": "keras2"}  # what the others do too
@@ -143,6 +145,30 @@ def test_the_same_steps_for_every_activation(data, act, hidden):
     same_training(data, act=act, hidden=hidden)
 
 
+ENGINES = {
+    "relu": {}, "leaky_relu:0.2": {}, "elu:1.5": {"alpha": 1.5}, "selu": {}, "gelu": {}, "silu": {},
+    "gelu_tanh": {"approximate": True}, "softplus": {}, "sigmoid": {}, "hard_sigmoid": {}, "tanh": {},
+}  # fmt: skip
+"""The engine's words, and what Keras' function of that name is told beside z."""
+
+
+@on_tensorflow
+@pytest.mark.parametrize("act", ENGINES)
+def test_the_engines_activations_are_keras_own(act):
+    import tensorflow
+
+    from fastmlp import reference
+
+    name, told = act.partition(":")[0].removesuffix("_tanh"), ENGINES[act]
+    z = tensorflow.constant(np.linspace(-9, 9.5, 2001), "float32")
+    with tensorflow.GradientTape() as tape:
+        tape.watch(z)
+        a = getattr(keras.activations, name)(z, **told)
+    found = reference.activated(act, z.numpy())
+    check("keras outputs", found[0], a.numpy())
+    check("keras outputs", found[1], tape.gradient(a, z).numpy())
+
+
 def test_the_same_rows_are_held_out_and_epochs_counted(data):
     options = {"validation_data": None, "validation_split": 0.23, "initial_epoch": 2, "epochs": 4}
     history = same_training(data, fit=options)
@@ -206,6 +232,24 @@ def test_weights_go_both_ways():
         with pytest.raises(ValueError):
             model.set_weights(drawn[:-1])
         assert len(model.layers) == 4, k
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_batch_norms_have_keras_order_of_weights():
+    net = fastmlp.Architecture(4, (Layer(3, batch_norm=True, bias=False), Layer(5, batch_norm="after")), 2)
+    p = fastmlp.initialise(net)
+    for i, array in enumerate(array for norm in p.norms for array in norm):
+        array[...] = np.linspace(0.5 + i, 1 + i, len(array))
+    k = keras.layers
+    model = keras.Sequential([
+        k.Input((4,)), k.Dense(3, use_bias=False), k.BatchNormalization(), k.Activation("relu"),
+        k.Dense(5, activation="relu"), k.BatchNormalization(), k.Dense(2),
+    ])  # fmt: skip
+    model.set_weights(p.to_keras(net))
+    assert fastmlp.Parameters.from_keras(model.get_weights(), net).sha256() == p.sha256()
+    gamma, beta, mean, variance = (np.asarray(w) for w in model.layers[1].get_weights())
+    for mine, other in zip(p.norms[0], (gamma, beta, mean, variance), strict=True):
+        assert np.array_equal(mine, other)
 
 
 def test_first_weights_have_the_same_spread():

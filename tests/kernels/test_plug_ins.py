@@ -14,7 +14,7 @@ from numba import njit
 
 from fastmlp.kernels import activations, cache, jit, losses, optimizers
 from fastmlp.kernels.intrinsics import address
-from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, PlugIn, caller, kind
+from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, PLUG_INS, PlugIn, caller, kind
 
 KIND = kind((INT, BOOL), losses.NO_LOSS, FLOATS, INT, FLOAT)
 call = caller(KIND)
@@ -112,17 +112,15 @@ def test_nothing_that_cannot_be_kept_is_needed(monkeypatch, tmp_path):
 
 
 def test_plug_ins_have_names_of_their_own():
-    found = [part for entry in activations.ACTIVATIONS.values() for part in entry if part is not None]
-    found += [entry.plug_in for entry in optimizers.STEPS.values()]
-    found += [*losses.HEADS.values(), *losses.LINKS.values()]
-    names = [plug_in.name for plug_in in found]
+    names = [each.name for each in PLUG_INS if each.function.__module__.startswith("fastmlp.")]
     assert len(set(names)) == len(names)
+    assert {*activations.ACTIVATIONS, *optimizers.STEPS, *losses.HEADS} <= set(names)
 
 
 WANTED = """
 from fastmlp.kernels import jit
 wanted, separate = [], jit.separate
-jit.separate = lambda function, name: wanted.append(name) or separate(function, name)
+jit.separate = lambda function, name, *more: wanted.append(name) or separate(function, name, *more)
 import numpy as np
 from fastmlp import fit
 from fastmlp.kernels.warmup import warm_up
@@ -132,6 +130,8 @@ fit(X, y, epochs=1, test_data=(X, y))[0].predict(X)
 print(*sorted(wanted))
 fit(X, y, epochs=1, act="tanh", optimizer="adam")
 print(*sorted(wanted))
+fit(X, y, epochs=1, optimizer="adamw", clip_norm=1, l1=0.1)
+print(*sorted(wanted))
 """
 
 
@@ -140,6 +140,7 @@ def test_words_that_are_not_used_are_not_compiled():
     ran = subprocess.run(
         [sys.executable, "-c", WANTED], env=environment, capture_output=True, text=True, timeout=300
     )
-    plain, more = (line.split() for line in ran.stdout.splitlines()) if ran.stdout else ([], [])
+    plain, more, most = (line.split() for line in ran.stdout.splitlines()) if ran.stdout else [[]] * 3
     assert plain == ["link_softmax", "relu", "relu_slope", "softmax"], ran.stderr
     assert more == sorted([*plain, "adam", "tanh", "tanh_slope"])
+    assert most == sorted([*more, "penalise", "squares"])

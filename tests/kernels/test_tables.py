@@ -7,50 +7,71 @@ import pytest
 from numba import njit
 
 from fastmlp import reference
-from fastmlp.backends.state import RATES
-from fastmlp.kernels import launch, losses, optimizers
+from fastmlp.backends.state import RATES, rates
+from fastmlp.kernels import launch, losses, optimizers, rules
 from fastmlp.kernels.intrinsics import address
 from fastmlp.losses import LOSSES, Loss
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
 
-WORDS = {"sgd": Optimizer(weight_decay=0.1), "momentum": Optimizer(momentum=0.9), "adam": Optimizer("adam")}
+WORDS = {
+    "sgd": Optimizer(weight_decay=0.1),
+    "sgd momentum": Optimizer(momentum=0.9, nesterov=True),
+    "rmsprop": Optimizer("rmsprop"),
+    "rmsprop centred": Optimizer("rmsprop", centred=True, form="keras"),
+    "rmsprop momentum": Optimizer("rmsprop", momentum=0.5),
+    "rmsprop centred momentum": Optimizer("rmsprop", centred=True, momentum=0.5),
+    "adam": Optimizer("adam"),
+    "adam amsgrad": Optimizer("adam", amsgrad=True),
+    "nadam": Optimizer("nadam"),
+    "adamax": Optimizer("adamax"),
+    "adagrad": Optimizer("adagrad", initial_accumulator=0.1),
+    "adadelta": Optimizer("adadelta", epsilon=0.01),
+}
+"""An optimizer of each of the kernels' steps."""
 
 
 @njit
 def run_step(rule, theta, gradient, at, width):
-    optimizers.step(rule.step, address(rule), address(theta), address(gradient), at, width, np.float32(0), 0)
-
-
-def rule(name):
-    """The Rule of a step, with a rate of 0.5 and averages of 8."""
-    m, v = np.zeros(8, np.float32), np.zeros(8, np.float32)
-    kept = optimizers.STEPS[name].moments
-    return optimizers.NO_RULE._replace(
-        plain=False, step=optimizers.STEPS[name].plug_in.place, momentum=np.float32(0.5),
-        rest1=np.float32(1), rest2=np.float32(1), m=m[: 8 * (kept > 1)], v=v[: 8 * (kept > 0)],
-        rates=np.array([0.5, 1], np.float32),
-    )  # fmt: skip
+    optimizers.step(
+        rule.step,
+        address(rule),
+        address(theta),
+        address(gradient),
+        at,
+        width,
+        np.float32(1),
+        np.float32(0),
+        1,
+    )
 
 
 @pytest.mark.parametrize("name", optimizers.STEPS)
 def test_a_step_changes_its_range_and_its_averages_alone(name):
-    one, theta, gradient = rule(name), np.ones(8, np.float32), np.full(8, 2, np.float32)
-    run_step(one, theta, gradient, 2, 3)
-    moved = 0.5 if name == "adam" else 1  # its first step is the sign of g times the rate
-    assert theta.tolist() == [1, 1, 1 - moved, 1 - moved, 1 - moved, 1, 1, 1]
-    assert gradient.tolist() == [2, 2, 0, 0, 0, 2, 2, 2]
-    inside = {"sgd": [], "momentum": [2], "adam": [2, 4]}[name]
-    assert [average.tolist() for average in optimizers.averages(one)] == [
-        [0, 0, x, x, x, 0, 0, 0] for x in inside
-    ]
+    """As the reference's does, in the second batch."""
+    optimizer, inside = WORDS[name], slice(3, 14)
+    draw = np.random.default_rng(0)
+    theta, gradient, *kept = draw.random((2 + optimizer.moments, 20), np.float32)
+    if optimizer.centred:
+        kept[1] /= 10  # the mean of a gradient, whose square is no more than that of its square
+    keep, *own = rates(optimizer, 0.5, 3, 2)[1].tolist()
+    want = [array.copy() for array in (theta, gradient, *kept)]
+    step = want[1][inside].copy()
+    reference.STEPS[optimizer.name](step, [average[inside] for average in want[2:]], optimizer, own)
+    want[0][inside] = want[0][inside] * keep - step
+    want[1][inside] = 0
+    table = rates(optimizer, 0.5, 3, 2).astype(np.float32).reshape(-1)
+    rule = rules.rule_of(optimizer, table, kept)
+    run_step(rule, theta, gradient, inside.start, inside.stop - inside.start)
+    for got, expected in zip((theta, gradient, *kept), want, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert (theta[inside] != 0).all()
+    assert all(a is b for a, b in zip(optimizers.averages(rule), kept, strict=True))
 
 
-def test_every_optimizer_has_a_step_that_keeps_its_moments():
-    assert set(OPTIMIZERS) <= set(WORDS) == set(optimizers.STEPS)
+def test_every_optimizer_has_its_steps_and_its_rates():
+    assert set(WORDS) == set(optimizers.STEPS)
     assert set(OPTIMIZERS) == set(RATES) == set(reference.STEPS)
-    for name, optimizer in WORDS.items():
-        assert optimizers.STEPS[name].moments == optimizer.moments
-        assert len(optimizers.averages(rule(name))) == optimizer.moments
+    assert {name.split()[0] for name in WORDS} == set(OPTIMIZERS) - {"adamw"}  # which is adam
 
 
 def test_every_loss_has_a_head():

@@ -38,7 +38,7 @@ RULES = {
     "nesterov": Optimizer(momentum=0.8, nesterov=True, weight_decay=0.01, alpha=0.5),
     "adam": Optimizer("adam"),
     "adam decay": Optimizer("adam", beta1=0.7, beta2=0.9, epsilon=1e-3, weight_decay=0.02, alpha=0.3),
-    "adam hat": Optimizer("adam", epsilon=1e-7, epsilon_hat=True, alpha=0.1),
+    "adam hat": Optimizer("adam", epsilon=1e-7, form="keras", alpha=0.1),
 }
 IN_TURN = 8  # the first of them take turns; a later one has seeds of its own, so that no other draw changes
 MASSES = (

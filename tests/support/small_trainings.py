@@ -26,6 +26,13 @@ N, D, K = 11, 70, 3
 WIDE = 512  # inputs, that are summed in two halves; uneven: of two members, one has no row of deeper layers
 SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}
 LOSSES = ("logits", "clip:0.05,0.9")
+MIXTURES = (
+    "gelu,elu:1.5",
+    "gelu_tanh,selu",
+    "silu,softplus",
+    "hard_sigmoid:0.3,leaky_relu:0.3",
+    "sigmoid,identity",
+)  # of hidden layers: all where rows are dense
 TARGETS = (
     "half_squared", "clip:0.05,0.9", "binary", "binary:0.2,0.7", "squared", "absolute", "huber:0.5",
     "poisson",
@@ -82,6 +89,11 @@ def trained(form, threads, driver="team"):
             call(kernels.loss_and_gradients, p, X, y, loss=loss, threads=threads, **options).loss,
         ]  # fmt: skip
         assert all(np.isfinite(np.asarray(part)).all() for part in found)
+    for act in MIXTURES if form == "dense" else ():
+        p, options = initialise(Architecture(D, SHAPES["dense"], K), seed=5), {"act": act, "scale": scale}
+        call(kernels.train_epoch, p, encoded, y, order, **steps, **options)
+        found += [*p, call(kernels.predict_proba, p, encoded, **options)]
+        found += [call(kernels.predict_proba, p, X[:2], **options)]
     options = {"scale": scale, "mean": mean, "batch_size": 4, "threads": threads, "driver": driver}
     for optimizer in OPTIMIZERS[: 1 if mean is None else 3]:
         p = initialise(Architecture(columns(form), SHAPES[encoded.form], K), seed=4)
