@@ -75,12 +75,15 @@ def predict_proba(net: Net, X: Any, *, loss: str = "logits", threads: Threads = 
     return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "classes", "binary"))
 
 
-def predict(net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1) -> Array:
+def predict(
+    net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1, rows: Array | None = None
+) -> Array:
     """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
 
-    Raises ConfigError for a loss of classes or labels.
+    ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
     """
-    return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "numbers"))
+    link = checked_link(instance("net", net, Net), loss, "numbers")
+    return _predicted(net, X, threads, link) if rows is None else _outputs(net, X, threads, link, rows)
 
 
 def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
@@ -96,13 +99,13 @@ def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
     return _outputs(net, X, threads, link) if quick is None else quick
 
 
-def _outputs(net: Net, X: Any, threads: Threads, link: str) -> Array:
-    """The predictions (N, K) that the link of a loss makes of the outputs."""
-    X, pace = _checked(net, X, threads, once=True)
+def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
+    """The predictions (N, K) that the link of a loss makes of the outputs, or (M, K) of some rows."""
+    X, pace = _checked(net, X, threads, once=rows is None)
+    order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
-    p = np.empty((len(X), net.architecture.outputs), np.float32)
-    rows = layout.rows_of(X, net.preprocessing)
-    launch.outputs(work, rows, np.arange(len(X)), pace.most, p=p.reshape(-1), link=losses.LINKS[link].place)
+    p, place = np.empty((len(order), net.architecture.outputs), np.float32), losses.LINKS[link].place
+    launch.outputs(work, layout.rows_of(X, net.preprocessing), order, pace.most, p=p.reshape(-1), link=place)
     return p
 
 

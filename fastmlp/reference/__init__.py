@@ -91,12 +91,16 @@ def predict_proba(net: Net, X: ArrayLike, *, loss: str = "logits", threads: Thre
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def predict(net: Net, X: ArrayLike, *, loss: str = "squared", threads: Threads = 1) -> Array:
+def predict(
+    net: Net, X: ArrayLike, *, loss: str = "squared", threads: Threads = 1, rows: Array | None = None
+) -> Array:
     """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
 
-    Raises ConfigError for a loss of classes or labels.
+    ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
     """
-    return _predictions(net, X, checked_link(net, loss, "numbers"))
+    X = _checked(net, X)
+    some = X if rows is None else X[checked_order(rows, len(X))]
+    return _predictions(net, some, checked_link(net, loss, "numbers"))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge

@@ -18,12 +18,15 @@ from nasty import VALUES, calls
 import fastmlp
 from fastmlp import data, keras, kernels, reference
 from fastmlp.backends.state import OptimizerState
+from fastmlp.data import Dataset
 from fastmlp.errors import FastMLPError
 from fastmlp.study.run import study
 
 N, D, K = 12, 3, 2
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
 Y = np.arange(N) % K
+FLAGS = np.stack([Y, 1 - Y], axis=1)
+SHARES = np.full((N, K), 1 / K)
 ORDER = np.arange(N)
 SHAPE = fastmlp.Architecture(D, (2,), K)
 
@@ -38,6 +41,10 @@ def net() -> fastmlp.Net:
 
 def model(**changes: Any) -> fastmlp.Model:
     return fastmlp.Model(net(), (0, 1), backend="numpy", **changes)
+
+
+def of_numbers() -> fastmlp.Model:
+    return fastmlp.Model(net(), (), backend="numpy", target_scale=fastmlp.TargetScale([0, 1], [1, 2]))
 
 
 def listed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,6 +88,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Layer": (fastmlp.Layer, {"width": 2}),
     "Training.of": (fastmlp.Training.of, {"momentum": 0.5}),
     "Preprocessing": (fastmlp.Preprocessing, {}),
+    "TargetScale": (fastmlp.TargetScale, {"mean": [0.5], "spread": [2.0]}),
+    "TargetScale.from_json": (fastmlp.TargetScale.from_json, {"data": {"mean": [0.5], "spread": [2.0]}}),
     "Net": (fastmlp.Net, {"architecture": SHAPE, "parameters": first()}),
     "Architecture.from_json": (fastmlp.Architecture.from_json, {"data": {}}),
     "Optimizer": (fastmlp.Optimizer, {}),
@@ -103,7 +112,22 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Model.predict": (model().predict, {"X": X}),
     "Model.predict_proba": (model().predict_proba, {"X": X}),
     "Model.evaluate": (model().evaluate, {"X": X, "y": Y}),
+    "Model of numbers": (fastmlp.Model, {"net": net(), "classes": ()}),
+    "Model.predict of numbers": (of_numbers().predict, {"X": X}),
+    "Model.evaluate of numbers": (of_numbers().evaluate, {"X": X, "y": FLAGS / 3}),
     "fit": (fastmlp.fit, FIT),
+    "fit of numbers": (fastmlp.fit, FIT | {"y": Y / 3, "loss": "squared"}),
+    "fit of two classes": (fastmlp.fit, FIT | {"loss": "binary"}),
+    **{
+        f"Dataset.of {loss}": (Dataset.of, {"X": X, "y": y, "loss": loss})
+        for loss, y in {
+            "logits": Y,
+            "binary": FLAGS,
+            "squared": Y / 3,
+            "poisson": FLAGS,
+            "keras2": SHARES,
+        }.items()
+    },
     "fit_many": (listed(fastmlp.fit_many), {"X": X, "y": Y, "trainings": [SMALL]}),
     "diagnose": (fastmlp.diagnose, {**FIT, "seconds": 1e-3} | {"backend": None}),
     "torch.fit": (torch_fit, {"X": X, "y": Y, "epochs": 1, "backend": "numpy"}),
