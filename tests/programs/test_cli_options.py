@@ -38,6 +38,7 @@ VALUES = {
     "l2": ["0.01", "1e-3"],
     "max_norm": ["3"],
 }  # nesterov, decoupled and patience hang on others, clip is another word for loss, bias is told by --no-bias
+# and what there is of targets by test_cli_tasks.py
 RULES = [  # an optimizer, and values of words that it takes
     {"optimizer": "sgd", "momentum": "0.5", "nesterov": True, "clip_norm": "2"},
     {"optimizer": "rmsprop", "rho": "0.8", "momentum": "0.9", "centred": True, "clip_each": "0.5"},
@@ -76,7 +77,7 @@ def train(*args):
 
 
 def test_every_option_of_a_training_is_drawn():
-    known = {*VALUES, "patience", "clip", "bias"}.union(*RULES)
+    known = {*VALUES, "patience", "clip", "bias", "label_smoothing", "scale_targets"}.union(*RULES)
     assert known == set(options.TrainingOptions.__annotations__)
 
 
