@@ -303,6 +303,14 @@ def text_of(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
+def in_words(name: str, value: Any) -> str:
+    """A word of layers that is set: ``l2 0.001``, ``no bias``, ``batch norm before``, ``dropout 0.2,0.5``."""
+    told = name.replace("_", " ")
+    if isinstance(value, bool):
+        return told if value else f"no {told}"
+    return f"{told} {text_of(value)}"
+
+
 def act_text(act: str | Sequence[str]) -> str:
     """Return activations as an option has them: ``relu``, or ``relu,tanh``."""
     names = [act] if isinstance(act, str) else act
@@ -396,6 +404,12 @@ class Architecture:
     def normalises(self) -> bool:
         """True where a layer has a batch norm."""
         return any(layer.batch_norm is not None for layer in self.layers)
+
+    def in_words(self) -> str:
+        """Tell what its layers do beside their widths: ``relu,tanh, dropout 0.2``."""
+        words = {**self.words(), "input_dropout": self.input_dropout}
+        told = [in_words(name, words[name]) for name in self.unusual]
+        return ", ".join([text_of(words["act"]) if self.layers else "no hidden layer", *told])
 
     def __str__(self) -> str:
         return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))

@@ -31,7 +31,7 @@ _BLOCKS = 8  # counters, which give the numbers of a word of units: four words o
 
 
 class Draw(NamedTuple):
-    """The inputs and units that a pass of training leaves out.
+    """The numbers of what a pass of training leaves out.
 
     key0, key1, epoch: the key of Philox, and a word of its counters. parts (depth,): of the inputs, then of
     each hidden layer, how many of random.GRAIN are left out; growth (depth,): the factor of what is kept.
