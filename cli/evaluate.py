@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
 from fastmlp.layers import act_text
+from fastmlp.scales import scale_text
 from fastmlp.spec import BACKENDS
 
 from .options import (
@@ -75,8 +76,8 @@ def evaluate(
     net = replace(load_model(model), backend=backend)
     seed = net.training.seed if net.training else 0
     tested = _tested(path, data, test_data, label, seed, screen)
-    act, scale = act_text(net.architecture.acts) or "no hidden layer", net.preprocessing.scale
-    screen.say("model", f"{path}: {net.architecture}, {act}, scale {scale:g}")
+    act, scale = act_text(net.architecture.acts) or "no hidden layer", scale_text(net.preprocessing.scale)
+    screen.say("model", f"{path}: {net.architecture}, {act}, scale {scale}")
     screen.say("data", tested.source)
     screen.say("", f"{len(tested.y):,} rows to test on")
     screen.say_if_compiling(backend)

@@ -30,6 +30,7 @@ from .streams import clean
 if TYPE_CHECKING:
     from fastmlp.data import Dataset
     from fastmlp.layers import Architecture
+    from fastmlp.scales import Scale
     from fastmlp.train.loop import EpochResult
 
 SHADES = " ░▒▓█"
@@ -189,11 +190,11 @@ def describe_dataset(dataset: Dataset) -> str:
     )
 
 
-def scale_note(dataset: Dataset, scale: float) -> str | None:
+def scale_note(dataset: Dataset, scale: Scale) -> str | None:
     """Warning about inputs that the scale makes tiny, so that a net trains slowly or not at all."""
     low, high = float(dataset.X.min()), float(dataset.X.max())
     largest = max(abs(low), abs(high))
-    if not 0 < largest < 0.05 * scale:
+    if not isinstance(scale, float) or not 0 < largest < 0.05 * scale:
         return None
     return f"Note: inputs lie in {low:g} .. {high:g} and are divided by {scale:g}: --scale 1 may be meant."
 

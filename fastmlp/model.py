@@ -32,7 +32,7 @@ from fastmlp.layers import Architecture
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 
-_FORMAT = 1
+_FORMATS = (1, 2)  # the second: a scale for each column
 _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
@@ -176,12 +176,14 @@ class Model:
         return X
 
     def _description(self) -> dict[str, Any]:
+        by_column, scale = self.preprocessing.by_column, self.preprocessing.scale
+        kind = "<f8" if by_column else "<f4"
         return {
-            "format": _FORMAT,
+            "format": 2 if by_column else 1,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
-            "scale": self.preprocessing.scale,
-            "mean": None if self.preprocessing.mean is None else _encoded(self.preprocessing.mean),
+            "scale": _encoded(scale, kind) if by_column else scale,
+            "mean": _encoded(self.preprocessing.mean, kind),
             "classes": list(self.classes),
             "training": self.training and self.training.to_json(),
         }
@@ -189,10 +191,12 @@ class Model:
     @classmethod
     def _described(cls, data: Any, parameters: Parameters, epoch: int | None) -> Model:
         """The inverse of ``_description``. Raises ModelError, ConfigError."""
-        if isinstance(data, dict) and data.get("format", _FORMAT) != _FORMAT:
+        form = data.get("format", 1) if isinstance(data, dict) else 1
+        if type(form) is not int or form not in _FORMATS:
             raise ModelError(
-                f"a model's format must be {_FORMAT}", shown(data["format"]), "load it with a newer fastmlp"
-            )
+                f"a model's format must be {' or '.join(map(str, _FORMATS))}", shown(form),
+                "load it with a newer fastmlp",
+            )  # fmt: skip
         if not isinstance(data, dict) or set(data) != _KEYS:
             raise ModelError(f"a model's description must hold {', '.join(sorted(_KEYS))}", shown(data))
         architecture = Architecture.from_json(data["architecture"])
@@ -204,9 +208,16 @@ class Model:
         if not parameters.finite:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
         classes = _checked_classes(data["classes"], architecture.outputs)
-        mean = None if data["mean"] is None else _decoded(data["mean"], architecture.inputs)
+        scale, mean = data["scale"], data["mean"]
+        by_column = form > 1 and isinstance(scale, str)
+        kind = "<f8" if by_column else "<f4"
+        if mean is not None:
+            mean = _decoded("mean", mean, architecture.inputs, kind)
+        if by_column:
+            scale = _decoded("scale", scale, architecture.inputs, kind)
+        else:
+            scale = positive_number("scale", scale, "255")
         training = None if data["training"] is None else Training.from_json(data["training"])
-        scale = positive_number("scale", data["scale"], "255")
         net = Net(architecture, parameters, Preprocessing(scale, mean))
         return cls(net, classes, training, epoch=epoch)
 
@@ -228,17 +239,20 @@ def _checked_classes(classes: Any, K: int) -> tuple[int, ...]:
     return tuple(classes)
 
 
-def _encoded(mean: NDArray[np.float32]) -> str:
-    return base64.b64encode(mean.astype("<f4").tobytes()).decode()
+def _encoded(array: Any, kind: str) -> Any:
+    """An array as base64 of numbers of that dtype; None as it is."""
+    return None if array is None else base64.b64encode(array.astype(kind).tobytes()).decode()
 
 
-def _decoded(text: Any, inputs: int) -> NDArray[np.float32]:
+def _decoded(name: str, text: Any, inputs: int, kind: str) -> NDArray[Any]:
     """The inverse of ``_encoded``. Raises ModelError."""
     try:
         content = base64.b64decode(text if isinstance(text, str) else "!", validate=True)
     except ValueError:
         content = b""
-    mean = np.frombuffer(content[: len(content) // 4 * 4], "<f4").astype(np.float32)
-    if len(content) != 4 * inputs or not np.isfinite(mean).all():
-        raise ModelError(f"the mean must be {inputs} finite numbers in base64", shown(text))
-    return mean
+    dtype = np.dtype(kind)
+    array = np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
+    array = array.astype(dtype.newbyteorder("="))
+    if len(content) != dtype.itemsize * inputs or not np.isfinite(array).all():
+        raise ModelError(f"the {name} must be {inputs} finite numbers in base64", shown(text))
+    return array

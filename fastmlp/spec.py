@@ -30,6 +30,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer, act_text
 from fastmlp.losses import checked_loss
 from fastmlp.optimizers import Optimizer
+from fastmlp.scales import Scale, checked_scale, scale_text
 
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")
@@ -49,8 +50,11 @@ class Training:
     bias, l1, l2, max_norm, init, frozen: the same, and of the output layer: its own is one more at the end of
                 a list.
     input_dropout: the share of inputs that a step leaves out.
-    scale:      inputs are divided by it (255 for pixel bytes, 1 for none).
-    center:     subtract the training mean of each input before that.
+    scale:      inputs are divided by it: a number (255 for pixel bytes, 1 for none), one for each column, or
+                what the rows trained on say of each column: ``standard``, less the mean, by the standard
+                deviation; ``minmax``, to 0..1; ``robust``, less the median, by the interquartile range.
+    center:     subtract something of each column before that: its training mean, or what the word says.
+                None: a word does, a number does not. False beside a word: a 0 stays 0.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
     loss:       logits, keras2 or clip:LO,HI; see ``clip_bounds``.
@@ -76,8 +80,8 @@ class Training:
     max_norm: float | tuple[float, ...] = 0.0
     frozen: bool | tuple[bool, ...] = False
     input_dropout: float = 0.0
-    scale: float = 255.0
-    center: bool = False
+    scale: Scale = 255.0
+    center: bool | None = None
     init: str | tuple[str, ...] = "glorot_uniform"
     lr: float = 0.01
     batch_size: int = 100
@@ -96,10 +100,8 @@ class Training:
             hidden=layers.widths_of,
             **{name: self._word_check(name) for name in LAYER_WORDS},
             input_dropout=lambda v: share("input_dropout", v, "0.2"),
-            scale=lambda v: positive_number(
-                "scale", v, "255 for pixel bytes, 1 for data that is scaled already"
-            ),
-            center=lambda v: flag("center", v),
+            scale=checked_scale,
+            center=lambda v: None if v is None else flag("center", v),
             lr=lambda v: positive_number("lr", v, "0.01"),
             batch_size=lambda v: whole_number("batch_size", v, 1, 2**31 - 1),
             epochs=lambda v: whole_number("epochs", v, 1, 10**9),
@@ -112,6 +114,8 @@ class Training:
             class_weight=_checked_class_weight,
         )
         self._settle_layers()
+        if self.center is isinstance(self.scale, str):
+            object.__setattr__(self, "center", None)
         if self.patience and not self.validation:
             raise ConfigError(
                 "patience must come with rows held out", "validation 0", "for example validation 0.1"
@@ -175,6 +179,11 @@ class Training:
         """Return one of the words that ``of`` takes."""
         return getattr(self.optimizer if name in optimizers.FIELDS else self, name)
 
+    @property
+    def centred(self) -> bool:
+        """True where something is subtracted from each column."""
+        return isinstance(self.scale, str) if self.center is None else self.center
+
     def lr_at(self, epoch: int) -> float:
         """The learning rate of an epoch, from 1.
 
@@ -197,10 +206,11 @@ class Training:
 
     def __str__(self) -> str:
         hidden = ",".join(map(str, self.hidden)) or "none"
-        center = ", centred" if self.center else ""
+        center = "" if self.center is None else ", centred" if self.center else ", not centred"
+        scale = f"{scale_text(self.scale)}{center}"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         return (
-            f"hidden {hidden}, {act_text(self.act)}, scale {self.scale:g}{center}, {self.loss} loss, "
+            f"hidden {hidden}, {act_text(self.act)}, scale {scale}, {self.loss} loss, "
             f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, {act_text(self.init)}, "
             f"seed {self.seed}"
         )
@@ -232,6 +242,8 @@ class Training:
             if word.name in _NEW and value == word.default:
                 continue
             told[word.name] = list(value) if isinstance(value, tuple) else value
+            if word.name == "center":
+                told["center"] = self.centred
             if word.name in LAYER_WORDS:
                 told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":

@@ -48,7 +48,7 @@ def gather_word(work, rows, batch, lo, n, w, ahead):
 
 @device
 def gather_inputs(work, rows, batch, lo, hi, left, right):
-    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: value * factor - mean."""
+    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: see layout.Rows."""
     codes, table, values, mean, factor = rows.codes, rows.table, rows.values, rows.mean, rows.factor
     inputs, D = work.inputs, work.layout.fan_in[0]
     for b in range(lo, hi):
@@ -59,6 +59,9 @@ def gather_inputs(work, rows, batch, lo, hi, left, right):
         else:
             for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
+        if rows.by_column:
+            for j in range(left, right):
+                inputs[to + j] *= rows.scales[j]
 
 
 @device
@@ -161,9 +164,9 @@ def first_layer(work, rows, batch, lo, hi, bias):
         for b in range(n):
             i = batch.order[batch.begin + lo + b]
             for t in range(rows.starts[i], rows.starts[i + 1]):
-                weights = shifted(theta, np.int64(rows.columns[t]) * stride)
-                x = rows.values[t] * rows.factor
-                add_row(shifted(out, b * stride), x, weights, work.layout.vectors[0])
+                j = np.int64(rows.columns[t])
+                x = rows.values[t] * rows.factor * rows.scales[j]
+                add_row(shifted(out, b * stride), x, shifted(theta, j * stride), work.layout.vectors[0])
         return
     if middle == D:
         sum_inputs(out, bias, work, rows, batch, lo, n, _0, D)
@@ -227,7 +230,8 @@ def update_by_rows(target, alpha, work, rows, batch, lo, hi):
                 above = middle
         delta = shifted(work.slot.deltas, b * stride)
         while t < end and columns[t] < hi:
-            at, x = np.int64(columns[t]) * stride, rows.values[t] * rows.factor
+            j = np.int64(columns[t])
+            at, x = j * stride, rows.values[t] * rows.factor * rows.scales[j]
             add_row(shifted(target, at), alpha * x, delta, work.layout.vectors[0])
             good &= all_finite(target, at, stride)
             t += 1

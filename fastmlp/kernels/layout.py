@@ -152,9 +152,11 @@ class Batch(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean.
+    """An Encoded X (N, D), and what turns its values into inputs: (value * factor - mean) * scales.
 
     codes, values, starts and columns are the Encoded's own memory. table and mean are times factor.
+    scales (D,): 1, but where columns have their own: then by_column is true, factor is 1, and the mean of
+    sparse rows is times scales.
     largest: no coded input, less its mean, nor the 1 of a bias is larger.
     """
 
@@ -167,13 +169,19 @@ class Rows(NamedTuple):
     factor: np.float32
     centred: bool
     mean: Float32
+    by_column: bool
+    scales: Float32
     largest: np.float32
 
 
 def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     """The rows of X, as the kernels take them."""
-    factor, mean = np.float32(1 / preprocessing.scale), preprocessing.mean
-    means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+    D, by_column, mean = X.shape[1], preprocessing.by_column, preprocessing.mean
+    factor = np.float32(1 if by_column else 1 / preprocessing.scale)
+    scales = np.ascontiguousarray(1 / preprocessing.scale if by_column else np.ones(D), np.float32)
+    means = np.zeros(D, np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+    if by_column and X.form == "csr" and mean is not None:
+        means = (mean / preprocessing.scale).astype(np.float32)
     dense = DENSE_BYTES if len(X.codes) else DENSE
     form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
     table = X.table * factor
@@ -187,6 +195,8 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
         factor=factor,
         centred=mean is not None,
         mean=means * factor,
+        by_column=by_column,
+        scales=scales,
         largest=np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
     )
 

@@ -23,7 +23,7 @@ from fastmlp.net import Net
 MOST = 4  # rows: more are predicted sooner by a whole pass
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
+_NO_CODES, _NONE = np.empty(0, np.uint8), np.empty(0, np.float32)
 
 _layouts: WeakKeyDictionary[Net, tuple[Any, ...] | None] = WeakKeyDictionary()
 
@@ -32,43 +32,49 @@ def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
     """Probabilities (N, K) for an array X (N, D) of a few rows of uint8 or float32; None for all else."""
     if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST:
         return None
-    scale, mean = net.preprocessing.scale, net.preprocessing.mean
     if net not in _layouts:
         _layouts[net] = _layout(net)
     layout = _layouts[net]
     coded = X.dtype == np.uint8
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
-    sizes, places, acts, D, K, middle, scratch = layout
-    if X.shape[1] != D or not (mean is None or (mean.dtype == np.float32 and mean.flags.c_contiguous)):
+    sizes, places, acts, D, K, middle, scratch, prepared = layout
+    if X.shape[1] != D:
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
     finite = predict(
-        p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat,
-        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), acts,
-        np.empty(scratch, np.float32),
+        p.reshape(-1), flat if coded else _NO_CODES, _NONE if coded else flat,
+        sizes, places, middle, *prepared, acts, np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None
 
 
 def _layout(net: Net) -> tuple[Any, ...] | None:
-    """Widths, addresses of W1, b1, W2, ..., activations, D, K, middle of the inputs, size of the scratch.
+    """Widths, addresses of W1, b1, W2, ..., activations, D, K, middle of the inputs, size of the scratch; and
+    factor, mean and scales as in layout.Rows, the arrays empty where there are none.
 
     None if the arrays do not lie so.
     """
-    parameters = net.parameters
+    parameters, scale, mean = net.parameters, net.preprocessing.scale, net.preprocessing.mean
     arrays = list(parameters)
     if not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
         return None
     sizes = [parameters.shapes[0][0], *(fan_out for _, fan_out in parameters.shapes)]
     places = np.array([a.ctypes.data for a in arrays], np.int64)
     wide = np.array(sizes, np.int64)
-    return wide, places, acts_of(net), sizes[0], sizes[-1], middle_of(sizes[0]), 4 * (max(sizes) + 3)
+    by_column = net.preprocessing.by_column
+    prepared = (
+        np.float32(1 if by_column else 1 / scale),
+        _NONE if mean is None else plain(np.ascontiguousarray(mean, np.float32)),
+        np.ascontiguousarray(1 / scale, np.float32) if by_column else _NONE,
+    )
+    scratch = 4 * (max(sizes) + 3)
+    return wide, places, acts_of(net), sizes[0], sizes[-1], middle_of(sizes[0]), scratch, prepared
 
 
 @kernel
-def predict(p, codes, values, sizes, places, middle, factor, mean, acts, scratch):
+def predict(p, codes, values, sizes, places, middle, factor, mean, scales, acts, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
     n = len(p) // K
@@ -80,6 +86,8 @@ def predict(p, codes, values, sizes, places, middle, factor, mean, acts, scratch
                 return False
             x *= factor
             inputs[j] = x - mean[j] * factor if len(mean) > 0 else x
+            if len(scales) > 0:
+                inputs[j] *= scales[j]
         for layer in range(depth):
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             W, b = pointer_at(places[2 * layer]), pointer_at(places[2 * layer + 1])
