@@ -103,7 +103,7 @@ class Dataset:
     def preprocessing(
         self, scale: Scale, center: bool, rows: NDArray[np.int64] | None = None
     ) -> Preprocessing:
-        """What ``fitted`` makes of X; once for all who ask for the same."""
+        """Fit it to X, once for all who ask for the same; see ``fitted``."""
         key = scale, center, None if rows is None else rows.tobytes()
         if key not in self._fitted:
             self._fitted[key] = fitted(self.X, scale, center, rows)

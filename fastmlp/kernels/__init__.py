@@ -8,7 +8,6 @@ again and again. Arguments that do not fit each other raise ConfigError, DataErr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -204,6 +203,4 @@ def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple
     done = instance("net", net, Net).preprocessing
     encoded = encode(X, once=once, centred=done.mean is not None or done.by_column)
     check_inputs(net, encoded.shape)
-    if done.by_column and encoded.form == "bytes":  # one table is no longer enough
-        encoded = replace(encoded, form="dense")
     return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)

@@ -49,19 +49,20 @@ def gather_word(work, rows, batch, lo, n, w, ahead):
 @device
 def gather_inputs(work, rows, batch, lo, hi, left, right):
     """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: see layout.Rows."""
-    codes, table, values, mean, factor = rows.codes, rows.table, rows.values, rows.mean, rows.factor
+    codes, table, values, factor = rows.codes, rows.table, rows.values, rows.factor
+    mean, scales = rows.mean, rows.scales
     inputs, D = work.inputs, work.layout.fan_in[0]
     for b in range(lo, hi):
         start, to = batch.order[batch.begin + b] * D, b * work.layout.input_stride
-        if rows.form == DENSE:
+        if rows.form == DENSE and rows.by_column:
+            for j in range(left, right):
+                inputs[to + j] = (values[start + j] - mean[j]) * scales[j]
+        elif rows.form == DENSE:
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         else:
             for j in range(left, right):
-                inputs[to + j] = table[codes[start + j]] - mean[j]
-        if rows.by_column:
-            for j in range(left, right):
-                inputs[to + j] *= rows.scales[j]
+                inputs[to + j] = (table[codes[start + j]] - mean[j]) * scales[j]
 
 
 @device
@@ -90,6 +91,20 @@ def fill(out, n, row, stride):
 
 
 @device
+def weights_of_word(work, rows, w):
+    """The first layer's weights of word w, times their columns' scales where these have their own."""
+    theta, block, stride = work.weights.theta, work.scratch.block, work.layout.stride[0]
+    first = w * WORD
+    if not rows.by_column:
+        return Matrix(theta, first * stride, stride, _1)
+    for i in range(min(WORD, work.layout.fan_in[0] - first)):
+        scale, at = rows.scales[first + i], (first + i) * stride
+        for j in range(stride):
+            block[i * stride + j] = scale * theta[at + j]
+    return Matrix(block, _0, stride, _1)
+
+
+@device
 def sum_words(out, base, work, rows, batch, lo, n, first, last):
     """n rows of out = that of base + codes times the first layer's weights, over words first..last - 1.
 
@@ -100,7 +115,7 @@ def sum_words(out, base, work, rows, batch, lo, n, first, last):
     begun, all_begun = _NO_BITS, _ALL >> np.uint64(WORD - n)
     for w in range(first, last):
         gather_word(work, rows, batch, lo, n, w, batch.ahead)
-        weights = Matrix(work.weights.theta, w * WORD * stride, stride, _1)
+        weights = weights_of_word(work, rows, w)
         add_coded(
             Matrix(out, _0, stride, _1), begun, base, _ONE, coded, n, weights, work.layout.vectors[0], _NO
         )
@@ -193,6 +208,16 @@ def still_finite(target, at, width, alpha, work, rows, n):
 
 
 @device
+def add_scaled(target, work, rows, begin, end, masks):
+    """Rows begin..end - 1 of target += the block's times their columns' scales, where a mask is not 0."""
+    block, stride = work.scratch.block, work.layout.stride[0]
+    for i in range(end - begin):
+        if masks[i] != _NO_BITS:
+            row, scale = shifted(target, (begin + i) * stride), rows.scales[begin + i]
+            add_row(row, scale, shifted(block, i * stride), work.layout.vectors[0])
+
+
+@device
 def update_by_codes(target, alpha, work, rows, batch, lo, hi):
     """``update_first_layer`` from codes, for inputs alone, and but for the mean: the bits of samples are
     transposed to bits of inputs."""
@@ -209,7 +234,12 @@ def update_by_codes(target, alpha, work, rows, batch, lo, hi):
             codes = Matrix(work.scratch.codes, begin - w * WORD, _1, _WORD)
             coded = Coded(rows.table, codes, shifted(masks, begin - w * WORD))
             out = Matrix(target, begin * stride, stride, _1)
+            if rows.by_column:
+                fill(work.scratch.block, end - begin, work.zeros, stride)
+                out = Matrix(work.scratch.block, _0, stride, _1)
             add_coded(out, _ALL, work.zeros, alpha, coded, end - begin, deltas, work.layout.vectors[0], _YES)
+            if rows.by_column:
+                add_scaled(target, work, rows, begin, end, coded.masks)
 
 
 @device

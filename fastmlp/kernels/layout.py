@@ -86,6 +86,8 @@ class Scratch(NamedTuple):
         read two words ahead.
     shift:   two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     sums:    (WORD, stride) the first layer's sums over the second half of the inputs.
+    block:   (WORD, stride) for coded inputs whose columns have scales: their weights times these, or what
+        their weights get once it is times these.
     columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
     bound:   one: none of that member's weights of the first layer is larger.
     """
@@ -94,6 +96,7 @@ class Scratch(NamedTuple):
     masks: Any
     shift: Any
     sums: Any
+    block: Any
     columns: Any
     bound: Any
 
@@ -180,7 +183,7 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
     factor = np.float32(1 if by_column else 1 / preprocessing.scale)
     scales = np.ascontiguousarray(1 / preprocessing.scale if by_column else np.ones(D), np.float32)
     means = np.zeros(D, np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
-    if by_column and X.form == "csr" and mean is not None:
+    if by_column and X.sparse and mean is not None:
         means = (mean / preprocessing.scale).astype(np.float32)
     dense = DENSE_BYTES if len(X.codes) else DENSE
     form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
@@ -197,7 +200,9 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
         mean=means * factor,
         by_column=by_column,
         scales=scales,
-        largest=np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
+        largest=np.maximum(
+            np.float32(1), abs(table).max() * scales.max() * np.float32(1 if mean is None else 2)
+        ),
     )
 
 
@@ -231,6 +236,7 @@ def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | N
         masks=_spaced(members, 2 * WORD, np.uint64),
         shift=_spaced(members, 2 * stride[0]),
         sums=_spaced(members, WORD * stride[0] if middle < D else 0),
+        block=_spaced(members, WORD * stride[0] if coded and net.preprocessing.by_column else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
         bound=_spaced(members, 1, np.float64),
     )

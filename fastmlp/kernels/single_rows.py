@@ -45,14 +45,14 @@ def predict_proba(net: Net, X: Any) -> NDArray[np.float32] | None:
     flat = plain(X.reshape(-1))
     finite = predict(
         p.reshape(-1), flat if coded else _NO_CODES, _NONE if coded else flat,
-        sizes, places, middle, *prepared, acts, np.empty(scratch, np.float32),
+        sizes, places, middle, prepared, acts, np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None
 
 
 def _layout(net: Net) -> tuple[Any, ...] | None:
     """Widths, addresses of W1, b1, W2, ..., activations, D, K, middle of the inputs, size of the scratch; and
-    factor, mean and scales as in layout.Rows, the arrays empty where there are none.
+    factor, mean and scales as in layout.Rows, one after the other, the last where there are any.
 
     None if the arrays do not lie so.
     """
@@ -64,17 +64,15 @@ def _layout(net: Net) -> tuple[Any, ...] | None:
     places = np.array([a.ctypes.data for a in arrays], np.int64)
     wide = np.array(sizes, np.int64)
     by_column = net.preprocessing.by_column
-    prepared = (
-        np.float32(1 if by_column else 1 / scale),
-        _NONE if mean is None else plain(np.ascontiguousarray(mean, np.float32)),
-        np.ascontiguousarray(1 / scale, np.float32) if by_column else _NONE,
-    )
+    means = np.zeros(sizes[0] if by_column else 0) if mean is None else mean
+    columns = [1.0], means, 1 / np.asarray(scale)
+    prepared = np.concatenate(columns if by_column else ([1 / scale], means)).astype(np.float32)
     scratch = 4 * (max(sizes) + 3)
     return wide, places, acts_of(net), sizes[0], sizes[-1], middle_of(sizes[0]), scratch, prepared
 
 
 @kernel
-def predict(p, codes, values, sizes, places, middle, factor, mean, scales, acts, scratch):
+def predict(p, codes, values, sizes, places, middle, prepared, acts, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
     n = len(p) // K
@@ -84,10 +82,12 @@ def predict(p, codes, values, sizes, places, middle, factor, mean, scales, acts,
             x = np.float32(codes[i * D + j]) if len(codes) > 0 else values[i * D + j]
             if not np.isfinite(x):
                 return False
-            x *= factor
-            inputs[j] = x - mean[j] * factor if len(mean) > 0 else x
-            if len(scales) > 0:
-                inputs[j] *= scales[j]
+            x *= prepared[0]
+            if len(prepared) > 1:
+                x -= prepared[1 + j] * prepared[0]
+            if len(prepared) > 1 + D:
+                x *= prepared[1 + D + j]
+            inputs[j] = x
         for layer in range(depth):
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             W, b = pointer_at(places[2 * layer]), pointer_at(places[2 * layer + 1])

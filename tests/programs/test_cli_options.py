@@ -15,7 +15,7 @@ import fastmlp
 VALUES = {
     "act": ["sigmoid", "tanh", "identity"],
     "hidden": ["7", "5,4", "none"],
-    "scale": ["1", "17.5"],
+    "scale": ["1", "17.5", "standard"],
     "center": [True],
     "init": ["he_uniform", "torch"],
     "epochs": ["1", "2"],
@@ -68,8 +68,10 @@ def test_a_run_has_the_options_it_is_given_and_takes_them_again(blobs, seed):
     assert train("--data", blobs, "--out", "run", *words(chosen)).exit_code == 0
     config = json.loads(Path("run/config.json").read_text())["config"]
     defaults = fastmlp.Training().to_json()
-    assert {name for name in config if config[name] != defaults[name]} == chosen.keys() - {"optimizer"}
-    for name in ("scale", "lr", "momentum", "weight_decay", "beta1", "beta2", "epsilon", "validation"):
+    told = chosen.keys() | ({"center"} if chosen.get("scale") == "standard" else set())
+    assert {name for name in config if config[name] != defaults[name]} == told - {"optimizer"}
+    assert config["scale"] == {"1": 1, "17.5": 17.5, "standard": "standard"}.get(chosen.get("scale"), 255)
+    for name in ("lr", "momentum", "weight_decay", "beta1", "beta2", "epsilon", "validation"):
         assert config[name] == float(chosen.get(name, defaults[name]))
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
     again = dict(random.Random(seed).sample(sorted(chosen.items()), len(chosen) // 2))

@@ -147,7 +147,7 @@ def test_a_model_that_is_not_finite_is_not_saved_over_a_good_one(trained, saved)
         lambda state, entry: state.update({"0.weight": state["0.weight"].astype(np.float64)}),
         lambda state, entry: state.update({"0.weight": np.full_like(state["0.weight"], np.inf)}),
         lambda state, entry: state.update({"x": np.zeros(3, np.float32)}),
-        lambda state, entry: entry.update(format=2),
+        lambda state, entry: entry.update(format=3),
         lambda state, entry: entry.pop("architecture"),
         lambda state, entry: entry.update(architecture=7),
         lambda state, entry: entry["architecture"].update(act="swish"),
