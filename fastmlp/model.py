@@ -176,14 +176,13 @@ class Model:
         return X
 
     def _description(self) -> dict[str, Any]:
-        by_column, scale = self.preprocessing.by_column, self.preprocessing.scale
-        kind = "<f8" if by_column else "<f4"
+        scale, mean = self.preprocessing.scale, self.preprocessing.mean
         return {
-            "format": 2 if by_column else 1,
+            "format": 2 if self.preprocessing.by_column else 1,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
-            "scale": _encoded(scale, kind) if by_column else scale,
-            "mean": _encoded(self.preprocessing.mean, kind),
+            "scale": _encoded(scale, "<f8") if isinstance(scale, np.ndarray) else scale,
+            "mean": None if mean is None else _encoded(mean, "<f4"),
             "classes": list(self.classes),
             "training": self.training and self.training.to_json(),
         }
@@ -209,12 +208,10 @@ class Model:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
         classes = _checked_classes(data["classes"], architecture.outputs)
         scale, mean = data["scale"], data["mean"]
-        by_column = form > 1 and isinstance(scale, str)
-        kind = "<f8" if by_column else "<f4"
         if mean is not None:
-            mean = _decoded("mean", mean, architecture.inputs, kind)
-        if by_column:
-            scale = _decoded("scale", scale, architecture.inputs, kind)
+            mean = _decoded("mean", mean, architecture.inputs, "<f4")
+        if form > 1 and isinstance(scale, str):
+            scale = _decoded("scale", scale, architecture.inputs, "<f8")
         else:
             scale = positive_number("scale", scale, "255")
         training = None if data["training"] is None else Training.from_json(data["training"])
@@ -239,9 +236,9 @@ def _checked_classes(classes: Any, K: int) -> tuple[int, ...]:
     return tuple(classes)
 
 
-def _encoded(array: Any, kind: str) -> Any:
-    """An array as base64 of numbers of that dtype; None as it is."""
-    return None if array is None else base64.b64encode(array.astype(kind).tobytes()).decode()
+def _encoded(array: NDArray[Any], kind: str) -> str:
+    """The numbers of an array as base64, in that dtype."""
+    return base64.b64encode(array.astype(kind).tobytes()).decode()
 
 
 def _decoded(name: str, text: Any, inputs: int, kind: str) -> NDArray[Any]:

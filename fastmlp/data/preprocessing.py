@@ -40,10 +40,10 @@ def fitted(X: Any, scale: Scale, center: bool, rows: Rows = None) -> Preprocessi
         mean = column_means(X if rows is None else X[rows]) if center else None
         return Preprocessing(scale, mean)
     if not isinstance(scale, str):
-        return Preprocessing(np.array(scale), _moments(X, rows)[0] if center else None)
+        return Preprocessing(np.array(scale), _moments(X, rows)[0].astype(np.float32) if center else None)
     offset, spread = _MEASURES[scale](X, rows)
     spread = np.where(spread < TINIEST, 1.0, np.minimum(spread, HUGEST))
-    return Preprocessing(spread, offset if center else None)
+    return Preprocessing(spread, offset.astype(np.float32) if center else None)
 
 
 def _standard(X: Any, rows: Rows) -> tuple[Array, Array]:

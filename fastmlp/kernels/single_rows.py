@@ -65,8 +65,8 @@ def _layout(net: Net) -> tuple[Any, ...] | None:
     wide = np.array(sizes, np.int64)
     by_column = net.preprocessing.by_column
     means = np.zeros(sizes[0] if by_column else 0) if mean is None else mean
-    columns = [1.0], means, 1 / np.asarray(scale)
-    prepared = np.concatenate(columns if by_column else ([1 / scale], means)).astype(np.float32)
+    scales = np.ravel(1 / scale)
+    prepared = np.concatenate([[1.0], means, scales] if by_column else [scales, means]).astype(np.float32)
     scratch = 4 * (max(sizes) + 3)
     return wide, places, acts_of(net), sizes[0], sizes[-1], middle_of(sizes[0]), scratch, prepared
 
@@ -75,16 +75,16 @@ def _layout(net: Net) -> tuple[Any, ...] | None:
 def predict(p, codes, values, sizes, places, middle, prepared, acts, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
-    n = len(p) // K
+    n, factor = len(p) // K, prepared[0]
     inputs, outputs, sums, first_half = address(scratch), 1 * room, 2 * room, 3 * room
     for i in range(n):
         for j in range(D):
             x = np.float32(codes[i * D + j]) if len(codes) > 0 else values[i * D + j]
             if not np.isfinite(x):
                 return False
-            x *= prepared[0]
+            x *= factor
             if len(prepared) > 1:
-                x -= prepared[1 + j] * prepared[0]
+                x -= prepared[1 + j] * factor
             if len(prepared) > 1 + D:
                 x *= prepared[1 + D + j]
             inputs[j] = x
