@@ -62,7 +62,10 @@ def gather_inputs(work, rows, batch, lo, hi, left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         else:
             for j in range(left, right):
-                inputs[to + j] = (table[codes[start + j]] - mean[j]) * scales[j]
+                inputs[to + j] = table[codes[start + j]] - mean[j]
+            if rows.by_column:
+                for j in range(left, right):
+                    inputs[to + j] *= scales[j]
 
 
 @device
@@ -180,7 +183,9 @@ def first_layer(work, rows, batch, lo, hi, bias):
             i = batch.order[batch.begin + lo + b]
             for t in range(rows.starts[i], rows.starts[i + 1]):
                 j = np.int64(rows.columns[t])
-                x = rows.values[t] * rows.factor * rows.scales[j]
+                x = rows.values[t] * rows.factor
+                if rows.by_column:
+                    x *= rows.scales[j]
                 add_row(shifted(out, b * stride), x, shifted(theta, j * stride), work.layout.vectors[0])
         return
     if middle == D:
@@ -261,7 +266,9 @@ def update_by_rows(target, alpha, work, rows, batch, lo, hi):
         delta = shifted(work.slot.deltas, b * stride)
         while t < end and columns[t] < hi:
             j = np.int64(columns[t])
-            at, x = j * stride, rows.values[t] * rows.factor * rows.scales[j]
+            at, x = j * stride, rows.values[t] * rows.factor
+            if rows.by_column:
+                x *= rows.scales[j]
             add_row(shifted(target, at), alpha * x, delta, work.layout.vectors[0])
             good &= all_finite(target, at, stride)
             t += 1

@@ -75,7 +75,7 @@ def _layout(net: Net) -> tuple[Any, ...] | None:
 def predict(p, codes, values, sizes, places, middle, prepared, acts, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 4
-    n, factor = len(p) // K, prepared[0]
+    n, factor, centred, by_column = len(p) // K, prepared[0], len(prepared) > 1, len(prepared) > 1 + D
     inputs, outputs, sums, first_half = address(scratch), 1 * room, 2 * room, 3 * room
     for i in range(n):
         for j in range(D):
@@ -83,9 +83,9 @@ def predict(p, codes, values, sizes, places, middle, prepared, acts, scratch):
             if not np.isfinite(x):
                 return False
             x *= factor
-            if len(prepared) > 1:
+            if centred:
                 x -= prepared[1 + j] * factor
-            if len(prepared) > 1 + D:
+            if by_column:
                 x *= prepared[1 + D + j]
             inputs[j] = x
         for layer in range(depth):
