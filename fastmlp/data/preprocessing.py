@@ -31,7 +31,8 @@ def fitted(X: Any, scale: Scale, center: bool, rows: Rows = None) -> Preprocessi
 
     X: dense numbers, finite; or scipy.sparse in rows, sound. rows: the numbers of those that are trained on.
     center False: nothing is subtracted, so that zeros stay zeros. A column that is constant, or so near to it
-    that its spread is rounding, is divided by 1: centred, it is 0.
+    that its spread is rounding, is divided by 1: centred, it is 0. What is subtracted is rounded to float32,
+    as the rows are: little is left of a column that spreads by less than a millionth of its mean.
     """
     if is_scipy_sparse(X) and not X.has_canonical_format:
         X = X.copy()

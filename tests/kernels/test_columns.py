@@ -63,9 +63,15 @@ def outcome(net, X, y, threads, optimizer=PLAIN, nn=kernels):
     return found
 
 
-@pytest.mark.parametrize("center", [True, False], ids=["centred", "not centred"])
-@pytest.mark.parametrize("kind", KINDS[:4])
-@pytest.mark.parametrize("D", [9, 70, 600])
+@pytest.mark.parametrize(
+    ("D", "kind", "center"),
+    [
+        pytest.param(D, kind, center, marks=[pytest.mark.slow] * ((i + j + center) % 3 > 0))
+        for i, D in enumerate((9, 70, 600))
+        for j, kind in enumerate(KINDS[:4])
+        for center in (True, False)
+    ],
+)
 def test_every_form_gives_the_reference(D, kind, center):
     net, X, y = drawn(D, kind, D, center)
     rule = Optimizer("adam") if D == 70 else PLAIN
