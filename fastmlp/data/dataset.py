@@ -104,7 +104,7 @@ class Dataset:
         self, scale: Scale, center: bool, rows: NDArray[np.int64] | None = None
     ) -> Preprocessing:
         """Fit it to X, once for all who ask for the same; see ``fitted``."""
-        key = scale, center, None if rows is None else rows.tobytes()
+        key = scale, center, None if rows is None else sum_of(rows)
         if key not in self._fitted:
             self._fitted[key] = fitted(self.X, scale, center, rows)
         return self._fitted[key]
