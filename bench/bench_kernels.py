@@ -19,6 +19,7 @@ from fastmlp.data import Dataset
 from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul
 from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.layers import Architecture
+from fastmlp.losses import Loss
 from fastmlp.net import Net, Preprocessing, initialise
 from fastmlp.random import permutation
 
@@ -48,9 +49,9 @@ def one_stage(stage, work, job):
                 else:
                     at = work.layout.a_at[last] + lo * stride
                     losses.head(
-                        job.loss, plan.losses, shifted(work.slot.deltas, at), shifted(work.slot.acts, at),
-                        stride, K, work.scratch.columns, shifted(batch.order, begin + lo), 50,
-                        np.float32(0.01),
+                        job.loss.head, job.loss, plan.losses, shifted(work.slot.deltas, at),
+                        shifted(work.slot.acts, at), stride, K, work.scratch.columns,
+                        shifted(batch.order, begin + lo), 50, np.float32(0.01),
                     )  # fmt: skip
                     epoch.backward(work, lo, lo + 50)
         elif stage == 3:
@@ -61,7 +62,9 @@ def one_stage(stage, work, job):
 
 def training(work: layout.Work, rows: Any, order: Any, y: Any, rate: float) -> epoch.Job:
     """The Job of a training by one member."""
-    job = launch.training_job(rows, order, launch.loss_of("logits", y), B, work.weights.theta, rate)
+    job = launch.training_job(
+        rows, order, launch.loss_of(Loss.of("logits"), y, 10), B, work.weights.theta, rate
+    )
     return job._replace(training=job.training._replace(shares=np.array([0.0, 1.0])))
 
 

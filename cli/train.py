@@ -86,6 +86,7 @@ def train(
     Examples:
       fastmlp train --act relu --scale 255
       fastmlp train --data iris.csv --label species --scale 1 --hidden 64,32
+      fastmlp train --hidden 512,512 --act relu,tanh --dropout 0.2 --batch-norm
       fastmlp train --optimizer adam --lr 0.001 --validation 0.1 --patience 3
       fastmlp train --epochs 100 --out runs/long
       fastmlp train --resume runs/long

@@ -7,8 +7,9 @@ word has one value for all layers, or a list with one for each.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 from fastmlp.activations import checked_act
@@ -20,6 +21,7 @@ from fastmlp.checks import (
     flag,
     instance,
     not_negative,
+    parsed,
     positive_number,
     share,
     shown,
@@ -29,6 +31,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.inits import checked_init
 
 MOST_UNITS = 1_000_000  # in one layer
+MOST_LAYERS = 1000
 MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
 
 PLACES = ("before", "after")  # of a batch norm and its layer's activation
@@ -71,56 +74,72 @@ class BatchNorm:
     @classmethod
     def of(cls, value: Any) -> BatchNorm | None:
         """The batch norm that a word means: False, True, ``before``, ``after``, its text, or one itself."""
-        if value is None or value is False or as_text(value) in ("", "none"):
-            return None
-        if value is True:
-            return cls()
-        if isinstance(value, BatchNorm):
+        if value is None or isinstance(value, BatchNorm):
             return value
-        place, colon, numbers = (as_text(value) or "").partition(":")
-        try:
-            momentum, epsilon, *rest = numbers.split(",") if colon else (0.99, 0.001)
-            if rest not in ([], ["unbiased"]):
-                raise ValueError
-            return cls(place, float(momentum), float(epsilon), bool(rest))
-        except ValueError:
-            return cls(str(value) if value else "?")  # raises: no place of that name
+        text = as_text(value)
+        if text is None:
+            text = "before" if flag("batch_norm", value) else "none"
+        if text == "none":
+            return None
+        place, colon, rest = text.partition(":")
+        numbers = rest.removesuffix(",unbiased")
+        momentum, epsilon = (parsed(numbers, float, float) or (None, None)) if colon else (0.99, 0.001)
+        if momentum is None or epsilon is None:
+            raise _no_norm(value)
+        return cls(place, momentum, epsilon, numbers != rest)
 
 
 def _checked_place(place: Any) -> str:
     text = as_text(place)
     if text not in PLACES:
-        raise ConfigError(
-            "batch_norm must be False, True (before the activation), before, after, or one of them with "
-            ":MOMENTUM,EPSILON[,unbiased]",
-            shown(place),
-            "for example after:0.9,1e-05",
-        )
-    return text or ""
+        raise _no_norm(place)
+    return text
+
+
+def _no_norm(value: Any) -> ConfigError:
+    return ConfigError(
+        "batch_norm must be False, True (before the activation), before, after, or one of them with "
+        ":MOMENTUM,EPSILON[,unbiased]",
+        shown(value),
+        "for example after:0.9,1e-05",
+    )
 
 
 class Word(NamedTuple):
     """A word of a layer: how a value is checked, what it is where none is given, and whose it is.
 
     of_weights: of the output layer too: one value is every layer's.
+    of_text:    the value that a piece of an option's text means, unchecked.
+    to_json:    of a checked value, plain data that ``check`` takes.
     """
 
     check: Callable[[Any], Any]
     usual: Any
     of_weights: bool
+    of_text: Callable[[str], Any] = str
     to_json: Callable[[Any], Any] = lambda value: value
+
+
+def _number(text: str) -> Any:
+    """The number that a text means; the text itself where it means none: the check names it."""
+    found = parsed(text, float)
+    return text if found is None else found[0]
+
+
+def _flag(text: str) -> Any:
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 LAYER_WORDS = {
     "act": Word(checked_act, "relu", False),
-    "dropout": Word(lambda v: share("dropout", v, "0.2"), 0.0, False),
-    "batch_norm": Word(BatchNorm.of, None, False, lambda v: v and str(v)),
-    "bias": Word(lambda v: flag("bias", v), True, True),
-    "l1": Word(lambda v: not_negative("l1", v, "0.0001"), 0.0, True),
-    "l2": Word(lambda v: not_negative("l2", v, "0.0001"), 0.0, True),
-    "max_norm": Word(lambda v: not_negative("max_norm", v, "3"), 0.0, True),
+    "dropout": Word(lambda v: share("dropout", v, "0.2"), 0.0, False, _number),
+    "batch_norm": Word(BatchNorm.of, None, False, to_json=lambda v: v and str(v)),
+    "bias": Word(lambda v: flag("bias", v), True, True, _flag),
+    "l1": Word(lambda v: not_negative("l1", v, "0.0001"), 0.0, True, _number),
+    "l2": Word(lambda v: not_negative("l2", v, "0.0001"), 0.0, True, _number),
+    "max_norm": Word(lambda v: not_negative("max_norm", v, "3"), 0.0, True, _number),
     "init": Word(checked_init, "glorot_uniform", True),
-    "frozen": Word(lambda v: flag("frozen", v), False, True),
+    "frozen": Word(lambda v: flag("frozen", v), False, True, _flag),
 }
 
 
@@ -135,8 +154,9 @@ class Layer:
     l1, l2:     l1 |w| + l2 w^2 of each weight joins the loss, as in Keras: its gradient is
                 l1 sign(w) + 2 l2 w. Biases have none.
     max_norm:   after a step the weights into a unit have no longer norm; 0: any.
-    init:       distribution of the first weights; see ``net.initialise``.
     frozen:     weights, bias, gamma and beta stay as they are.
+    init:       distribution of the first weights; see ``net.initialise``. Layers that differ in nothing else
+                are equal: once they are trained it is past.
     """
 
     width: int
@@ -147,8 +167,8 @@ class Layer:
     l1: float = 0.0
     l2: float = 0.0
     max_norm: float = 0.0
-    init: str = "glorot_uniform"
     frozen: bool = False
+    init: str = field(default="glorot_uniform", compare=False)
 
     def __post_init__(self) -> None:
         checks = {name: word.check for name, word in LAYER_WORDS.items()}
@@ -157,7 +177,7 @@ class Layer:
     @property
     def is_plain(self) -> bool:
         """True where it has a width and an activation, and nothing else but a first distribution."""
-        return replace(self, init="glorot_uniform") == Layer(self.width, self.act)
+        return self == Layer(self.width, self.act)
 
     def word(self, name: str) -> Any:
         """The value of one of LAYER_WORDS."""
@@ -175,8 +195,10 @@ def widths_of(hidden: Hidden) -> tuple[int | Layer, ...]:
     text = as_text(hidden)
     if hidden is None or (text is not None and text.strip().lower() in ("none", "")):
         return ()
-    items = as_list(hidden) if text is None else text.split(",")
+    items = as_list(hidden) if text is None else text.split(",", MOST_LAYERS)
     found = tuple(_width(item) for item in ([hidden] if items is None else items))
+    if len(found) > MOST_LAYERS:
+        raise ConfigError(f"hidden must be at most {MOST_LAYERS:,} layers", f"{len(found):,}")
     if not all(isinstance(item, Layer) or 1 <= item <= MOST_UNITS for item in found):
         raise ConfigError(
             f"hidden must be widths from 1 to {MOST_UNITS:,}, or none",
@@ -195,48 +217,59 @@ def _width(item: Any) -> int | Layer:
     return as_whole(item) or 0
 
 
-def values_of(name: str, value: Any, count: int | None) -> tuple[Any, ...]:
-    """The checked values of a word for ``count`` hidden layers, the output layer's last. Raises ConfigError.
+def values_of(name: str, value: Any, items: tuple[int | Layer, ...] | None) -> tuple[Any, ...]:
+    """The checked values of a word for the hidden layers, and at the end for the output layer.
 
-    value: one, for all layers that have the word; or a list, of one for each hidden layer, and of the words
-    of weights perhaps one more, for the output layer. count: None for as many as there are.
+    value: one, for all layers that have the word; or a list, or an option's text, of one for each hidden
+           layer, and of the words of weights perhaps one more, for the output layer.
+    items: of ``widths_of``: a Layer has its own. None for as many widths as there are values.
+
+    Raises ConfigError.
     """
-    word = LAYER_WORDS[name]
-    items = as_list(value) if (text := as_text(value)) is None else _split(name, text)
-    count = len(items or [0]) if count is None else count
-    if items is None or (len(items) == 1 and count != 1):
-        one = word.check(value if items is None else items[0])
-        return (one,) * count + ((one if word.of_weights else word.usual),)
-    checked = tuple(map(word.check, items))
-    if len(checked) == count:
-        return *checked, word.usual
-    if word.of_weights and len(checked) == count + 1:
-        return checked
-    more = ", and perhaps one for the output layer" if word.of_weights else ""
-    raise ConfigError(
-        f"{name} must be one value, or one for each of {count} hidden layers{more}",
-        shown(value),
-        f"for example {word.to_json(word.usual)}",
-    )
+    word, text = LAYER_WORDS[name], as_text(value)
+    told = as_list(value) if text is None else [word.of_text(piece) for piece in _pieces(text)]
+    checked = [word.check(item) for item in ([value] if told is None else told)]
+    count = len(checked) if items is None else len(items)
+    if len(checked) == 1 and (told is None or text is not None or count != 1):
+        values = checked * count + [checked[0] if word.of_weights else word.usual]
+    elif len(checked) == count or (word.of_weights and len(checked) == count + 1):
+        values = [*checked, word.usual][: count + 1]
+    else:
+        more = ", and perhaps one for the output layer" if word.of_weights else ""
+        raise ConfigError(
+            f"{name} must be one value, or one for each of {count} hidden layers{more}",
+            shown(value),
+            f"for example {word.to_json(word.usual)}",
+        )
+    all_own = bool(items) and all(isinstance(item, Layer) for item in items or ())
+    if all_own and any(v not in (word.usual, values[-1]) for v in values):
+        raise ConfigError(f"{name} must be left to the Layers that hidden holds", shown(value))
+    if items == () and name in ("dropout", "batch_norm") and any(v != word.usual for v in checked):
+        raise ConfigError(f"{name} must come with a hidden layer", shown(value))
+    for i, item in enumerate(items or ()):
+        if isinstance(item, Layer):
+            values[i] = item.word(name)
+    return tuple(values)
 
 
-def _split(name: str, text: str) -> list[str] | None:
-    """The pieces of an option's text; None where it is one value."""
-    if name in ("batch_norm", "init") and ":" in text:  # has commas of its own
-        return [piece.strip() for piece in text.split(";")] if ";" in text else None
-    return [piece.strip() for piece in text.split(",")] if "," in text else None
+def _pieces(text: str) -> list[str]:
+    """The values in an option's text. A comma before a digit goes on with the numbers of a name."""
+    between = r",(?!\s*unbiased)(?=\s*[^\W\d])" if text.strip()[:1].isalpha() else ","
+    return [piece.strip() for piece in re.split(between, text)]
+
+
+def settled(name: str, value: Any, items: tuple[int | Layer, ...] | None) -> Any:
+    """The shortest that ``values_of`` takes for the same: one value, or a tuple. Raises ConfigError."""
+    return compact(name, values_of(name, value, items))
 
 
 def compact(name: str, values: tuple[Any, ...]) -> Any:
-    """The shortest that ``values_of`` makes those values of: one, or a list."""
-    word = LAYER_WORDS[name]
-    count = len(values) - 1
-    hidden, last = values[:count], values[count]
-    if hidden and len(set(hidden)) == 1 and (last == hidden[0] if word.of_weights else True):
-        return hidden[0]
-    if not hidden:
-        return last
-    return hidden if last == word.usual and len(hidden) > 1 else values
+    """The shortest that ``values_of`` makes those values of: one, or a tuple."""
+    word, (*hidden, last) = LAYER_WORDS[name], values
+    one = hidden[0] if hidden else last
+    if all(value == one for value in (values if word.of_weights else hidden)):
+        return one
+    return tuple(hidden) if last == word.usual and len(hidden) > 1 else values
 
 
 def layers_of(hidden: Hidden, act: Any = "relu", **words: Any) -> tuple[Layer, ...]:
@@ -245,12 +278,27 @@ def layers_of(hidden: Hidden, act: Any = "relu", **words: Any) -> tuple[Layer, .
     hidden: as ``widths_of`` takes it. act and further words of LAYER_WORDS: one value for all widths, or a
     list of one for each hidden layer. A Layer has its own.
     """
+    return _built(hidden, {"act": act, **words}, 1)[0]
+
+
+def _built(hidden: Hidden, words: Mapping[str, Any], outputs: int) -> tuple[tuple[Layer, ...], Layer]:
+    if strange := sorted(set(words) - set(LAYER_WORDS)):
+        raise TypeError(f"a layer has no word {strange[0]!r}; it has {', '.join(LAYER_WORDS)}")
     items = widths_of(hidden)
-    told = {name: values_of(name, value, len(items)) for name, value in {"act": act, **words}.items()}
-    return tuple(
-        item if isinstance(item, Layer) else Layer(item, **{name: told[name][i] for name in told})
+    values = {name: values_of(name, value, items) for name, value in words.items()}
+    layers = tuple(
+        item if isinstance(item, Layer) else Layer(item, **{name: values[name][i] for name in values})
         for i, item in enumerate(items)
     )
+    own = {name: values[name][-1] for name in values if LAYER_WORDS[name].of_weights}
+    return layers, Layer(outputs, "identity", **own)
+
+
+def text_of(value: Any) -> str:
+    """A word of layers as an option has it: ``relu``, ``0.2,0.5``."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(text_of, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def act_text(act: str | Sequence[str]) -> str:
@@ -331,6 +379,13 @@ class Architecture:
         )
 
     @property
+    def unusual(self) -> tuple[str, ...]:
+        """The words, beside widths and activations, that make it another net."""
+        words = {**self.words(), "init": LAYER_WORDS["init"].usual, "act": LAYER_WORDS["act"].usual}
+        told = [name for name, value in words.items() if value != LAYER_WORDS[name].usual]
+        return (*told, *["input_dropout"] * (self.input_dropout > 0))
+
+    @property
     def draws(self) -> bool:
         """True where a step draws what it leaves out."""
         return self.input_dropout > 0 or any(layer.dropout for layer in self.layers)
@@ -343,15 +398,14 @@ class Architecture:
     def __str__(self) -> str:
         return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump: inputs, hidden (widths), classes (outputs), act, and what else is set."""
-        told: dict[str, Any] = {"inputs": self.inputs, "hidden": list(self.hidden), "classes": self.outputs}
-        told.update(words_to_json(self.words(), always=("act",)))
-        if not self.layers:
-            told["act"] = "relu"
-        if self.input_dropout:
-            told["input_dropout"] = self.input_dropout
-        return told
+    @classmethod
+    def of(
+        cls, inputs: int, hidden: Hidden, outputs: int, *, input_dropout: float = 0.0, **words: Any
+    ) -> Self:
+        """The net of the short form; words as ``values_of`` takes them. Raises ConfigError."""
+        whole_number("outputs", outputs, 1, MOST_UNITS)
+        layers, output = _built(hidden, words, outputs)
+        return cls(inputs, layers, outputs, output, input_dropout)
 
     def words(self) -> dict[str, Any]:
         """The words of its layers in the short form, each as ``values_of`` takes it."""
@@ -359,6 +413,19 @@ class Architecture:
         for name, word in LAYER_WORDS.items():
             last = self.all_layers[-1].word(name) if word.of_weights else word.usual
             told[name] = compact(name, (*(layer.word(name) for layer in self.layers), last))
+        return told
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for json.dump: inputs, hidden (widths), classes (outputs), act, and what else is set.
+
+        How first weights are drawn is not in it.
+        """
+        words = self.words()
+        del words["init"]
+        told: dict[str, Any] = {"inputs": self.inputs, "hidden": list(self.hidden), "classes": self.outputs}
+        told.update(words_to_json(words, always=("act",)))
+        if self.input_dropout:
+            told["input_dropout"] = self.input_dropout
         return told
 
     @classmethod
@@ -370,34 +437,15 @@ class Architecture:
             raise ConfigError(
                 f"an architecture must be an object with keys {', '.join(sorted(needed))}", shown(data)
             )
-        words = {name: data[name] for name in LAYER_WORDS if name in data}
-        return cls(
-            data["inputs"],
-            *built(data["hidden"], words, data["classes"]),
-            input_dropout=data.get("input_dropout", 0.0),
-        )
-
-
-def built(hidden: Hidden, words: Mapping[str, Any], outputs: int) -> tuple[tuple[Layer, ...], int, Layer]:
-    """Layers, outputs and output layer of an Architecture, of widths and words. Raises ConfigError."""
-    items = widths_of(hidden)
-    layers = layers_of(items, **words)
-    whole_number("outputs", outputs, 1, MOST_UNITS)
-    own = {
-        name: values_of(name, value, len(items))[-1]
-        for name, value in words.items()
-        if LAYER_WORDS[name].of_weights
-    }
-    return layers, outputs, Layer(outputs, "identity", **own)
+        words = {name: data[name] for name in data if name not in ("inputs", "hidden", "classes")}
+        return cls.of(data["inputs"], data["hidden"], data["classes"], **words)
 
 
 def words_to_json(words: Mapping[str, Any], always: Sequence[str] = ()) -> dict[str, Any]:
     """Plain data of words in the short form; of those that are as usual only the ones of ``always``."""
     told = {}
     for name, value in words.items():
-        word = LAYER_WORDS[name]
-        if name in always or value != word.usual:
-            told[name] = (
-                [word.to_json(each) for each in value] if isinstance(value, tuple) else word.to_json(value)
-            )
+        to_json = LAYER_WORDS[name].to_json
+        if name in always or value != LAYER_WORDS[name].usual:
+            told[name] = list(map(to_json, value)) if isinstance(value, tuple) else to_json(value)
     return told

@@ -1,7 +1,8 @@
 """Model: a trained net with its preprocessing and its classes; takes raw inputs, knows its file format.
 
-The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
-takes its tensors by ``load_state_dict`` as they are. Everything else is JSON in the metadata
+The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``, with
+BatchNorm1d and Dropout where the net has them (see ``Parameters.to_torch``), takes its tensors by
+``load_state_dict`` as they are. Everything else is JSON in the metadata
 entry ``fastmlp``, and all of it is sealed (files/sealed.py). Nothing is pickled.
 """
 
@@ -32,7 +33,8 @@ from fastmlp.layers import Architecture
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 
-_FORMATS = (1, 2)  # the second: a scale for each column
+_FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
+_OLD_ACTS = {"relu", "sigmoid", "tanh", "identity"}
 _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
@@ -128,7 +130,7 @@ class Model:
         """
         if not self.parameters.finite:
             raise ModelError("a model must be finite to be saved", "nan or infinity in its weights")
-        state = self.parameters.astype(np.float32).to_torch()
+        state = self.parameters.astype(np.float32).to_torch(self.architecture)
         metadata = {**(extra or {}), "format": "pt", _ENTRY: json.dumps(self._description())}
         if self.epoch is not None:
             metadata[_EPOCH] = str(self.epoch)
@@ -153,7 +155,7 @@ class Model:
             raise ModelError(_WHAT, f"{path}: no sha256 in its metadata", _DO)
         description = parse_json(metadata[_ENTRY], f"the entry {_ENTRY!r} of {path}", ModelError)
         try:
-            model = cls._described(description, Parameters.from_torch(state), _epoch(metadata))
+            model = cls._described(description, state, _epoch(metadata))
         except ConfigError as problem:
             raise ModelError(_WHAT, f"{path}: {reason_of(problem)}".rstrip("."), _DO) from None
         if not is_sealed:
@@ -177,8 +179,10 @@ class Model:
 
     def _description(self) -> dict[str, Any]:
         scale, mean = self.preprocessing.scale, self.preprocessing.mean
+        is_new = self.preprocessing.by_column or bool(self.architecture.unusual)
+        is_new = is_new or not set(self.architecture.acts) <= _OLD_ACTS
         return {
-            "format": 2 if self.preprocessing.by_column else 1,
+            "format": _NEWER if is_new else _FORMAT,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
             "scale": _encoded(scale, "<f8") if isinstance(scale, np.ndarray) else scale,
@@ -188,17 +192,18 @@ class Model:
         }
 
     @classmethod
-    def _described(cls, data: Any, parameters: Parameters, epoch: int | None) -> Model:
-        """The inverse of ``_description``. Raises ModelError, ConfigError."""
-        form = data.get("format", 1) if isinstance(data, dict) else 1
-        if type(form) is not int or form not in _FORMATS:
+    def _described(cls, data: Any, state: Mapping[str, Any], epoch: int | None) -> Model:
+        """The inverse of ``_description``, with the file's tensors. Raises ModelError, ConfigError."""
+        form = data.get("format", _FORMAT) if isinstance(data, dict) else _FORMAT
+        if type(form) is not int or form not in (_FORMAT, _NEWER):
             raise ModelError(
-                f"a model's format must be {' or '.join(map(str, _FORMATS))}", shown(form),
+                f"a model's format must be {_FORMAT} or {_NEWER}", shown(form),
                 "load it with a newer fastmlp",
             )  # fmt: skip
         if not isinstance(data, dict) or set(data) != _KEYS:
             raise ModelError(f"a model's description must hold {', '.join(sorted(_KEYS))}", shown(data))
         architecture = Architecture.from_json(data["architecture"])
+        parameters = Parameters.from_torch(state, architecture)
         if parameters.shapes != architecture.shapes or {array.dtype for array in parameters} != {_FLOAT32}:
             raise ModelError(
                 f"tensors must be float32 of shapes {shown(architecture.shapes)}",
@@ -206,11 +211,13 @@ class Model:
             )
         if not parameters.finite:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
+        if any((norm.variance < 0).any() for norm in parameters.norms if norm is not None):
+            raise ModelError("a model's running variances must be from 0", "one below")
         classes = _checked_classes(data["classes"], architecture.outputs)
         scale, mean = data["scale"], data["mean"]
         if mean is not None:
             mean = _decoded("mean", mean, architecture.inputs, "<f4")
-        if form > 1 and isinstance(scale, str):
+        if form == _NEWER and isinstance(scale, str):
             scale = _decoded("scale", scale, architecture.inputs, "<f8")
         else:
             scale = positive_number("scale", scale, "255")

@@ -6,7 +6,6 @@ Nothing here computes with them: that is a backend's work (reference/, kernels/)
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastmlp import random
 from fastmlp.checks import (
     NUMBERS,
     as_array,
@@ -25,9 +23,10 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
+from fastmlp.drawing import first_biases, first_weights
 from fastmlp.errors import ModelError
 from fastmlp.inits import checked_init
-from fastmlp.layers import Architecture
+from fastmlp.layers import PLACES, Architecture, Layer
 
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
@@ -152,37 +151,128 @@ class Parameters:
             digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
         return digest.hexdigest()
 
-    def to_torch(self) -> dict[str, NDArray[Any]]:
-        """State of ``torch.nn.Sequential(Linear, act, Linear, ...)``: weights (fan_out, fan_in)."""
+    @classmethod
+    def from_named(cls, arrays: Mapping[str, Any]) -> Parameters:
+        """The inverse of ``named``, in any order. Raises ModelError."""
+        count = sum(name.startswith("W") for name in arrays)
+        norms = [
+            Norm(*(arrays[f"{name}{i}"] for name in NORM_ARRAYS))
+            if set(_norm_names(i)) <= set(arrays)
+            else None
+            for i in range(1, count)
+        ]
+        wanted = [f"{letter}{i}" for i in range(1, count + 1) for letter in "Wb"]
+        wanted += [name for i, norm in enumerate(norms, 1) if norm is not None for name in _norm_names(i)]
+        if set(wanted) != set(arrays):
+            raise ModelError("arrays must be named W1, b1, W2, b2, ...", shown([*arrays]))
+        weights, biases = (tuple(arrays[f"{letter}{i}"] for i in range(1, count + 1)) for letter in "Wb")
+        return cls(weights, biases, tuple(norms))
+
+    def to_torch(self, architecture: Architecture | None = None) -> dict[str, NDArray[Any]]:
+        """State of the ``torch.nn.Sequential`` that the net is; weights are (fan_out, fan_in).
+
+        architecture: the net's; None where it is Linear, activation, Linear, ... Its modules are Dropout of
+        the inputs, then for each hidden layer Linear, BatchNorm1d, activation, BatchNorm1d, Dropout, of which
+        those are there that it has, and the last Linear. A Linear without bias has none in the state.
+        Raises ModelError where the architecture is another.
+        """
         state = {}
-        for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            state[f"{2 * layer}.weight"] = np.ascontiguousarray(W.T)
-            state[f"{2 * layer}.bias"] = np.ascontiguousarray(b)
+        for layer, names in zip(self._layers(), _torch_names(self._known(architecture)), strict=True):
+            for part, name in names.items():
+                array = layer[part].T if part == "W" else layer[part]
+                state[name] = np.ascontiguousarray(array)
         return state
 
     @classmethod
-    def from_torch(cls, state: Mapping[str, Any]) -> Parameters:
-        """The inverse of ``to_torch``. Raises ModelError."""
+    def from_torch(cls, state: Mapping[str, Any], architecture: Architecture | None = None) -> Parameters:
+        """The inverse of ``to_torch``; PyTorch's counts of batches are left out. Raises ModelError."""
         if not isinstance(state, Mapping):
             raise ModelError("a state must be a mapping of names to arrays", shown(state))
-        layers = range(len(state) // 2)
-        names = [f"{2 * layer}.{part}" for layer in layers for part in ("weight", "bias")]
-        if not names or set(names) != set(state):
-            raise ModelError("a state must hold 0.weight, 0.bias, 2.weight, 2.bias, ...", shown([*state]))
-        return cls(
-            tuple(np.ascontiguousarray(_array(f"{2 * layer}.weight", state).T) for layer in layers),
-            tuple(_array(f"{2 * layer}.bias", state).copy() for layer in layers),
-        )
+        given = [name for name in state if not str(name).endswith(".num_batches_tracked")]
+        names = _torch_names(_chain(len(given) // 2) if architecture is None else architecture)
+        wanted = [name for layer in names for name in layer.values()]
+        if set(wanted) != set(given):
+            raise ModelError(
+                f"a state must hold {', '.join(wanted[:4] or ['0.weight', '0.bias'])}, ...", shown([*state])
+            )
+        parts = [{part: _array(name, state) for part, name in layer.items()} for layer in names]
+        return cls._of_layers([part | {"W": part["W"].T} for part in parts])
 
-    def to_keras(self) -> list[NDArray[Any]]:
-        """The list that ``keras.Sequential([Dense, Dense, ...]).set_weights`` takes."""
-        return list(self)
+    def to_keras(self, architecture: Architecture | None = None) -> list[NDArray[Any]]:
+        """The list that ``keras.Sequential([Dense, BatchNormalization, ...]).set_weights`` takes.
+
+        architecture: as in ``to_torch``; a Dense without bias has none in the list.
+        """
+        names = _torch_names(self._known(architecture))
+        return [layer[part] for layer, told in zip(self._layers(), names, strict=True) for part in told]
 
     @classmethod
-    def from_keras(cls, arrays: Sequence[Any]) -> Parameters:
-        """Take ``keras.Sequential.get_weights()``: kernel, bias, kernel, bias, ... Raises ModelError."""
-        copies = [array.copy() for array in _arrays("arrays", arrays)]
-        return cls(tuple(copies[0::2]), tuple(copies[1::2]))
+    def from_keras(cls, arrays: Sequence[Any], architecture: Architecture | None = None) -> Parameters:
+        """The inverse of ``to_keras``, of ``keras.Sequential.get_weights()``. Raises ModelError."""
+        given = _arrays("arrays", arrays)
+        names = _torch_names(_chain(len(given) // 2) if architecture is None else architecture)
+        if sum(map(len, names)) != len(given) or not given:
+            raise ModelError(f"arrays must be {max(2, sum(map(len, names)))} for this net", len(given))
+        each = iter(given)
+        return cls._of_layers([{part: next(each) for part in layer} for layer in names])
+
+    def _layers(self) -> list[dict[str, NDArray[Any]]]:
+        """The arrays of each layer by the names of ``named``, without its number."""
+        norms = [{} if norm is None else dict(zip(NORM_ARRAYS, norm, strict=True)) for norm in self.norms]
+        return [
+            {"W": W, "b": b, **norm}
+            for W, b, norm in zip(self.weights, self.biases, [*norms, {}], strict=True)
+        ]
+
+    @classmethod
+    def _of_layers(cls, layers: list[dict[str, NDArray[Any]]]) -> Parameters:
+        """The inverse of ``_layers``, of copies; no bias is zeros. Raises ModelError."""
+        weights = [np.array(layer["W"], order="C") for layer in layers]
+        biases = [
+            np.array(layer["b"]) if "b" in layer else np.zeros(W.shape[-1:], W.dtype)
+            for layer, W in zip(layers, weights, strict=True)
+        ]
+        norms = [
+            Norm(*(np.array(layer[name]) for name in NORM_ARRAYS)) if "gamma" in layer else None
+            for layer in layers[:-1]
+        ]
+        return cls(tuple(weights), tuple(biases), tuple(norms))
+
+    def _known(self, architecture: Architecture | None) -> Architecture:
+        """The architecture, or that of a chain of layers. Raises ModelError unless it is of these arrays."""
+        known = _chain(len(self.weights)) if architecture is None else architecture
+        normed = [norm is not None for norm in self.norms]
+        if normed != [layer.batch_norm is not None for layer in known.layers]:
+            do = "give its architecture" if architecture is None else ""
+            raise ModelError("parameters must have the batch norms of the net", normed, do)
+        return known
+
+
+def _norm_names(i: int) -> list[str]:
+    return [f"{name}{i}" for name in NORM_ARRAYS]
+
+
+def _chain(count: int) -> Architecture:
+    """An architecture of so many layers of which each is a Linear with its activation."""
+    return Architecture(1, (Layer(1),) * max(0, count - 1), 1)
+
+
+def _torch_names(architecture: Architecture) -> list[dict[str, str]]:
+    """The names in a state of torch.nn.Sequential of each layer's arrays, as ``named`` without the number."""
+    names, at = [], int(architecture.input_dropout > 0)
+    for layer in architecture.all_layers:
+        told = {"W": f"{at}.weight", "b": f"{at}.bias"}
+        if not layer.bias:
+            del told["b"]
+        if layer.batch_norm is not None:
+            norm = at + PLACES.index(layer.batch_norm.place) + 1
+            told |= {part: f"{norm}.{name}" for part, name in zip(NORM_ARRAYS, _TORCHS, strict=True)}
+        names.append(told)
+        at += 2 + (layer.batch_norm is not None) + (layer.dropout > 0)
+    return names
+
+
+_TORCHS = ("weight", "bias", "running_mean", "running_var")
 
 
 def _arrays(name: str, values: Any) -> tuple[NDArray[Any], ...]:
@@ -276,25 +366,38 @@ class Net:
         wanted = [layer.batch_norm is not None for layer in architecture.layers]
         if normed != wanted:
             raise ModelError(f"parameters must have the batch norms of the net, {wanted}", normed)
+        if not all(
+            layer.bias or not b.any()
+            for layer, b in zip(architecture.all_layers, self.parameters.biases, strict=True)
+        ):
+            raise ModelError("a layer without bias must have zeros", "others in its biases")
         instance("preprocessing", self.preprocessing, Preprocessing).check(architecture.inputs)
 
 
 def initialise(
     architecture: Architecture, init: str | None = None, seed: int = 0, dtype: DTypeLike = np.float32
 ) -> Parameters:
-    """First weights, U(-limit, limit), and zero biases; a pure function of its arguments.
+    """First weights, and zero biases; a pure function of its arguments.
 
     init: of every layer; None: each layer's own. Of a batch norm gamma and variance are 1, beta and mean 0.
 
-    ============== ============================= =====================================
-    init           limit                         after
-    ============== ============================= =====================================
-    glorot_uniform sqrt(6 / (fan_in + fan_out))  Glorot and Bengio 2010; Keras' default
-    he_uniform     sqrt(6 / fan_in)              He et al. 2015
-    lecun_uniform  sqrt(3 / fan_in)              LeCun et al. 1998
-    torch          1 / sqrt(fan_in), biases too  torch.nn.Linear's default
-    uniform        1                             what the question's first answer assumes
-    ============== ============================= =====================================
+    ============================ ============================================== ==========================
+    init                         distribution                                   after
+    ============================ ============================================== ==========================
+    glorot_uniform               U(-l, l), l = sqrt(6 / (fan_in + fan_out))     Glorot and Bengio 2010
+    he_uniform                   U(-l, l), l = sqrt(6 / fan_in)                 He et al. 2015
+    lecun_uniform                U(-l, l), l = sqrt(3 / fan_in)                 LeCun et al. 1998
+    glorot_, he_, lecun_normal   normal of the same variance, and none beyond   Keras
+                                 2 standard deviations of what is then cut off
+    xavier_normal                N(0, 2 / (fan_in + fan_out))                   torch.nn.init
+    kaiming_normal               N(0, 2 / fan_in)                               torch.nn.init
+    torch                        U(-l, l), l = 1 / sqrt(fan_in), biases too     torch.nn.Linear
+    orthogonal:GAIN              orthonormal times GAIN (1)                     Saxe et al. 2014
+    uniform:FROM,TO              U(FROM, TO) (-1,1)                             the question's first answer
+    normal:MEAN,SD               N(MEAN, SD^2) (0,0.05)                         Keras' RandomNormal
+    truncated_normal:MEAN,SD     the same, and none beyond 2 SD (0,0.05)        Keras' TruncatedNormal
+    zeros, ones, constant:NUMBER the same number everywhere (0)
+    ============================ ============================================== ==========================
 
     Raises ConfigError.
     """
@@ -302,19 +405,10 @@ def initialise(
     inits = [layer.init if init is None else checked_init(init) for layer in architecture.all_layers]
     seed, dtype = whole_number("seed", seed, 0, 2**63 - 1), as_dtype("dtype", dtype)
     weights, biases = [], []
-    for layer, (fan_in, fan_out) in enumerate(architecture.shapes):
-        limit = {
-            "glorot_uniform": math.sqrt(6 / (fan_in + fan_out)),
-            "he_uniform": math.sqrt(6 / fan_in),
-            "lecun_uniform": math.sqrt(3 / fan_in),
-            "torch": 1 / math.sqrt(fan_in),
-            "uniform": 1.0,
-        }[inits[layer]]
-        W = limit * (2 * random.uniform(fan_in * fan_out, seed, "weights", layer) - 1)
-        b = np.zeros(fan_out)
-        if inits[layer] == "torch" and architecture.all_layers[layer].bias:
-            b = limit * (2 * random.uniform(fan_out, seed, "biases", layer) - 1)
-        weights.append(W.reshape(fan_in, fan_out).astype(dtype))
+    for i, (fan_in, fan_out) in enumerate(architecture.shapes):
+        told = inits[i], fan_in, fan_out, seed, i
+        weights.append(np.ascontiguousarray(first_weights(*told), dtype))
+        b = first_biases(*told) if architecture.all_layers[i].bias else np.zeros(fan_out)
         biases.append(b.astype(dtype))
     norms = [
         None if layer.batch_norm is None else Norm(*(np.full(layer.width, x, dtype) for x in (1, 0, 0, 1)))

@@ -6,9 +6,9 @@ Values are checked once, here, with every problem in one ConfigError. How fast a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Self
 
 from fastmlp import layers, optimizers
@@ -20,17 +20,17 @@ from fastmlp.checks import (
     as_text,
     check_fields,
     flag,
-    parsed,
     positive_number,
     share,
     shown,
     whole_number,
 )
 from fastmlp.errors import ConfigError
-from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer, act_text
+from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
 from fastmlp.losses import checked_loss
 from fastmlp.optimizers import Optimizer
 from fastmlp.scales import Scale, checked_scale, scale_text
+from fastmlp.schedules import Schedule
 
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")
@@ -44,11 +44,11 @@ CHECKPOINT_SECONDS = 10.0  # between two checkpoints within an epoch
 class Training:
     """Everything that decides the result of a training, but the data.
 
-    hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, and then the
-                words of layers below are theirs.
-    act, dropout, batch_norm: of every hidden layer, or one for each; see ``Layer``.
-    bias, l1, l2, max_norm, init, frozen: the same, and of the output layer: its own is one more at the end of
-                a list.
+    hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, each with words
+                of its own: ``[Layer(512, dropout=0.2), Layer(64, "tanh")]``.
+    act, dropout, batch_norm: of every hidden layer, or a list with one for each; see ``Layer``.
+    bias, l1, l2, max_norm, init, frozen: the same; one value is the output layer's too, and in a list it may
+                have its own at the end.
     input_dropout: the share of inputs that a step leaves out.
     scale:      inputs are divided by it: a number (255 for pixel bytes, 1 for none), one for each column, or
                 what the rows trained on say of each column: ``standard``, less the mean, by the standard
@@ -57,9 +57,10 @@ class Training:
                 None: a word does, a number does not. False beside a word: a 0 stays 0.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
-    loss:       logits, keras2 or clip:LO,HI; see ``clip_bounds``.
+    loss:       logits, keras2, clip:LO,HI, binary, squared, ...; see ``losses.LOSSES``.
     optimizer:  how a step is taken; a name alone is that optimizer with its defaults.
-    schedule:   of the learning rate by epoch: constant, cosine or step:EVERY,FACTOR; see ``lr_at``.
+    schedule:   of the learning rate, by epoch, or by step with ``/step`` behind it; see ``schedules``. All
+                but ``plateau`` are torch.optim.lr_scheduler's, which this is too for validation losses.
     validation: share of the training rows that is held out and evaluated after every epoch.
     patience:   training stops after so many epochs without a lower validation loss, and the weights
                 of the best epoch are restored; 0: never.
@@ -95,10 +96,13 @@ class Training:
     class_weight: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        items: tuple[int | Layer, ...] | None = None
+        with suppress(ConfigError):  # which the check of hidden raises again
+            items = layers.widths_of(self.hidden)
         check_fields(
             self,
-            hidden=layers.widths_of,
-            **{name: self._word_check(name) for name in LAYER_WORDS},
+            hidden=lambda v: tuple(getattr(item, "width", item) for item in layers.widths_of(v)),
+            **{name: partial(layers.settled, name, items=items) for name in LAYER_WORDS},
             input_dropout=lambda v: share("input_dropout", v, "0.2"),
             scale=checked_scale,
             center=lambda v: None if v is None else flag("center", v),
@@ -108,40 +112,19 @@ class Training:
             seed=lambda v: whole_number("seed", v, 0, 2**63 - 1),
             loss=checked_loss,
             optimizer=lambda v: v if isinstance(v, Optimizer) else Optimizer(v),
-            schedule=_checked_schedule,
+            schedule=lambda v: str(Schedule.of(v)),
             validation=lambda v: share("validation", v, "0.1"),
             patience=lambda v: whole_number("patience", v, 0, 10**9),
             class_weight=_checked_class_weight,
         )
-        self._settle_layers()
         if self.center is isinstance(self.scale, str):
             object.__setattr__(self, "center", None)
-        if self.patience and not self.validation:
-            raise ConfigError(
-                "patience must come with rows held out", "validation 0", "for example validation 0.1"
-            )
-
-    def _word_check(self, name: str) -> Callable[[Any], Any]:
-        """A check of the values of a word; of any number of layers where ``hidden`` is wrong."""
-
-        def check(value: Any) -> tuple[Any, ...]:
-            items = self.hidden if isinstance(self.hidden, tuple) else ()
-            return layers.values_of(name, value, len(items) if self.hidden == items else None)
-
-        return check
-
-    def _settle_layers(self) -> None:
-        """Make hidden widths, and of each word of layers its short form."""
-        items: tuple[int | Layer, ...] = self.hidden
-        for name in LAYER_WORDS:
-            *hidden, last = getattr(self, name)
-            own = [
-                item.word(name) if isinstance(item, Layer) else value
-                for item, value in zip(items, hidden, strict=True)
-            ]
-            object.__setattr__(self, name, layers.compact(name, (*own, last)))
-        widths = (item.width if isinstance(item, Layer) else item for item in items)
-        object.__setattr__(self, "hidden", tuple(widths))
+        on_plateau = self.schedule if Schedule.of(self.schedule).name == "plateau" else None
+        for name in (self.patience and "patience", on_plateau and f"schedule {on_plateau}"):
+            if name and not self.validation:
+                raise ConfigError(
+                    f"{name} must come with rows held out", "validation 0", "for example validation 0.1"
+                )
 
     @classmethod
     def of(cls, **words: Any) -> Self:
@@ -154,17 +137,17 @@ class Training:
     def but(self, **words: Any) -> Self:
         """Make the same training with some fields changed, flat as in ``of``, which raises the same.
 
-        A new ``optimizer`` begins with its own defaults.
+        A new ``optimizer`` begins with its own defaults, and Layers as a new ``hidden`` have their own words.
         """
         if strange := sorted(set(words) - set(WORDS)):
             raise TypeError(f"a training has no field {strange[0]!r}; it has {', '.join(WORDS)}")
         rule = words.pop("optimizer", self.optimizer)
         own = {name: words.pop(name) for name in optimizers.FIELDS if name in words}
         problems = []
+        with suppress(ConfigError):  # which the field raises
+            words = {**self._left_by(words.get("hidden")), **words}
         try:
-            words["optimizer"] = (
-                replace(rule, **own) if isinstance(rule, Optimizer) else Optimizer(rule, **own)
-            )
+            words["optimizer"] = rule.but(**own) if isinstance(rule, Optimizer) else Optimizer(rule, **own)
         except ConfigError as problem:
             problems.append(problem)
         try:
@@ -175,6 +158,13 @@ class Training:
             raise ConfigError.collect(problems)
         return training
 
+    def _left_by(self, hidden: Any) -> dict[str, Any]:
+        """The words of layers that Layers as the new hidden ones leave: those of the output layer."""
+        items = layers.widths_of(hidden)
+        if not items or not all(isinstance(item, Layer) for item in items):
+            return {}
+        return {name: layers.values_of(name, self.word(name), self.hidden)[-1] for name in LAYER_WORDS}
+
     def word(self, name: str) -> Any:
         """Return one of the words that ``of`` takes."""
         return getattr(self.optimizer if name in optimizers.FIELDS else self, name)
@@ -184,35 +174,36 @@ class Training:
         """True where something is subtracted from each column."""
         return isinstance(self.scale, str) if self.center is None else self.center
 
-    def lr_at(self, epoch: int) -> float:
-        """The learning rate of an epoch, from 1.
+    def lr_at(self, epoch: int, batch: int = 0, batches: int = 1) -> float:
+        """The learning rate of an epoch, from 1; of one of its ``batches``, from 0, where they differ."""
+        schedule = Schedule.of(self.schedule)
+        t, total = epoch - 1, self.epochs
+        if schedule.by_step:
+            t, total = t * batches + batch, total * batches
+        return max(self.lr * schedule.factor(t, total), SMALLEST)
 
-        cosine: lr (1 + cos(pi (epoch - 1) / epochs)) / 2; step:EVERY,FACTOR: lr times FACTOR after every
-        EVERY epochs. As torch.optim's CosineAnnealingLR over all epochs and StepLR, stepped by epoch.
-        """
-        if self.schedule == "constant":
-            return self.lr
-        if self.schedule == "cosine":
-            return self.lr * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
-        every, factor = _step_schedule(self.schedule)
-        return max(self.lr * factor ** ((epoch - 1) // every), SMALLEST)
+    def rates(self, epoch: int, batches: int) -> float | list[float]:
+        """The learning rate of an epoch, from 1; where it changes by step, one for each of its batches."""
+        if not Schedule.of(self.schedule).by_step:
+            return self.lr_at(epoch)
+        return [self.lr_at(epoch, batch, batches) for batch in range(batches)]
 
     def architecture(self, inputs: int, outputs: int) -> Architecture:
         """The net that this trains on data with that many inputs and classes. Raises ConfigError."""
         whole_number("classes", outputs, 2, MOST_UNITS)
-        words = {name: getattr(self, name) for name in LAYER_WORDS}
-        made = layers.built(self.hidden, words, outputs)
-        return Architecture(inputs, *made, input_dropout=self.input_dropout)
+        words = {name: getattr(self, name) for name in (*LAYER_WORDS, "input_dropout")}
+        return Architecture.of(inputs, self.hidden, outputs, **words)
 
     def __str__(self) -> str:
         hidden = ",".join(map(str, self.hidden)) or "none"
         center = "" if self.center is None else ", centred" if self.center else ", not centred"
         scale = f"{scale_text(self.scale)}{center}"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
+        told = [_in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
         return (
-            f"hidden {hidden}, {act_text(self.act)}, scale {scale}, {self.loss} loss, "
-            f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, {act_text(self.init)}, "
-            f"seed {self.seed}"
+            f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {scale}, "
+            f"{self.loss} loss, {self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
+            f"{layers.text_of(self.init)}, seed {self.seed}"
         )
 
     def _steps_in_words(self) -> str:
@@ -234,8 +225,7 @@ class Training:
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump, flat: what ``of`` takes. Rare fields of the optimizer only where set."""
-        rule = asdict(self.optimizer)
+        """Plain data for json.dump, flat: what ``of`` takes. Rare words only where they are set."""
         told: dict[str, Any] = {}
         for word in fields(self):
             value = getattr(self, word.name)
@@ -247,13 +237,13 @@ class Training:
             if word.name in LAYER_WORDS:
                 told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":
-                told["optimizer"] = rule.pop("name")
-                told.update({name: value for name, value in rule.items() if name not in _RARE or value})
+                told.update(value.to_json())
         return told
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The inverse of ``to_json``. Raises ConfigError."""
+        data = _as_now(data) if isinstance(data, dict) else data
         if not isinstance(data, dict) or not set(data) <= set(WORDS):
             raise ConfigError(
                 f"a training must be an object with keys among {', '.join(sorted(WORDS))}", shown(data)
@@ -261,29 +251,26 @@ class Training:
         return cls.of(**data)
 
 
+def _in_words(name: str, value: Any) -> str:
+    """``l2 0.001``, ``no bias``, ``batch norm before``, ``dropout 0.2,0.5``."""
+    told = name.replace("_", " ")
+    if isinstance(value, bool):
+        return told if value else f"no {told}"
+    return f"{told} {layers.text_of(value)}"
+
+
 WORDS = (*(word.name for word in fields(Training)), *optimizers.FIELDS)  # what ``Training.of`` takes
 _NEW = ("dropout", "batch_norm", "bias", "l1", "l2", "max_norm", "frozen", "input_dropout")  # told where set
-_RARE = ("alpha", "epsilon_hat")  # of scikit-learn's and Keras' optimizers: no option of a training
+_USUAL = {word.name: word.default for word in fields(Training)}
 
 
-def _step_schedule(schedule: str) -> tuple[int, float]:
-    """EVERY and FACTOR of step:EVERY,FACTOR; 0 and 0 of all else."""
-    name, _, text = schedule.partition(":")
-    return (parsed(text, int, float) if name == "step" else None) or (0, 0.0)
-
-
-def _checked_schedule(schedule: Any) -> str:
-    name = (as_text(schedule) or "").replace(" ", "")
-    if name in ("constant", "cosine"):
-        return name
-    every, factor = _step_schedule(name)
-    if not (1 <= every <= 10**9 and SMALLEST <= factor <= 1):
-        raise ConfigError(
-            "schedule must be constant, cosine or step:EVERY,FACTOR, EVERY from 1 epoch and FACTOR up to 1",
-            shown(schedule),
-            "for example step:5,0.1",
-        )
-    return name
+def _as_now(data: dict[str, Any]) -> dict[str, Any]:
+    """The same in today's words: once sgd had adam's, unused, and ``epsilon_hat`` was a form."""
+    unused = ("epsilon_hat", *("beta1", "beta2", "epsilon") * (data.get("optimizer", "sgd") == "sgd"))
+    now = {name: value for name, value in data.items() if name not in unused}
+    if data.get("epsilon_hat") and data.get("optimizer") == "adam":
+        now |= {"form": "keras", **({"decoupled": False} if data.get("weight_decay") else {})}
+    return now
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from fastmlp.backends.checks import checked_classes
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import as_pair, function, functions
 from fastmlp.data.encode import as_rows
-from fastmlp.errors import DataError, ModelError
+from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields
@@ -22,7 +22,9 @@ from fastmlp.train.loop import EpochResult, History, train
 if TYPE_CHECKING:
     import torch
 
-OF_THE_MODULE = ("hidden", "act", "scale", "center", "init")  # no fields of ``fit``: the module has them
+# No fields of ``fit``: the module has them, or has none.
+_OF_ITS_LAYERS = ("dropout", "batch_norm", "bias", "input_dropout")
+OF_THE_MODULE = ("hidden", "act", "scale", "center", "init", *_OF_ITS_LAYERS)
 _ACTS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Identity": "identity"}
 
 
@@ -46,8 +48,9 @@ def fit(
     module: Linear, ReLU, Linear, ... in float32 on the CPU, the last layer being Linear; or with Sigmoid,
     Tanh or Identity, after each hidden layer its own. Weights keep their storage, and begin as they are.
     X is taken as the module takes it, not scaled: hidden, act, scale, center and init of a Training do not
-    count. All else is as in ``fastmlp.fit``; the loss ``logits`` is CrossEntropyLoss, the optimizers are
-    torch.optim.SGD and Adam. Callbacks are called ``callback(result, module)``.
+    count; dropout, input_dropout, batch_norm and bias are refused. All else is as in ``fastmlp.fit``; the
+    loss ``logits`` is CrossEntropyLoss, the optimizers are torch.optim.SGD and Adam. Callbacks are called
+    ``callback(result, module)``.
 
     Raises TypeError for what is no such module, ValueError for what does not fit, ImportError without
     PyTorch, and DivergedError; the weights are then those after the last good epoch.
@@ -55,6 +58,9 @@ def fit(
     if given := [name for name in OF_THE_MODULE if name in fields]:
         raise TypeError(f"fit() takes no {given[0]}: the module and its weights are trained as they are")
     linear, acts = _taken_apart(module)
+    told = [name for name in _OF_ITS_LAYERS if training and training.word(name) != Training().word(name)]
+    if told:
+        raise ConfigError(f"{told[0]} must be left to the module, which has none", str(training))
     parameters = Parameters(
         tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),
         tuple(_array(layer.bias, "a bias").copy() for layer in linear),

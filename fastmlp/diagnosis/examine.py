@@ -63,6 +63,9 @@ def examine(
         )
     notify = notify or (lambda text: None)
     started = time.perf_counter()
+    if unusual := training.architecture(X.shape[1], K).unusual:
+        told = ", ".join(unusual)
+        raise ConfigError("a diagnosis must be of layers with a width and an activation alone", told)
     bench, setting = Bench(X, y, X_test, y_test, K, threads), Setting(training, initial)
     notify("measuring the net at its start")
     evidence = Evidence(setting, bench.measured(setting))

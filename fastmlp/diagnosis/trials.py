@@ -294,7 +294,7 @@ class Bench:
         net, training = self.net(setting), setting.training
         return Trainer(
             nn, net, self.X, self.y, training.loss, training.batch_size, training.optimizer,
-            OptimizerState.start(net.parameters, training.optimizer), self.tuner,
+            OptimizerState.start(net.parameters, training.optimizer), self.tuner, seed=training.seed,
         )  # fmt: skip
 
     def _predict(self, net: Net, X: Any) -> NDArray[Any]:

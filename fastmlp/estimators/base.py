@@ -258,7 +258,7 @@ class BaseMLP(BaseEstimator):
     def _new_optimizer(self, parameters: Parameters) -> ScheduledOptimizer:
         if self.solver == "adam":
             optimizer = Optimizer(
-                "adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, epsilon_hat=True
+                "adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras"
             )
             schedule = "constant"
         else:

@@ -48,6 +48,9 @@ def load(kind: type[_S], path: str | os.PathLike[str], compiled: bool) -> _S:
     """A stack of that class from the file, compiled as it was where that is wanted. Raises ValueError."""
     path = path_of("filepath", path, ModelError)
     net, metadata = Model.load_with_extra(path)
+    if net.architecture.unusual:
+        told = ", ".join(net.architecture.unusual)
+        raise ModelError("a model must be of Dense layers and activations alone", f"{path} with {told}")
     entry = _entry(metadata, path)
     try:
         model = kind(name=entry["name"] if entry else None)

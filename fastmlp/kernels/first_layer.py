@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels.dropout import kept_entries, thin_codes, thin_floats
 from fastmlp.kernels.finite import all_finite, largest
 from fastmlp.kernels.intrinsics import copy_word, prefetch, shifted
-from fastmlp.kernels.jit import device
-from fastmlp.kernels.layout import BYTES, CSR, DENSE
+from fastmlp.kernels.jit import device, inlined
+from fastmlp.kernels.layout import BYTES, CSR, DENSE, SPREAD
 from fastmlp.kernels.matmul import WORD, add_coded, add_row, depth_of, is_set, matmul, transpose
 from fastmlp.kernels.simd import Coded, Matrix
 from fastmlp.kernels.team import READY, atomic_store
@@ -44,28 +45,73 @@ def gather_word(work, rows, batch, lo, n, w, ahead):
                 codes[to + j] = rows.codes[start + j]
             masks[b] = copy_word(codes, to, codes, to) & ~(_ALL << np.uint64(width))
         to += WORD
+    if work.draw.parts[0] > 0:
+        thin_codes(work.draw.codes, work.draw, codes, masks, w, begin, n)
 
 
 @device
 def gather_inputs(work, rows, batch, lo, hi, left, right):
-    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: see layout.Rows."""
+    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: see layout.Rows.
+
+    left is a multiple of WORD.
+    """
     codes, table, values, factor = rows.codes, rows.table, rows.values, rows.factor
     mean, scales = rows.mean, rows.scales
-    inputs, D = work.inputs, work.layout.fan_in[0]
+    inputs, D, step, draw = work.inputs, work.layout.fan_in[0], work.layout.input_stride, work.draw
     for b in range(lo, hi):
-        start, to = batch.order[batch.begin + b] * D, b * work.layout.input_stride
+        i = batch.order[batch.begin + b]
+        start, to = i * D, b * step
         if rows.form == DENSE and rows.by_column:
             for j in range(left, right):
                 inputs[to + j] = (values[start + j] - mean[j]) * scales[j]
         elif rows.form == DENSE:
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
+        elif rows.form == SPREAD:
+            for j in range(left, right):
+                inputs[to + j] = -mean[j]
+            for t in range(first_from(rows, i, left), rows.starts[i + 1]):
+                if rows.columns[t] < right:
+                    inputs[to + rows.columns[t]] += entry(rows, t)
         else:
             for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
             if rows.by_column:
                 for j in range(left, right):
                     inputs[to + j] *= scales[j]
+    if draw.parts[0] > 0:
+        some, at = shifted(inputs, lo * step + left), batch.begin + lo
+        thin_floats(draw.floats, draw, _0, at, hi - lo, some, some, _NO, step, left // WORD, right - left)
+        for b in range(lo, hi):
+            inputs[b * step + D] = _ONE  # a vector may end behind it
+
+
+@device
+def first_from(rows, i, column):
+    """The first entry of compressed row i whose column is that one, or behind it."""
+    t, above = rows.starts[i], rows.starts[i + 1]
+    while t < above:
+        middle = (t + above) // 2
+        if rows.columns[middle] < column:
+            t = middle + 1
+        else:
+            above = middle
+    return t
+
+
+@inlined
+def entry(rows, t):
+    """The input that entry t of compressed rows is, but for its mean."""
+    x = rows.values[t] * rows.factor
+    return x * rows.scales[rows.columns[t]] if rows.by_column else x
+
+
+@device
+def kept_of(work, rows, place, t, n):
+    """A mask of n entries of a compressed row: those that are not left out, of the sample at that place."""
+    if work.draw.parts[0] > 0:
+        return kept_entries(work.draw.entries, work.draw, place, rows.columns, t, n)
+    return _ALL
 
 
 @device
@@ -180,13 +226,15 @@ def first_layer(work, rows, batch, lo, hi, bias):
     if rows.form == CSR:
         fill(out, n, bias, stride)
         for b in range(n):
-            i = batch.order[batch.begin + lo + b]
-            for t in range(rows.starts[i], rows.starts[i + 1]):
-                j = np.int64(rows.columns[t])
-                x = rows.values[t] * rows.factor
-                if rows.by_column:
-                    x *= rows.scales[j]
-                add_row(shifted(out, b * stride), x, shifted(theta, j * stride), work.layout.vectors[0])
+            place, row = batch.begin + lo + b, shifted(out, b * stride)
+            i = batch.order[place]
+            for first in range(rows.starts[i], rows.starts[i + 1], WORD):
+                end = min(first + WORD, rows.starts[i + 1])
+                kept = kept_of(work, rows, place, first, end - first)
+                for t in range(first, end):
+                    if is_set(kept, t - first):
+                        weights = shifted(theta, np.int64(rows.columns[t]) * stride)
+                        add_row(row, entry(rows, t) * rows.growth, weights, work.layout.vectors[0])
         return
     if middle == D:
         sum_inputs(out, bias, work, rows, batch, lo, n, _0, D)
@@ -255,23 +303,18 @@ def update_by_rows(target, alpha, work, rows, batch, lo, hi):
     good = True
     for b in range(batch.n):
         i = batch.order[batch.begin + b]
-        t, end = starts[i], starts[i + 1]
-        above = end
-        while t < above:  # the first column from lo on
-            middle = (t + above) // 2
-            if columns[middle] < lo:
-                t = middle + 1
-            else:
-                above = middle
-        delta = shifted(work.slot.deltas, b * stride)
+        t, end, delta = first_from(rows, i, lo), starts[i + 1], shifted(work.slot.deltas, b * stride)
         while t < end and columns[t] < hi:
-            j = np.int64(columns[t])
-            at, x = j * stride, rows.values[t] * rows.factor
-            if rows.by_column:
-                x *= rows.scales[j]
-            add_row(shifted(target, at), alpha * x, delta, work.layout.vectors[0])
-            good &= all_finite(target, at, stride)
-            t += 1
+            n = min(_WORD, end - t)
+            kept = kept_of(work, rows, batch.begin + b, t, n)
+            for k in range(n):
+                if columns[t] >= hi:
+                    break
+                if is_set(kept, k):
+                    at, x = np.int64(columns[t]) * stride, entry(rows, t) * rows.growth
+                    add_row(shifted(target, at), alpha * x, delta, work.layout.vectors[0])
+                    good &= all_finite(target, at, stride)
+                t += 1
     return good
 
 

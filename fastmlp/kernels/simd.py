@@ -73,7 +73,8 @@ def _row(vectors):
     return pairs + [(i, _VECTOR) for i in range(2 * len(pairs), vectors)]
 
 
-def _splat(builder, x, kind=_VECTOR):
+def splat(builder, x, kind=_VECTOR):
+    """A vector of that kind, all lanes of which are x: for the code of intrinsics."""
     lane0 = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(I32, 0))
     zeros = ir.Constant(ir.VectorType(I32, kind.count), None)
     return builder.shuffle_vector(lane0, ir.Constant(kind, ir.Undefined), zeros)
@@ -90,7 +91,7 @@ def add_lanes(typingctx, out, x, row):
         return None
 
     def codegen(context, builder, signature, args):
-        target, scalar, source = _vector_at(builder, args[0], 0), _splat(builder, args[1]), args[2]
+        target, scalar, source = _vector_at(builder, args[0], 0), splat(builder, args[1]), args[2]
         lanes = builder.load(_vector_at(builder, source, 0), align=4)
         term = builder.fadd(lanes, ir.Constant(_VECTOR, [0.0] * LANES))
         builder.store(emit_fma(builder, scalar, term, builder.load(target, align=4)), target, align=4)
@@ -203,7 +204,7 @@ def _coded_rows_loop(builder, shape, done, out, begun, base, alpha, coded, n, ro
         value = builder.load(builder.gep(coded.table, [builder.zext(builder.load(place), I64)]))
         new.append(
             [
-                emit_fma(builder, _splat(builder, value, x.type), x, y)
+                emit_fma(builder, splat(builder, value, x.type), x, y)
                 for x, y in zip(shared, sums, strict=True)
             ]
         )
@@ -238,7 +239,7 @@ def _store_tile(builder, places, tile, alpha, out, base):
         target, source = builder.gep(out.data, [to]), builder.gep(base.data, [start])
         for total, (i, kind) in zip(sums, places, strict=True):
             before = builder.load(_vector_at(builder, source, i, kind), align=4)
-            after = emit_fma(builder, _splat(builder, alpha, kind), total, before)
+            after = emit_fma(builder, splat(builder, alpha, kind), total, before)
             builder.store(after, _vector_at(builder, target, i, kind), align=4)
         to, start = builder.add(to, out.row), builder.add(start, base.row)
 
@@ -303,8 +304,7 @@ def _product_loop(builder, shape, done, out, base, alpha, a, b, K):
     for sums in tile:
         scalar = builder.load(builder.gep(a.data, [place]), align=4)
         following += [
-            emit_fma(builder, _splat(builder, scalar, x.type), x, c)
-            for x, c in zip(shared, sums, strict=True)
+            emit_fma(builder, splat(builder, scalar, x.type), x, c) for x, c in zip(shared, sums, strict=True)
         ]
         place = builder.add(place, a.row)
     _enter(k, entry, ir.Constant(I64, 0), loop, builder.add(k, ir.Constant(I64, 1)))

@@ -10,11 +10,12 @@ match kernels/.
     dW = a_in^T delta,  db = sum of delta over the batch,  delta_in = (delta W^T) * act'(a_in)
 
 with x = (X - mean) / scale, and t the true class as a one-hot row. Derivatives are taken from
-the activation's output a. The loss ``squared`` is for numbers instead of classes: y is (N, K), no
-softmax is taken, a sample's loss is the sum over its K outputs of (logit - y)^2 / 2, and
-delta = (logits - y) / B.
+the activation's output a. That is the loss of classes; losses.py has all. y is what ``checked_targets``
+takes: class indices (N,) or shares of classes (N, K), labels from 0 to 1 or numbers (N, K), or (N,) where
+K is 1.
 
 With sample weights w, a batch's loss is sum(w loss) / sum(w), and 1 / B becomes w / sum(w).
+Batch norm and dropout are stages of a hidden layer beside its activation: stages.py.
 """
 
 from __future__ import annotations
@@ -28,23 +29,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import (
+    check_inputs,
+    checked_draw,
+    checked_link,
+    checked_order,
+    checked_rates,
+    checked_targets,
+    checked_weights,
+)
 from fastmlp.backends.state import OptimizerState, begun, rates
 from fastmlp.backends.threads import Threads
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
-from fastmlp.checks import as_array, function, instance, positive_number, whole_number
+from fastmlp.checks import as_array, function, instance, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
+from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
-from fastmlp.reference.activations import ACTIVATIONS
-from fastmlp.reference.losses import LOSSES, loss_and_delta, softmax
+from fastmlp.reference.activations import ACTIVATIONS, activated
+from fastmlp.reference.losses import LINKS, LOSSES, loss_and_delta, shares_of, softmax
 from fastmlp.reference.optimizers import STEPS
 from fastmlp.reference.workspace import Workspace
 
 __all__ = [
-    "ACTIVATIONS", "LOSSES", "STEPS", "dead_units", "encode", "encode_rows", "evaluate", "forward", "logits",
-    "loss_and_delta", "loss_and_gradients", "predict_proba", "softmax", "train_epoch",
+    "ACTIVATIONS", "LINKS", "LOSSES", "STEPS", "activated", "dead_units", "encode", "encode_rows", "evaluate",
+    "forward", "logits", "loss_and_delta", "loss_and_gradients", "predict", "predict_proba", "shares_of",
+    "softmax", "train_epoch",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -71,26 +82,37 @@ def forward(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[Array]:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def predict_proba(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
-    """Probabilities (N, K) of the classes for X (N, D)."""
-    X = _checked(net, X)
-    p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
-    work = Workspace(net, X, min(_CHUNK, len(X)))
-    for rows in _batches(len(X), _CHUNK):
-        logits = work.forward(rows)
-        softmax(p[rows], logits)
-    return p
+def predict_proba(net: Net, X: ArrayLike, *, loss: str = "logits", threads: Threads = 1) -> Array:
+    """Probabilities (N, K) of the classes for X (N, D); with ``binary`` loss, of each label.
+
+    Raises ConfigError for a loss of numbers.
+    """
+    return _predictions(net, X, checked_link(net, loss, "classes", "binary"))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
+def predict(net: Net, X: ArrayLike, *, loss: str = "squared", threads: Threads = 1) -> Array:
+    """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
+
+    Raises ConfigError for a loss of classes or labels.
+    """
+    return _predictions(net, X, checked_link(net, loss, "numbers"))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def logits(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
+    return _predictions(net, X, "identity")
+
+
+def _predictions(net: Net, X: ArrayLike, link: str) -> Array:
+    """The predictions (N, K) that the link of a loss makes of the outputs."""
     X = _checked(net, X)
-    out = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
+    p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
     work = Workspace(net, X, min(_CHUNK, len(X)))
     for rows in _batches(len(X), _CHUNK):
-        out[rows] = work.forward(rows)
-    return out
+        LINKS[link](p[rows], work.forward(rows))
+    return p
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
@@ -100,31 +122,37 @@ def evaluate(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     rows: Array | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for targets.
+    """Mean loss and accuracy on X (N, D) with targets y; of numbers R2 and the mean absolute error.
 
     ``rows`` (M,): on these rows alone.
     """
-    X = _checked(net, X)
-    y = checked_targets(net, y, len(X), loss)
+    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    y = checked_targets(net, y, len(X), found)
     if rows is not None:
         rows = checked_order(rows, len(X))
         X, y = X[rows], y[rows]
     work = Workspace(net, X, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
+    p = np.empty((len(X), net.architecture.outputs) if found.task == "numbers" else 0, net.parameters.dtype)
     for some in _batches(len(X), _CHUNK):
         logits = work.forward(some)
-        losses, hits, _ = loss_and_delta(work.delta(logits), logits, y[some], loss)
+        losses, hits, _ = loss_and_delta(work.delta(logits), logits, y[some], found)
         total += float(losses.sum(dtype=np.float64))
         correct += hits
-    return Evaluation(total / len(X), correct / len(X))
+        if len(p):
+            LINKS[found.word.link](p[some], logits)
+    if len(p):
+        return Evaluation.of_numbers(total / len(X), p, y)
+    return Evaluation(total / len(X), correct / (len(X) * found.labels(y.shape[-1])))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
     X = _checked(net, X)
     work = Workspace(net, X, min(_CHUNK, len(X)))
     active = [np.zeros(width, bool) for width in net.architecture.hidden]
@@ -132,8 +160,8 @@ def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
         if all(layer.all() for layer in active):
             break
         work.forward(rows)
-        for layer, a in zip(active, work.outputs[:-1], strict=True):
-            layer |= (a[: rows.stop - rows.start] != 0).any(axis=0)
+        for layer, a in zip(active, work.activations(rows.stop - rows.start), strict=True):
+            layer |= (a != 0).any(axis=0)
     return [int((~layer).sum()) for layer in active]
 
 
@@ -144,15 +172,21 @@ def loss_and_gradients(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     sample_weight: Array | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
-    X = _checked(net, X)
-    y = checked_targets(net, y, len(X), loss)
+    """Mean loss over the batch X (B, D) with targets y, and its gradient by every parameter.
+
+    As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
+    """
+    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    y = checked_targets(net, y, len(X), found)
     weights = checked_weights(sample_weight, len(X))
-    work = Workspace(net, X, len(X))
-    losses, correct, live = work.step(slice(None), y, loss, weights)
+    work = Workspace(net, X, len(X), *checked_draw(seed, epoch))
+    losses, correct, live = work.step(slice(None), y, found, weights)
     return LossAndGradients(_weighted_mean(losses, weights), work.gradients, correct, live)
 
 
@@ -163,7 +197,8 @@ def train_epoch(
     order: Array,
     *,
     loss: str = "logits",
-    lr: float = 0.01,
+    label_smoothing: float = 0.0,
+    lr: float | Array = 0.01,
     batch_size: int = 100,
     threads: Threads = 1,
     progress: Callable[[int], None] | None = None,
@@ -172,24 +207,30 @@ def train_epoch(
     sample_weight: Array | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> EpochTotals:
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
-    X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
-    whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
-    is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
-    W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
-    ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
-    nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
-    of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
-    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    X (N, D), targets y as the loss takes them, order (M,) row numbers: row order[0] first. The last batch
+    may be short; its gradient is its own mean. ``lr``: a rate, or (batches,) of each batch. ``threads``:
+    their number, "auto" (several or one, whichever is found to be faster now), or a ThreadTuner that
+    remembers what was found. ``progress`` is told the samples done so far, now and then and at the end.
+    ``optimizer`` takes other steps than W -= lr dW, as do layers with l1, l2, max_norm or frozen (losses
+    are those of the data alone). It goes on from ``state``, which is updated in place (None: a new one, for
+    this epoch). ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count
+    changes nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch
+    goes on, of the same arguments otherwise, and of the parameters and the state (its moments may be any)
+    before the epoch. ``seed``, ``epoch``: what dropout leaves out is a function of them, of the sample's
+    place in ``order``, and of the unit. Batch norm takes the batch's mean and variance, in which rows count
+    alike, and its running ones move towards them. Raises DivergedError, with the parameters and the state as
+    they were before the epoch.
     """
-    X = _checked(net, X)
-    y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
+    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    y, order = checked_targets(net, y, len(X), found), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
-    lr = positive_number("lr", lr, "0.01")
+    lr = checked_rates(lr, -(-len(order) // batch_size))
     instance("optimizer", optimizer, Optimizer)
     state = OptimizerState.start(net.parameters, optimizer) if state is None else state
     instance("state", state, OptimizerState).check(net.parameters, optimizer)
@@ -197,7 +238,7 @@ def train_epoch(
     function("pause", pause)
     first, averages, midway = begun(net.parameters, state, midway, batch_size, len(order))
     trained, moments = first.copy(), tuple(moment.copy() for moment in averages)
-    work = Workspace(replace(net, parameters=trained), X, batch_size)
+    work = Workspace(replace(net, parameters=trained), X, batch_size, *checked_draw(seed, epoch))
     done, total, weighed, correct, live = 0, 0.0, 0.0, 0, 0
     if midway is not None:
         done, total, correct, live = midway.samples, midway.loss, midway.correct, midway.live
@@ -217,11 +258,10 @@ def train_epoch(
                 continue
             if pause is not None and monotonic() >= due:
                 due = seconds_of(pause, take) + monotonic()
-            losses, hits, unclipped = work.step(picked, y[picked], loss, mine)
+            losses, hits, unclipped = work.step(picked, y[picked], found, mine, rows.start)
             batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
             if mine is None or mine.any():
-                rate, root = per_step[batch].tolist()
-                work.update(optimizer, moments, rate, root, len(picked))
+                work.update(optimizer, moments, per_step[batch].tolist(), len(picked))
             if not np.isfinite(batch_loss) or not trained.finite:
                 what = "loss" if not np.isfinite(batch_loss) else "weights"
                 error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")
@@ -235,7 +275,8 @@ def train_epoch(
     for old, new in zip((net.parameters, *state.moments), (trained, *moments), strict=True):
         for array, value in zip(old, new, strict=True):
             array[...] = value
-    return EpochTotals(total / (weighed or 1.0), correct, live, len(order), 1)
+    mean, labels = total / (weighed or 1.0), found.labels(y.shape[-1])
+    return EpochTotals(mean, correct, live, len(order), 1, labels)
 
 
 def _weighted_mean(losses: Array, weights: Array | None) -> float:

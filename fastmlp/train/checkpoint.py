@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import optimizers
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
@@ -28,6 +29,7 @@ from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, Run
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
 from fastmlp.net import Parameters
+from fastmlp.schedules import Schedule
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Training
 from fastmlp.train.loop import Best, Checkpoint, EpochResult
 
@@ -84,11 +86,20 @@ class Identity:
     def differences(self, begun: Identity) -> list[str]:
         """The options that are not as they were, in words."""
         mine, theirs = ({**each.training.to_json(), "backend": each.backend} for each in (self, begun))
+        schedule = Schedule.of(self.training.schedule)
         more = mine.pop("epochs") - theirs.pop("epochs")
-        words = [f"{name} {shown(mine[name])} instead of {shown(theirs.get(name))}" for name in mine]
-        words = [text for name, text in zip(mine, words, strict=True) if mine[name] != theirs.get(name)]
-        if more < 0 or (more and self.training.schedule == "cosine"):
-            why = "may only rise" if more < 0 else "decide all rates of the cosine schedule"
+        other = mine["optimizer"] != theirs["optimizer"]  # then its own words say no more
+        names = [name for name in {**mine, **theirs} if not (other and name in optimizers.FIELDS)]
+        words = []
+        for name in names:  # one that is not told is as usual
+            pair = [
+                options[name] if name in options else each.training.word(name)
+                for each, options in ((self, mine), (begun, theirs))
+            ]
+            if pair[0] != pair[1]:
+                words.append(f"{name} {shown(pair[0])} instead of {shown(pair[1])}")
+        if more < 0 or (more and schedule.needs_total):
+            why = "may only rise" if more < 0 else f"decide all rates of the {schedule.name} schedule"
             words.append(f"epochs {self.training.epochs} instead of {begun.training.epochs}, which {why}")
         return words
 
@@ -161,7 +172,7 @@ class CheckpointFile:
         self._identity.check(begun, self.path.parent)
         state, theirs = now.state, found.state
         arrays = [now.parameters, *state.moments], [found.parameters, *theirs.moments]
-        if [p.shapes for p in arrays[0]] != [p.shapes for p in arrays[1]]:
+        if [p.array_shapes for p in arrays[0]] != [p.array_shapes for p in arrays[1]]:
             raise _refusal(self.path, "tensors of another net")
         for mine, kept in zip(*arrays, strict=True):
             for array, value in zip(mine, kept, strict=True):
@@ -287,7 +298,7 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
     absent += ["validation_"] * (not identity.training.validation)
     epochs = _epochs(n, len(parameters.weights) - 1, tuple(absent), tensors)
     parts = (*moments, *(part.parameters for part in (best, midway) if part and part.parameters))
-    if tensors or {part.shapes for part in parts} - {parameters.shapes}:
+    if tensors or {part.array_shapes for part in parts} - {parameters.array_shapes}:
         raise ModelError("a checkpoint must hold tensors of one net", f"others, {shown([*tensors])}")
     steps = whole_number("steps", data["steps"], 0, 2**62)
     state = OptimizerState(steps, moments)
@@ -298,9 +309,7 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
 def _taken(group: str, tensors: Tensors) -> Parameters:
     """Those of a group, which are then no more among the tensors. Raises ModelError."""
     names = [name for name in tensors if name.startswith(f"{group}.")]
-    layers = range(1, len(names) // 2 + 1)
-    weights, biases = ([tensors.pop(f"{group}.{letter}{layer}") for layer in layers] for letter in "Wb")
-    found = Parameters(tuple(weights), tuple(biases))
+    found = Parameters.from_named({name.removeprefix(f"{group}."): tensors.pop(name) for name in names})
     if {array.dtype for array in found} != {np.dtype(np.float32)} or not found.finite:
         raise ModelError("tensors must be finite in float32", f"others in {group}")
     return found

@@ -20,13 +20,15 @@ from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway, Pause
-from fastmlp.checks import function
+from fastmlp.checks import function, shown
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
+from fastmlp.losses import Loss
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
 from fastmlp.scales import scale_text
 from fastmlp.spec import Training
 from fastmlp.train.epochs import Clock, Epoch, Trainer
+from fastmlp.train.plateau import rates_of
 
 Array = NDArray[Any]
 
@@ -184,7 +186,7 @@ def train(
     sample_weight = checked_weights(sample_weight, len(y))
     now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
     history = History(backend, tuner.most, now.epochs)
-    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight)
+    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight, training.loss)
     X = nn.encode(X)
     if test_data is not None:
         test_data = nn.encode(test_data[0]), test_data[1]
@@ -193,8 +195,9 @@ def train(
     if keeper is not None:
         keeper.restore(now)
     trainer = Trainer(
-        nn, net, X, y, training.loss, training.batch_size, training.optimizer, now.state, tuner, weights
-    )
+        nn, net, X, y, training.loss, training.batch_size, training.optimizer, now.state, tuner, weights,
+        training.seed,
+    )  # fmt: skip
 
     def order(epoch: int) -> Array:
         shuffled = random.permutation(N, training.seed, "order", epoch)
@@ -203,7 +206,8 @@ def train(
     if not now.is_over(training):
         trainer.warm_up(rows[:1])
     clock = Clock() if keeper is None else _KeptClock(now, keeper)
-    epochs = trainer.epochs(now.left(training), order, training.lr_at, progress=on_progress, clock=clock)
+    rates = rates_of(training, -(-N // training.batch_size), now.epochs)
+    epochs = trainer.epochs(now.left(training), order, rates, progress=on_progress, clock=clock)
     try:
         now.tell(on_epoch)
         for epoch in _explained(epochs, training, history):
@@ -215,10 +219,10 @@ def train(
                 seconds=epoch.seconds,
                 samples_per_second=N / epoch.seconds,
                 train_loss=totals.loss,
-                train_accuracy=totals.correct / totals.samples,
+                train_accuracy=totals.accuracy,
                 test_loss=tested.loss if tested else None,
                 test_accuracy=tested.accuracy if tested else None,
-                live_share=totals.live / totals.samples,
+                live_share=totals.live_share,
                 dead_units=nn.dead_units(net, X, threads=tuner),
                 validation_loss=held.loss if held else None,
                 validation_accuracy=held.accuracy if held else None,
@@ -287,14 +291,26 @@ def parted(N: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[
 
 
 def weights_of(
-    y: Array, K: int, class_weight: str | tuple[float, ...] | None, sample_weight: Array | None
+    y: Array,
+    K: int,
+    class_weight: str | tuple[float, ...] | None,
+    sample_weight: Array | None,
+    loss: str = "logits",
 ) -> Array | None:
     """(N,) how much each row counts, by its class (balanced: N / (K N_k)) and by itself; None: all the same.
 
-    Raises ConfigError unless there is a weight for each of the K classes.
+    y: targets of a net of K outputs. Of shares the class is that of the largest; of a single label 1 where
+    it is over a half, so there are two. Raises ConfigError unless there is a weight for each of the classes.
     """
     if class_weight is None:
         return sample_weight
+    if (task := Loss.of(loss).task) == "numbers" or (task == "binary" and K > 1):
+        what = "numbers" if task == "numbers" else f"{K} labels, which have no class,"
+        raise ConfigError(f"class_weight must be None for {what}", shown(class_weight), "use sample_weight")
+    if task == "binary":
+        y, K = (np.reshape(y, -1) > 0.5).astype(np.int64), 2
+    elif y.ndim == 2:
+        y = y.argmax(axis=1)
     if isinstance(class_weight, str):
         by_class = len(y) / (K * np.maximum(np.bincount(y, minlength=K), 1))
     elif len(class_weight) == K:

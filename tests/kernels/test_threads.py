@@ -36,7 +36,8 @@ def trained(hidden, act, X, y, *, threads, batch_size, epochs=3, mean=None, scal
     step = call(kernels.loss_and_gradients, p, X, y, loss=loss, **options)
     return digest(
         *p, [t[:4] for t in totals], *step.gradients, step.loss, step.correct, step.live,
-        call(kernels.predict_proba, p, X, **options), call(kernels.evaluate, p, X, y, loss=loss, **options),
+        call(kernels.predict_proba, p, X, **options),
+        call(kernels.evaluate, p, X, y, loss=loss, **options)[:2],
         call(kernels.dead_units, p, X, **options), *call(kernels.forward, p, X, **options),
     )  # fmt: skip
 

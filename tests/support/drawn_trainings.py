@@ -38,7 +38,7 @@ RULES = {
     "nesterov": Optimizer(momentum=0.8, nesterov=True, weight_decay=0.01, alpha=0.5),
     "adam": Optimizer("adam"),
     "adam decay": Optimizer("adam", beta1=0.7, beta2=0.9, epsilon=1e-3, weight_decay=0.02, alpha=0.3),
-    "adam hat": Optimizer("adam", epsilon=1e-7, epsilon_hat=True, alpha=0.1),
+    "adam hat": Optimizer("adam", epsilon=1e-7, form="keras", alpha=0.1),
 }
 IN_TURN = 8  # the first of them take turns; a later one has seeds of its own, so that no other draw changes
 MASSES = (
@@ -46,7 +46,9 @@ MASSES = (
     "empty rows", "empty columns",
 )  # fmt: skip
 """Where the values that are not 0 lie. Less: 3 to 9 % of all, so that halves are not given up for it."""
-LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "squared")
+LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "half_squared")
+OF_TARGETS = ("half_squared", "binary", "squared", "huber:0.5", "poisson")  # which share that one's place
+STEEP = {"squared": 2, "poisson": 8}  # how much less steady they are
 SCHEDULES = ("constant", "cosine", "step:1,0.5")
 NARROW, WIDE = (
     (1, 2, 7, 63, 64, 65, 130, 448),
@@ -174,14 +176,17 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
         mean = (X.mean(axis=0) * rng.uniform(0.4, 0.9, X.shape[1])).astype(np.float32)
     by_class = (None, "balanced", tuple(rng.permutation([0.0, 1.0, 3.0] * K)[:K]))[rng.integers(3)]
     by_row = rng.random(N) * (rng.random(N) < 0.7) if rng.random() < 0.4 else None
-    sample_weight = weights_of(y, K, by_class if loss != "squared" else None, by_row)
-    if loss == "squared":
+    sample_weight = weights_of(y, K, by_class if loss != "half_squared" else None, by_row)
+    if loss == "half_squared":
         K = int(rng.choice([1, *CLASSES]))
         y = rng.normal(size=(N, K)).astype(np.float32)
+        loss = OF_TARGETS[seed // len(RULES) % len(OF_TARGETS)]
+        y = np.round(1 / (1 + np.exp(-y))) if loss == "binary" else np.abs(y) if loss == "poisson" else y
     widths = [X.shape[1], *hidden, K]
+    lr = steady_rate(RULES[rule], sizes, max(widths[1:])) / STEEP.get(loss, 1)
     return Combination(
         seed, rule, mass, X, y, weights(rng, SimpleNamespace(shapes=tuple(itertools.pairwise(widths)))),
-        act, loss, str(rng.choice(SCHEDULES)), steady_rate(RULES[rule], sizes, max(widths[1:])), batch_size,
+        act, loss, str(rng.choice(SCHEDULES)), lr, batch_size,
         scale, mean, sample_weight, tuple(rng.permutation(N)[: N - N // 5] for _ in range(EPOCHS)),
         float(rng.choice([0.12, 0.5])),
     )  # fmt: skip
@@ -254,7 +259,7 @@ def outcome(
     found["steps"] = np.int64(state.steps)
     found["logits"] = call(nn.logits, p, X, threads=threads, **options)
     evaluated = call(nn.evaluate, p, X, c.y, loss=c.loss, threads=threads, **options)
-    found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated)
+    found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated[:2])
     return found
 
 

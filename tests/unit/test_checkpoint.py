@@ -30,7 +30,7 @@ RULES = {
     "nesterov": {"momentum": 0.9, "nesterov": True},
     "adam": {"optimizer": "adam"},
 }
-SCHEDULES = ("constant", "cosine", "step:2,0.5")
+SCHEDULES = ("constant", "cosine", "step:2,0.5", "warmup:20+cosine/step")
 
 
 # --- an epoch in pieces ---------------------------------------------------------------------------
@@ -52,7 +52,8 @@ def test_an_epoch_goes_on_from_any_batch(monkeypatch, backend, rule, weighted):
     nn, rng = BACKENDS[backend], np.random.default_rng(len(rule) + weighted)
     optimizer = fastmlp.Training.of(**RULES[rule]).optimizer
     weights = rng.random(N) * (rng.random(N) < 0.8) if weighted else None
-    options = {"batch_size": 7, "lr": 0.02, "scale": 255.0, "optimizer": optimizer, "sample_weight": weights}
+    lr = rng.uniform(0.01, 0.03, -(-N // 7)) if weighted else 0.02  # of each batch
+    options = {"batch_size": 7, "lr": lr, "scale": 255.0, "optimizer": optimizer, "sample_weight": weights}
     p = initialise(Architecture(40, (9, 5), 3))
     q, state = p.copy(), OptimizerState.start(p, optimizer)
     mine, cuts = OptimizerState.start(q, optimizer), 0

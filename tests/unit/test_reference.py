@@ -226,7 +226,7 @@ def public_functions(module):
 
 BACKEND = ("forward", "loss_and_gradients", "train_epoch", "predict_proba", "evaluate", "dead_units")
 ENCODERS = ("encode", "encode_rows")
-BACKEND = (*BACKEND, *ENCODERS, "logits")
+BACKEND = (*BACKEND, *ENCODERS, "logits", "predict")
 
 
 def test_backends_have_the_same_functions_and_signatures():

@@ -134,6 +134,21 @@ def test_sparse_rows_train_as_dense_ones(center):
         np.testing.assert_allclose(model.predict_proba(rows), model.predict_proba(rows.toarray()), atol=2e-6)
 
 
+@pytest.mark.parametrize("center", [None, False])
+@pytest.mark.parametrize("form", ["codes", "entries", "floats"])
+def test_inputs_that_are_left_out_are_0_once_scaled(form, center):
+    sparse = pytest.importorskip("scipy.sparse")
+    pictures, labels = learnable(1, 300, 90, 3)
+    rows = {"codes": pictures, "entries": sparse.csr_matrix(pictures), "floats": X}[form]
+    labels = y if form == "floats" else labels
+    words = FEW | {"scale": "standard", "center": center, "lr": 0.02, "input_dropout": 0.3}
+    seen = [fastmlp.fit(rows, labels, threads=n, **words)[0].parameters for n in (1, 2, 3)]
+    assert len({parameters.sha256() for parameters in seen}) == 1
+    slow, _ = fastmlp.fit(rows, labels, backend="numpy", **words)
+    for ours, theirs in zip(seen[0], slow.parameters, strict=True):
+        check("drawn weights", ours, theirs)
+
+
 @pytest.mark.parametrize("setting", [SETTINGS[0], SETTINGS[-2]], ids=["a word", "columns"])
 def test_rows_held_out_have_no_part_in_it(setting):
     """Their values may be anything."""
