@@ -25,6 +25,7 @@ from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.losses import Loss
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
+from fastmlp.scales import scale_text
 from fastmlp.spec import Training
 from fastmlp.target_scale import TargetScale, evaluated
 from fastmlp.train.epochs import Clock, Epoch, Trainer
@@ -353,10 +354,12 @@ def _explained(epochs: Iterator[Epoch], training: Training, history: History) ->
         yield from epochs
     except DivergedError as error:
         epoch = len(history.epochs) + 1
+        larger = ", or a larger scale" if isinstance(training.scale, float) else ""
+        larger = larger if training.scale_targets else ", or scale_targets"
         explained = DivergedError(
             error.must,
-            f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {training.scale:g}",
-            "use a smaller lr, or " + ("a larger scale" if training.scale_targets else "scale_targets"),
+            f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {scale_text(training.scale)}",
+            f"use a smaller lr{larger}",
         )
         explained.epoch, explained.batch, explained.history = epoch, error.batch, history
         raise explained from None

@@ -25,7 +25,7 @@ LINES = [
     {"fastmlp.errors", "fastmlp.forks"},
     {"fastmlp.checks"},
     {"fastmlp.activations", "fastmlp.cache_dir", "fastmlp.inits", "fastmlp.losses", "fastmlp.optimizers"}
-    | {"fastmlp.random", "fastmlp.schedules"},
+    | {"fastmlp.random", "fastmlp.scales", "fastmlp.schedules"},
     {"fastmlp.drawing", "fastmlp.layers"},
     {"fastmlp.spec"},
     {"fastmlp.files"},
