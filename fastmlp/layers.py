@@ -48,6 +48,8 @@ class BatchNorm:
     epsilon:  Keras' default is 0.001, PyTorch's 0.00001.
     unbiased: the running variance is that of n - 1, as PyTorch keeps it; else of n, as Keras does.
 
+    A batch of one sample, as a last one may be, has variance 0: what comes out is beta, as in Keras.
+
     Ioffe and Szegedy 2015. Raises ConfigError.
     """
 
@@ -150,7 +152,7 @@ class Layer:
     bias:       False: none.
     batch_norm: a BatchNorm, or what ``BatchNorm.of`` takes: True, "after", ...
     act:        the activation; see ``activations.ACTIVATIONS``.
-    dropout:    the share of outputs that a step leaves out; the others are divided by 1 less it.
+    dropout:    the share of outputs that a step leaves out, in 65536ths; the others are divided by 1 less it.
     l1, l2:     l1 |w| + l2 w^2 of each weight joins the loss, as in Keras: its gradient is
                 l1 sign(w) + 2 l2 w. Biases have none.
     max_norm:   after a step the weights into a unit have no longer norm; 0: any.

@@ -130,6 +130,11 @@ class Training:
                 raise ConfigError(
                     f"{name} must come with rows held out", "validation 0", "for example validation 0.1"
                 )
+        norms = self.batch_norm if isinstance(self.batch_norm, tuple) else (self.batch_norm,)
+        if self.batch_size == 1 and any(norms):
+            raise ConfigError(
+                "batch_size must be 2 or more with batch norm: one sample has no variance", 1, "use 32"
+            )
 
     def _check_loss(self) -> None:
         """Raise ConfigError for words that this loss has no use for."""

@@ -34,7 +34,7 @@ def checked_classes(K: int, y: ArrayLike, n: int) -> NDArray[np.int64]:
 def checked_link(net: Net, loss: str, *tasks: str) -> str:
     """The link of a loss, if it is of one of these tasks and suits the net; else raises ConfigError."""
     found = Loss.of(checked_loss(loss, *tasks))
-    check_outputs(net, found)
+    check_outputs(instance("net", net, Net), found)
     return found.word.link
 
 

@@ -32,8 +32,8 @@ _TINY = 1e-30
 
 
 class Shape(NamedTuple):
-    """Where an activation is flat, ``below``, on ``both`` sides or ``nowhere``; and its steepest slope by its
-    number, but for what it may be steeper in between.
+    """The side on which an activation is flat, ``below``, ``both`` or ``nowhere``; and its steepest slope, by
+    its number, but for what it may be steeper in between.
     """
 
     flat: str

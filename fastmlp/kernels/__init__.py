@@ -72,7 +72,7 @@ def predict_proba(net: Net, X: Any, *, loss: str = "logits", threads: Threads = 
 
     Raises ConfigError for a loss of numbers.
     """
-    return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "classes", "binary"))
+    return _predicted(net, X, threads, checked_link(net, loss, "classes", "binary"))
 
 
 def predict(
@@ -82,7 +82,7 @@ def predict(
 
     ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
     """
-    link = checked_link(instance("net", net, Net), loss, "numbers")
+    link = checked_link(net, loss, "numbers")
     return _predicted(net, X, threads, link) if rows is None else _outputs(net, X, threads, link, rows)
 
 
@@ -141,7 +141,11 @@ def evaluate(
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D).
+
+    ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
+    are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
+    """
     X, pace = _checked(net, X, threads, once=True)
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden

@@ -47,10 +47,10 @@ from fastmlp.kernels.first_layer import bias_of, first_layer, own_half, update_f
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
-from fastmlp.kernels.limits import Limits, factor_of, prepare_rows, scale_rows, shorten_layer
+from fastmlp.kernels.limits import Limits, factor_of, prepare_rows, shorten_layer, step_rows
 from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
-from fastmlp.kernels.optimizers import Rule, step_rows
+from fastmlp.kernels.optimizers import Rule
 from fastmlp.kernels.simd import Matrix
 from fastmlp.kernels.team import (
     ABORT,
@@ -266,15 +266,15 @@ def add_gradients_of_norm(work, target, alpha, layer, lo, hi):
 
 
 @device
-def settle_rows(work, plan, batch, layer, lo, hi):
+def settle_rows(work, plan, batch, layer, lo, hi, first, factor):
     """Rows lo..hi - 1 of a layer take the step of a rule, or have taken the plain one: returns whether all is
-    finite. transposed follows.
+    finite. transposed follows. first, factor: see ``step_rows``.
     """
     layout, rule, changed = work.layout, plan.rule, plan.target
     at, stride, good = layout.w_at[layer], layout.stride[layer], True
     if not rule.plain:
         changed = work.weights.theta
-        step_rows(rule, changed, plan.target, layout, layer, lo, hi, batch)
+        step_rows(work, plan, batch, layer, lo, hi, first, factor)
     if layer > 0 or not rule.plain:
         good = all_finite(changed, at + lo * stride, (hi - lo) * stride)
     if layer > 0:
@@ -344,7 +344,7 @@ def weights(state, member, members, work, job, batch, turn):
     if not batch.weight > _ZERO:
         return
     layout, plan, limits, theta = work.layout, job.training, job.training.limits, work.weights.theta
-    waits, good, first = limits.scale != 0, True, _0
+    waits, good, first = limits.squares != 0, True, _0
     if turn > 0 and not (waits and turn == 1):
         for layer in range(layout.depth):
             shorten_layer(limits, theta, work.weights.transposed, layout, layer, first, member, members)
@@ -364,10 +364,8 @@ def weights(state, member, members, work, job, batch, turn):
                 good &= add_gradients(work, job, batch, layer, lo, hi)
                 if limits.prepares:
                     prepare_rows(limits, plan.target, theta, layout, layer, lo, hi, first)
-            else:
-                scale_rows(limits, plan.target, theta, layout, layer, lo, hi, first, factor)
             if turn > 0 or not waits:
-                good &= settle_rows(work, plan, batch, layer, lo, hi)
+                good &= settle_rows(work, plan, batch, layer, lo, hi, first, factor)
         first += layout.fan_in[layer] + 1 + 2 * norms_in(work, layer)
     if not good:
         stop(state, member, plan, batch, WEIGHTS_BAD)

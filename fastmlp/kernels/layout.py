@@ -36,6 +36,7 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 BYTES, CSR, DENSE_BYTES, DENSE, SPREAD = range(5)  # forms of the rows: Encoded's, and CSR's made dense
+THINNED = {BYTES: "codes", CSR: "entries", SPREAD: "spread", DENSE_BYTES: "floats", DENSE: "floats"}
 GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
@@ -100,8 +101,8 @@ class Scratch(NamedTuple):
     shift:   two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     sums:    (WORD, stride) the first layer's sums over the second half of the inputs.
     columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
-    bound:   one: none of that member's weights of the first layer is larger.
     norms:   statistics of the batch norms.
+    bound:   one: none of that member's weights of the first layer is larger.
     """
 
     codes: Any
@@ -109,8 +110,8 @@ class Scratch(NamedTuple):
     shift: Any
     sums: Any
     columns: Any
-    bound: Any
     norms: Any
+    bound: Any
 
 
 class Work(NamedTuple):
@@ -252,7 +253,7 @@ def build(
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
     form = form_of(X, net.preprocessing, net.architecture.input_dropout if draw else 0.0)
     coded, dense = form == BYTES, form not in (BYTES, CSR)
-    left_out = draw_of(net.architecture, {BYTES: "codes", CSR: "entries"}.get(form, "floats"), draw)
+    left_out = draw_of(net.architecture, THINNED[form], draw)
     vectors = -(-fan_out // LANES)
     if coded:
         vectors[0] = padded_vectors(vectors[0])
@@ -279,8 +280,8 @@ def build(
         shift=_spaced(members, 2 * stride[0]),
         sums=_spaced(members, WORD * stride[0] if middle < D else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
-        bound=_spaced(members, 1, np.float64),
         norms=_spaced(members, STATISTICS * (stride * (norms.place > 0)).sum()),
+        bound=_spaced(members, 1, np.float64),
     )
     work = Work(
         layout=Layout(

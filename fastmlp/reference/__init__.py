@@ -156,7 +156,11 @@ def evaluate(
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D).
+
+    ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
+    are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
+    """
     X = _checked(net, X)
     work = Workspace(net, X, min(_CHUNK, len(X)))
     active = [np.zeros(width, bool) for width in net.architecture.hidden]

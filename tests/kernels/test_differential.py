@@ -263,7 +263,7 @@ def test_a_share_may_be_empty_wherever_it_lies(arranged, monkeypatch, seed):
         return found and (found[0], some_shares(rng, 2))
 
     monkeypatch.setattr(launch, "_halves", some_halves)
-    monkeypatch.setattr(launch, "_split", lambda X, threads: some_split(rng, X.shape[1], threads))
+    monkeypatch.setattr(launch, "_split", lambda X, rows, threads: some_split(rng, X.shape[1], threads))
     for k, (form, rows) in enumerate(c.forms().items()):
         compare_ways(c, form, rows, ["team of 2", "team of 3", "team, changing", *OTHERS[k : k + 1]])
 
@@ -273,7 +273,7 @@ def test_splits_give_every_row_to_one_member():
     for _ in range(300):
         mass, N, D = str(rng.choice(MASSES)), int(rng.integers(1, 30)), int(rng.integers(1, 800))
         X, threads = kernels.encode(placed(rng, mass, N, D)), int(rng.integers(1, 20))
-        splits, shares = launch._split(X, threads)
+        splits, shares = launch._split(X, layout.rows_of(X, Preprocessing()), threads)
         assert (splits[0], splits[-1], len(splits)) == (0, D + 1, threads + 1)
         assert (shares[0], shares[-1], len(shares)) == (0, 1, threads + 1)
         assert (np.diff(splits) >= 0).all()

@@ -134,8 +134,8 @@ def test_poison_reaches_what_is_read(monkeypatch):
     p = initialise(Architecture(45, (), 3))
     build = kernels.layout.build
 
-    def spoiled(*args):
-        work = poison_workspace(build(*args), 0x00)
+    def spoiled(*args, **options):
+        work = poison_workspace(build(*args, **options), 0x00)
         work.weights.theta[...] = 0
         return work
 

@@ -29,6 +29,7 @@ RULES = {
     "sgd": {},
     "nesterov": {"momentum": 0.9, "nesterov": True},
     "adam": {"optimizer": "adam"},
+    "stages": {"dropout": 0.2, "input_dropout": 0.1, "batch_norm": "before:0.8,1e-05,unbiased"},
 }
 WORDED = {  # layers with every word, and rates by step
     "hidden": (8, 6), "act": ["relu", "tanh"], "dropout": 0.2, "input_dropout": 0.1,
