@@ -119,9 +119,8 @@ def _table(facts: dict[str, Any]) -> list[str]:
     if "classes" not in facts:
         return lines + [f"targets {low:g} .. {high:g}" for low, high in facts["target_ranges"]]
     rows = zip(facts["classes"], facts["train_counts"], facts["test_counts"], strict=True)
-    return [*lines, "class   train    test"] + [
-        f"{name:>5}{train:>8,}{test:>8,}" for name, train, test in rows
-    ]
+    lines.append("class   train    test")
+    return lines + [f"{name:>5}{train:>8,}{test:>8,}" for name, train, test in rows]
 
 
 def _describe(there: Status) -> list[str]:

@@ -135,11 +135,8 @@ def train(
             facts, failure = _train_into(
                 run, source, setting, backend, driver, threads, checkpoint_seconds, resume is not None, screen
             )
-            report = {
-                **run.report(failure, setting.loss),
-                **facts,
-                "seconds_total": time.perf_counter() - started,
-            }
+            report = run.report(failure, setting.loss) | facts
+            report["seconds_total"] = time.perf_counter() - started
             run.finish(report)
         else:
             screen.say("done", "nothing is left to do")

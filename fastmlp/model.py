@@ -94,16 +94,15 @@ class Model:
             raise ModelError(f"target_scale must be of {0 if count else K} numbers", scaled)
         object.__setattr__(self, "backend", one_of("backend", self.backend, BACKENDS))
 
-    @property
+    @cached_property
     def loss(self) -> Loss:
         """The loss that says what its outputs mean: the training's; without one binary, logits or squared."""
         if self.training is not None:
             return Loss.of(self.training.loss, self.training.label_smoothing)
-        return Loss.of(
-            "squared" if not self.classes else "logits" if self.architecture.outputs > 1 else "binary"
-        )
+        of_classes = "logits" if self.architecture.outputs > 1 else "binary"
+        return Loss.of(of_classes if self.classes else "squared")
 
-    @property
+    @cached_property
     def _is_of_two(self) -> bool:
         """True where one output tells two classes apart."""
         return self.loss.task == "binary" and self.architecture.outputs == 1
@@ -133,9 +132,8 @@ class Model:
             z = load_backend(self.backend).predict(
                 self.net, self._checked(X), loss=self._text, threads=resolve(threads)
             )
-            numbers = (
-                np.asarray(z, np.float64) if self.target_scale is None else self.target_scale.restored(z)
-            )
+            scale = self.target_scale
+            numbers = np.asarray(z, np.float64) if scale is None else scale.restored(z)
             return numbers[:, 0] if numbers.shape[1] == 1 else numbers
         p = self.predict_proba(X, threads=threads)
         if self.loss.task == "binary" and not self._is_of_two:
@@ -219,7 +217,7 @@ class Model:
             warnings.warn(f"{text}. Save it again: Model.load(path).save(path).", stacklevel=3)
         return model, metadata
 
-    @property
+    @cached_property
     def _text(self) -> str:
         """The text of its loss."""
         return self.training.loss if self.training else self.loss.name

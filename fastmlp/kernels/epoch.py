@@ -257,12 +257,12 @@ def rows_of_norm(plan, layout, layer, member):
 @device
 def add_gradients_of_norm(work, target, alpha, layer, lo, hi):
     """``add_gradients`` for rows of gamma and beta, of which a member has both or none."""
-    stride = work.layout.stride[layer]
-    at, n = work.layout.w_at[layer] + lo * stride, (hi - lo) * stride
-    gradient = shifted(work.scratch.norms, work.norms.own_at[layer] + 3 * stride)
-    for j in range(n):
-        target[at + j] += alpha * gradient[j]
-    return all_finite(target, at, n)
+    stride, width = work.layout.stride[layer], work.norms.width[layer]
+    at, gradient = work.layout.w_at[layer] + lo * stride, work.norms.own_at[layer] + 3 * width
+    for i in range(hi - lo):
+        for j in range(width):
+            target[at + i * stride + j] += alpha * work.scratch.norms[gradient + i * width + j]
+    return all_finite(target, at, (hi - lo) * stride)
 
 
 @device
@@ -378,7 +378,7 @@ def track(work, batch):
     for layer in range(work.layout.depth):
         if norms.place[layer] != 0:
             norm(work, TRACK, layer, _0, batch.n, batch.n)
-            good &= all_finite(norms.running, norms.running_at[layer], 2 * norms.stride[layer])
+            good &= all_finite(norms.running, norms.running_at[layer], 2 * norms.width[layer])
     return good
 
 

@@ -261,7 +261,7 @@ def build(
     stride[0] = _padded(stride[0], WIDEST)
     before = np.concatenate([[0], stride[:-1]])
     (act, number), slope = acts_of(net), slopes_of(net)
-    norms = norms_of(net.architecture.layers, parameters.norms, stride, B)
+    norms = norms_of(net.architecture.layers, parameters.norms, stride, LANES * vectors, B)
     keeps = np.append((slope == 0) | (left_out.parts[1:] > 0), False) | (norms.place == AFTER)
     f_at = _starts(B * stride * keeps)
     rows = fan_in + 1 + 2 * (norms.place > 0)
@@ -280,7 +280,7 @@ def build(
         shift=_spaced(members, 2 * stride[0]),
         sums=_spaced(members, WORD * stride[0] if middle < D else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
-        norms=_spaced(members, STATISTICS * (stride * (norms.place > 0)).sum()),
+        norms=_spaced(members, STATISTICS * norms.width.sum()),
         bound=_spaced(members, 1, np.float64),
     )
     work = Work(

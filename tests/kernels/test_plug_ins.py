@@ -114,7 +114,11 @@ def test_nothing_that_cannot_be_kept_is_needed(monkeypatch, tmp_path):
 def test_plug_ins_have_names_of_their_own():
     names = [each.name for each in PLUG_INS if each.function.__module__.startswith("fastmlp.")]
     assert len(set(names)) == len(names)
-    assert {*activations.ACTIVATIONS, *optimizers.STEPS, *losses.HEADS} <= set(names)
+    assert {
+        *activations.ACTIVATIONS,
+        *losses.HEADS,
+        *(each.name for each in optimizers.STEPS.values()),
+    } <= set(names)
 
 
 WANTED = """

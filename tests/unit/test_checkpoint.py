@@ -31,6 +31,7 @@ RULES = {
     "adam": {"optimizer": "adam"},
     "stages": {"dropout": 0.2, "input_dropout": 0.1, "batch_norm": "before:0.8,1e-05,unbiased"},
 }
+STAGED = {"optimizer": "adam", "dropout": 0.2, "batch_norm": "after:0.9,0.1"}
 WORDED = {  # layers with every word, and rates by step
     "hidden": (8, 6), "act": ["relu", "tanh"], "dropout": 0.2, "input_dropout": 0.1,
     "batch_norm": ["before:0.9,0.001,unbiased", "after"], "bias": [False, True, True], "l1": 1e-5, "l2": 1e-4,
@@ -186,8 +187,8 @@ def test_early_stopping_goes_on_too(tmp_path, backend):
 @pytest.mark.parametrize(
     ("backend", "words"),
     [
-        ("numpy", {"optimizer": "adam"}),
-        ("numba", {"optimizer": "adam"}),
+        ("numpy", STAGED),
+        ("numba", STAGED),
         pytest.param("numpy", WORDED, marks=pytest.mark.slow),
         pytest.param("numba", WORDED, marks=pytest.mark.slow),
     ],
