@@ -110,7 +110,7 @@ print(trained((40, 11), "relu", X, y, threads={threads}, batch_size=65))
 """
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_bytes_are_those_of_another_process(threads):
     script = SCRIPT.format(
         tests=[str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)], threads=threads
