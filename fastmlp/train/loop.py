@@ -339,7 +339,7 @@ def weights_of(
     if class_weight is None:
         return sample_weight
     if (task := Loss.of(loss).task) == "numbers" or (task == "binary" and K > 1):
-        what = "numbers" if task == "numbers" else f"{K} labels, which have no class,"
+        what = "numbers" if task == "numbers" else f"rows of {K} labels"
         raise ConfigError(f"class_weight must be None for {what}", shown(class_weight), "use sample_weight")
     if task == "binary":
         y, K = (np.reshape(y, -1) > 0.5).astype(np.int64), 2

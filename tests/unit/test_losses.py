@@ -361,7 +361,7 @@ def test_class_weights_are_rows_weights():
     )
     shares = np.array([[0.9, 0.1], [0.2, 0.8]])
     assert weights_of(shares, 2, (2.0, 3.0), np.array([1, 10])).tolist() == [2, 30]
-    for loss, what in (("binary", "2 labels, which have no class"), ("squared", "numbers")):
+    for loss, what in (("binary", "rows of 2 labels"), ("squared", "numbers")):
         with pytest.raises(ConfigError, match=f"class_weight must be None for {what}.*sample_weight"):
             weights_of(shares, 2, "balanced", None, loss)
 
