@@ -7,7 +7,7 @@ become one error. Imported for ``--help``: nothing heavy may be loaded here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import typer
 
@@ -15,7 +15,7 @@ from fastmlp.activations import ACTIVATIONS
 from fastmlp.errors import ConfigError
 from fastmlp.inits import INITS
 from fastmlp.layers import PLACES
-from fastmlp.losses import clip_bounds
+from fastmlp.losses import LOSSES, Loss, clip_bounds
 from fastmlp.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
 from fastmlp.scales import SCALES
 from fastmlp.schedules import SCHEDULES
@@ -109,6 +109,10 @@ Label = Annotated[
 MinAccuracy = Annotated[
     float | None, option(OUTPUT, "Exit with code 5 when the test accuracy is below A.", metavar="A")
 ]
+MinR2 = Annotated[
+    float | None,
+    option(OUTPUT, "Exit with code 5 when a regression's R2 is below R.", "--min-r2", metavar="R"),
+]
 Json = Annotated[bool, option(OUTPUT, "Print one JSON object on stdout.", "--json")]
 Quiet = Annotated[bool, option(OUTPUT, "Show the result and no progress.", "--quiet", "-q")]
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or a model.safetensors.")]
@@ -172,10 +176,13 @@ class PlainOptions(TypedDict, total=False):
     loss: Annotated[
         str,
         option(
-            LOSS, "Cross-entropy: logits, keras2, or clip:LO,HI.", metavar="NAME",
-            choices=("logits", "keras2", "clip:"),
+            LOSS,
+            "Loss: logits, keras2 or clip:LO,HI of classes; binary of two classes by one output; squared, "
+            "half_squared, absolute, huber:DELTA or poisson of numbers.",
+            metavar="NAME",
+            choices=tuple(f"{name}:" if word.needed else name for name, word in LOSSES.items()),
         ),
-    ]  # fmt: skip
+    ]
     clip: Annotated[tuple[float, float] | None, option(LOSS, "Short for --loss clip:LO,HI.", metavar="LO HI")]
     lr: Annotated[float, option(OPTIMIZER, "Learning rate, from which a schedule goes.", "--lr")]
 
@@ -302,6 +309,16 @@ class TrainingOptions(PlainOptions, total=False):
     class_weight: Annotated[
         str | None, option(LOSS, "Weight of each class, in their order.", metavar="W,W,...|balanced")
     ]
+    label_smoothing: Annotated[
+        float, option(LOSS, "Share of each label that is spread over all classes.", metavar="SHARE")
+    ]
+    scale_targets: Annotated[
+        bool,
+        option(
+            LOSS, "Train on numbers less their mean, by their spread, or on them as they are.",
+            "--scale-targets/--raw-targets",
+        ),
+    ]  # fmt: skip
 
 
 class SourceOptions(TypedDict, total=False):
@@ -349,7 +366,27 @@ def checked_share(name: str, value: float | None) -> None:
         raise ConfigError(f"{name} must be a number from 0 to 1", repr(value), "for example 0.9")
 
 
-def demand(accuracy: float, least: float | None) -> None:
-    """Raises AccuracyError where an accuracy is under what ``--min-accuracy`` asks for."""
-    if least is not None and not accuracy >= least:
-        raise AccuracyError(f"the test accuracy must be at least {least:g}", f"{accuracy:.4f}")
+class Least(NamedTuple):
+    """The least accuracy that the options ask of a tested model, or the least R2 of a regression."""
+
+    accuracy: float | None
+    r2: float | None
+
+    def check(self, loss: str | None = None) -> None:
+        """Raises ConfigError for what no model reaches, and for what one of this loss does not have."""
+        checked_share("min-accuracy", self.accuracy)
+        if self.r2 is not None and not self.r2 <= 1:
+            raise ConfigError("min-r2 must be a number up to 1", repr(self.r2), "for example 0.8")
+        if loss is None:
+            return
+        of_numbers = Loss.of(loss).task == "numbers"
+        if (wrong := self.accuracy if of_numbers else self.r2) is not None:
+            name, other = ("min-accuracy", "min-r2") if of_numbers else ("min-r2", "min-accuracy")
+            raise ConfigError(f"{name} must be left out with {loss} loss", wrong, f"use --{other}")
+
+    def demand(self, accuracy: float | None, r2: float | None) -> None:
+        """Raises AccuracyError where one is under what is asked for."""
+        for what, value, least in (("accuracy", accuracy, self.accuracy), ("R2", r2, self.r2)):
+            if least is not None and not (value is not None and value >= least):
+                got = "none" if value is None else f"{value:.4f}"
+                raise AccuracyError(f"the test {what} must be at least {least:g}", got)

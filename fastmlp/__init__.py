@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastmlp.net import Net, Parameters, Preprocessing, initialise
     from fastmlp.optimizers import Optimizer
     from fastmlp.spec import Training
+    from fastmlp.target_scale import TargetScale
     from fastmlp.train.fit import fit
     from fastmlp.train.fit_many import Fitted, fit_many
     from fastmlp.train.loop import EpochResult, History
@@ -49,6 +50,7 @@ _HOMES = {
     "Parameters": "net",
     "Preprocessing": "net",
     "RunFolderError": "errors",
+    "TargetScale": "target_scale",
     "Training": "spec",
     "diagnose": "diagnosis.call",
     "fit": "train.fit",
@@ -78,6 +80,7 @@ __all__ = [
     "Parameters",
     "Preprocessing",
     "RunFolderError",
+    "TargetScale",
     "Training",
     "__version__",
     "data",

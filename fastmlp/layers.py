@@ -48,6 +48,8 @@ class BatchNorm:
     epsilon:  Keras' default is 0.001, PyTorch's 0.00001.
     unbiased: the running variance is that of n - 1, as PyTorch keeps it; else of n, as Keras does.
 
+    A batch of one sample, as a last one may be, has variance 0: what comes out is beta, as in Keras.
+
     Ioffe and Szegedy 2015. Raises ConfigError.
     """
 
@@ -150,7 +152,7 @@ class Layer:
     bias:       False: none.
     batch_norm: a BatchNorm, or what ``BatchNorm.of`` takes: True, "after", ...
     act:        the activation; see ``activations.ACTIVATIONS``.
-    dropout:    the share of outputs that a step leaves out; the others are divided by 1 less it.
+    dropout:    the share of outputs that a step leaves out, in 65536ths; the others are divided by 1 less it.
     l1, l2:     l1 |w| + l2 w^2 of each weight joins the loss, as in Keras: its gradient is
                 l1 sign(w) + 2 l2 w. Biases have none.
     max_norm:   after a step the weights into a unit have no longer norm; 0: any.
@@ -301,6 +303,14 @@ def text_of(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
+def in_words(name: str, value: Any) -> str:
+    """A word of layers that is set: ``l2 0.001``, ``no bias``, ``batch norm before``, ``dropout 0.2,0.5``."""
+    told = name.replace("_", " ")
+    if isinstance(value, bool):
+        return told if value else f"no {told}"
+    return f"{told} {text_of(value)}"
+
+
 def act_text(act: str | Sequence[str]) -> str:
     """Return activations as an option has them: ``relu``, or ``relu,tanh``."""
     names = [act] if isinstance(act, str) else act
@@ -394,6 +404,12 @@ class Architecture:
     def normalises(self) -> bool:
         """True where a layer has a batch norm."""
         return any(layer.batch_norm is not None for layer in self.layers)
+
+    def in_words(self) -> str:
+        """Tell what its layers do beside their widths: ``relu,tanh, dropout 0.2``."""
+        words = {**self.words(), "input_dropout": self.input_dropout}
+        told = [in_words(name, words[name]) for name in self.unusual]
+        return ", ".join([text_of(words["act"]) if self.layers else "no hidden layer", *told])
 
     def __str__(self) -> str:
         return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))

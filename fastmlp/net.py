@@ -91,7 +91,10 @@ class Parameters:
 
     def _settle_norms(self) -> None:
         hidden = len(self.weights) - 1
-        norms = tuple(self.norms) or (None,) * hidden
+        given = as_list(self.norms)
+        if given is None:
+            raise ModelError("norms must be a sequence of Norms and None", shown(self.norms))
+        norms = tuple(given) or (None,) * hidden
         told = [None if norm is None else instance("each of norms", norm, Norm).gamma.shape for norm in norms]
         widths = [b.shape for b in self.biases[:-1]]
         if len(told) != hidden or any(t not in (None, w) for t, w in zip(told, widths, strict=True)):
@@ -154,7 +157,9 @@ class Parameters:
     @classmethod
     def from_named(cls, arrays: Mapping[str, Any]) -> Parameters:
         """The inverse of ``named``, in any order. Raises ModelError."""
-        count = sum(name.startswith("W") for name in arrays)
+        if not isinstance(arrays, Mapping):
+            raise ModelError("arrays must be a mapping of names to arrays", shown(arrays))
+        count = sum(str(name).startswith("W") for name in arrays)
         norms = [
             Norm(*(arrays[f"{name}{i}"] for name in NORM_ARRAYS))
             if set(_norm_names(i)) <= set(arrays)
@@ -241,6 +246,7 @@ class Parameters:
     def _known(self, architecture: Architecture | None) -> Architecture:
         """The architecture, or that of a chain of layers. Raises ModelError unless it is of these arrays."""
         known = _chain(len(self.weights)) if architecture is None else architecture
+        instance("architecture", known, Architecture)
         normed = [norm is not None for norm in self.norms]
         if normed != [layer.batch_norm is not None for layer in known.layers]:
             do = "give its architecture" if architecture is None else ""
@@ -259,7 +265,7 @@ def _chain(count: int) -> Architecture:
 
 def _torch_names(architecture: Architecture) -> list[dict[str, str]]:
     """The names in a state of torch.nn.Sequential of each layer's arrays, as ``named`` without the number."""
-    names, at = [], int(architecture.input_dropout > 0)
+    names, at = [], int(instance("architecture", architecture, Architecture).input_dropout > 0)
     for layer in architecture.all_layers:
         told = {"W": f"{at}.weight", "b": f"{at}.bias"}
         if not layer.bias:

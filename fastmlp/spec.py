@@ -27,7 +27,7 @@ from fastmlp.checks import (
 )
 from fastmlp.errors import ConfigError
 from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
-from fastmlp.losses import checked_loss
+from fastmlp.losses import Loss, checked_loss
 from fastmlp.optimizers import Optimizer
 from fastmlp.scales import Scale, checked_scale, scale_text
 from fastmlp.schedules import Schedule
@@ -57,7 +57,11 @@ class Training:
                 None: a word does, a number does not. False beside a word: a 0 stays 0.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
-    loss:       logits, keras2, clip:LO,HI, binary, squared, ...; see ``losses.LOSSES``.
+    loss:       what the outputs mean; see ``losses.LOSSES``. Of classes logits, keras2 or clip:LO,HI; of one
+                or several yes-or-no answers binary; of numbers squared, absolute, huber:DELTA, poisson, ...
+    label_smoothing: so much of each label is shared among all of its classes.
+    scale_targets: a loss of numbers is trained on them less their mean, by their spread; see ``TargetScale``.
+                Not poisson's, which are counts.
     optimizer:  how a step is taken; a name alone is that optimizer with its defaults.
     schedule:   of the learning rate, by epoch, or by step with ``/step`` behind it; see ``schedules``. All
                 but ``plateau`` are torch.optim.lr_scheduler's, which this is too for validation losses.
@@ -65,7 +69,7 @@ class Training:
     patience:   training stops after so many epochs without a lower validation loss, and the weights
                 of the best epoch are restored; 0: never.
     class_weight: how much each class counts in the mean loss, in their order; ``balanced``: N / (K N_k);
-                None: all the same.
+                None: all the same. Of labels alone.
 
     Defaults are those of the Keras script in the question that started this project, on scaled
     pixels. Raises ConfigError with every problem at once.
@@ -94,6 +98,8 @@ class Training:
     validation: float = 0.0
     patience: int = 0
     class_weight: str | tuple[float, ...] | None = None
+    label_smoothing: float = 0.0
+    scale_targets: bool = True
 
     def __post_init__(self) -> None:
         items: tuple[int | Layer, ...] | None = None
@@ -116,15 +122,43 @@ class Training:
             validation=lambda v: share("validation", v, "0.1"),
             patience=lambda v: whole_number("patience", v, 0, 10**9),
             class_weight=_checked_class_weight,
+            label_smoothing=lambda v: share("label_smoothing", v, "0.1"),
+            scale_targets=lambda v: flag("scale_targets", v),
         )
         if self.center is isinstance(self.scale, str):
             object.__setattr__(self, "center", None)
+        self._check_loss()
         on_plateau = self.schedule if Schedule.of(self.schedule).name == "plateau" else None
         for name in (self.patience and "patience", on_plateau and f"schedule {on_plateau}"):
             if name and not self.validation:
                 raise ConfigError(
                     f"{name} must come with rows held out", "validation 0", "for example validation 0.1"
                 )
+        norms = self.batch_norm if isinstance(self.batch_norm, tuple) else (self.batch_norm,)
+        if self.batch_size == 1 and any(norms):
+            raise ConfigError(
+                "batch_size must be 2 or more with batch norm: one sample has no variance", 1, "use 32"
+            )
+
+    def _check_loss(self) -> None:
+        """Raise ConfigError for words that this loss has no use for."""
+        found = Loss.of(self.loss, self.label_smoothing)
+        if found.task == "numbers" and self.class_weight is not None:
+            raise ConfigError(
+                f"class_weight must be left out with {found.name} loss, which has no classes",
+                shown(self.class_weight),
+                "give sample weights",
+            )
+        if not self.scale_targets and found.word.link != "identity":
+            raise ConfigError(
+                f"scale_targets must be left out with {found.name} loss, whose targets are never scaled",
+                False,
+            )
+
+    @property
+    def scales_targets(self) -> bool:
+        """True where the net is trained on standardised targets."""
+        return self.scale_targets and Loss.of(self.loss).word.link == "identity"
 
     @classmethod
     def of(cls, **words: Any) -> Self:
@@ -176,21 +210,21 @@ class Training:
 
     def lr_at(self, epoch: int, batch: int = 0, batches: int = 1) -> float:
         """The learning rate of an epoch, from 1; of one of its ``batches``, from 0, where they differ."""
-        schedule = Schedule.of(self.schedule)
-        t, total = epoch - 1, self.epochs
-        if schedule.by_step:
-            t, total = t * batches + batch, total * batches
-        return max(self.lr * schedule.factor(t, total), SMALLEST)
+        rates = self.rates(epoch, batches)
+        return rates if isinstance(rates, float) else rates[batch]
 
     def rates(self, epoch: int, batches: int) -> float | list[float]:
         """The learning rate of an epoch, from 1; where it changes by step, one for each of its batches."""
-        if not Schedule.of(self.schedule).by_step:
-            return self.lr_at(epoch)
-        return [self.lr_at(epoch, batch, batches) for batch in range(batches)]
+        schedule, t = Schedule.of(self.schedule), epoch - 1
+        if not schedule.by_step:
+            return max(self.lr * schedule.factor(t, self.epochs), SMALLEST)
+        steps, total = range(t * batches, epoch * batches), self.epochs * batches
+        return [max(self.lr * schedule.factor(step, total), SMALLEST) for step in steps]
 
     def architecture(self, inputs: int, outputs: int) -> Architecture:
-        """The net that this trains on data with that many inputs and classes. Raises ConfigError."""
-        whole_number("classes", outputs, 2, MOST_UNITS)
+        """The net that this trains on data with that many inputs and outputs. Raises ConfigError."""
+        word = Loss.of(self.loss).word
+        whole_number("classes" if word.task == "classes" else "outputs", outputs, word.outputs, MOST_UNITS)
         words = {name: getattr(self, name) for name in (*LAYER_WORDS, "input_dropout")}
         return Architecture.of(inputs, self.hidden, outputs, **words)
 
@@ -199,7 +233,7 @@ class Training:
         center = "" if self.center is None else ", centred" if self.center else ", not centred"
         scale = f"{scale_text(self.scale)}{center}"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
-        told = [_in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
+        told = [layers.in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
         return (
             f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {scale}, "
             f"{self.loss} loss, {self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
@@ -222,6 +256,10 @@ class Training:
             words.append(f"patience {self.patience}")
         if self.class_weight is not None:
             words.append("weighted classes")
+        if self.label_smoothing:
+            words.append(f"labels smoothed by {self.label_smoothing:g}")
+        if not self.scale_targets:
+            words.append("targets as they are")
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
@@ -251,16 +289,11 @@ class Training:
         return cls.of(**data)
 
 
-def _in_words(name: str, value: Any) -> str:
-    """``l2 0.001``, ``no bias``, ``batch norm before``, ``dropout 0.2,0.5``."""
-    told = name.replace("_", " ")
-    if isinstance(value, bool):
-        return told if value else f"no {told}"
-    return f"{told} {layers.text_of(value)}"
-
-
 WORDS = (*(word.name for word in fields(Training)), *optimizers.FIELDS)  # what ``Training.of`` takes
-_NEW = ("dropout", "batch_norm", "bias", "l1", "l2", "max_norm", "frozen", "input_dropout")  # told where set
+_NEW = (
+    "dropout", "batch_norm", "bias", "l1", "l2", "max_norm", "frozen", "input_dropout", "label_smoothing",
+    "scale_targets",
+)  # fmt: skip  # told where set
 _USUAL = {word.name: word.default for word in fields(Training)}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, positive_number, whole_number
+from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, instance, positive_number, whole_number
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.losses import Loss, checked_loss
 from fastmlp.net import Net
@@ -34,13 +34,13 @@ def checked_classes(K: int, y: ArrayLike, n: int) -> NDArray[np.int64]:
 def checked_link(net: Net, loss: str, *tasks: str) -> str:
     """The link of a loss, if it is of one of these tasks and suits the net; else raises ConfigError."""
     found = Loss.of(checked_loss(loss, *tasks))
-    check_outputs(net, found)
+    check_outputs(instance("net", net, Net), found)
     return found.word.link
 
 
 def check_outputs(net: Net, loss: Loss) -> None:
     """Raise ConfigError unless the net has as many outputs as the loss needs."""
-    least, K = loss.word.outputs, net.architecture.outputs
+    least, K = loss.word.outputs, instance("net", net, Net).architecture.outputs
     if least > K:
         raise ConfigError(f"a net must have at least {least} outputs for {loss.name} loss", K)
 

@@ -113,7 +113,7 @@ class Evaluation(NamedTuple):
         r2 = None
         if len(y) > 1:
             squares, spread = (errors**2).sum(axis=0), ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-            constant = np.where(squares == 0, 1.0, 0.0)
-            each = np.divide(squares, spread, out=1 - constant, where=spread != 0)
+            missed = np.where(squares == 0, 0.0, 1.0)  # of targets that are all the same
+            each = np.divide(squares, spread, out=missed, where=y.min(axis=0) < y.max(axis=0))
             r2 = float((1 - each).mean())
         return cls(loss, 0.0, r2, float(np.abs(errors).mean()))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import function, positive_number
 from fastmlp.data.dataset import Dataset, held_out
-from fastmlp.diagnosis.examine import examine
+from fastmlp.diagnosis.examine import check, examine
 from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.losses import checked_loss
 from fastmlp.net import Parameters
@@ -60,11 +60,11 @@ def diagnose(
     Raises ConfigError, DataError, ModelError as ``fit`` does. A training that diverges is a finding.
     """
     training = asked(training, fields)
-    checked_loss(training.loss, "classes")
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
     function("notify", notify)
-    data = Dataset.of(X, y, test_data)
+    data = Dataset.of(X, y, test_data, checked_loss(training.loss, "classes"))
+    check(training, data.y)
     architecture_of(data, training, initial)
     if data.test is None:
         held = np.zeros(len(data.y), bool)

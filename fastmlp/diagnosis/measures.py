@@ -32,7 +32,7 @@ _TINY = 1e-30
 
 
 class Shape(NamedTuple):
-    """The side on which an activation is flat, ``below``, ``both`` or ``nowhere``; and its steepest slope by
+    """The side on which an activation is flat, ``below``, ``both`` or ``nowhere``; and its steepest slope, by
     its number, but for what it may be steeper in between.
     """
 

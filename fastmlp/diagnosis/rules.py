@@ -208,7 +208,8 @@ RULES = (
     Rule(
         "units-dead",
         _units_dead,
-        rule=f"Over {DEAD:.0%} of a hidden layer's units give the same for every row before the first step.",
+        rule=f"Over {DEAD:.0%} of a hidden layer's units give the same for every row before the first step, "
+        "or lie where their activation is flat for every row.",
         measured="{silent:.0%} of a layer's units give the same for every row at the start",
         healthy="none",
         why="such a unit carries nothing, and a ReLU unit that nothing activates gets no gradient",

@@ -72,15 +72,18 @@ def predict_proba(net: Net, X: Any, *, loss: str = "logits", threads: Threads = 
 
     Raises ConfigError for a loss of numbers.
     """
-    return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "classes", "binary"))
+    return _predicted(net, X, threads, checked_link(net, loss, "classes", "binary"))
 
 
-def predict(net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1) -> Array:
+def predict(
+    net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1, rows: Array | None = None
+) -> Array:
     """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
 
-    Raises ConfigError for a loss of classes or labels.
+    ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
     """
-    return _predicted(net, X, threads, checked_link(instance("net", net, Net), loss, "numbers"))
+    link = checked_link(net, loss, "numbers")
+    return _predicted(net, X, threads, link) if rows is None else _outputs(net, X, threads, link, rows)
 
 
 def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
@@ -96,13 +99,13 @@ def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
     return _outputs(net, X, threads, link) if quick is None else quick
 
 
-def _outputs(net: Net, X: Any, threads: Threads, link: str) -> Array:
-    """The predictions (N, K) that the link of a loss makes of the outputs."""
-    X, pace = _checked(net, X, threads, once=True)
+def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
+    """The predictions (N, K) that the link of a loss makes of the outputs, or (M, K) of some rows."""
+    X, pace = _checked(net, X, threads, once=rows is None)
+    order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
-    p = np.empty((len(X), net.architecture.outputs), np.float32)
-    rows = layout.rows_of(X, net.preprocessing)
-    launch.outputs(work, rows, np.arange(len(X)), pace.most, p=p.reshape(-1), link=losses.LINKS[link].place)
+    p, place = np.empty((len(order), net.architecture.outputs), np.float32), losses.LINKS[link].place
+    launch.outputs(work, layout.rows_of(X, net.preprocessing), order, pace.most, p=p.reshape(-1), link=place)
     return p
 
 
@@ -138,7 +141,11 @@ def evaluate(
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D).
+
+    ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
+    are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
+    """
     X, pace = _checked(net, X, threads, once=True)
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden

@@ -41,10 +41,10 @@ class Norms(NamedTuple):
     unit: samples of a batch are parted among members at multiples of it.
     code: the place of the plug-in; 0 for nets without.
     place (depth,): of each layer: BEFORE, AFTER or 0. momentum, epsilon, unbiased (depth,).
-    stride (depth,): of a layer's rows. Of each layer (z - mean) / sqrt(variance + epsilon) (B, stride) begins
-        in x at x_at; sums of chunks (2, chunks, 2, stride), those forward first, in sums at sums_at;
-        statistics (STATISTICS, stride) in a member's scratch at own_at; running mean and variance in running
-        at running_at.
+    stride, width (depth,): of a layer's rows in acts, and of its own arrays here, without the padding. Of
+        each layer (z - mean) / sqrt(variance + epsilon) (B, width) begins in x at x_at; sums of chunks
+        (2, chunks, 2, width), those forward first, in sums at sums_at; statistics (STATISTICS, width) in a
+        member's scratch at own_at; running mean and variance in running at running_at.
     """
 
     phases: Int64
@@ -56,6 +56,7 @@ class Norms(NamedTuple):
     epsilon: NDArray[np.float32]
     unbiased: Int64
     stride: Int64
+    width: Int64
     x_at: Int64
     sums_at: Int64
     own_at: Int64
@@ -77,107 +78,109 @@ def phases_of(place: Int64) -> Int64:
 
 def _measure(norms, own, theta, z, layer, lo, hi, n):
     """Mean, and sum of squared differences from it, of each chunk of samples lo..hi - 1."""
-    stride = norms.stride[layer]
+    width, stride = norms.width[layer], norms.stride[layer]
     for first in range(lo, hi, CHUNK):
         end = min(first + CHUNK, n)
-        mean = shifted(norms.sums, norms.sums_at[layer] + first // CHUNK * 2 * stride)
-        spread, share = shifted(mean, stride), _ONE / np.float32(end - first)
-        for j in range(stride):
+        mean = shifted(norms.sums, norms.sums_at[layer] + first // CHUNK * 2 * width)
+        spread, share = shifted(mean, width), _ONE / np.float32(end - first)
+        for j in range(width):
             mean[j], spread[j] = _ZERO, _ZERO
         for b in range(first, end):
             row = shifted(z, b * stride)
-            for j in range(stride):
+            for j in range(width):
                 mean[j] += row[j]
-        for j in range(stride):
+        for j in range(width):
             mean[j] *= share
         for b in range(first, end):
             row = shifted(z, b * stride)
-            for j in range(stride):
+            for j in range(width):
                 d = row[j] - mean[j]
                 spread[j] += d * d
 
 
 def _settle(norms, own, theta, z, layer, lo, hi, n):
     """Statistics of the batch, from those of its chunks (Chan, Golub and LeVeque 1983)."""
-    stride, chunks, share = norms.stride[layer], (n + CHUNK - 1) // CHUNK, _ONE / np.float32(n)
-    mean, variance, inverse = own, shifted(own, stride), shifted(own, 2 * stride)
-    for j in range(stride):
+    width, chunks, share = norms.width[layer], (n + CHUNK - 1) // CHUNK, _ONE / np.float32(n)
+    mean, variance, inverse = own, shifted(own, width), shifted(own, 2 * width)
+    for j in range(width):
         mean[j], variance[j] = _ZERO, _ZERO
     for c in range(chunks):
         size = np.float32(min(CHUNK, n - c * CHUNK)) * share
-        part = shifted(norms.sums, norms.sums_at[layer] + c * 2 * stride)
-        for j in range(stride):
+        part = shifted(norms.sums, norms.sums_at[layer] + c * 2 * width)
+        for j in range(width):
             mean[j] += size * part[j]
     for c in range(chunks):
         size = np.float32(min(CHUNK, n - c * CHUNK))
-        part = shifted(norms.sums, norms.sums_at[layer] + c * 2 * stride)
-        for j in range(stride):
+        part = shifted(norms.sums, norms.sums_at[layer] + c * 2 * width)
+        for j in range(width):
             d = part[j] - mean[j]
-            variance[j] += part[stride + j] + size * (d * d)
+            variance[j] += part[width + j] + size * (d * d)
     epsilon = norms.epsilon[layer]
-    for j in range(stride):
+    for j in range(width):
         variance[j] *= share
         inverse[j] = _ONE / math.sqrt(variance[j] + epsilon)
 
 
 def _normalise(norms, own, theta, z, layer, lo, hi, n):
     """x, and z = gamma x + beta, of samples lo..hi - 1; theta begins at gamma."""
-    stride = norms.stride[layer]
-    beta, inverse = shifted(theta, stride), shifted(own, 2 * stride)
+    width, stride = norms.width[layer], norms.stride[layer]
+    beta, inverse = shifted(theta, stride), shifted(own, 2 * width)
     for b in range(lo, hi):
-        row, x = shifted(z, b * stride), shifted(norms.x, norms.x_at[layer] + b * stride)
-        for j in range(stride):
+        row, x = shifted(z, b * stride), shifted(norms.x, norms.x_at[layer] + b * width)
+        for j in range(width):
             x[j] = (row[j] - own[j]) * inverse[j]
             row[j] = theta[j] * x[j] + beta[j]
 
 
 def _add_up(norms, own, theta, delta, layer, lo, hi, n):
     """The sums of delta x and of delta, of each chunk of samples lo..hi - 1."""
-    stride, chunks = norms.stride[layer], (n + CHUNK - 1) // CHUNK
+    width, chunks = norms.width[layer], (n + CHUNK - 1) // CHUNK
     for first in range(lo, hi, CHUNK):
-        dgamma = shifted(norms.sums, norms.sums_at[layer] + (chunks + first // CHUNK) * 2 * stride)
-        dbeta = shifted(dgamma, stride)
-        for j in range(stride):
+        dgamma = shifted(norms.sums, norms.sums_at[layer] + (chunks + first // CHUNK) * 2 * width)
+        dbeta = shifted(dgamma, width)
+        for j in range(width):
             dgamma[j], dbeta[j] = _ZERO, _ZERO
         for b in range(first, min(first + CHUNK, n)):
-            row, x = shifted(delta, b * stride), shifted(norms.x, norms.x_at[layer] + b * stride)
-            for j in range(stride):
+            row = shifted(delta, b * norms.stride[layer])
+            x = shifted(norms.x, norms.x_at[layer] + b * width)
+            for j in range(width):
                 dgamma[j] += row[j] * x[j]
                 dbeta[j] += row[j]
 
 
 def _settle_back(norms, own, theta, delta, layer, lo, hi, n):
     """The gradients of gamma and beta."""
-    stride, chunks = norms.stride[layer], (n + CHUNK - 1) // CHUNK
-    both = shifted(own, 3 * stride)
-    for j in range(2 * stride):
+    width, chunks = norms.width[layer], (n + CHUNK - 1) // CHUNK
+    both = shifted(own, 3 * width)
+    for j in range(2 * width):
         both[j] = _ZERO
     for c in range(chunks):
-        part = shifted(norms.sums, norms.sums_at[layer] + (chunks + c) * 2 * stride)
-        for j in range(2 * stride):
+        part = shifted(norms.sums, norms.sums_at[layer] + (chunks + c) * 2 * width)
+        for j in range(2 * width):
             both[j] += part[j]
 
 
 def _go_back(norms, own, theta, delta, layer, lo, hi, n):
     """delta = gamma / sqrt(variance + epsilon) (delta - dbeta / n - x dgamma / n), of samples lo..hi - 1."""
-    stride, share = norms.stride[layer], _ONE / np.float32(n)
-    inverse, dgamma, dbeta = shifted(own, 2 * stride), shifted(own, 3 * stride), shifted(own, 4 * stride)
+    width, share = norms.width[layer], _ONE / np.float32(n)
+    inverse, dgamma, dbeta = shifted(own, 2 * width), shifted(own, 3 * width), shifted(own, 4 * width)
     for b in range(lo, hi):
-        row, x = shifted(delta, b * stride), shifted(norms.x, norms.x_at[layer] + b * stride)
-        for j in range(stride):
+        row = shifted(delta, b * norms.stride[layer])
+        x = shifted(norms.x, norms.x_at[layer] + b * width)
+        for j in range(width):
             rest = row[j] - share * dbeta[j] - x[j] * (share * dgamma[j])
             row[j] = theta[j] * inverse[j] * rest
 
 
 def _track(norms, own, theta, z, layer, lo, hi, n):
     """The running mean and variance move towards those of the batch."""
-    stride, keep = norms.stride[layer], norms.momentum[layer]
+    width, keep = norms.width[layer], norms.momentum[layer]
     running, more = shifted(norms.running, norms.running_at[layer]), _ONE
     if norms.unbiased[layer] != 0 and n > 1:
         more = np.float32(n) / np.float32(n - 1)
-    for j in range(stride):
+    for j in range(width):
         running[j] = keep * running[j] + (_ONE - keep) * own[j]
-        running[stride + j] = keep * running[stride + j] + (_ONE - keep) * (more * own[stride + j])
+        running[width + j] = keep * running[width + j] + (_ONE - keep) * (more * own[width + j])
 
 
 _measured, _settled, _normalised = device(_measure), device(_settle), device(_normalise)
@@ -206,8 +209,8 @@ def _batch_norm(what, norms, own, theta, values, layer, lo, hi, n):
 _NO_PLACES, _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
 NO_NORMS = Norms(
     phases=np.empty((0, 4), np.int64), n_phases=1, unit=1, code=0, place=_NO_PLACES, momentum=_NONE,
-    epsilon=_NONE, unbiased=_NO_PLACES, stride=_NO_PLACES, x_at=_NO_PLACES, sums_at=_NO_PLACES,
-    own_at=_NO_PLACES, running_at=_NO_PLACES, x=_NONE, sums=_NONE, running=_NONE,
+    epsilon=_NONE, unbiased=_NO_PLACES, stride=_NO_PLACES, width=_NO_PLACES, x_at=_NO_PLACES,
+    sums_at=_NO_PLACES, own_at=_NO_PLACES, running_at=_NO_PLACES, x=_NONE, sums=_NONE, running=_NONE,
 )  # fmt: skip
 
 BATCH_NORM = kind(NOTHING, INT, NO_NORMS, FLOATS, FLOATS, FLOATS, INT, INT, INT, INT)
@@ -221,20 +224,22 @@ own: a member's statistics of the layer. theta begins at its gamma, values at it
 _PLUG_IN = PlugIn("batch_norm", _batch_norm, BATCH_NORM)
 
 
-def norms_of(layers: tuple[Layer, ...], norms: tuple[Norm | None, ...], stride: Int64, B: int) -> Norms:
+def norms_of(
+    layers: tuple[Layer, ...], norms: tuple[Norm | None, ...], stride: Int64, width: Int64, B: int
+) -> Norms:
     """The Norms of a training of those hidden layers in batches of at most B; norms: the net's own.
 
-    stride (depth,): of a row of each layer's outputs.
+    stride, width (depth,): as there.
     """
     words = [layer.batch_norm for layer in layers]
     place = np.array([0 if word is None else 1 + PLACES.index(word.place) for word in words] + [0], np.int64)
-    phases, width, chunks = phases_of(place), stride * (place > 0), -(-B // CHUNK)
+    phases, width, chunks = phases_of(place), width * (place > 0), -(-B // CHUNK)
     if not place.any():
         return NO_NORMS._replace(phases=phases, place=place)
     begins = np.concatenate([[0], np.cumsum(width)]).astype(np.int64)
     total, at = begins[-1], begins[:-1]
     running = np.zeros(2 * total, np.float32)
-    for norm, here, each in zip((*norms, None), 2 * at, stride, strict=True):
+    for norm, here, each in zip((*norms, None), 2 * at, width, strict=True):
         if norm is not None:
             running[here:][: len(norm.mean)] = norm.mean
             running[here + each :][: len(norm.mean)] = norm.variance
@@ -244,7 +249,7 @@ def norms_of(layers: tuple[Layer, ...], norms: tuple[Norm | None, ...], stride: 
         momentum=np.array([word.momentum for word in settled], np.float32),
         epsilon=np.array([word.epsilon for word in settled], np.float32),
         unbiased=np.array([word.unbiased for word in settled], np.int64),
-        stride=stride.astype(np.int64),
+        stride=stride, width=width,
         x_at=B * at, sums_at=4 * chunks * at, own_at=STATISTICS * at, running_at=2 * at,
         x=np.zeros(B * total, np.float32), sums=np.zeros(4 * chunks * total, np.float32), running=running,
     )  # fmt: skip
@@ -252,7 +257,7 @@ def norms_of(layers: tuple[Layer, ...], norms: tuple[Norm | None, ...], stride: 
 
 def running_into(norms: Norms, parameters: Parameters) -> None:
     """The running means and variances, into ``parameters``."""
-    for norm, at, stride in zip(parameters.norms, norms.running_at, norms.stride, strict=False):
+    for norm, at, width in zip(parameters.norms, norms.running_at, norms.width, strict=False):
         if norm is not None:
             norm.mean[...] = norms.running[at:][: len(norm.mean)]
-            norm.variance[...] = norms.running[at + stride :][: len(norm.mean)]
+            norm.variance[...] = norms.running[at + width :][: len(norm.mean)]

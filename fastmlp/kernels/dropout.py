@@ -2,7 +2,7 @@
 
 Philox gives the numbers of 64 units at a time in 5 to 12 ns (in vectors of 512 or 256 bits): so a mask is
 drawn again for the update, not kept. The loops are plug-ins, one for each form of what is thinned out: codes
-and their masks, rows of floats, entries of compressed rows.
+and their masks, rows of floats, entries of compressed rows; those that are centred are spread out first.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from fastmlp import random
-from fastmlp.kernels.intrinsics import BITS, BYTE, FLOAT, I32, I64, is_memory, with_twin
+from fastmlp.kernels import intrinsics
+from fastmlp.kernels.intrinsics import BITS, BYTE, I32, I64, is_memory, with_twin
 from fastmlp.kernels.jit import device
-from fastmlp.kernels.plug_ins import BOOL, FLOATS, INT, NOTHING, PlugIn, caller, kind
+from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import LANES, splat
 from fastmlp.layers import Architecture
 
@@ -34,7 +35,7 @@ class Draw(NamedTuple):
 
     key0, key1, epoch: the key of Philox, and a word of its counters. parts (depth,): of the inputs, then of
     each hidden layer, how many of random.GRAIN are left out; growth (depth,): the factor of what is kept.
-    codes, floats, entries: the places of the plug-ins that it needs.
+    inputs, floats: the places of the plug-ins for the inputs in their form, and for rows of floats; or 0.
     """
 
     key0: int
@@ -42,30 +43,28 @@ class Draw(NamedTuple):
     epoch: int
     parts: NDArray[np.int64]
     growth: NDArray[np.float32]
-    codes: int
+    inputs: int
     floats: int
-    entries: int
 
 
 def draw_of(architecture: Architecture, form: str, draw: tuple[int, int] | None) -> Draw:
-    """The Draw of a pass over rows that are thinned out as codes, floats or entries.
+    """The Draw of a pass.
 
-    draw: seed and epoch of a training; None: nothing is left out.
+    form: of the rows, in the words of PLUG_INS. draw: seed and epoch of a training; None: all is kept.
     """
     shares = [architecture.input_dropout, *(layer.dropout for layer in architecture.layers)]
     if draw is None:
         shares = [0.0] * len(shares)
-    needed = [form] * (shares[0] > 0) + ["floats"] * any(shares[1:])
     seed, epoch = draw or (0, 0)
     return Draw(
         *random.key_of(seed, "dropout"), epoch,
         np.array([random.parts_out(share) if share else 0 for share in shares], np.int64),
         np.array([random.growth(share) if share else 1 for share in shares], np.float32),
-        *(plug_in.place if name in needed else 0 for name, plug_in in PLUG_INS.items()),
+        PLUG_INS[form].place if shares[0] else 0, PLUG_INS["floats"].place if any(shares) else 0,
     )  # fmt: skip
 
 
-NO_DRAW = Draw(0, 0, 0, np.empty(0, np.int64), np.empty(0, np.float32), 0, 0, 0)
+NO_DRAW = Draw(0, 0, 0, np.empty(0, np.int64), np.empty(0, np.float32), 0, 0)
 
 
 def _kept_word(draw, layer, place, word):
@@ -131,7 +130,7 @@ def keep_floats(typingctx, out, at, mask, growth):
         return None
 
     def codegen(context, builder, signature, args):
-        kind = ir.VectorType(FLOAT, LANES)
+        kind = ir.VectorType(intrinsics.FLOAT, LANES)
         here = builder.bitcast(builder.gep(args[0], [args[1]]), kind.as_pointer())
         kept = builder.bitcast(builder.trunc(args[2], ir.IntType(LANES)), ir.VectorType(ir.IntType(1), LANES))
         grown = builder.fmul(builder.load(here, align=4), splat(builder, args[3], kind))
@@ -208,6 +207,14 @@ def _kept_entries(draw, place, columns, first, n):
     return kept
 
 
+def _spread(inputs, mean, values, columns, first, end, left, right, factor):
+    for j in range(left, right):
+        inputs[j] = -mean[j]
+    for t in range(first, end):
+        if columns[t] < right:
+            inputs[columns[t]] += values[t] * factor
+
+
 _BYTES, _MASKS, _COLUMNS = (
     types.CPointer(each)  # type: ignore[attr-defined]
     for each in (types.uint8, types.uint64, types.int32)
@@ -229,8 +236,14 @@ kept_entries = caller(KEPT_ENTRIES)
 """kept_entries(draw.entries, draw, place, columns, first, n): bit i tells whether input columns[first + i] is
 kept; n is at most 64."""
 
+SPREAD_OUT = kind(NOTHING, FLOATS, FLOATS, FLOATS, _COLUMNS, INT, INT, INT, INT, FLOAT)
+spread = caller(SPREAD_OUT)
+"""spread(draw.inputs, inputs, mean, values, columns, first, end, left, right, factor): inputs
+left..right - 1 of a row = its entries from ``first`` on, up to ``end``, times factor, less the mean."""
+
 PLUG_INS = {
     "codes": PlugIn("thin_codes", _thin_codes, THIN_CODES),
     "floats": PlugIn("thin_floats", _thin_floats, THIN_FLOATS),
+    "spread": PlugIn("spread", _spread, SPREAD_OUT),
     "entries": PlugIn("kept_entries", _kept_entries, KEPT_ENTRIES),
 }

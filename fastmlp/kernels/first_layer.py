@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastmlp.kernels.dropout import kept_entries, thin_codes, thin_floats
+from fastmlp.kernels.dropout import kept_entries, spread, thin_codes, thin_floats
 from fastmlp.kernels.finite import all_finite, largest
 from fastmlp.kernels.intrinsics import copy_word, prefetch, shifted
 from fastmlp.kernels.jit import device, inlined
@@ -46,7 +46,7 @@ def gather_word(work, rows, batch, lo, n, w, ahead):
             masks[b] = copy_word(codes, to, codes, to) & ~(_ALL << np.uint64(width))
         to += WORD
     if work.draw.parts[0] > 0:
-        thin_codes(work.draw.codes, work.draw, codes, masks, w, begin, n)
+        thin_codes(work.draw.inputs, work.draw, codes, masks, w, begin, n)
 
 
 @device
@@ -68,17 +68,16 @@ def gather_inputs(work, rows, batch, lo, hi, left, right):
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         elif rows.form == SPREAD:
-            for j in range(left, right):
-                inputs[to + j] = -mean[j]
-            for t in range(first_from(rows, i, left), rows.starts[i + 1]):
-                if rows.columns[t] < right:
-                    inputs[to + rows.columns[t]] += entry(rows, t)
+            first, end = first_from(rows, i, left), rows.starts[i + 1]
+            spread(
+                draw.inputs, shifted(inputs, to), mean, values, rows.columns, first, end, left, right, factor
+            )
         else:
             for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
-            if rows.by_column:
-                for j in range(left, right):
-                    inputs[to + j] *= scales[j]
+        if rows.by_column and rows.form != DENSE:
+            for j in range(left, right):
+                inputs[to + j] *= scales[j]
     if draw.parts[0] > 0:
         some, at = shifted(inputs, lo * step + left), batch.begin + lo
         thin_floats(draw.floats, draw, _0, at, hi - lo, some, some, _NO, step, left // WORD, right - left)
@@ -110,7 +109,7 @@ def entry(rows, t):
 def kept_of(work, rows, place, t, n):
     """A mask of n entries of a compressed row: those that are not left out, of the sample at that place."""
     if work.draw.parts[0] > 0:
-        return kept_entries(work.draw.entries, work.draw, place, rows.columns, t, n)
+        return kept_entries(work.draw.inputs, work.draw, place, rows.columns, t, n)
     return _ALL
 
 

@@ -36,6 +36,7 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 BYTES, CSR, DENSE_BYTES, DENSE, SPREAD = range(5)  # forms of the rows: Encoded's, and CSR's made dense
+THINNED = {BYTES: "codes", CSR: "entries", SPREAD: "spread", DENSE_BYTES: "floats", DENSE: "floats"}
 GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
@@ -102,8 +103,8 @@ class Scratch(NamedTuple):
     block:   (WORD, stride) for coded inputs whose columns have scales: their weights times these, or what
         their weights get once it is times these.
     columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
-    bound:   one: none of that member's weights of the first layer is larger.
     norms:   statistics of the batch norms.
+    bound:   one: none of that member's weights of the first layer is larger.
     """
 
     codes: Any
@@ -112,8 +113,8 @@ class Scratch(NamedTuple):
     sums: Any
     block: Any
     columns: Any
-    bound: Any
     norms: Any
+    bound: Any
 
 
 class Work(NamedTuple):
@@ -216,7 +217,7 @@ def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> 
     scales = np.ascontiguousarray(1 / preprocessing.scale if by_column else np.ones(D), np.float32)
     growth = np.float32(random.growth(left_out) if left_out else 1)
     means = np.zeros(D, np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
-    if by_column and mean is not None and form in (BYTES, CSR, SPREAD):
+    if by_column and mean is not None and form in (BYTES, CSR):
         means = (mean / preprocessing.scale).astype(np.float32)
     table = X.table * factor * (growth if form == BYTES else np.float32(1))
     return Rows(
@@ -267,7 +268,7 @@ def build(
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
     form = form_of(X, net.preprocessing, net.architecture.input_dropout if draw else 0.0)
     coded, dense = form == BYTES, form not in (BYTES, CSR)
-    left_out = draw_of(net.architecture, {BYTES: "codes", CSR: "entries"}.get(form, "floats"), draw)
+    left_out = draw_of(net.architecture, THINNED[form], draw)
     vectors = -(-fan_out // LANES)
     if coded:
         vectors[0] = padded_vectors(vectors[0])
@@ -275,7 +276,7 @@ def build(
     stride[0] = _padded(stride[0], WIDEST)
     before = np.concatenate([[0], stride[:-1]])
     (act, number), slope = acts_of(net), slopes_of(net)
-    norms = norms_of(net.architecture.layers, parameters.norms, stride, B)
+    norms = norms_of(net.architecture.layers, parameters.norms, stride, LANES * vectors, B)
     keeps = np.append((slope == 0) | (left_out.parts[1:] > 0), False) | (norms.place == AFTER)
     f_at = _starts(B * stride * keeps)
     rows = fan_in + 1 + 2 * (norms.place > 0)
@@ -295,8 +296,8 @@ def build(
         sums=_spaced(members, WORD * stride[0] if middle < D else 0),
         block=_spaced(members, WORD * stride[0] if coded and net.preprocessing.by_column else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
+        norms=_spaced(members, STATISTICS * norms.width.sum()),
         bound=_spaced(members, 1, np.float64),
-        norms=_spaced(members, STATISTICS * (stride * (norms.place > 0)).sum()),
     )
     work = Work(
         layout=Layout(

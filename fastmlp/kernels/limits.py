@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels.intrinsics import shifted
 from fastmlp.kernels.jit import device
+from fastmlp.kernels.optimizers import step
 from fastmlp.kernels.plug_ins import DOUBLE, DOUBLES, FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
-from fastmlp.kernels.simd import LANES
+from fastmlp.kernels.simd import sum_of_squares
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _NOTHING = 0.0  # float64
-_0 = np.int64(0)
 
 
 class Limits(NamedTuple):
@@ -27,8 +27,8 @@ class Limits(NamedTuple):
 
     penalise: l1, l2 (depth,): l1 sign(w) + l2 w joins the gradient of a layer's weights, where one is not 0.
     cut:      most: the largest size of a number of the gradient.
-    squares:  sums (rows of all layers,): that of each row's squared gradients. scale: down to the norm
-              ``most``, where the norm, with ``slack``, is more: all together, or ``each`` array by itself.
+    squares:  sums (rows of all layers,): that of each row's squared gradients, which are scaled down to the
+              norm ``most`` where theirs, with ``slack``, is more: all together, or ``each`` array by itself.
     shorten:  norms (depth,): the longest norm of the weights into a unit; 0: any. columns: room for those of
               all units, as members are in several layers at a time.
     prepares: True where one of the first three is asked for. rows: of all layers.
@@ -42,7 +42,6 @@ class Limits(NamedTuple):
     cut: int
     most: float
     squares: int
-    scale: int
     each: bool
     slack: float
     sums: NDArray[np.float64]
@@ -56,7 +55,7 @@ class Limits(NamedTuple):
 
 _NONE, _NO_SUMS = np.empty(0, np.float32), np.empty(0)
 NO_LIMITS = Limits(
-    penalise=0, l1=_NONE, l2=_NONE, cut=0, most=0.0, squares=0, scale=0, each=False, slack=0.0,
+    penalise=0, l1=_NONE, l2=_NONE, cut=0, most=0.0, squares=0, each=False, slack=0.0,
     sums=_NO_SUMS, shorten=0, norms=_NO_SUMS, columns=_NO_SUMS,
     prepares=False, rows=0, turns=1,
 )  # fmt: skip
@@ -75,35 +74,18 @@ def _cut(gradient, theta, n, most, _):
         gradient[j] = most if g > most else (-most if g < -most else g)  # nan stays
 
 
-def _scale(gradient, theta, n, factor, _):
-    for j in range(n):
-        gradient[j] *= factor
-
-
 CHANGE = kind(NOTHING, FLOATS, FLOATS, INT, FLOAT, FLOAT)
 change = caller(CHANGE)
 """change(place, gradient, theta, n, a, b): n numbers of the gradient become others."""
 
 PENALISE = PlugIn("penalise", _penalise, CHANGE, apart=True)
 CUT = PlugIn("cut", _cut, CHANGE, apart=True)
-SCALE = PlugIn("scale", _scale, CHANGE, apart=True)
 
 
 def _square_rows(sums, rows, n, width):
-    """sums[i] = the sum of squares of row i < n; width is a multiple of LANES, whose sums are apart."""
+    """sums[i] = the sum of squares of row i < n."""
     for i in range(n):
-        at = i * width
-        a = b = c = d = e = f = g = h = _NOTHING
-        for j in range(at, at + width, LANES):
-            a += np.float64(rows[j]) * rows[j]
-            b += np.float64(rows[j + 1]) * rows[j + 1]
-            c += np.float64(rows[j + 2]) * rows[j + 2]
-            d += np.float64(rows[j + 3]) * rows[j + 3]
-            e += np.float64(rows[j + 4]) * rows[j + 4]
-            f += np.float64(rows[j + 5]) * rows[j + 5]
-            g += np.float64(rows[j + 6]) * rows[j + 6]
-            h += np.float64(rows[j + 7]) * rows[j + 7]
-        sums[i] = ((a + b) + (c + d)) + ((e + f) + (g + h))
+        sums[i] = sum_of_squares(shifted(rows, i * width), width)
 
 
 SQUARE = kind(NOTHING, DOUBLES, FLOATS, INT, INT)
@@ -164,22 +146,26 @@ def factor_of(limits, first, last):
 
 
 @device
-def scale_rows(limits, gradient, theta, layout, layer, lo, hi, first, factor):
-    """Scale the gradients of rows lo..hi - 1 of a layer, by that factor or ``each`` array's own.
+def step_rows(work, plan, batch, layer, lo, hi, first, factor):
+    """Rows lo..hi - 1 of a layer take the step of that batch: weights, then bias, gamma and beta.
 
-    Rows from fan_in on are an array each.
+    By gradients times factor, or that of ``each`` array: from fan_in on a row is one. They are used up: 0
+    afterwards. An empty share may lie anywhere, behind all rows too. Weights alone have alpha.
     """
+    layout, rule, limits, theta = work.layout, plan.rule, plan.limits, work.weights.theta
     at, stride, fan_in = layout.w_at[layer], layout.stride[layer], layout.fan_in[layer]
     begin = lo
     while begin < hi:
-        end = hi
-        if limits.each:
-            end = min(hi, fan_in) if begin < fan_in else begin + 1
-            array = _0 if begin < fan_in else begin
-            factor = factor_of(limits, first + array, first + max(fan_in, end))
-        if factor != _ONE:
-            start, n = at + begin * stride, (end - begin) * stride
-            change(limits.scale, shifted(gradient, start), shifted(theta, start), n, factor, _ZERO)
+        end, decay = hi, rule.weight_decay
+        if begin < fan_in:
+            end, decay = min(hi, fan_in), rule.weight_decay + rule.alpha / np.float32(batch.n)
+            if limits.each:
+                factor = factor_of(limits, first, first + fan_in)
+        elif limits.each:
+            end = begin + 1
+            factor = factor_of(limits, first + begin, first + end)
+        n = (end - begin) * stride
+        step(rule.step, rule, theta, plan.target, at + begin * stride, n, factor, decay, batch.number)
         begin = end
 
 

@@ -185,25 +185,28 @@ def binary_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     """The mean over K labels t of -t log(p) - (1 - t) log(1 - p), p = sigmoid(logit): delta = (p - t) / K
     times the row's share of the batch, or 0 where the clip holds.
     """
-    correct, alive, good = 0, 0, True
+    correct, alive, good = 0, n * K, True
     for b in range(n):
         own, at, target_at, total = _ONE, b * stride, rows[b] * K, _ZERO
         if loss.weighted:
             own = loss.weights[rows[b]]
         share = own * inverse * loss.of_slope
         for k in range(K):
-            z, label = logits[at + k], loss.targets[target_at + k]
-            t, small = loss.kept * label + loss.spread, exp(-abs(z))
-            q = (_ONE if z > _ZERO else small) / (_ONE + small)
-            distance, slope, live = (_ONE - t if z > _ZERO else t) * abs(z) + log1p(small), q - t, True
-            if loss.clipped and not loss.low <= q <= loss.high:
-                cut = np.float64(clipped(q, loss.low, loss.high))
-                distance = np.float32(-t * math.log(cut) - (_ONE - t) * math.log(1 - cut))
-                slope, live = _ZERO, False
-            total += distance
-            deltas[at + k] = share * slope
-            correct += (z > _ZERO) == (label > _HALF)
-            alive += live
+            z, t = logits[at + k], loss.kept * loss.targets[target_at + k] + loss.spread
+            small, above = exp(-abs(z)), z > _ZERO
+            p[k] = (_ONE - t if above else t) * abs(z) + log1p(small)
+            deltas[at + k] = share * ((_ONE if above else small) / (_ONE + small) - t)
+        if loss.clipped:
+            for k in range(K):
+                q, t = sigmoid(logits[at + k]), loss.kept * loss.targets[target_at + k] + loss.spread
+                if not loss.low <= q <= loss.high:
+                    cut = np.float64(clipped(q, loss.low, loss.high))
+                    p[k] = np.float32(-t * math.log(cut) - (_ONE - t) * math.log(1 - cut))
+                    deltas[at + k] = _ZERO
+                    alive -= 1
+        for k in range(K):
+            total += p[k]
+            correct += (logits[at + k] > _ZERO) == (loss.targets[target_at + k] > _HALF)
         for k in range(K, stride):
             deltas[at + k] = _ZERO
         error = total * loss.of_loss

@@ -134,12 +134,12 @@ def _scale_by_steps(rule, rates, w, g, v, a, z):
     return w - rates[0] * g, v, a * rule.rho + rule.rest * g * g, z
 
 
-STEP = kind(NOTHING, NO_RULE, FLOATS, FLOATS, INT, INT, FLOAT, INT)
+STEP = kind(NOTHING, NO_RULE, FLOATS, FLOATS, INT, INT, FLOAT, FLOAT, INT)
 step = caller(STEP)
-"""step(rule.step, rule, theta, gradient, at, width, decay, batch): so many weights from ``at`` on take the
-rule's step.
+"""step(rule.step, rule, theta, gradient, at, width, factor, decay, batch): so many weights w from ``at`` on
+take the rule's step, by factor times their gradients and decay w.
 
-Their gradients are used up: they are 0 afterwards.
+The gradients are used up: they are 0 afterwards.
 """
 
 
@@ -150,13 +150,13 @@ def _step(name, function, moments):
     """
     has_x, has_y, has_z = (moments > i for i in range(3))
 
-    def step(rule, theta, gradient, at, width, decay, batch):
+    def step(rule, theta, gradient, at, width, factor, decay, batch):
         keep, own = rule.rates[4 * batch], 4 * batch + 1
         rates = rule.rates[own], rule.rates[own + 1], rule.rates[own + 2]
         first, second, third = rule.first, rule.second, rule.third
         for j in range(at, at + width):
             w = theta[j]
-            g = gradient[j] + decay * w
+            g = factor * gradient[j] + decay * w
             gradient[j] = _ZERO
             x = first[j] if has_x else _ZERO
             y = second[j] if has_y else _ZERO
@@ -192,21 +192,3 @@ STEPS = {
 def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
     """The averages that it keeps."""
     return tuple(average for average in (rule.first, rule.second, rule.third) if len(average))
-
-
-@device
-def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
-    """Rows lo..hi - 1 of a layer take the step of that batch: weights, then bias, gamma and beta.
-
-    Their gradients are used up: they are 0 afterwards. An empty share may lie anywhere, behind them all too.
-    Rows from fan_in on are no weights: they have no alpha.
-    """
-    at, stride, fan_in = layout.w_at[layer], layout.stride[layer], layout.fan_in[layer]
-    own = min(hi, fan_in)
-    if lo < own:
-        decay = rule.weight_decay + rule.alpha / np.float32(batch.n)
-        step(rule.step, rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
-    rest = max(lo, fan_in)
-    if rest < hi:
-        others = (hi - rest) * stride
-        step(rule.step, rule, theta, gradient, at + rest * stride, others, rule.weight_decay, batch.number)

@@ -26,9 +26,11 @@ INT, INTS = types.int64, types.CPointer(types.int64)  # type: ignore[attr-define
 DOUBLE, DOUBLES = types.float64, types.CPointer(types.float64)  # type: ignore[attr-defined]
 BOOL = types.boolean
 
-_wanted: list[Callable[..., Any]] = [
-    lambda: None
-]  # the functions that have a place, where nothing is compiled
+_wanted: list[Callable[..., Any]] = [lambda: None]  # the functions with a place, where nothing is compiled
+
+
+PLUG_INS: list[PlugIn] = []
+"""All that the modules which are loaded have made."""
 
 
 def kind(result, *arguments):
@@ -48,6 +50,7 @@ class PlugIn:
     def __init__(self, name: str, function: Callable[..., Any], kind: Any, *, apart: bool = False) -> None:
         self.name, self.function, self.kind, self._apart = name, function, kind, apart
         self._place, self._code = 0, None
+        PLUG_INS.append(self)
 
     @property
     def place(self) -> int:
@@ -61,9 +64,7 @@ class PlugIn:
         return self._place
 
     def _compiled(self) -> int:
-        self._code = jit.separate(
-            self.function, self.name, self._apart
-        )  # the code lives as long as this does
+        self._code = jit.separate(self.function, self.name, self._apart)  # lives as long as this does
         return jit.address_of(self._code, self.kind)
 
 

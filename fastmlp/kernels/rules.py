@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastmlp.backends.state import rates
 from fastmlp.kernels import layout
-from fastmlp.kernels.limits import CUT, NO_LIMITS, PENALISE, SCALE, SHORTEN, SQUARES, Limits
+from fastmlp.kernels.limits import CUT, NO_LIMITS, PENALISE, SHORTEN, SQUARES, Limits
 from fastmlp.kernels.optimizers import NO_RULE, STEPS, Rule
 from fastmlp.layers import Layer
 from fastmlp.net import Net, Parameters
@@ -93,7 +93,7 @@ def limits_of(net: Net, optimizer: Optimizer) -> Limits:
         found = found._replace(cut=CUT.place)
     if norm:
         found = found._replace(
-            squares=SQUARES.place, scale=SCALE.place, each=optimizer.clip_each > 0, sums=np.zeros(total),
+            squares=SQUARES.place, each=optimizer.clip_each > 0, sums=np.zeros(total),
             slack=SLACK if optimizer.form == "torch" else 0.0,
         )  # fmt: skip
     if longest.any():

@@ -100,6 +100,41 @@ def add_lanes(typingctx, out, x, row):
     return types.none(out, x, row), codegen
 
 
+def _sum_of_squares(row, n):
+    terms = np.square(row[: int(n)].astype(np.float64)).reshape(-1, LANES)
+    a, b, c, d, e, f, g, h = functools.reduce(np.add, terms, np.zeros(LANES)).tolist()
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@with_twin(_sum_of_squares)
+def sum_of_squares(typingctx, row, n):
+    """The sum of n squares in float64, lane by lane, then over the lanes; n is a multiple of LANES."""
+    if not (is_memory(row) and n == types.int64):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(ir.DoubleType(), LANES)
+        entry, zero = builder.block, ir.Constant(I64, 0)
+        test, loop, end = (builder.append_basic_block(f"squares.{name}") for name in ("test", "loop", "end"))
+        builder.branch(test)
+        builder.position_at_end(test)
+        j, sums = builder.phi(I64), builder.phi(kind)
+        builder.cbranch(builder.icmp_signed("<", j, args[1]), loop, end)
+        builder.position_at_end(loop)
+        lanes = builder.load(_vector_at(builder, builder.gep(args[0], [j]), 0), align=4)
+        wide = builder.fpext(lanes, kind)  # of which a square is exact
+        _enter(j, entry, zero, loop, builder.add(j, ir.Constant(I64, LANES)))
+        _enter(sums, entry, ir.Constant(kind, None), loop, builder.fadd(sums, builder.fmul(wide, wide)))
+        builder.branch(test)
+        builder.position_at_end(end)
+        parts = [builder.extract_element(sums, ir.Constant(I32, i)) for i in range(LANES)]
+        while len(parts) > 1:
+            parts = [builder.fadd(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
+
+    return types.float64(row, n), codegen
+
+
 def _add_coded_rows(tall, size, out, begun, base, alpha, coded, n, rows):
     width = LANES * int(size)
     for i in range(int(n)):

@@ -91,12 +91,16 @@ def predict_proba(net: Net, X: ArrayLike, *, loss: str = "logits", threads: Thre
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
-def predict(net: Net, X: ArrayLike, *, loss: str = "squared", threads: Threads = 1) -> Array:
+def predict(
+    net: Net, X: ArrayLike, *, loss: str = "squared", threads: Threads = 1, rows: Array | None = None
+) -> Array:
     """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
 
-    Raises ConfigError for a loss of classes or labels.
+    ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
     """
-    return _predictions(net, X, checked_link(net, loss, "numbers"))
+    X = _checked(net, X)
+    some = X if rows is None else X[checked_order(rows, len(X))]
+    return _predictions(net, some, checked_link(net, loss, "numbers"))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
@@ -152,7 +156,11 @@ def evaluate(
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D).
+
+    ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
+    are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
+    """
     X = _checked(net, X)
     work = Workspace(net, X, min(_CHUNK, len(X)))
     active = [np.zeros(width, bool) for width in net.architecture.hidden]

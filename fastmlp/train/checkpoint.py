@@ -28,6 +28,7 @@ from fastmlp.data.dataset import Dataset, sum_of
 from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
+from fastmlp.losses import Loss
 from fastmlp.net import Parameters
 from fastmlp.schedules import Schedule
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Training
@@ -296,7 +297,10 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
     n = whole_number("epochs", data["epochs"], 0, 10**9)
     absent = ["test_"] * (identity.sums.get("test data") is None)
     absent += ["validation_"] * (not identity.training.validation)
-    epochs = _epochs(n, len(parameters.weights) - 1, tuple(absent), tensors)
+    of_numbers = Loss.of(identity.training.loss).task == "numbers"
+    others = ("_accuracy",) if of_numbers else ("_r2", "_mae")
+    columns = [name for name in _COLUMNS if not name.startswith(tuple(absent)) and not name.endswith(others)]
+    epochs = _epochs(n, len(parameters.weights) - 1, columns, tensors)
     parts = (*moments, *(part.parameters for part in (best, midway) if part and part.parameters))
     if tensors or {part.array_shapes for part in parts} - {parameters.array_shapes}:
         raise ModelError("a checkpoint must hold tensors of one net", f"others, {shown([*tensors])}")
@@ -323,14 +327,15 @@ def _column(name: str, tensors: Tensors, *shape: int) -> Any:
     return array.tolist()
 
 
-def _epochs(n: int, hidden: int, absent: tuple[str, ...], tensors: Tensors) -> list[EpochResult]:
-    """Read n epochs of a net with so many hidden layers; numbers whose names begin so are ``absent``."""
+def _epochs(n: int, hidden: int, told: list[str], tensors: Tensors) -> list[EpochResult]:
+    """Read n epochs of a net with so many hidden layers, of which those numbers are told."""
     if not n:
         return []
-    columns: dict[str, list[Any]] = {
-        name: [None] * n if name.startswith(absent) else _column(f"epochs.{name}", tensors, n)
-        for name in _COLUMNS
-    }
+    columns: dict[str, list[Any]] = {name: [None] * n for name in _COLUMNS}
+    for name in told:
+        if name.endswith("_r2") and f"epochs.{name}" not in tensors:
+            continue  # of one row there is none
+        columns[name] = _column(f"epochs.{name}", tensors, n)
     columns["dead_units"] = _column("epochs.dead_units", tensors, n, hidden) if hidden else [[]] * n
     rows = zip(*columns.values(), strict=True)
     return [

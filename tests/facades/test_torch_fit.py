@@ -222,6 +222,12 @@ def test_other_modules_are_refused_by_name(data, module, kind, match):
         fastmlp.torch.fit(module(), *data)
 
 
+@pytest.mark.parametrize("loss", ["binary", "squared", "poisson"])
+def test_losses_of_other_targets_are_refused(data, loss):
+    with pytest.raises(ValueError, match="loss must be logits, keras2, clip:LO,HI; got"):
+        fastmlp.torch.fit(module_of(), *data, loss=loss)
+
+
 @pytest.mark.parametrize("name", OF_THE_MODULE)
 def test_what_the_module_has_is_no_field(data, name):
     """Taken in silence, it would be ignored, or another net than the module's would be trained."""

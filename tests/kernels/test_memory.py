@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from compare import digest
 from nets import call, learnable, net_of, values
+from staged_nets import drawn
 
 from fastmlp import Architecture, initialise, kernels, reference
 from fastmlp.layers import layers_of
@@ -38,6 +41,8 @@ def poison_workspace(work, pattern):
     word = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
     inputs = work.inputs.reshape(-1, layout.input_stride)[:, : layout.fan_in[0]]
     inputs[...] = word
+    for array in (work.norms.x, work.norms.sums):
+        array[...] = word
     for deltas in slot.deltas.reshape(work.slots, -1):
         ends = [*layout.a_at[1:], len(deltas)]
         for layer, (at, end, stride) in enumerate(zip(layout.a_at, ends, layout.stride, strict=True)):
@@ -79,6 +84,27 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, act, k
         )
         assert everything() == clean, f"{pattern:#x}"
         assert shim.poisoned >= 3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stages_do_not_read_what_memory_held_before(monkeypatch, seed):
+    rng, build = np.random.default_rng(seed), kernels.layout.build
+    X = values(rng, ("uint8 sparse", "float32 dense", "uint8 centred", "float32 sparse")[seed], 150, 520)
+    case = drawn(seed, X, most_units=40, centred=seed == 2, scale=100.0)
+
+    def everything():
+        net = replace(case.net, parameters=case.net.parameters.copy())
+        order = np.random.default_rng(1).permutation(150)
+        totals = kernels.train_epoch(net, X, case.y, order, batch_size=67, threads=2, **case.draw)
+        step = kernels.loss_and_gradients(net, X, case.y, threads=3, **case.draw)
+        return digest(*net.parameters, totals[:4], *step.gradients, step.loss)
+
+    clean = everything()
+    for pattern in (0x00, 0xFF, 0x7F):
+        monkeypatch.setattr(
+            kernels.layout, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
+        )
+        assert everything() == clean, f"{pattern:#x}"
 
 
 @pytest.mark.parametrize(

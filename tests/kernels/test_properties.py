@@ -10,6 +10,7 @@ from compare import check, check_named, digest, error
 from nets import LOSSES, call, draw, learnable, net_of, values
 
 from fastmlp import Architecture, Parameters, initialise, kernels, reference
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.data import encode as encoding
 from fastmlp.layers import layers_of
 from fastmlp.losses import clip_bounds
@@ -80,13 +81,14 @@ def test_a_dead_unit_has_no_gradient_at_all(nn):
 
 
 @BOTH
-@pytest.mark.parametrize("act", ["sigmoid", "tanh"])
-def test_dead_units_of_saturated_activations(nn, act):
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_dead_units_of_every_activation(nn, act):
     """A sigmoid far below 0 gives 0 in both backends, a tanh -1: never dead."""
     X = np.full((10, 3), 1, np.uint8)
     p = initialise(Architecture(3, layers_of(6, act), 2))
-    p.biases[0][:4] = [-1e4, -300, -120, 300]
-    assert nn.dead_units(net_of(p, act=act), X) == [3 if act == "sigmoid" else 0]
+    p.biases[0][:] = [-1e4, -300, -120, 120, 300, 1e4]
+    is_never = act in ("leaky_relu", "elu", "selu", "tanh", "identity")
+    assert nn.dead_units(net_of(p, act=act), X) == [0 if is_never else 3]
 
 
 @BOTH

@@ -32,7 +32,17 @@ WORDS = {
 
 @njit
 def run_step(rule, theta, gradient, at, width):
-    optimizers.step(rule.step, address(rule), address(theta), address(gradient), at, width, np.float32(0), 1)
+    optimizers.step(
+        rule.step,
+        address(rule),
+        address(theta),
+        address(gradient),
+        at,
+        width,
+        np.float32(1),
+        np.float32(0),
+        1,
+    )
 
 
 @pytest.mark.parametrize("name", optimizers.STEPS)

@@ -104,7 +104,8 @@ def test_runs_as_a_module(tmp_path):
     ("words", "completed"),
     [
         ("fastmlp tr", "train"),
-        ("fastmlp train --act si", "sigmoid"),
+        ("fastmlp train --act sig", "sigmoid"),
+        ("fastmlp train --batch-norm af", "after"),
         ("fastmlp train --data sy", "synthetic"),
         ("fastmlp evaluate --backend numb", "numba"),
     ],

@@ -38,6 +38,7 @@ VALUES = {
     "l2": ["0.01", "1e-3"],
     "max_norm": ["3"],
 }  # nesterov, decoupled and patience hang on others, clip is another word for loss, bias is told by --no-bias
+# and what there is of targets by test_cli_tasks.py
 RULES = [  # an optimizer, and values of words that it takes
     {"optimizer": "sgd", "momentum": "0.5", "nesterov": True, "clip_norm": "2"},
     {"optimizer": "rmsprop", "rho": "0.8", "momentum": "0.9", "centred": True, "clip_each": "0.5"},
@@ -76,7 +77,7 @@ def train(*args):
 
 
 def test_every_option_of_a_training_is_drawn():
-    known = {*VALUES, "patience", "clip", "bias"}.union(*RULES)
+    known = {*VALUES, "patience", "clip", "bias", "label_smoothing", "scale_targets"}.union(*RULES)
     assert known == set(options.TrainingOptions.__annotations__)
 
 
@@ -133,6 +134,24 @@ def test_words_of_layers_are_said_as_options(blobs, given, word, value):
     words = ["--data", blobs, "--hidden", "5,4", "--epochs", "1", "--out", "run"]
     assert train(*words, *given).exit_code == 0
     assert json.loads(Path("run/config.json").read_text())["config"][word] == value
+
+
+def test_evaluate_says_which_words_a_model_has(blobs):
+    given = [
+        "--hidden",
+        "5,4",
+        "--act",
+        "leaky_relu:0.2,tanh",
+        "--dropout",
+        "0.2",
+        "--batch-norm",
+        "--no-bias",
+    ]
+    assert train("--data", blobs, "--epochs", "1", *given).exit_code == 0
+    (folder,) = Path("runs").iterdir()
+    assert "-leaky_relu0.2,tanh-scale255-seed0" in folder.name
+    told = "64-5-4-3, leaky_relu:0.2,tanh, dropout 0.2, batch norm before, no bias, scale 255"
+    assert told in run("evaluate", str(folder), *FAST).stderr
 
 
 def test_bad_words_of_layers_are_told_at_once(blobs):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp import Architecture, ConfigError, Training, initialise, random
-from fastmlp.drawing import DRAWN, first_weights
+from fastmlp.drawing import DRAWN, first_weights, normal, quantile
 from fastmlp.inits import INITS, checked_init, parts_of
 from fastmlp.layers import Layer, layers_of
 
@@ -85,7 +85,7 @@ def test_orthogonal_weights_are_orthonormal_on_their_shorter_side(shape):
 
 def test_orthogonal_weights_are_the_q_of_normal_ones_with_a_positive_diagonal_in_r():
     for shape in ((40, 12), (12, 40)):
-        A = random.normal(shape[0] * shape[1], 4, "weights").reshape(shape)
+        A = normal(shape[0] * shape[1], 4, "weights").reshape(shape)
         Q, R = np.linalg.qr(A if shape[0] >= shape[1] else A.T)
         Q *= np.sign(np.diag(R))
         np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_constant_weights_are_constant():
 @pytest.mark.parametrize("within_two", [False, True])
 def test_normal_numbers_are_the_quantiles_of_raw_integers(within_two):
     raw = random.raw_integers(2000, 3, "weights", 1).tolist()
-    x = random.normal(2000, 3, "weights", 1, within_two=within_two)
+    x = normal(2000, 3, "weights", 1, within_two=within_two)
     low = NORMAL.cdf(-2) if within_two else 0
     want = [NORMAL.inv_cdf(low + (1 - 2 * low) * ((n >> 12) + 0.5) / 2**52) for n in raw]
     np.testing.assert_allclose(x, want, rtol=1e-14, atol=1e-15)
@@ -117,8 +117,8 @@ def test_quantiles_are_right_from_end_to_end():
     ends = 10.0 ** -np.linspace(0.31, 15.9, 3000)
     p = np.concatenate([np.linspace(1e-4, 1 - 1e-4, 3001), ends, 1 - ends[ends > 1e-12]])
     want = np.array([NORMAL.inv_cdf(float(one)) for one in p])
-    np.testing.assert_allclose(random.quantile(p), want, rtol=4e-15, atol=1e-16)
-    assert np.isfinite(random.quantile(np.array([0.5 * 2.0**-52, 1 - 0.5 * 2.0**-52]))).all()
+    np.testing.assert_allclose(quantile(p), want, rtol=4e-15, atol=1e-16)
+    assert np.isfinite(quantile(np.array([0.5 * 2.0**-52, 1 - 0.5 * 2.0**-52]))).all()
 
 
 def test_each_layer_may_have_its_own():

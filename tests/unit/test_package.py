@@ -32,7 +32,7 @@ LINES = [
     {"fastmlp.net"},
     {"fastmlp.fold"},
     {"fastmlp.backends"},
-    {"fastmlp.data"},
+    {"fastmlp.data", "fastmlp.target_scale"},
     {"fastmlp.reference", "fastmlp.kernels"},
     {"fastmlp.model"},
     {"fastmlp.train"},

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import stage_cases
 import staged_nets
-from compare import check, digest
+from compare import check, digest, error
 from staged_nets import Staged, drawn, in_float64, loss_by_hand, masks_of
 
-from fastmlp import Architecture, Net, initialise, reference
+from fastmlp import Architecture, ConfigError, Net, Training, fit, fit_many, initialise, kernels, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.layers import BatchNorm, Layer
 from fastmlp.optimizers import Optimizer
@@ -207,3 +208,61 @@ def test_gamma_and_beta_decay_as_biases_do():
             )
         moved = not np.array_equal(net.parameters.norms[0].gamma, other.parameters.norms[0].gamma)
         assert moved == ("weight_decay" in words)
+
+
+# --- fit ------------------------------------------------------------------------------------------
+
+STAGES = {
+    "hidden": (8, 6), "dropout": (0.2, 0.4), "input_dropout": 0.1, "batch_norm": (True, "after"), "epochs": 2,
+    "batch_size": 16, "scale": 1.0,
+}  # fmt: skip
+
+
+def test_fit_draws_by_seed_and_epoch_and_fit_many_draws_the_same():
+    X, y = rows(100)
+    trainings = [Training.of(**STAGES, seed=seed) for seed in (0, 1, 0)]
+    nets = {found.index: found.model.parameters.sha256() for found in fit_many(X, y, trainings)}
+    assert nets[0] == nets[2] != nets[1]
+    model, history = fit(X, y, trainings[1])
+    assert model.parameters.sha256() == nets[1]
+    assert len(history.epochs) == 2
+    assert np.array_equal(model.predict_proba(X)[:7], model.predict_proba(X[:7]))
+
+
+@pytest.mark.parametrize("word", ["dropout", "input_dropout", "batch_norm"])
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_each_word_of_fit_changes_the_weights(word, backend):
+    X, y = rows(60)
+    usual = {"dropout": 0.0, "input_dropout": 0.0, "batch_norm": None}
+    with_it = {**STAGES, "epochs": 1, "backend": backend}
+    shas = [
+        fit(X, y, **words)[0].parameters.weights[0].tobytes()
+        for words in (with_it, with_it | {word: usual[word]})
+    ]
+    assert shas[0] != shas[1]
+
+
+def test_batch_norm_wants_batches_of_two():
+    for norm in (True, [True, False]):
+        with pytest.raises(ConfigError, match="batch_size must be 2 or more with batch norm"):
+            Training.of(hidden=(4, 4), batch_norm=norm, batch_size=1)
+    Training.of(batch_size=1)
+
+
+# --- other tools ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nn", [reference, kernels], ids=["reference", "kernels"])
+@pytest.mark.parametrize("tool", ["torch", "keras"])
+def test_a_hundred_steps_are_those_of(tool, nn):
+    kept = np.load(stage_cases.FILE)
+    for name, array in stage_cases.flat(tool, *stage_cases.ours(nn, tool)).items():
+        check("trajectory weights", array, kept[name], name)
+
+
+@pytest.mark.parametrize("other", [{"epsilon": 2e-3}, {"momentum": 0.98}, {"unbiased": True}])
+def test_a_hundred_steps_with_another_word_are_not(monkeypatch, other):
+    numbers = dict(zip(("momentum", "epsilon", "unbiased"), stage_cases.NORMS["keras"], strict=True)) | other
+    monkeypatch.setitem(stage_cases.NORMS, "keras", tuple(numbers.values()))
+    kept, found = np.load(stage_cases.FILE), stage_cases.flat("keras", *stage_cases.ours(reference, "keras"))
+    assert max(error(array, kept[name]) for name, array in found.items()) > 1e-3

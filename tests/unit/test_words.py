@@ -7,13 +7,15 @@ import math
 from dataclasses import replace
 
 import pytest
+from checkpoints import X, Y
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmlp import Architecture, ConfigError, Training
+from fastmlp import Architecture, ConfigError, Training, fit
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.inits import INITS
 from fastmlp.layers import LAYER_WORDS, BatchNorm, Layer, compact, layers_of, settled, values_of, widths_of
+from fastmlp.spec import WORDS
 
 BAD = {
     "act": [
@@ -62,7 +64,7 @@ WORD_VALUES = {
 }
 some_layers = st.lists(st.builds(Layer, st.integers(1, 9), **WORD_VALUES), max_size=4)
 anything = st.text(max_size=12) | st.integers() | st.floats() | st.lists(st.floats(), max_size=3)
-quick = settings(derandomize=True, max_examples=100, deadline=None)
+quick = settings(derandomize=True, max_examples=60, deadline=None)
 
 
 @st.composite
@@ -260,6 +262,64 @@ def test_a_training_says_which_words_are_set():
     )
 
 
+def test_a_net_says_which_words_are_set():
+    net = Architecture.of(9, "6,5", 3, act="relu,tanh", dropout="0.2,0.5", bias=False, input_dropout=0.1)
+    assert net.in_words() == "relu,tanh, dropout 0.2,0.5, no bias, input dropout 0.1"
+    assert Architecture(9, (6, 5), 3).in_words() == "relu"
+    assert Architecture(9, (), 3).in_words() == "no hidden layer"
+
+
+# Each word of a training beside those that only end it, with what it hangs on: another value is another net.
+CHANGES = {
+    "hidden": ({}, (6, 7)), "act": ({}, "tanh"), "dropout": ({}, 0.3), "batch_norm": ({}, True),
+    "bias": ({}, False), "l1": ({}, 0.01), "l2": ({}, 0.01), "max_norm": ({}, 0.5),
+    "frozen": ({}, [True, False]), "input_dropout": ({}, 0.3), "scale": ({}, 100), "center": ({}, True),
+    "init": ({}, "he_normal"), "lr": ({}, 0.1), "batch_size": ({}, 30), "epochs": ({}, 3), "seed": ({}, 1),
+    "loss": ({"lr": 5}, "clip:0.2,0.9"),
+    "optimizer": ({}, "adam"), "schedule": ({}, "cosine"), "validation": ({}, 0.2),
+    "class_weight": ({}, (1, 2, 3)), "momentum": ({}, 0.9), "nesterov": ({"momentum": 0.9}, True),
+    "beta1": ({"optimizer": "adam"}, 0.5), "beta2": ({"optimizer": "adam"}, 0.5),
+    "epsilon": ({"optimizer": "adam"}, 0.1), "weight_decay": ({}, 0.1), "alpha": ({}, 0.5),
+    "rho": ({"optimizer": "rmsprop"}, 0.5), "centred": ({"optimizer": "rmsprop"}, True),
+    "amsgrad": ({"optimizer": "adam", "epochs": 20, "lr": 0.5}, True),
+    "initial_accumulator": ({"optimizer": "adagrad"}, 0.5),
+    "decoupled": ({"optimizer": "adam", "weight_decay": 0.1}, True), "clip_norm": ({}, 0.01),
+    "clip_each": ({}, 0.01), "clip_value": ({}, 0.001), "form": ({"optimizer": "rmsprop"}, "keras"),
+    "label_smoothing": ({}, 0.1), "scale_targets": ({"loss": "squared"}, False),
+    "patience": ({"validation": 0.2, "epochs": 20, "lr": 3}, 1),
+}  # fmt: skip
+
+
+def test_every_word_of_a_training_is_tried():
+    assert set(CHANGES) == set(WORDS)
+
+
+@pytest.mark.parametrize("word", CHANGES)
+def test_another_value_is_another_net(word):
+    beside, value = CHANGES[word]
+    options = {"hidden": 6, "epochs": 2, "batch_size": 40, "lr": 0.05, "backend": "numpy", **beside}
+    one, other = (fit(X, Y, **options | changed)[0].parameters for changed in ({}, {word: value}))
+    assert one.sha256() != other.sha256()
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("act", [*ACTIVATIONS, "elu:0.5"]),
+        ("init", [*sorted(set(INITS) - {"ones", "zeros", "constant"}), "uniform:-0.5,0.5"]),
+        ("batch_norm", ["none", "before", "after", "before:0.9,0.001", "before:0.99,0.1", str(NORMS[3])]),
+        ("schedule", ["constant", "step:2,0.5", "exponential:0.5", "cosine", "warmup:1", "onecycle"]),
+        ("frozen", [False, [True, False], [False, True]]),
+    ],
+)
+def test_each_value_is_a_net_of_its_own(word, values):
+    found = {
+        fit(X, Y, hidden=6, epochs=3, lr=0.05, backend="numpy", **{word: value})[0].parameters.sha256()
+        for value in values
+    }
+    assert len(found) == len(values)
+
+
 # --- what is bad is named -----------------------------------------------------------------------
 
 
@@ -283,7 +343,7 @@ def test_all_bad_words_are_told_at_once():
     assert [line.split()[0] for line in str(caught.value).splitlines()] == ["width", *LAYER_WORDS]
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 @given(st.sampled_from(list(LAYER_WORDS)), anything)
 def test_any_value_is_good_or_refused(name, value):
     try:
