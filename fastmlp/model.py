@@ -246,10 +246,10 @@ class Model:
         return X
 
     def _description(self) -> dict[str, Any]:
-        scale, mean = self.preprocessing.scale, self.preprocessing.mean
         more: dict[str, Any] = {}
         if self.target_scale is not None:
             more["target_scale"] = self.target_scale.to_json()
+        scale, mean = self.preprocessing.scale, self.preprocessing.mean
         is_new = self.loss.task != "classes" or bool(more) or bool(self.architecture.unusual)
         is_new = is_new or self.preprocessing.by_column
         is_new = is_new or not set(self.architecture.acts) <= _OLD_ACTS

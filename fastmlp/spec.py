@@ -125,9 +125,9 @@ class Training:
             label_smoothing=lambda v: share("label_smoothing", v, "0.1"),
             scale_targets=lambda v: flag("scale_targets", v),
         )
+        self._check_loss()
         if self.center is isinstance(self.scale, str):
             object.__setattr__(self, "center", None)
-        self._check_loss()
         on_plateau = self.schedule if Schedule.of(self.schedule).name == "plateau" else None
         for name in (self.patience and "patience", on_plateau and f"schedule {on_plateau}"):
             if name and not self.validation:

@@ -68,16 +68,17 @@ def gather_inputs(work, rows, batch, lo, hi, left, right):
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         elif rows.form == SPREAD:
-            first, end = first_from(rows, i, left), rows.starts[i + 1]
+            first, end, to_row = first_from(rows, i, left), rows.starts[i + 1], shifted(inputs, to)
             spread(
-                draw.inputs, shifted(inputs, to), mean, values, rows.columns, first, end, left, right, factor
-            )
+                draw.inputs, to_row, mean, values, rows.columns, first, end, left, right, factor, scales,
+                rows.by_column,
+            )  # fmt: skip
         else:
             for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
-        if rows.by_column and rows.form != DENSE:
-            for j in range(left, right):
-                inputs[to + j] *= scales[j]
+            if rows.by_column:
+                for j in range(left, right):
+                    inputs[to + j] *= scales[j]
     if draw.parts[0] > 0:
         some, at = shifted(inputs, lo * step + left), batch.begin + lo
         thin_floats(draw.floats, draw, _0, at, hi - lo, some, some, _NO, step, left // WORD, right - left)

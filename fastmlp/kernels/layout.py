@@ -217,7 +217,7 @@ def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> 
     scales = np.ascontiguousarray(1 / preprocessing.scale if by_column else np.ones(D), np.float32)
     growth = np.float32(random.growth(left_out) if left_out else 1)
     means = np.zeros(D, np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
-    if by_column and mean is not None and form in (BYTES, CSR):
+    if by_column and mean is not None and form in (BYTES, CSR, SPREAD):
         means = (mean / preprocessing.scale).astype(np.float32)
     table = X.table * factor * (growth if form == BYTES else np.float32(1))
     return Rows(

@@ -179,7 +179,7 @@ architectures = st.builds(
 )
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(st.one_of(trainings, architectures))
 def test_json_goes_both_ways(one):
     again = type(one).from_json(json.loads(json.dumps(one.to_json(), allow_nan=False)))
@@ -188,7 +188,7 @@ def test_json_goes_both_ways(one):
     assert "\n" not in str(one)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(st.text(max_size=20) | st.integers() | st.floats() | st.lists(st.integers(), max_size=3) | st.none())
 def test_hidden_widths_are_good_or_refused(value):
     try:
