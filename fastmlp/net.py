@@ -340,7 +340,7 @@ TINIEST, HUGEST = 1e-37, 1e37  # of a column's scale: float32 holds it, and its 
 
 
 def _checked_scale(scale: Any) -> float | NDArray[np.float64]:
-    if not getattr(scale, "ndim", 0) and as_list(scale) is None:
+    if as_list(scale) is None and not (isinstance(scale, np.ndarray) and scale.ndim):
         return positive_number("scale", scale, "255 for pixel bytes, 1 for data that is scaled already")
     columns = as_array("scale", scale, error=ModelError)
     if columns.ndim != 1:

@@ -68,11 +68,9 @@ def gather_inputs(work, rows, batch, lo, hi, left, right):
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         elif rows.form == SPREAD:
-            first, end, to_row = first_from(rows, i, left), rows.starts[i + 1], shifted(inputs, to)
-            spread(
-                draw.inputs, to_row, mean, values, rows.columns, first, end, left, right, factor, scales,
-                rows.by_column,
-            )  # fmt: skip
+            first = first_from(rows, i, left)
+            columns, n, x = shifted(rows.columns, first), rows.starts[i + 1] - first, shifted(values, first)
+            spread(draw.inputs, shifted(inputs, to), mean, x, columns, n, left, right, factor, scales)
         else:
             for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
