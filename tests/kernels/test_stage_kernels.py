@@ -200,6 +200,18 @@ def test_an_epoch_is_the_references(place, unbiased):
             check("drawn weights", a, b, name)
 
 
+def test_a_frozen_layer_keeps_gamma_and_beta_and_its_running_statistics_move():
+    rng = np.random.default_rng(4)
+    X, y = rng.normal(size=(60, 12)).astype(np.float32), rng.integers(0, 3, 60)
+    layers = (Layer(9, batch_norm=True, frozen=True), Layer(7, batch_norm="after"))
+    for nn in (kernels, reference):
+        net = Net(Architecture(12, layers, 3), initialise(Architecture(12, layers, 3)))
+        first = net.parameters.copy()
+        nn.train_epoch(net, X, y, np.arange(60), batch_size=20)
+        moved = {name for (name, a), b in zip(net.parameters.named(), first, strict=True) if (a != b).any()}
+        assert moved == {name for name, _ in first.named()} - {"W1", "b1", "gamma1", "beta1"}
+
+
 def test_a_batch_of_one_has_no_variance():
     X, y = np.random.default_rng(0).normal(size=(1, 6)).astype(np.float32), np.zeros(1, np.int64)
     architecture = Architecture(6, (Layer(8, "tanh", batch_norm=BatchNorm("before", 0.5, 1e-3, True)),), 3)
