@@ -21,26 +21,25 @@ def folded(net: Net) -> Net:
     architecture = net.architecture
     if not architecture.normalises:
         return net
-    parameters, dtype = net.parameters, net.parameters.dtype
-    weights = [W.astype(np.float64) for W in parameters.weights]
-    biases = [b.astype(np.float64) for b in parameters.biases]
-    for i, (layer, norm) in enumerate(zip(architecture.layers, parameters.norms, strict=True)):
-        if norm is None or layer.batch_norm is None:
-            continue
-        factor, summand = scale_and_shift(layer, norm)
-        if layer.batch_norm.place == "before":
-            weights[i], biases[i] = weights[i] * factor, biases[i] * factor + summand
-        else:
-            biases[i + 1] = biases[i + 1] + summand @ weights[i + 1]
-            weights[i + 1] = factor[:, None] * weights[i + 1]
+    dtype, weights, biases = net.parameters.dtype, [*net.parameters.weights], [*net.parameters.biases]
+    with np.errstate(over="ignore", invalid="ignore"):  # a net about to diverge
+        for i, (layer, norm) in enumerate(zip(architecture.layers, net.parameters.norms, strict=True)):
+            if norm is None or layer.batch_norm is None:
+                continue
+            factor, summand = scale_and_shift(layer, norm)
+            if layer.batch_norm.place == "before":
+                weights[i] = weights[i] * factor.astype(dtype)
+                biases[i] = biases[i] * factor + summand
+            else:  # no product by BLAS, whose threads may add up in other orders
+                biases[i + 1] = biases[i + 1] + (summand[:, None] * weights[i + 1]).sum(axis=0)
+                weights[i + 1] = factor.astype(dtype)[:, None] * weights[i + 1]
+        biases = [b.astype(dtype, copy=False) for b in biases]
     layers = tuple(replace(layer, dropout=0.0, batch_norm=None, bias=True) for layer in architecture.layers)
     assert architecture.output is not None
     plain = Architecture(
         architecture.inputs, layers, architecture.outputs, replace(architecture.output, bias=True)
     )
-    with np.errstate(over="ignore", invalid="ignore"):  # a net about to diverge
-        folded = Parameters(tuple(W.astype(dtype) for W in weights), tuple(b.astype(dtype) for b in biases))
-    return Net(plain, folded, net.preprocessing)
+    return Net(plain, Parameters(tuple(weights), tuple(biases)), net.preprocessing)
 
 
 def scale_and_shift(layer: Layer, norm: Norm) -> tuple[NDArray[Any], NDArray[Any]]:

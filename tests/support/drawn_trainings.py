@@ -79,6 +79,12 @@ class Changing(ThreadTuner):
 
 
 DRAWN = ("relu", "sigmoid", "tanh", "identity")  # others take the place of one: a new one moves no draw
+IN_PLACE = {
+    "relu": ("relu", "leaky_relu"),
+    "identity": (
+        "identity", "elu:1.5", "selu", "gelu", "gelu_tanh", "silu", "softplus", "hard_sigmoid:0.3",
+    ),
+}  # fmt: skip
 
 WAYS: dict[str, tuple[str, Callable[[], int | str | ThreadTuner]]] = {
     **{f"team of {n}": ("team", lambda n=n: n) for n in (2, 3, 5, 8)},
@@ -161,7 +167,8 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
     rng = np.random.default_rng(seed)
     rule, mass, depth = place_of(seed)
     loss, act = (str(rng.choice(words)) for words in (LOSSES, DRAWN))
-    act = "leaky_relu" if act == "relu" and seed % 2 else act
+    if act in IN_PLACE:
+        act = IN_PLACE[act][(seed if act == "relu" else seed // IN_TURN) % len(IN_PLACE[act])]
     N = int(rng.choice([1, 2, 9, 40, 100, 130, 200]))
     batch_size = int(rng.choice([7, 32, 64, 65, 100, N, N + 1] if N > 9 else [1, 2, 5, N]))
     hidden = [int(width) for width in rng.choice(WIDTHS, depth)]

@@ -59,7 +59,7 @@ def test_gradients_are_central_differences(seed):
         rest = math.sqrt(max(0.0, size**2 - np.linalg.norm(some) ** 2))
         check("central differences", [*slopes, rest], [*some, rest], f"{name} {case}")
         moved += 1
-    assert moved >= 2
+    assert moved >= 1  # more, unless all units of a layer are left out
 
 
 def small(share: float = 0.0, norm: object = None, inputs: float = 0.0, width: int = 8) -> Net:
