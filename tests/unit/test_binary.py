@@ -149,7 +149,7 @@ def test_class_weights_that_have_no_class_are_refused():
     X, y = drawn(100)
     for targets, weight, message in (
         (y, (1, 2, 3), "a number for each of 2 classes"),
-        (drawn(100, K=3)[1], "balanced", "class_weight must be None for 3 labels"),
+        (drawn(100, K=3)[1], "balanced", "class_weight must be None for rows of 3 labels"),
     ):
         with pytest.raises(ConfigError, match=message):
             fastmlp.fit(X, targets, loss="binary", class_weight=weight, **QUICK)
