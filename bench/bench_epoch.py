@@ -48,6 +48,11 @@ def test_epoch_of_centred_images(benchmark: Any, digits: Dataset, headline: Net)
     train(benchmark, digits, kernels, centred, "relu", {"threads": 2})
 
 
+def test_epoch_of_standardised_images(benchmark: Any, digits: Dataset, headline: Net) -> None:
+    by_column = replace(headline, preprocessing=digits.preprocessing("standard", True))
+    train(benchmark, digits, kernels, by_column, "relu", {"threads": 2})
+
+
 def train(
     benchmark: Any,
     digits: Dataset,

@@ -65,6 +65,14 @@ OPTIMIZERS = {
     "momentum": Optimizer(momentum=0.9),
     "Nesterov momentum": Optimizer(momentum=0.9, nesterov=True),
     "Adam": Optimizer("adam"),
+    "Adam, clipped by norm": Optimizer("adam", clip_norm=1.0),
+    "AdamW": Optimizer("adamw"),
+    "AMSGrad": Optimizer("adam", amsgrad=True),
+    "RMSprop": Optimizer("rmsprop"),
+    "Nadam": Optimizer("nadam"),
+    "Adamax": Optimizer("adamax"),
+    "Adagrad": Optimizer("adagrad"),
+    "Adadelta": Optimizer("adadelta"),
 }
 
 

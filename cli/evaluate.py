@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
+from fastmlp.scales import scale_text
 from fastmlp.spec import BACKENDS
 
 from .options import (
@@ -76,8 +77,8 @@ def evaluate(
     least.check(loss)
     seed = net.training.seed if net.training else 0
     tested = _tested(path, data, test_data, label, loss, seed, screen)
-    layers, scale = net.architecture.in_words(), net.preprocessing.scale
-    screen.say("model", f"{path}: {net.architecture}, {layers}, scale {scale:g}")
+    layers, scale = net.architecture.in_words(), scale_text(net.preprocessing.scale)
+    screen.say("model", f"{path}: {net.architecture}, {layers}, scale {scale}")
     screen.say("data", tested.source)
     screen.say("", f"{len(tested.y):,} rows to test on")
     screen.say_if_compiling(backend)

@@ -17,6 +17,7 @@ from fastmlp.inits import INITS
 from fastmlp.layers import PLACES
 from fastmlp.losses import LOSSES, Loss, clip_bounds
 from fastmlp.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
+from fastmlp.scales import SCALES
 from fastmlp.schedules import SCHEDULES
 from fastmlp.spec import BACKENDS, DRIVERS, Training
 
@@ -32,6 +33,7 @@ _PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
+DEFAULTS |= {"scale": f"{DEFAULTS['scale']:g}", "center": None}
 DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
@@ -137,9 +139,25 @@ class PlainOptions(TypedDict, total=False):
         ),
     ]
     scale: Annotated[
-        float, option(MODEL, "Divide the inputs by this number: 255 for pixels, 1 to leave them as they are.")
+        str,
+        option(
+            MODEL,
+            "Divide the inputs by this number: 255 for pixels, 1 to leave them as they are. Or scale each "
+            "column by its training rows: standard (less the mean, by the standard deviation), minmax (to "
+            "0..1), robust (less the median, by the interquartile range).",
+            metavar="NUMBER|NAME",
+            choices=tuple(SCALES),
+        ),
     ]
-    center: Annotated[bool, option(MODEL, "Subtract each input's training mean before dividing.", "--center")]
+    center: Annotated[
+        bool | None,
+        option(
+            MODEL,
+            "Subtract each input's training mean before dividing by a number; --no-center subtracts nothing "
+            "beside standard, minmax and robust.",
+            "--center/--no-center",
+        ),
+    ]
     init: Annotated[
         str,
         option(

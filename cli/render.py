@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastmlp.backends.types import Evaluation
     from fastmlp.data import Dataset
     from fastmlp.layers import Architecture
+    from fastmlp.scales import Scale
     from fastmlp.train.loop import EpochResult
 
 SHADES = " ░▒▓█"
@@ -214,11 +215,11 @@ def figures(report: dict[str, Any]) -> list[str]:
     return [f"Test R2: {r2}", f"Test mean absolute error: {report['test_mae']:.6g}"]
 
 
-def scale_note(dataset: Dataset, scale: float) -> str | None:
+def scale_note(dataset: Dataset, scale: Scale) -> str | None:
     """Warning about inputs that the scale makes tiny, so that a net trains slowly or not at all."""
     low, high = float(dataset.X.min()), float(dataset.X.max())
     largest = max(abs(low), abs(high))
-    if not 0 < largest < 0.05 * scale:
+    if not isinstance(scale, float) or not 0 < largest < 0.05 * scale:
         return None
     return f"Note: inputs lie in {low:g} .. {high:g} and are divided by {scale:g}: --scale 1 may be meant."
 

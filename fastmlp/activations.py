@@ -1,5 +1,22 @@
 """Activations by their names, with the number that some of them take.
 
+============ =========================================== ================================================
+word         a of z                                      after
+============ =========================================== ================================================
+relu         max(z, 0)                                   Nair and Hinton 2010
+leaky_relu   z over 0, else SLOPE z                      Maas et al. 2013
+elu          z over 0, else ALPHA (exp(z) - 1)           Clevert et al. 2016
+selu         1.0507 z over 0, else 1.7581 (exp(z) - 1)   Klambauer et al. 2017
+gelu         z Phi(z), Phi the normal distribution's     Hendrycks and Gimpel 2016
+gelu_tanh    z (1 + tanh(0.7979 (z + 0.044715 z^3))) / 2 the same; PyTorch's and Keras' approximate GELU
+silu         z sigmoid(z)                                Elfwing et al. 2018; also called swish
+softplus     log(1 + exp(z))                             Dugas et al. 2001
+sigmoid      1 / (1 + exp(-z))
+hard_sigmoid SLOPE z + 1/2, cut off at 0 and 1           PyTorch's and Keras 3's; Keras 2 has a slope of 0.2
+tanh         tanh(z)
+identity     z
+============ =========================================== ================================================
+
 The names are the user's; how each is computed is in the tables of reference/ and kernels/.
 """
 
@@ -22,7 +39,7 @@ ACTIVATIONS: dict[str, float | None] = {
     "silu": None,
     "softplus": None,
     "sigmoid": None,
-    "hard_sigmoid": 1 / 6,  # the slope at 0, where it is 1/2; Keras 2 has 0.2
+    "hard_sigmoid": 1 / 6,  # the slope at 0
     "tanh": None,
     "identity": None,
 }

@@ -176,11 +176,6 @@ class Layer:
         checks = {name: word.check for name, word in LAYER_WORDS.items()}
         check_fields(self, width=lambda v: whole_number("width", v, 1, MOST_UNITS), **checks)
 
-    @property
-    def is_plain(self) -> bool:
-        """True where it has a width and an activation, and nothing else but a first distribution."""
-        return self == Layer(self.width, self.act)
-
     def word(self, name: str) -> Any:
         """The value of one of LAYER_WORDS."""
         return getattr(self, name)

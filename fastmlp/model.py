@@ -249,14 +249,16 @@ class Model:
         more: dict[str, Any] = {}
         if self.target_scale is not None:
             more["target_scale"] = self.target_scale.to_json()
+        scale, mean = self.preprocessing.scale, self.preprocessing.mean
         is_new = self.loss.task != "classes" or bool(more) or bool(self.architecture.unusual)
+        is_new = is_new or self.preprocessing.by_column
         is_new = is_new or not set(self.architecture.acts) <= _OLD_ACTS
         return {
             "format": _NEWER if is_new else _FORMAT,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
-            "scale": self.preprocessing.scale,
-            "mean": None if self.preprocessing.mean is None else _encoded(self.preprocessing.mean),
+            "scale": _encoded(scale, "<f8") if isinstance(scale, np.ndarray) else scale,
+            "mean": None if mean is None else _encoded(mean, "<f4"),
             "classes": list(self.classes),
             "training": self.training and self.training.to_json(),
             **more,
@@ -265,9 +267,10 @@ class Model:
     @classmethod
     def _described(cls, data: Any, state: Mapping[str, Any], epoch: int | None) -> Model:
         """The inverse of ``_description``, with the file's tensors. Raises ModelError, ConfigError."""
-        if isinstance(data, dict) and data.get("format", _FORMAT) not in (_FORMAT, _NEWER):
+        form = data.get("format", _FORMAT) if isinstance(data, dict) else _FORMAT
+        if type(form) is not int or form not in (_FORMAT, _NEWER):
             raise ModelError(
-                f"a model's format must be {_FORMAT} or {_NEWER}", shown(data["format"]),
+                f"a model's format must be {_FORMAT} or {_NEWER}", shown(form),
                 "load it with a newer fastmlp",
             )  # fmt: skip
         if not isinstance(data, dict) or not _KEYS <= set(data) <= _KEYS | _MORE:
@@ -283,9 +286,14 @@ class Model:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
         if any((norm.variance < 0).any() for norm in parameters.norms if norm is not None):
             raise ModelError("a model's running variances must be from 0", "one below")
-        mean = None if data["mean"] is None else _decoded(data["mean"], architecture.inputs)
+        scale, mean = data["scale"], data["mean"]
+        if mean is not None:
+            mean = _decoded("mean", mean, architecture.inputs, "<f4")
+        if form == _NEWER and isinstance(scale, str):
+            scale = _decoded("scale", scale, architecture.inputs, "<f8")
+        else:
+            scale = positive_number("scale", scale, "255")
         training = None if data["training"] is None else Training.from_json(data["training"])
-        scale = positive_number("scale", data["scale"], "255")
         net = Net(architecture, parameters, Preprocessing(scale, mean))
         scaled = TargetScale.from_json(data["target_scale"]) if "target_scale" in data else None
         return cls(net, _checked_classes(data["classes"]), training, epoch=epoch, target_scale=scaled)
@@ -308,17 +316,20 @@ def _checked_classes(classes: Any) -> tuple[int, ...]:
     return tuple(classes)
 
 
-def _encoded(mean: NDArray[np.float32]) -> str:
-    return base64.b64encode(mean.astype("<f4").tobytes()).decode()
+def _encoded(array: NDArray[Any], kind: str) -> str:
+    """The numbers of an array as base64, in that dtype."""
+    return base64.b64encode(array.astype(kind).tobytes()).decode()
 
 
-def _decoded(text: Any, inputs: int) -> NDArray[np.float32]:
+def _decoded(name: str, text: Any, inputs: int, kind: str) -> NDArray[Any]:
     """The inverse of ``_encoded``. Raises ModelError."""
     try:
         content = base64.b64decode(text if isinstance(text, str) else "!", validate=True)
     except ValueError:
         content = b""
-    mean = np.frombuffer(content[: len(content) // 4 * 4], "<f4").astype(np.float32)
-    if len(content) != 4 * inputs or not np.isfinite(mean).all():
-        raise ModelError(f"the mean must be {inputs} finite numbers in base64", shown(text))
-    return mean
+    dtype = np.dtype(kind)
+    array = np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
+    array = array.astype(dtype.newbyteorder("="))
+    if len(content) != dtype.itemsize * inputs or not np.isfinite(array).all():
+        raise ModelError(f"the {name} must be {inputs} finite numbers in base64", shown(text))
+    return array

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp.checks import (
     NUMBERS,
@@ -298,18 +298,17 @@ def _array(name: str, state: Mapping[str, Any]) -> NDArray[Any]:
 class Preprocessing:
     """Preprocessing of inputs before the first layer: (X - mean) / scale.
 
-    scale: 255 for pixel bytes, 1 for none.
-    mean:  (D,), finite; None for none.
+    scale: 255 for pixel bytes, 1 for none; or (D,), one for each column, and then 1 / scale is a float32 too.
+    mean:  (D,), what is subtracted, finite; None for nothing.
 
     Raises ConfigError, ModelError.
     """
 
-    scale: float = 1.0
+    scale: float | NDArray[np.float64] = 1.0
     mean: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        scale = positive_number("scale", self.scale, "255 for pixel bytes, 1 for data that is scaled already")
-        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "scale", _checked_scale(self.scale))
         if self.mean is None:
             return
         mean = as_array("mean", self.mean, error=ModelError)
@@ -318,6 +317,39 @@ class Preprocessing:
         if not np.isfinite(mean).all():
             raise ModelError("mean must be finite", "nan or infinity")
         object.__setattr__(self, "mean", mean)
+
+    @property
+    def by_column(self) -> bool:
+        """True where each column has a scale of its own."""
+        return isinstance(self.scale, np.ndarray)
+
+    def applied(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return (X - mean) / scale in float64, for dense X (N, D)."""
+        x = np.asarray(X, np.float64)
+        return (x if self.mean is None else x - self.mean) / self.scale
+
+    def check(self, inputs: int) -> None:
+        """Raise ModelError unless what it has of columns is for so many."""
+        for name in ("scale", "mean"):
+            shape = np.shape(getattr(self, name))
+            if getattr(self, name) is not None and shape not in ((), (inputs,)):
+                raise ModelError(f"{name} must have shape ({inputs},)", shape)
+
+
+TINIEST, HUGEST = 1e-37, 1e37  # of a column's scale: float32 holds it, and its reciprocal too
+
+
+def _checked_scale(scale: Any) -> float | NDArray[np.float64]:
+    if as_list(scale) is None and not (isinstance(scale, np.ndarray) and scale.ndim):
+        return positive_number("scale", scale, "255 for pixel bytes, 1 for data that is scaled already")
+    columns = as_array("scale", scale, error=ModelError)
+    if columns.ndim != 1:
+        raise ModelError("scale must be a number, or have shape (D,)", columns.shape)
+    columns = np.ascontiguousarray(columns, np.float64)
+    wrong = ~((columns >= TINIEST) & (columns <= HUGEST))  # so for nan
+    if wrong.any():
+        raise ModelError(f"scale must be numbers from {TINIEST:g} to {HUGEST:g}", f"{columns[wrong][0]}")
+    return columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,9 +377,7 @@ class Net:
             for layer, b in zip(architecture.all_layers, self.parameters.biases, strict=True)
         ):
             raise ModelError("a layer without bias must have zeros", "others in its biases")
-        mean = instance("preprocessing", self.preprocessing, Preprocessing).mean
-        if mean is not None and mean.shape != (architecture.inputs,):
-            raise ModelError(f"mean must have shape ({architecture.inputs},)", mean.shape)
+        instance("preprocessing", self.preprocessing, Preprocessing).check(architecture.inputs)
 
 
 def initialise(

@@ -43,6 +43,7 @@ from fastmlp.files.lock import LOCK, FolderLock, all_but_lock
 from fastmlp.layers import act_text
 from fastmlp.losses import Loss
 from fastmlp.model import Model
+from fastmlp.scales import scale_text
 from fastmlp.spec import Training
 from fastmlp.train import checkpoint
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, Identity
@@ -95,7 +96,8 @@ class RunFolder:
             return cls._make(path_of("the run folder", path, ConfigError))
         stamp = time.strftime("%Y%m%d-%H%M%S")
         act = act_text(training.act).replace(":", "")  # which no folder may have on Windows
-        name = f"{stamp}-{act}-scale{training.scale:g}-seed{training.seed}"
+        scale = scale_text(training.scale).split()[-1]
+        name = f"{stamp}-{act}-scale{scale}-seed{training.seed}"
         for number in range(1, 1000):
             with suppress(FileExistsError):
                 return cls._make(HOME / (name if number == 1 else f"{name}-{number}"), exist_ok=False)

@@ -29,6 +29,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
 from fastmlp.losses import Loss, checked_loss
 from fastmlp.optimizers import Optimizer
+from fastmlp.scales import Scale, checked_scale, scale_text
 from fastmlp.schedules import Schedule
 
 BACKENDS = ("numba", "numpy")
@@ -49,8 +50,11 @@ class Training:
     bias, l1, l2, max_norm, init, frozen: the same; one value is the output layer's too, and in a list it may
                 have its own at the end.
     input_dropout: the share of inputs that a step leaves out.
-    scale:      inputs are divided by it (255 for pixel bytes, 1 for none).
-    center:     subtract the training mean of each input before that.
+    scale:      inputs are divided by it: a number (255 for pixel bytes, 1 for none), one for each column, or
+                what the rows trained on say of each column: ``standard``, less the mean, by the standard
+                deviation; ``minmax``, to 0..1; ``robust``, less the median, by the interquartile range.
+    center:     subtract something of each column before that: its training mean, or what the word says.
+                None: a word does, a number does not. False beside a word: a 0 stays 0.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
     loss:       what the outputs mean; see ``losses.LOSSES``. Of classes logits, keras2 or clip:LO,HI; of one
@@ -81,8 +85,8 @@ class Training:
     max_norm: float | tuple[float, ...] = 0.0
     frozen: bool | tuple[bool, ...] = False
     input_dropout: float = 0.0
-    scale: float = 255.0
-    center: bool = False
+    scale: Scale = 255.0
+    center: bool | None = None
     init: str | tuple[str, ...] = "glorot_uniform"
     lr: float = 0.01
     batch_size: int = 100
@@ -106,10 +110,8 @@ class Training:
             hidden=lambda v: tuple(getattr(item, "width", item) for item in layers.widths_of(v)),
             **{name: partial(layers.settled, name, items=items) for name in LAYER_WORDS},
             input_dropout=lambda v: share("input_dropout", v, "0.2"),
-            scale=lambda v: positive_number(
-                "scale", v, "255 for pixel bytes, 1 for data that is scaled already"
-            ),
-            center=lambda v: flag("center", v),
+            scale=checked_scale,
+            center=lambda v: None if v is None else flag("center", v),
             lr=lambda v: positive_number("lr", v, "0.01"),
             batch_size=lambda v: whole_number("batch_size", v, 1, 2**31 - 1),
             epochs=lambda v: whole_number("epochs", v, 1, 10**9),
@@ -124,6 +126,8 @@ class Training:
             scale_targets=lambda v: flag("scale_targets", v),
         )
         self._check_loss()
+        if self.center is isinstance(self.scale, str):
+            object.__setattr__(self, "center", None)
         on_plateau = self.schedule if Schedule.of(self.schedule).name == "plateau" else None
         for name in (self.patience and "patience", on_plateau and f"schedule {on_plateau}"):
             if name and not self.validation:
@@ -199,6 +203,11 @@ class Training:
         """Return one of the words that ``of`` takes."""
         return getattr(self.optimizer if name in optimizers.FIELDS else self, name)
 
+    @property
+    def centred(self) -> bool:
+        """True where something is subtracted from each column."""
+        return isinstance(self.scale, str) if self.center is None else self.center
+
     def lr_at(self, epoch: int, batch: int = 0, batches: int = 1) -> float:
         """The learning rate of an epoch, from 1; of one of its ``batches``, from 0, where they differ."""
         rates = self.rates(epoch, batches)
@@ -221,11 +230,12 @@ class Training:
 
     def __str__(self) -> str:
         hidden = ",".join(map(str, self.hidden)) or "none"
-        center = ", centred" if self.center else ""
+        center = "" if self.center is None else ", centred" if self.center else ", not centred"
+        scale = f"{scale_text(self.scale)}{center}"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         told = [layers.in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
         return (
-            f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {self.scale:g}{center}, "
+            f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {scale}, "
             f"{self.loss} loss, {self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
             f"{layers.text_of(self.init)}, seed {self.seed}"
         )
@@ -260,6 +270,8 @@ class Training:
             if word.name in _NEW and value == word.default:
                 continue
             told[word.name] = list(value) if isinstance(value, tuple) else value
+            if word.name == "center":
+                told["center"] = self.centred
             if word.name in LAYER_WORDS:
                 told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":

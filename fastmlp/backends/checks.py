@@ -32,21 +32,13 @@ def checked_classes(K: int, y: ArrayLike, n: int) -> NDArray[np.int64]:
 
 
 def checked_link(net: Net, loss: str, *tasks: str) -> str:
-    """The link of a loss, if it is of one of these tasks and suits the net; else raises ConfigError."""
-    found = Loss.of(checked_loss(loss, *tasks))
-    check_outputs(instance("net", net, Net), found)
-    return found.word.link
-
-
-def check_outputs(net: Net, loss: Loss) -> None:
-    """Raise ConfigError unless the net has as many outputs as the loss needs."""
-    least, K = loss.word.outputs, instance("net", net, Net).architecture.outputs
-    if least > K:
-        raise ConfigError(f"a net must have at least {least} outputs for {loss.name} loss", K)
+    """The link of a loss, if it is of one of these tasks; else raises ConfigError."""
+    instance("net", net, Net)
+    return Loss.of(checked_loss(loss, *tasks)).word.link
 
 
 def checked_targets(net: Net, y: ArrayLike, n: int, loss: Loss) -> NDArray[Any]:
-    """y as the loss wants it, for n rows; raises DataError where it is none, ConfigError where the net is.
+    """y as the loss wants it, for n rows; raises DataError where it is none.
 
     classes: indices (n,), as int64; or shares of all K, (n, K), from 0 to 1, as they are: they need not
              add up to 1.
@@ -55,7 +47,6 @@ def checked_targets(net: Net, y: ArrayLike, n: int, loss: Loss) -> NDArray[Any]:
     Where K is 1, (n,) will do for (n, 1). All but indices are in the number type of the net.
     """
     K, word = net.architecture.outputs, loss.word
-    check_outputs(net, loss)
     targets = as_array("y", y)
     if word.task == "classes" and targets.ndim != 2:
         return checked_classes(K, targets, n)

@@ -26,11 +26,14 @@ from fastmlp.data.checks import (
     image_shape,
     places,
 )
-from fastmlp.data.encode import as_rows, column_means
+from fastmlp.data.encode import as_rows
+from fastmlp.data.preprocessing import fitted
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.losses import Loss
+from fastmlp.net import Preprocessing
 from fastmlp.random import permutation
+from fastmlp.scales import Scale
 
 HELD_OUT = 6  # one row in six
 
@@ -138,10 +141,18 @@ class Dataset:
         """The pair (X_test, y_test); None where there is no test part."""
         return (self.X_test, self.y_test) if len(self.y_test) else None
 
+    def preprocessing(
+        self, scale: Scale, center: bool, rows: NDArray[np.int64] | None = None
+    ) -> Preprocessing:
+        """Fit it to X, once for all who ask for the same; see ``fitted``."""
+        key = scale, center, None if rows is None else sum_of(rows)
+        if key not in self._fitted:
+            self._fitted[key] = fitted(self.X, scale, center, rows)
+        return self._fitted[key]
+
     @cached_property
-    def mean(self) -> NDArray[np.float32]:
-        """Mean (D,) of each column of X."""
-        return column_means(self.X)
+    def _fitted(self) -> dict[Any, Preprocessing]:
+        return {}
 
     @cached_property
     def sums(self) -> dict[str, str | None]:
@@ -152,7 +163,7 @@ class Dataset:
         }
 
     def encoded(self, nn: ModuleType) -> Self:
-        """Put both parts in the form that a backend reads; ``mean`` and ``sums`` are of the rows before."""
+        """Put both parts in the form that a backend reads; all else is of the rows before."""
         X_test = nn.encode_rows(self.X_test) if self.test else self.X_test
         return replace(self, X=nn.encode_rows(self.X), X_test=X_test)
 

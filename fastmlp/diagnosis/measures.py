@@ -184,6 +184,7 @@ class Measures:
     gauss_newton: that of ``curvature``.  limit: 2 / gauss_newton, the largest stable lr.
     safe_factor:  smallest factor by which to divide the inputs so that lr is stable; None where none helps.
     live:         smallest share of rows with a gradient that was seen in training.
+    standard:     None where columns have scales of their own.
     peak:         largest Gauss-Newton eigenvalue that was seen in training.
     """
 
@@ -198,7 +199,7 @@ class Measures:
     gauss_newton: float
     limit: float
     safe_factor: float | None
-    standard: Standard
+    standard: Standard | None
     live: float = 1.0
     peak: float = 0.0
     after: After | None = None

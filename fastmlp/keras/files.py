@@ -123,8 +123,8 @@ def _folded(net: Model) -> list[Any]:
     """Weights, in the first layer for raw inputs: W / scale, and b - mean W / scale."""
     first, bias, *others = net.parameters.to_keras()
     scale, mean = net.preprocessing.scale, net.preprocessing.mean
-    if scale == 1 and mean is None:
+    if mean is None and not net.preprocessing.by_column and scale == 1:
         return [first, bias, *others]
-    W = first.astype(np.float64) / scale
+    W = first.astype(np.float64) / np.reshape(scale, (-1, 1))
     b = bias if mean is None else bias - mean.astype(np.float64) @ W
     return [W, b, *others]

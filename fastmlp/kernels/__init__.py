@@ -254,6 +254,7 @@ def train_epoch(
 
 def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
     """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
-    encoded = encode(X, once=once, centred=instance("net", net, Net).preprocessing.mean is not None)
+    done = instance("net", net, Net).preprocessing
+    encoded = encode(X, once=once, centred=done.mean is not None or done.by_column)
     check_inputs(net, encoded.shape)
     return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)

@@ -207,12 +207,12 @@ def _kept_entries(draw, place, columns, first, n):
     return kept
 
 
-def _spread(inputs, mean, values, columns, first, end, left, right, factor):
+def _spread(inputs, mean, values, columns, n, left, right, factor, scales):
     for j in range(left, right):
         inputs[j] = -mean[j]
-    for t in range(first, end):
+    for t in range(n):
         if columns[t] < right:
-            inputs[columns[t]] += values[t] * factor
+            inputs[columns[t]] += values[t] * factor * scales[columns[t]]
 
 
 _BYTES, _MASKS, _COLUMNS = (
@@ -236,10 +236,10 @@ kept_entries = caller(KEPT_ENTRIES)
 """kept_entries(draw.entries, draw, place, columns, first, n): bit i tells whether input columns[first + i] is
 kept; n is at most 64."""
 
-SPREAD_OUT = kind(NOTHING, FLOATS, FLOATS, FLOATS, _COLUMNS, INT, INT, INT, INT, FLOAT)
+SPREAD_OUT = kind(NOTHING, FLOATS, FLOATS, FLOATS, _COLUMNS, INT, INT, INT, FLOAT, FLOATS)
 spread = caller(SPREAD_OUT)
-"""spread(draw.inputs, inputs, mean, values, columns, first, end, left, right, factor): inputs
-left..right - 1 of a row = its entries from ``first`` on, up to ``end``, times factor, less the mean."""
+"""spread(draw.inputs, inputs, mean, values, columns, n, left, right, factor, scales): inputs left..right - 1
+of a row = its n entries from column left on, times factor and scales, less the mean."""
 
 PLUG_INS = {
     "codes": PlugIn("thin_codes", _thin_codes, THIN_CODES),

@@ -43,7 +43,7 @@ from fastmlp.kernels.first_layer import bias_of, own_half, update_first_layer
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
-from fastmlp.kernels.limits import Limits, factor_of, prepare_rows, shorten_layer, step_rows
+from fastmlp.kernels.limits import Limits, factor_of, prepare, shorten_layer, step_rows
 from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
 from fastmlp.kernels.optimizers import Rule
@@ -210,10 +210,10 @@ def weights(state, member, members, work, job, batch, turn):
     if not batch.weight > _ZERO:
         return
     layout, plan, limits, theta = work.layout, job.training, job.training.limits, work.weights.theta
-    waits, good, first = limits.squares != 0, True, _0
+    waits, good, first = limits.scales, True, _0
     if turn > 0 and not (waits and turn == 1):
         for layer in range(layout.depth):
-            shorten_layer(limits, theta, work.weights.transposed, layout, layer, first, member, members)
+            shorten_layer(work, limits, layer, first, member, members)
             first += layout.fan_out[layer]
         return
     if turn == 0 and member == 0 and work.norms.n_phases > 1:
@@ -228,8 +228,13 @@ def weights(state, member, members, work, job, batch, turn):
                 lo, hi = rows_of_norm(plan, layout, layer, member)
             if turn == 0:
                 good &= add_gradients(work, job, batch, layer, lo, hi)
-                if limits.prepares:
-                    prepare_rows(limits, plan.target, theta, layout, layer, lo, hi, first)
+                if limits.prepare != 0 and lo < hi:
+                    stride = layout.stride[layer]
+                    at, own = layout.w_at[layer] + lo * stride, max(_0, min(hi, layout.fan_in[layer]) - lo)
+                    prepare(
+                        limits.prepare, limits, shifted(plan.target, at), shifted(theta, at), layer, own,
+                        hi - lo, stride, first + lo,
+                    )  # fmt: skip
             if turn > 0 or not waits:
                 good &= settle_rows(work, plan, batch, layer, lo, hi, first, factor)
         first += layout.fan_in[layer] + 1 + 2 * norms_in(work, layer)

@@ -11,7 +11,7 @@ import numpy as np
 from fastmlp.kernels.dropout import kept_entries, spread, thin_codes, thin_floats
 from fastmlp.kernels.finite import all_finite, largest
 from fastmlp.kernels.intrinsics import copy_word, prefetch, shifted
-from fastmlp.kernels.jit import device
+from fastmlp.kernels.jit import device, inlined
 from fastmlp.kernels.layout import BYTES, CSR, DENSE, SPREAD
 from fastmlp.kernels.matmul import WORD, add_coded, add_row, depth_of, is_set, matmul, transpose
 from fastmlp.kernels.simd import Coded, Matrix
@@ -51,26 +51,32 @@ def gather_word(work, rows, batch, lo, n, w, ahead):
 
 @device
 def gather_inputs(work, rows, batch, lo, hi, left, right):
-    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: value * factor - mean.
+    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: see layout.Rows.
 
     left is a multiple of WORD.
     """
-    codes, table, values, mean, factor = rows.codes, rows.table, rows.values, rows.mean, rows.factor
+    codes, table, values, factor = rows.codes, rows.table, rows.values, rows.factor
+    mean, scales = rows.mean, rows.scales
     inputs, D, step, draw = work.inputs, work.layout.fan_in[0], work.layout.input_stride, work.draw
     for b in range(lo, hi):
         i = batch.order[batch.begin + b]
         start, to = i * D, b * step
-        if rows.form == DENSE:
+        if rows.form == DENSE and rows.by_column:
+            for j in range(left, right):
+                inputs[to + j] = (values[start + j] - mean[j]) * scales[j]
+        elif rows.form == DENSE:
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         elif rows.form == SPREAD:
-            first, end = first_from(rows, i, left), rows.starts[i + 1]
-            spread(
-                draw.inputs, shifted(inputs, to), mean, values, rows.columns, first, end, left, right, factor
-            )
+            first = first_from(rows, i, left)
+            columns, n, x = shifted(rows.columns, first), rows.starts[i + 1] - first, shifted(values, first)
+            spread(draw.inputs, shifted(inputs, to), mean, x, columns, n, left, right, factor, scales)
         else:
             for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
+            if rows.by_column:
+                for j in range(left, right):
+                    inputs[to + j] *= scales[j]
     if draw.parts[0] > 0:
         some, at = shifted(inputs, lo * step + left), batch.begin + lo
         thin_floats(draw.floats, draw, _0, at, hi - lo, some, some, _NO, step, left // WORD, right - left)
@@ -89,6 +95,13 @@ def first_from(rows, i, column):
         else:
             above = middle
     return t
+
+
+@inlined
+def entry(rows, t):
+    """The input that entry t of compressed rows is, but for its mean."""
+    x = rows.values[t] * rows.factor
+    return x * rows.scales[rows.columns[t]] if rows.by_column else x
 
 
 @device
@@ -125,6 +138,20 @@ def fill(out, n, row, stride):
 
 
 @device
+def weights_of_word(work, rows, w):
+    """The first layer's weights of word w, times their columns' scales where these have their own."""
+    theta, block, stride = work.weights.theta, work.scratch.block, work.layout.stride[0]
+    first = w * WORD
+    if not rows.by_column:
+        return Matrix(theta, first * stride, stride, _1)
+    for i in range(min(WORD, work.layout.fan_in[0] - first)):
+        scale, at = rows.scales[first + i], (first + i) * stride
+        for j in range(stride):
+            block[i * stride + j] = scale * theta[at + j]
+    return Matrix(block, _0, stride, _1)
+
+
+@device
 def sum_words(out, base, work, rows, batch, lo, n, first, last):
     """n rows of out = that of base + codes times the first layer's weights, over words first..last - 1.
 
@@ -135,7 +162,7 @@ def sum_words(out, base, work, rows, batch, lo, n, first, last):
     begun, all_begun = _NO_BITS, _ALL >> np.uint64(WORD - n)
     for w in range(first, last):
         gather_word(work, rows, batch, lo, n, w, batch.ahead)
-        weights = Matrix(work.weights.theta, w * WORD * stride, stride, _1)
+        weights = weights_of_word(work, rows, w)
         add_coded(
             Matrix(out, _0, stride, _1), begun, base, _ONE, coded, n, weights, work.layout.vectors[0], _NO
         )
@@ -204,9 +231,8 @@ def first_layer(work, rows, batch, lo, hi, bias):
                 kept = kept_of(work, rows, place, first, end - first)
                 for t in range(first, end):
                     if is_set(kept, t - first):
-                        x = rows.values[t] * rows.factor * rows.growth
                         weights = shifted(theta, np.int64(rows.columns[t]) * stride)
-                        add_row(row, x, weights, work.layout.vectors[0])
+                        add_row(row, entry(rows, t) * rows.growth, weights, work.layout.vectors[0])
         return
     if middle == D:
         sum_inputs(out, bias, work, rows, batch, lo, n, _0, D)
@@ -233,6 +259,16 @@ def still_finite(target, at, width, alpha, work, rows, n):
 
 
 @device
+def add_scaled(target, work, rows, begin, end, masks):
+    """Rows begin..end - 1 of target += the block's times their columns' scales, where a mask is not 0."""
+    block, stride = work.scratch.block, work.layout.stride[0]
+    for i in range(end - begin):
+        if masks[i] != _NO_BITS:
+            row, scale = shifted(target, (begin + i) * stride), rows.scales[begin + i]
+            add_row(row, scale, shifted(block, i * stride), work.layout.vectors[0])
+
+
+@device
 def update_by_codes(target, alpha, work, rows, batch, lo, hi):
     """``update_first_layer`` from codes, for inputs alone, and but for the mean: the bits of samples are
     transposed to bits of inputs."""
@@ -249,7 +285,12 @@ def update_by_codes(target, alpha, work, rows, batch, lo, hi):
             codes = Matrix(work.scratch.codes, begin - w * WORD, _1, _WORD)
             coded = Coded(rows.table, codes, shifted(masks, begin - w * WORD))
             out = Matrix(target, begin * stride, stride, _1)
+            if rows.by_column:
+                fill(work.scratch.block, end - begin, work.zeros, stride)
+                out = Matrix(work.scratch.block, _0, stride, _1)
             add_coded(out, _ALL, work.zeros, alpha, coded, end - begin, deltas, work.layout.vectors[0], _YES)
+            if rows.by_column:
+                add_scaled(target, work, rows, begin, end, coded.masks)
 
 
 @device
@@ -268,7 +309,7 @@ def update_by_rows(target, alpha, work, rows, batch, lo, hi):
                 if columns[t] >= hi:
                     break
                 if is_set(kept, k):
-                    at, x = np.int64(columns[t]) * stride, rows.values[t] * rows.factor * rows.growth
+                    at, x = np.int64(columns[t]) * stride, entry(rows, t) * rows.growth
                     add_row(shifted(target, at), alpha * x, delta, work.layout.vectors[0])
                     good &= all_finite(target, at, stride)
                 t += 1

@@ -100,6 +100,8 @@ class Scratch(NamedTuple):
         read two words ahead.
     shift:   two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     sums:    (WORD, stride) the first layer's sums over the second half of the inputs.
+    block:   (WORD, stride) for coded inputs whose columns have scales: their weights times these, or what
+        their weights get once it is times these.
     columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
     norms:   statistics of the batch norms.
     bound:   one: none of that member's weights of the first layer is larger.
@@ -109,6 +111,7 @@ class Scratch(NamedTuple):
     masks: Any
     shift: Any
     sums: Any
+    block: Any
     columns: Any
     norms: Any
     bound: Any
@@ -171,10 +174,12 @@ class Batch(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean, times growth.
+    """An Encoded X (N, D), and what makes its values inputs: (value * factor - mean) * scales, times growth.
 
     codes, values, starts and columns are the Encoded's own memory. table and mean are times factor; the table
     of BYTES times growth too. growth: of the inputs that dropout keeps; 1 without.
+    scales (D,): 1, but where columns have their own: then by_column is true, factor is 1, and the mean of
+    sparse rows is times scales.
     largest: no coded input, less its mean, nor the 1 of a bias is larger.
     """
 
@@ -188,6 +193,8 @@ class Rows(NamedTuple):
     growth: np.float32
     centred: bool
     mean: Float32
+    by_column: bool
+    scales: Float32
     largest: np.float32
 
 
@@ -205,9 +212,13 @@ def form_of(X: Encoded, preprocessing: Preprocessing, left_out: float) -> int:
 def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> Rows:
     """The rows of X, as the kernels take them. left_out: the share of inputs that a training leaves out."""
     form = form_of(X, preprocessing, left_out)
-    factor, mean = np.float32(1 / preprocessing.scale), preprocessing.mean
+    D, by_column, mean = X.shape[1], preprocessing.by_column, preprocessing.mean
+    factor = np.float32(1 if by_column else 1 / preprocessing.scale)
+    scales = np.ascontiguousarray(1 / preprocessing.scale if by_column else np.ones(D), np.float32)
     growth = np.float32(random.growth(left_out) if left_out else 1)
-    means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+    means = np.zeros(D, np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+    if by_column and mean is not None and form in (BYTES, CSR, SPREAD):
+        means = (mean / preprocessing.scale).astype(np.float32)
     table = X.table * factor * (growth if form == BYTES else np.float32(1))
     return Rows(
         form=form,
@@ -220,7 +231,11 @@ def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> 
         growth=growth,
         centred=mean is not None,
         mean=means * factor,
-        largest=np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
+        by_column=by_column,
+        scales=scales,
+        largest=np.maximum(
+            np.float32(1), abs(table).max() * scales.max() * np.float32(1 if mean is None else 2)
+        ),
     )
 
 
@@ -279,6 +294,7 @@ def build(
         masks=_spaced(members, 2 * WORD, np.uint64),
         shift=_spaced(members, 2 * stride[0]),
         sums=_spaced(members, WORD * stride[0] if middle < D else 0),
+        block=_spaced(members, WORD * stride[0] if coded and net.preprocessing.by_column else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
         norms=_spaced(members, STATISTICS * norms.width.sum()),
         bound=_spaced(members, 1, np.float64),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastmlp.backends.state import rates
 from fastmlp.kernels import layout
-from fastmlp.kernels.limits import CUT, NO_LIMITS, PENALISE, SHORTEN, SQUARES, Limits
+from fastmlp.kernels.limits import NO_LIMITS, PREPARE, SHORTEN, Limits
 from fastmlp.kernels.optimizers import NO_RULE, STEPS, Rule
 from fastmlp.layers import Layer
 from fastmlp.net import Net, Parameters
@@ -52,7 +52,7 @@ def steps_of(
     found = rates(optimizer, lr, taken, batches).astype(np.float32)
     trained = [(shape[0] + layer.bias) * (not layer.frozen) for shape, layer in _layers(net)]
     rows = np.array(trained, np.int64)
-    if optimizer.plain and not limits.penalise:
+    if optimizer.plain and not (limits.l1.any() or limits.l2.any()):
         return Steps(NO_RULE, limits, theta, -found[:, 1].copy(), rows)
     averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
     rule = rule_of(optimizer, found.reshape(-1), averages)
@@ -84,22 +84,17 @@ def limits_of(net: Net, optimizer: Optimizer) -> Limits:
     total = sum(shape[0] + 1 + 2 * (layer.batch_norm is not None) for shape, layer in _layers(net))
     units = sum(layer.width for layer in layers)
     norm = optimizer.clip_norm or optimizer.clip_each
-    found = NO_LIMITS._replace(most=optimizer.clip_value or norm, rows=total)
-    if l1.any() or l2.any():
-        found = found._replace(
-            penalise=PENALISE.place, l1=l1.astype(np.float32), l2=(2 * l2).astype(np.float32)
-        )
-    if optimizer.clip_value:
-        found = found._replace(cut=CUT.place)
-    if norm:
-        found = found._replace(
-            squares=SQUARES.place, each=optimizer.clip_each > 0, sums=np.zeros(total),
-            slack=SLACK if optimizer.form == "torch" else 0.0,
-        )  # fmt: skip
+    found = NO_LIMITS._replace(
+        l1=l1.astype(np.float32), l2=(2 * l2).astype(np.float32), cuts=optimizer.clip_value > 0,
+        scales=norm > 0, most=optimizer.clip_value or norm, each=optimizer.clip_each > 0,
+        slack=SLACK if optimizer.form == "torch" else 0.0, rows=total, norms=longest,
+        turns=1 + (norm > 0) + bool(longest.any()),
+    )  # fmt: skip
+    if l1.any() or l2.any() or found.cuts or found.scales:
+        found = found._replace(prepare=PREPARE.place, sums=np.zeros(total))
     if longest.any():
-        found = found._replace(shorten=SHORTEN.place, norms=longest, columns=np.zeros(units))
-    turns = 1 + (norm > 0) + bool(longest.any())
-    return found._replace(prepares=bool(found.penalise or found.cut or found.squares), turns=turns)
+        found = found._replace(shorten=SHORTEN.place, columns=np.zeros(units))
+    return found
 
 
 def _layers(net: Net) -> list[tuple[tuple[int, int], Layer]]:

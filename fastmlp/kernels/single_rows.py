@@ -23,7 +23,7 @@ from fastmlp.net import Net
 MOST = 4  # rows: more are predicted sooner by a whole pass
 
 _1, _ZERO, _ONE = np.int64(1), np.float32(0), np.float32(1)
-_NO_CODES, _NO_VALUES, _NO_MEAN = np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.float32)
+_NO_CODES, _NO_VALUES = np.empty(0, np.uint8), np.empty(0, np.float32)
 
 _layouts: WeakKeyDictionary[Net, dict[str, tuple[Any, ...] | None]] = WeakKeyDictionary()
 
@@ -35,7 +35,6 @@ def predict(net: Net, X: Any, link: str) -> NDArray[np.float32] | None:
     """
     if type(X) is not np.ndarray or X.ndim != 2 or not 0 < len(X) <= MOST:
         return None
-    scale, mean = net.preprocessing.scale, net.preprocessing.mean
     layouts = _layouts.setdefault(net, {})
     if link not in layouts:
         layouts[link] = _layout(net, link)
@@ -43,26 +42,26 @@ def predict(net: Net, X: Any, link: str) -> NDArray[np.float32] | None:
     coded = X.dtype == np.uint8
     if layout is None or not (coded or X.dtype == np.float32) or not X.flags.c_contiguous:
         return None
-    sizes, places, numbers, D, K, middle, scratch = layout
-    if X.shape[1] != D or not (mean is None or (mean.dtype == np.float32 and mean.flags.c_contiguous)):
+    sizes, places, numbers, D, K, middle, scratch, prepared = layout
+    if X.shape[1] != D:
         return None
     p = np.empty((len(X), K), np.float32)
     flat = plain(X.reshape(-1))
     finite = fill(
         p.reshape(-1), flat if coded else _NO_CODES, _NO_VALUES if coded else flat,
-        sizes, places, middle, np.float32(1 / scale), _NO_MEAN if mean is None else plain(mean), numbers,
-        np.empty(scratch, np.float32),
+        sizes, places, middle, prepared, numbers, np.empty(scratch, np.float32),
     )  # fmt: skip
     return p if finite else None
 
 
 def _layout(net: Net, link: str) -> tuple[Any, ...] | None:
-    """Widths, places, the activations' numbers, D, K, middle of the inputs, size of the scratch.
+    """Widths, places, the activations' numbers, D, K, middle of the inputs, size of the scratch,
+    and factor, mean and scales as in layout.Rows, one after the other, the last where there are any.
 
     places: addresses of W1, b1, W2, ..., then of the activations and the link. None if the arrays do not lie
     so, or there are batch norms.
     """
-    parameters = net.parameters
+    parameters, scale, mean = net.parameters, net.preprocessing.scale, net.preprocessing.mean
     arrays = list(parameters)
     if net.architecture.normalises or not all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays):
         return None
@@ -70,14 +69,19 @@ def _layout(net: Net, link: str) -> tuple[Any, ...] | None:
     acts, numbers = acts_of(net)
     places = np.array([*(a.ctypes.data for a in arrays), *acts, LINKS[link].place], np.int64)
     wide = np.array(sizes, np.int64)
-    return wide, places, numbers, sizes[0], sizes[-1], middle_of(sizes[0]), 5 * (max(sizes) + 3)
+    by_column = net.preprocessing.by_column
+    means = np.zeros(sizes[0] if by_column else 0) if mean is None else mean
+    scales = np.ravel(1 / scale)
+    prepared = np.concatenate([[1.0], means, scales] if by_column else [scales, means]).astype(np.float32)
+    scratch = 5 * (max(sizes) + 3)
+    return wide, places, numbers, sizes[0], sizes[-1], middle_of(sizes[0]), scratch, prepared
 
 
 @kernel
-def fill(p, codes, values, sizes, places, middle, factor, mean, numbers, scratch):
+def fill(p, codes, values, sizes, places, middle, prepared, numbers, scratch):
     """p (n K) for n rows of codes or values; returns whether all values are finite."""
     depth, D, K, room = len(sizes) - 1, sizes[0], sizes[len(sizes) - 1], len(scratch) // 5
-    n = len(p) // K
+    n, factor, centred, by_column = len(p) // K, prepared[0], len(prepared) > 1, len(prepared) > 1 + D
     inputs, outputs, sums, first_half, factors = address(scratch), 1 * room, 2 * room, 3 * room, 4 * room
     for i in range(n):
         for j in range(D):
@@ -85,7 +89,11 @@ def fill(p, codes, values, sizes, places, middle, factor, mean, numbers, scratch
             if not np.isfinite(x):
                 return False
             x *= factor
-            inputs[j] = x - mean[j] * factor if len(mean) > 0 else x
+            if centred:
+                x -= prepared[1 + j] * factor
+            if by_column:
+                x *= prepared[1 + D + j]
+            inputs[j] = x
         for layer in range(depth):
             fan_in, fan_out = sizes[layer], sizes[layer + 1]
             W, b = pointer_at(places[2 * layer]), pointer_at(places[2 * layer + 1])

@@ -28,7 +28,7 @@ class Workspace:
         dtype = parameters.dtype.type
         self.parameters, self.X = parameters, X
         self.layers = net.architecture.all_layers
-        self.factor = dtype(1 / preprocessing.scale)
+        self.factor = np.asarray(1 / preprocessing.scale, dtype)
         self.mean = None if preprocessing.mean is None else np.asarray(preprocessing.mean, dtype)
         self.picked = np.empty((B, X.shape[1]), X.dtype)
         self.x = np.empty((B, X.shape[1]), dtype)

@@ -14,7 +14,7 @@ from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.checks import function, functions, instance, one_of
 from fastmlp.data.dataset import Dataset
-from fastmlp.errors import DivergedError, ModelError
+from fastmlp.errors import ConfigError, DivergedError, ModelError
 from fastmlp.files import PathLike
 from fastmlp.layers import Architecture
 from fastmlp.model import Model, load_backend
@@ -67,7 +67,7 @@ def fit(
     training: all that decides the result but the data, whole; or by its fields: ``fit(X, y, lr=0.1)``.
         Fields beside it change it.
     fields: of ``Training`` and of its ``Optimizer``, flat: hidden, act, scale, momentum, ... Inputs are
-        divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
+        divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already, "standard" a table.
     threads: their number, or "auto": as many as there are cores, or fewer where those are found to
         be faster. The result is the same bytes for any.
     driver: "team", or "prange" for Numba's parallel loops: the same bytes again.
@@ -125,7 +125,10 @@ def _opened(
 
 def architecture_of(data: Dataset, training: Training, initial: Parameters | None) -> Architecture:
     """The net that this training makes. Raises ConfigError, and ModelError for other first weights."""
-    architecture = training.architecture(data.X.shape[1], data.outputs(training.loss))
+    D = data.X.shape[1]
+    architecture = training.architecture(D, data.outputs(training.loss))
+    if isinstance(training.scale, tuple) and len(training.scale) != D:
+        raise ConfigError(f"scale must be one number, or one for each of {D:,} columns", len(training.scale))
     if initial is not None and instance("initial", initial, Parameters).shapes != architecture.shapes:
         raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
     return architecture
@@ -142,13 +145,23 @@ def first_model(
     architecture = architecture_of(data, training, initial)
     if initial is None:
         initial = initialise(architecture, seed=training.seed)
-    mean = data.mean if training.center else None
-    net = Net(architecture, initial.astype(np.float32), Preprocessing(training.scale, mean))
+    net = Net(architecture, initial.astype(np.float32), preprocessing_of(data, training))
     target_scale = None
     if training.scales_targets:
         rows, _ = parted(len(data.y), training.validation, training.seed)
         target_scale = TargetScale.of(data.y[rows], training.loss, None if weights is None else weights[rows])
     return Model(net, data.classes, training, backend, target_scale=target_scale)
+
+
+def preprocessing_of(data: Dataset, training: Training) -> Preprocessing:
+    """Preprocessing of the inputs: of what the rows say that are trained on. Raises ConfigError.
+
+    The mean that ``center`` subtracts beside one number is that of all rows of X, those held out too.
+    """
+    rows = None
+    if training.validation and not isinstance(training.scale, float):
+        rows, _ = parted(len(data.y), training.validation, training.seed)
+    return data.preprocessing(training.scale, training.centred, rows)
 
 
 def train_model(data: Dataset, model: Model, **options: Any) -> History:

@@ -25,6 +25,7 @@ from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.losses import Loss
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
+from fastmlp.scales import scale_text
 from fastmlp.spec import Training
 from fastmlp.target_scale import TargetScale, evaluated
 from fastmlp.train.epochs import Clock, Epoch, Trainer
@@ -197,10 +198,9 @@ def train(
     now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
     history, of_numbers = History(backend, tuner.most, now.epochs), Loss.of(training.loss).task == "numbers"
     weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight, training.loss)
-    X, y = nn.encode(X), y if target_scale is None else target_scale.standardised(y)
+    X, y = nn.encode(X), _as_trained(y, target_scale)
     if test_data is not None:
-        told = test_data[1] if target_scale is None else target_scale.standardised(test_data[1])
-        test_data = nn.encode(test_data[0]), told
+        test_data = nn.encode(test_data[0]), _as_trained(test_data[1], target_scale)
     loss, unit = training.loss, 1.0
     if target_scale is not None:
         loss, unit = target_scale.loss(loss), target_scale.factor(loss)
@@ -257,6 +257,13 @@ def train(
         raise
     history.best_epoch = now.best.restore(net.parameters)
     return history
+
+
+def _as_trained(y: Array, target_scale: TargetScale | None) -> Array:
+    """Targets as the net is trained on them: class indices, or (N, K) in float32, once for all epochs."""
+    if target_scale is not None:
+        return target_scale.standardised(y)
+    return y if y.ndim == 1 else y.astype(np.float32)
 
 
 def _figures(part: str, tested: Evaluation | None, of_numbers: bool) -> dict[str, float | None]:
@@ -332,7 +339,7 @@ def weights_of(
     if class_weight is None:
         return sample_weight
     if (task := Loss.of(loss).task) == "numbers" or (task == "binary" and K > 1):
-        what = "numbers" if task == "numbers" else f"{K} labels, which have no class,"
+        what = "numbers" if task == "numbers" else f"rows of {K} labels"
         raise ConfigError(f"class_weight must be None for {what}", shown(class_weight), "use sample_weight")
     if task == "binary":
         y, K = (np.reshape(y, -1) > 0.5).astype(np.int64), 2
@@ -353,10 +360,12 @@ def _explained(epochs: Iterator[Epoch], training: Training, history: History) ->
         yield from epochs
     except DivergedError as error:
         epoch = len(history.epochs) + 1
+        larger = ", or a larger scale" if isinstance(training.scale, float) else ""
+        larger = larger if training.scale_targets else ", or scale_targets"
         explained = DivergedError(
             error.must,
-            f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {training.scale:g}",
-            "use a smaller lr, or " + ("a larger scale" if training.scale_targets else "scale_targets"),
+            f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {scale_text(training.scale)}",
+            f"use a smaller lr{larger}",
         )
         explained.epoch, explained.batch, explained.history = epoch, error.batch, history
         raise explained from None

@@ -66,7 +66,7 @@ def test_fastmlps_own_files_and_the_facades_are_the_same_format(data, tmp_path):
     model.save(path)
     same = fastmlp.Model.load(path)
     assert np.array_equal(same.predict(X), model.predict(X, verbose=0).argmax(axis=1))
-    for scale, center in ((255, False), (255, True), (1, False)):
+    for scale, center in ((255, False), (255, True), (1, False), ("standard", None), ("minmax", False)):
         trained, _ = fastmlp.fit(
             X, y, hidden=(9, 6), act="tanh", scale=scale, center=center, epochs=2, backend="numpy"
         )

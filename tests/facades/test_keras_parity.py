@@ -21,9 +21,7 @@ from compare import check
 from keras_words import ATTRIBUTES
 from nets import learnable
 
-import fastmlp
 import fastmlp.keras as ours
-from fastmlp.layers import Layer
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 CLIP = {} if BACKEND == "tensorflow" else {"clip": "keras2"}  # what the others do too
@@ -232,24 +230,6 @@ def test_weights_go_both_ways():
         with pytest.raises(ValueError):
             model.set_weights(drawn[:-1])
         assert len(model.layers) == 4, k
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_batch_norms_have_keras_order_of_weights():
-    net = fastmlp.Architecture(4, (Layer(3, batch_norm=True, bias=False), Layer(5, batch_norm="after")), 2)
-    p = fastmlp.initialise(net)
-    for i, array in enumerate(array for norm in p.norms for array in norm):
-        array[...] = np.linspace(0.5 + i, 1 + i, len(array))
-    k = keras.layers
-    model = keras.Sequential([
-        k.Input((4,)), k.Dense(3, use_bias=False), k.BatchNormalization(), k.Activation("relu"),
-        k.Dense(5, activation="relu"), k.BatchNormalization(), k.Dense(2),
-    ])  # fmt: skip
-    model.set_weights(p.to_keras(net))
-    assert fastmlp.Parameters.from_keras(model.get_weights(), net).sha256() == p.sha256()
-    gamma, beta, mean, variance = (np.asarray(w) for w in model.layers[1].get_weights())
-    for mine, other in zip(p.norms[0], (gamma, beta, mean, variance), strict=True):
-        assert np.array_equal(mine, other)
 
 
 def test_first_weights_have_the_same_spread():

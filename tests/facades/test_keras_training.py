@@ -135,7 +135,7 @@ def test_adams_epsilon_as_a_hat():
     """w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon)."""
     hat, plain = (Optimizer("adam", epsilon=0.1, form=form) for form in ("keras", "torch"))
     pairs = zip(rates(hat, 0.1, 5, 3), rates(plain, 0.1, 5, 3), strict=True)
-    for t, ((rate, root), (usual, usual_root)) in enumerate(pairs, 6):
+    for t, ((_, rate, root, _), (_, usual, usual_root, _)) in enumerate(pairs, 6):
         assert root == 1
         assert rate == pytest.approx(0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t))
         assert rate == pytest.approx(usual * usual_root)

@@ -14,7 +14,7 @@ from nets import ACTS, CASES, LOSSES, call, draw, edge_free, learnable, net_of
 
 from fastmlp import Architecture, Model, Parameters, initialise, kernels, random, reference
 from fastmlp.backends.state import OptimizerState
-from fastmlp.layers import Layer, layers_of
+from fastmlp.layers import layers_of
 from fastmlp.losses import clip_bounds
 from fastmlp.optimizers import Optimizer
 
@@ -178,36 +178,6 @@ def test_optimizers_take_torchs_steps(nn, rule, weighted):
         )  # fmt: skip
         check("trajectory loss", ours.loss, value.item(), f"step {step + 1}")
     check_named("trajectory weights", p, parameters_of(net))
-
-
-WORDED = Architecture(
-    6,
-    (Layer(5, batch_norm="before:0.9,1e-05", dropout=0.2), Layer(4, "tanh", batch_norm="after", bias=False)),
-    3,
-    Layer(3, "identity", bias=False),
-    input_dropout=0.1,
-)
-
-
-def test_a_state_with_batch_norms_is_that_of_the_sequential():
-    nn, p = torch.nn, initialise(WORDED, "normal:0,1")
-    for i, array in enumerate(array for norm in p.norms for array in norm):
-        array[...] = np.linspace(0.5 + i, 1 + i, len(array))
-    net = nn.Sequential(
-        nn.Dropout(0.1), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.2),
-        nn.Linear(5, 4, bias=False), nn.Tanh(), nn.BatchNorm1d(4), nn.Linear(4, 3, bias=False),
-    )  # fmt: skip
-    state = {name: torch.from_numpy(array) for name, array in p.to_torch(WORDED).items()}
-    net.load_state_dict(state)  # strict: every name is there, and no other
-    again = Parameters.from_torch({name: t.numpy() for name, t in net.state_dict().items()}, WORDED)
-    assert again.sha256() == p.sha256()
-    net.eval()
-    x = np.random.default_rng(0).normal(size=(7, 6)).astype(np.float32)
-    W, norms = p.weights, p.norms
-    z = [(norm.variance + eps) ** 0.5 for norm, eps in zip(norms, (1e-5, 1e-5), strict=True)]
-    a = np.maximum((x @ W[0] + p.biases[0] - norms[0].mean) / z[0] * norms[0].gamma + norms[0].beta, 0)
-    a = (np.tanh(a @ W[1]) - norms[1].mean) / z[1] * norms[1].gamma + norms[1].beta
-    np.testing.assert_allclose(net(torch.from_numpy(x)).detach().numpy(), a @ W[2], rtol=1e-5, atol=1e-5)
 
 
 def torch_trajectory(p, X, y, orders, *, act, loss, lr, scale):

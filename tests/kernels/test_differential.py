@@ -17,6 +17,7 @@ import pytest
 from compare import check
 from drawn_trainings import (
     COUNT,
+    IN_TURN,
     MASSES,
     RULES,
     WAYS,
@@ -39,11 +40,12 @@ from fastmlp.net import Preprocessing
 
 TEAMS = [way for way in WAYS if way.startswith("team")]
 OTHERS = [way for way in WAYS if way.startswith("prange")]  # slow to launch: one of them for each form
-SAMPLE = (*range(88, 96), 104, 107, 109, 110, 178, 183, 5, 50, 140)
+SAMPLE = (*range(88, 96), 104, 107, 109, 110, 178, 183, 5, 50, 140, 365, 405)
 FEW = ("team of 2", "team, changing")
+REST = [way for way in TEAMS if way not in FEW]
 KINDS = {
-    "W": "weights", "b": "weights", "m": "averages", "v": "averages", "gradient": "gradient", "loss": "loss",
-    "logits": "outputs",
+    "W": "weights", "b": "weights", "m": "averages", "v": "averages", "u": "averages",
+    "gradient": "gradient", "loss": "loss", "logits": "outputs",
 }  # fmt: skip
 BY_STEPS = ("W", "b", "logits")
 EXACT = ("counts", "accuracy", "steps")
@@ -90,7 +92,7 @@ def compare_close(c: Combination, got: dict[str, np.ndarray], want: dict[str, np
     """Every array within its tolerance; what is counted exactly."""
     assert got.keys() == want.keys()
     kinds = {kind: f"drawn {word}" for kind, word in KINDS.items()}
-    if c.optimizer.name == "adam":
+    if c.optimizer.name != "sgd":
         kinds |= {kind: f"{kinds[kind]} of Adam" for kind in BY_STEPS}
     for label, array in want.items():
         kind = label.split()[0].rstrip("1234")
@@ -120,7 +122,10 @@ def compare_all(c: Combination, ways_of: Callable[[int], Iterable[str]]) -> None
 
 @pytest.mark.parametrize("seed", each(range(COUNT), pytest.mark.slow))
 def test_same_training(arranged, seed):
-    compare_all(arranged(seed), lambda k: [*TEAMS, OTHERS[(seed + k) % len(OTHERS)]])
+    """Each form in two ways always, and in two of the others by turns."""
+    compare_all(
+        arranged(seed), lambda k: [*FEW, REST[(seed + k) % len(REST)], OTHERS[(seed // 4 + k) % len(OTHERS)]]
+    )
 
 
 @pytest.mark.parametrize("seed", each(SAMPLE))
@@ -147,7 +152,7 @@ def halves_of(c: Combination) -> Counter[str]:
 @pytest.mark.mnist
 def test_the_sample_has_every_optimizer_with_halves_whose_second_member_has_nothing(arranged):
     seen = Counter(c.rule for c in map(arranged, SAMPLE) if halves_of(c)["first has all"])
-    assert all(seen[rule] >= 1 for rule in RULES), seen
+    assert all(seen[rule] >= 1 for rule in list(RULES)[:IN_TURN]), seen  # the slow tests have all of them
 
 
 @pytest.mark.slow
@@ -283,7 +288,7 @@ def test_splits_give_every_row_to_one_member():
 # --- divergence -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", each((4, 60, 92, 173, 193, 215, 252)))
+@pytest.mark.parametrize("seed", [*each((4, 92, 173)), *each((60, 193, 215, 252), pytest.mark.slow)])
 def test_divergence_is_named_alike(arranged, seed):
     """In the same batch, for the same reason, however the weights and samples were shared."""
     c, seen = arranged(seed), set()

@@ -156,6 +156,13 @@ def test_a_clipped_label_of_an_infinite_output_has_a_finite_loss():
         assert not found.gradients.biases[0].any()
 
 
+def test_of_equal_shares_the_first_is_the_class():
+    net = Net(Architecture(1, (), 3), Parameters((np.array([[1, 0, 2]], f),), (np.zeros(3, f),)))
+    X, y = np.array([[1], [1], [-1]], f), np.array([[0.4, 0.2, 0.4], [0.2, 0.4, 0.4], [0.2, 0.4, 0.4]])
+    for nn in (kernels, reference):
+        assert nn.loss_and_gradients(net, X, y).correct == 1  # the last row's, whose logits fall
+
+
 def test_a_clip_cuts_labels_one_by_one():
     """p is 0.5 and 0.88: of two labels one is live, and its gradient is that without a clip."""
     net = Net(Architecture(1, (), 2), Parameters((np.array([[0, 2]], f),), (np.zeros(2, f),)))

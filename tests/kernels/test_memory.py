@@ -54,13 +54,14 @@ def poison_workspace(work, pattern):
 
 @pytest.mark.parametrize("act", ["relu", "gelu"])
 @pytest.mark.parametrize("hidden", [(), (13,), (100,), (17, 9, 4), (16, 8)])
-@pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred"])
+@pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred", "uint8 columns sparse"])
 @pytest.mark.parametrize(("D", "threads"), [(45, 3), (520, 2)], ids=["by samples", "by halves"])
 def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, act, kind, D, threads):
     rng = np.random.default_rng(20)
     X, y = values(rng, kind, 150, D), rng.integers(0, 11, 150)
     mean = X.mean(axis=0).astype(np.float32) if kind.endswith("centred") else None
-    options = {"scale": 255.0 if X.dtype == np.uint8 else 1.0, "mean": mean, "threads": threads, "act": act}
+    scale = np.linspace(50, 300, D) if "columns" in kind else 255.0 if X.dtype == np.uint8 else 1.0
+    options = {"scale": scale, "mean": mean, "threads": threads, "act": act}
 
     def everything():
         p = initialise(Architecture(D, layers_of(hidden, act), 11))

@@ -147,4 +147,4 @@ def test_words_that_are_not_used_are_not_compiled():
     plain, more, most = (line.split() for line in ran.stdout.splitlines()) if ran.stdout else [[]] * 3
     assert plain == ["link_softmax", "relu", "relu_slope", "softmax"], ran.stderr
     assert more == sorted([*plain, "adam", "tanh", "tanh_slope"])
-    assert most == sorted([*more, "penalise", "squares"])
+    assert most == sorted([*more, "prepare"])

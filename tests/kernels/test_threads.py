@@ -42,8 +42,14 @@ def trained(hidden, act, X, y, *, threads, batch_size, epochs=3, mean=None, scal
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64, 65, 100, 129, 1000])
-@pytest.mark.parametrize(("hidden", "act"), ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("hidden", "act", "batch_size"),
+    [  # every other pair is slow
+        pytest.param(*net, batch_size, marks=[pytest.mark.slow] * ((i + j) % 2))
+        for i, net in enumerate(ARCHITECTURES)
+        for j, batch_size in enumerate((1, 7, 64, 65, 100, 129, 1000))
+    ],
+)
 def test_bytes_do_not_depend_on_the_threads(hidden, act, batch_size):
     X, y = learnable(1, 150 if batch_size == 1 else 330, 90, 6)
     seen = {
@@ -105,7 +111,7 @@ print(trained((40, 11), "relu", X, y, threads={threads}, batch_size=65))
 """
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_bytes_are_those_of_another_process(threads):
     script = SCRIPT.format(
         tests=[str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)], threads=threads

@@ -20,7 +20,7 @@ HIDDEN = {  # what only hidden layers have
 VALUES = {
     **HIDDEN,
     "hidden": ["7", "5,4", "none"],
-    "scale": ["1", "17.5"],
+    "scale": ["1", "17.5", "standard"],
     "center": [True],
     "init": ["he_uniform", "torch"],
     "epochs": ["1", "2"],
@@ -88,12 +88,16 @@ def test_a_run_has_the_options_it_is_given_and_takes_them_again(blobs, seed):
     config = json.loads(Path("run/config.json").read_text())["config"]
     rule = {name: chosen[name] for name in ("optimizer", "form") if name in chosen}
     defaults = fastmlp.Training.of(**rule).to_json()
+    if chosen.get("scale") == "standard":
+        defaults |= {"center": True}
     changed = {name for name in config if config[name] != defaults.get(name)}
     assert changed == {name for name in chosen if name not in rule and name != "decoupled"} | (
         {"decoupled"} if "decoupled" in chosen and "form" not in chosen else set()
     )
+    if chosen.get("scale") == "standard":
+        assert config["scale"] == "standard"
     for name, value in {**defaults, **chosen}.items():
-        if isinstance(defaults.get(name), float):
+        if isinstance(defaults.get(name), float) and value != "standard":
             assert config[name] == float(value)
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
     again = dict(random.Random(seed).sample(sorted(chosen.items()), len(chosen) // 2))

@@ -21,6 +21,7 @@ from fastmlp.inits import INITS
 from fastmlp.layers import LAYER_WORDS
 from fastmlp.losses import LOSSES
 from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.scales import SCALES
 from fastmlp.schedules import SCHEDULES
 from fastmlp.spec import WORDS as WORDS_OF_A_TRAINING
 
@@ -125,6 +126,7 @@ TABLES = {
     "Losses": LOSSES,
     "Schedules": (*SCHEDULES, "warmup"),
     "First weights": INITS,
+    "Inputs": ("scale", *SCALES, "center"),
 }
 
 

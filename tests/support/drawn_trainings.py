@@ -39,6 +39,13 @@ RULES = {
     "adam": Optimizer("adam"),
     "adam decay": Optimizer("adam", beta1=0.7, beta2=0.9, epsilon=1e-3, weight_decay=0.02, alpha=0.3),
     "adam hat": Optimizer("adam", epsilon=1e-7, form="keras", alpha=0.1),
+    "rmsprop": Optimizer("rmsprop", clip_norm=0.5),
+    "rmsprop, all": Optimizer("rmsprop", centred=True, momentum=0.5, epsilon=1e-3, form="keras", alpha=0.1),
+    "adamw": Optimizer("adamw", amsgrad=True, clip_value=0.05),
+    "nadam": Optimizer("nadam", clip_each=0.1),
+    "adamax": Optimizer("adamax", epsilon=1e-4, weight_decay=0.01),
+    "adagrad": Optimizer("adagrad", form="keras", clip_norm=0.1),
+    "adadelta": Optimizer("adadelta", weight_decay=0.1),
 }
 IN_TURN = 8  # the first of them take turns; a later one has seeds of its own, so that no other draw changes
 MASSES = (
@@ -72,6 +79,12 @@ class Changing(ThreadTuner):
 
 
 DRAWN = ("relu", "sigmoid", "tanh", "identity")  # others take the place of one: a new one moves no draw
+IN_PLACE = {
+    "relu": ("relu", "leaky_relu"),
+    "identity": (
+        "identity", "elu:1.5", "selu", "gelu", "gelu_tanh", "silu", "softplus", "hard_sigmoid:0.3",
+    ),
+}  # fmt: skip
 
 WAYS: dict[str, tuple[str, Callable[[], int | str | ThreadTuner]]] = {
     **{f"team of {n}": ("team", lambda n=n: n) for n in (2, 3, 5, 8)},
@@ -154,7 +167,8 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
     rng = np.random.default_rng(seed)
     rule, mass, depth = place_of(seed)
     loss, act = (str(rng.choice(words)) for words in (LOSSES, DRAWN))
-    act = "leaky_relu" if act == "relu" and seed % 2 else act
+    if act in IN_PLACE:
+        act = IN_PLACE[act][(seed if act == "relu" else seed // IN_TURN) % len(IN_PLACE[act])]
     N = int(rng.choice([1, 2, 9, 40, 100, 130, 200]))
     batch_size = int(rng.choice([7, 32, 64, 65, 100, N, N + 1] if N > 9 else [1, 2, 5, N]))
     hidden = [int(width) for width in rng.choice(WIDTHS, depth)]
@@ -228,8 +242,9 @@ def placed(rng: np.random.Generator, mass: str, N: int, D: int) -> np.ndarray:
 
 def steady_rate(optimizer: Optimizer, x: np.ndarray, width: int) -> float:
     """A learning rate that is below the stability limit: beyond it, two right answers part."""
-    if optimizer.name == "adam":
-        return float(0.5 / max(10.0, abs(x).sum(axis=1).mean(), width))
+    if optimizer.name != "sgd":  # rmsprop's first step is not of the size of lr
+        first = (1 - optimizer.rho) ** 0.5 if optimizer.name == "rmsprop" else 1
+        return float(0.5 * first / max(10.0, abs(x).sum(axis=1).mean(), width))
     return float((1 - optimizer.momentum) / max(1.0, (x * x).sum(axis=1).mean(), width))
 
 
@@ -254,7 +269,7 @@ def outcome(
         found[f"loss of epoch {epoch}"] = np.float64(totals.loss)
         found[f"counts of epoch {epoch}"] = np.array(totals[1:4])
     found |= dict(p.named())
-    for name, moment in zip("mv"[-len(state.moments) :], state.moments, strict=False):
+    for name, moment in zip("mvu" if len(state.moments) > 1 else "v", state.moments, strict=False):
         found |= {f"{name} of {label}": array for label, array in moment.named()}
     found["steps"] = np.int64(state.steps)
     found["logits"] = call(nn.logits, p, X, threads=threads, **options)

@@ -290,13 +290,9 @@ def test_targets_that_do_not_suit_the_loss_are_named(loss, K, y, message):
             function(net(K), X, y, loss=loss)
 
 
-def test_softmax_needs_two_outputs():
-    for call_ in (
-        lambda: reference.evaluate(net(1), X, np.zeros(5, int)),
-        lambda: reference.predict_proba(net(1), X),
-    ):
-        with pytest.raises(ConfigError, match="a net must have at least 2 outputs for logits loss; got 1"):
-            call_()
+def test_softmax_of_one_output_is_sure():
+    assert (reference.predict_proba(net(1), X) == 1).all()
+    assert reference.evaluate(net(1), X, np.zeros(5, int)) == (0, 1, None, None)
 
 
 def test_predictions_are_of_their_task():
@@ -361,7 +357,7 @@ def test_class_weights_are_rows_weights():
     )
     shares = np.array([[0.9, 0.1], [0.2, 0.8]])
     assert weights_of(shares, 2, (2.0, 3.0), np.array([1, 10])).tolist() == [2, 30]
-    for loss, what in (("binary", "2 labels, which have no class"), ("squared", "numbers")):
+    for loss, what in (("binary", "rows of 2 labels"), ("squared", "numbers")):
         with pytest.raises(ConfigError, match=f"class_weight must be None for {what}.*sample_weight"):
             weights_of(shares, 2, "balanced", None, loss)
 

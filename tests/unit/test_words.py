@@ -374,10 +374,7 @@ def test_an_output_layer_has_outputs_and_nothing_else(output):
         Architecture(3, (4,), 2, output)
 
 
-def test_only_a_width_and_an_activation_are_plain():
-    usual = Layer(5, "tanh")
-    assert usual.is_plain
-    assert replace(usual, init="uniform").is_plain
+def test_words_beside_width_and_activation_make_an_unusual_net():
     words = {
         "dropout": 0.1,
         "batch_norm": True,
@@ -387,6 +384,18 @@ def test_only_a_width_and_an_activation_are_plain():
         "max_norm": 1,
         "frozen": 1,
     }
+    usual = Layer(5, "tanh", init="uniform")
+    assert Architecture(3, (usual,), 2).unusual == ()
+    assert Architecture(3, (usual,), 2, input_dropout=0.1).unusual == ("input_dropout",)
     for name, value in words.items():
-        assert not replace(usual, **{name: value}).is_plain
         assert replace(usual, **{name: value}) != usual
+        assert Architecture(3, (4, replace(usual, **{name: value})), 2).unusual == (name,)
+    assert Architecture(3, (4,), 2, Layer(2, "identity", bias=False)).unusual == ("bias",)
+    assert Architecture.of(3, 4, 2, **words).unusual == tuple(words)
+
+
+def test_how_first_weights_are_drawn_makes_no_other_layer():
+    one, other = Layer(5, init="he_normal"), Layer(5)
+    assert one == other
+    assert hash(one) == hash(other)
+    assert Training(hidden=[one]) != Training(hidden=[other])
