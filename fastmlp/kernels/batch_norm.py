@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastmlp.kernels.intrinsics import shifted
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.plug_ins import FLOATS, INT, NOTHING, PlugIn, caller, kind
-from fastmlp.layers import PLACES, BatchNorm, Layer
+from fastmlp.layers import PLACES, Layer
 from fastmlp.net import Norm, Parameters
 
 Int64 = NDArray[np.int64]
@@ -40,11 +40,11 @@ class Norms(NamedTuple):
         from and to which it goes back; NOWHERE: it does not.
     unit: samples of a batch are parted among members at multiples of it.
     code: the place of the plug-in; 0 for nets without.
-    place (depth,): of each layer: BEFORE, AFTER or 0. momentum, epsilon, unbiased (depth,).
-    stride, width (depth,): of a layer's rows in acts, and of its own arrays here, without the padding. Of
-        each layer (z - mean) / sqrt(variance + epsilon) (B, width) begins in x at x_at; sums of chunks
-        (2, chunks, 2, width), those forward first, in sums at sums_at; statistics (STATISTICS, width) in a
-        member's scratch at own_at; running mean and variance in running at running_at.
+    place (depth,): of each layer: BEFORE, AFTER or 0. words (depth, 3): momentum, epsilon, unbiased.
+    stride, width (depth,): of a layer's rows in acts, and of its own arrays here, without the padding.
+    begin (depth,): where a layer begins in an array with a row of each; as many times as far on in others:
+        x has (z - mean) / sqrt(variance + epsilon) of B samples; sums 4 rows for each chunk, first all those
+        forward, then those on the way back; a member's scratch STATISTICS; running has mean and variance.
     """
 
     phases: Int64
@@ -52,15 +52,11 @@ class Norms(NamedTuple):
     unit: int
     code: int
     place: Int64
-    momentum: NDArray[np.float32]
-    epsilon: NDArray[np.float32]
-    unbiased: Int64
+    words: NDArray[np.float32]
     stride: Int64
     width: Int64
-    x_at: Int64
-    sums_at: Int64
-    own_at: Int64
-    running_at: Int64
+    begin: Int64
+    B: int
     x: NDArray[np.float32]
     sums: NDArray[np.float32]
     running: NDArray[np.float32]
@@ -76,12 +72,18 @@ def phases_of(place: Int64) -> Int64:
     return np.array([[*there, *again] for there, again in both], np.int64)
 
 
+@device
+def sums_at(norms, layer):
+    """The begin of a layer's sums of chunks."""
+    return 4 * ((norms.B + CHUNK - 1) // CHUNK) * norms.begin[layer]
+
+
 def _measure(norms, own, theta, z, layer, lo, hi, n):
     """Mean, and sum of squared differences from it, of each chunk of samples lo..hi - 1."""
     width, stride = norms.width[layer], norms.stride[layer]
     for first in range(lo, hi, CHUNK):
         end = min(first + CHUNK, n)
-        mean = shifted(norms.sums, norms.sums_at[layer] + first // CHUNK * 2 * width)
+        mean = shifted(norms.sums, sums_at(norms, layer) + first // CHUNK * 2 * width)
         spread, share = shifted(mean, width), _ONE / np.float32(end - first)
         for j in range(width):
             mean[j], spread[j] = _ZERO, _ZERO
@@ -106,16 +108,16 @@ def _settle(norms, own, theta, z, layer, lo, hi, n):
         mean[j], variance[j] = _ZERO, _ZERO
     for c in range(chunks):
         size = np.float32(min(CHUNK, n - c * CHUNK)) * share
-        part = shifted(norms.sums, norms.sums_at[layer] + c * 2 * width)
+        part = shifted(norms.sums, sums_at(norms, layer) + c * 2 * width)
         for j in range(width):
             mean[j] += size * part[j]
     for c in range(chunks):
         size = np.float32(min(CHUNK, n - c * CHUNK))
-        part = shifted(norms.sums, norms.sums_at[layer] + c * 2 * width)
+        part = shifted(norms.sums, sums_at(norms, layer) + c * 2 * width)
         for j in range(width):
             d = part[j] - mean[j]
             variance[j] += part[width + j] + size * (d * d)
-    epsilon = norms.epsilon[layer]
+    epsilon = norms.words[3 * layer + 1]
     for j in range(width):
         variance[j] *= share
         inverse[j] = _ONE / math.sqrt(variance[j] + epsilon)
@@ -126,7 +128,7 @@ def _normalise(norms, own, theta, z, layer, lo, hi, n):
     width, stride = norms.width[layer], norms.stride[layer]
     beta, inverse = shifted(theta, stride), shifted(own, 2 * width)
     for b in range(lo, hi):
-        row, x = shifted(z, b * stride), shifted(norms.x, norms.x_at[layer] + b * width)
+        row, x = shifted(z, b * stride), shifted(norms.x, norms.B * norms.begin[layer] + b * width)
         for j in range(width):
             x[j] = (row[j] - own[j]) * inverse[j]
             row[j] = theta[j] * x[j] + beta[j]
@@ -136,13 +138,13 @@ def _add_up(norms, own, theta, delta, layer, lo, hi, n):
     """The sums of delta x and of delta, of each chunk of samples lo..hi - 1."""
     width, chunks = norms.width[layer], (n + CHUNK - 1) // CHUNK
     for first in range(lo, hi, CHUNK):
-        dgamma = shifted(norms.sums, norms.sums_at[layer] + (chunks + first // CHUNK) * 2 * width)
+        dgamma = shifted(norms.sums, sums_at(norms, layer) + (chunks + first // CHUNK) * 2 * width)
         dbeta = shifted(dgamma, width)
         for j in range(width):
             dgamma[j], dbeta[j] = _ZERO, _ZERO
         for b in range(first, min(first + CHUNK, n)):
             row = shifted(delta, b * norms.stride[layer])
-            x = shifted(norms.x, norms.x_at[layer] + b * width)
+            x = shifted(norms.x, norms.B * norms.begin[layer] + b * width)
             for j in range(width):
                 dgamma[j] += row[j] * x[j]
                 dbeta[j] += row[j]
@@ -155,7 +157,7 @@ def _settle_back(norms, own, theta, delta, layer, lo, hi, n):
     for j in range(2 * width):
         both[j] = _ZERO
     for c in range(chunks):
-        part = shifted(norms.sums, norms.sums_at[layer] + (chunks + c) * 2 * width)
+        part = shifted(norms.sums, sums_at(norms, layer) + (chunks + c) * 2 * width)
         for j in range(2 * width):
             both[j] += part[j]
 
@@ -166,7 +168,7 @@ def _go_back(norms, own, theta, delta, layer, lo, hi, n):
     inverse, dgamma, dbeta = shifted(own, 2 * width), shifted(own, 3 * width), shifted(own, 4 * width)
     for b in range(lo, hi):
         row = shifted(delta, b * norms.stride[layer])
-        x = shifted(norms.x, norms.x_at[layer] + b * width)
+        x = shifted(norms.x, norms.B * norms.begin[layer] + b * width)
         for j in range(width):
             rest = row[j] - share * dbeta[j] - x[j] * (share * dgamma[j])
             row[j] = theta[j] * inverse[j] * rest
@@ -174,9 +176,9 @@ def _go_back(norms, own, theta, delta, layer, lo, hi, n):
 
 def _track(norms, own, theta, z, layer, lo, hi, n):
     """The running mean and variance move towards those of the batch."""
-    width, keep = norms.width[layer], norms.momentum[layer]
-    running, more = shifted(norms.running, norms.running_at[layer]), _ONE
-    if norms.unbiased[layer] != 0 and n > 1:
+    width, keep = norms.width[layer], norms.words[3 * layer]
+    running, more = shifted(norms.running, 2 * norms.begin[layer]), _ONE
+    if norms.words[3 * layer + 2] > _ZERO and n > 1:
         more = np.float32(n) / np.float32(n - 1)
     for j in range(width):
         running[j] = keep * running[j] + (_ONE - keep) * own[j]
@@ -208,9 +210,8 @@ def _batch_norm(what, norms, own, theta, values, layer, lo, hi, n):
 
 _NO_PLACES, _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
 NO_NORMS = Norms(
-    phases=np.empty((0, 4), np.int64), n_phases=1, unit=1, code=0, place=_NO_PLACES, momentum=_NONE,
-    epsilon=_NONE, unbiased=_NO_PLACES, stride=_NO_PLACES, width=_NO_PLACES, x_at=_NO_PLACES,
-    sums_at=_NO_PLACES, own_at=_NO_PLACES, running_at=_NO_PLACES, x=_NONE, sums=_NONE, running=_NONE,
+    phases=np.empty((0, 4), np.int64), n_phases=1, unit=1, code=0, place=_NO_PLACES, words=_NONE,
+    stride=_NO_PLACES, width=_NO_PLACES, begin=_NO_PLACES, B=0, x=_NONE, sums=_NONE, running=_NONE,
 )  # fmt: skip
 
 BATCH_NORM = kind(NOTHING, INT, NO_NORMS, FLOATS, FLOATS, FLOATS, INT, INT, INT, INT)
@@ -237,27 +238,23 @@ def norms_of(
     if not place.any():
         return NO_NORMS._replace(phases=phases, place=place)
     begins = np.concatenate([[0], np.cumsum(width)]).astype(np.int64)
-    total, at = begins[-1], begins[:-1]
-    running = np.zeros(2 * total, np.float32)
-    for norm, here, each in zip((*norms, None), 2 * at, width, strict=True):
+    running = np.zeros(2 * begins[-1], np.float32)
+    for norm, begin, each in zip(norms, begins, width, strict=False):
         if norm is not None:
-            running[here:][: len(norm.mean)] = norm.mean
-            running[here + each :][: len(norm.mean)] = norm.variance
-    settled = [word or BatchNorm() for word in words] + [BatchNorm()]
+            running[2 * begin :][: len(norm.mean)] = norm.mean
+            running[2 * begin + each :][: len(norm.mean)] = norm.variance
+    numbers = [(word.momentum, word.epsilon, word.unbiased) if word else (0, 1, 0) for word in (*words, None)]
     return Norms(
         phases=phases, n_phases=len(phases), unit=CHUNK, code=_PLUG_IN.place, place=place,
-        momentum=np.array([word.momentum for word in settled], np.float32),
-        epsilon=np.array([word.epsilon for word in settled], np.float32),
-        unbiased=np.array([word.unbiased for word in settled], np.int64),
-        stride=stride, width=width,
-        x_at=B * at, sums_at=4 * chunks * at, own_at=STATISTICS * at, running_at=2 * at,
-        x=np.zeros(B * total, np.float32), sums=np.zeros(4 * chunks * total, np.float32), running=running,
+        words=np.array(numbers, np.float32).reshape(-1), stride=stride, width=width, begin=begins[:-1], B=B,
+        x=np.zeros(B * begins[-1], np.float32), sums=np.zeros(4 * chunks * begins[-1], np.float32),
+        running=running,
     )  # fmt: skip
 
 
 def running_into(norms: Norms, parameters: Parameters) -> None:
     """The running means and variances, into ``parameters``."""
-    for norm, at, width in zip(parameters.norms, norms.running_at, norms.width, strict=False):
+    for norm, at, width in zip(parameters.norms, 2 * norms.begin, norms.width, strict=False):
         if norm is not None:
             norm.mean[...] = norms.running[at:][: len(norm.mean)]
             norm.variance[...] = norms.running[at + width :][: len(norm.mean)]

@@ -33,14 +33,12 @@ _BLOCKS = 8  # counters, which give the numbers of a word of units: four words o
 class Draw(NamedTuple):
     """The numbers of what a pass of training leaves out.
 
-    key0, key1, epoch: the key of Philox, and a word of its counters. parts (depth,): of the inputs, then of
-    each hidden layer, how many of random.GRAIN are left out; growth (depth,): the factor of what is kept.
+    numbers: the two words of Philox' key, and the epoch, a word of counters. parts (depth,): of the inputs,
+    then of each hidden layer, how many of random.GRAIN are left out; growth (depth,): the factor of others.
     inputs, floats: the places of the plug-ins for the inputs in their form, and for rows of floats; or 0.
     """
 
-    key0: int
-    key1: int
-    epoch: int
+    numbers: NDArray[np.int64]
     parts: NDArray[np.int64]
     growth: NDArray[np.float32]
     inputs: int
@@ -57,19 +55,19 @@ def draw_of(architecture: Architecture, form: str, draw: tuple[int, int] | None)
         shares = [0.0] * len(shares)
     seed, epoch = draw or (0, 0)
     return Draw(
-        *random.key_of(seed, "dropout"), epoch,
+        np.array([*random.key_of(seed, "dropout"), epoch], np.int64),
         np.array([random.parts_out(share) if share else 0 for share in shares], np.int64),
         np.array([random.growth(share) if share else 1 for share in shares], np.float32),
         PLUG_INS[form].place if shares[0] else 0, PLUG_INS["floats"].place if any(shares) else 0,
     )  # fmt: skip
 
 
-NO_DRAW = Draw(0, 0, 0, np.empty(0, np.int64), np.empty(0, np.float32), 0, 0)
+NO_DRAW = Draw(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), 0, 0)
 
 
 def _kept_word(draw, layer, place, word):
     blocks = _BLOCKS * int(word) + np.arange(_BLOCKS)
-    counter, key = (blocks, int(place), int(layer), int(draw.epoch)), (int(draw.key0), int(draw.key1))
+    counter, key = (blocks, int(place), int(layer), int(draw.numbers[2])), draw.numbers[:2].tolist()
     r0, r1, r2, r3 = random.philox4x32(counter, key)
     numbers = np.concatenate([r0 | r1 << _HALF, r2 | r3 << _HALF]).astype("<u8").view("<u2")
     return np.packbits(numbers >= draw.parts[int(layer)], bitorder="little").view("<u8").astype(_u)[0]
@@ -83,7 +81,8 @@ def kept_word(typingctx, draw, layer, place, word):
 
     def codegen(context, builder, signature, args):
         layer, place, word = args[1:]
-        key0, key1, epoch, parts = (builder.extract_value(args[0], i) for i in range(4))
+        numbers, parts = (builder.extract_value(args[0], i) for i in range(2))
+        key0, key1, epoch = (builder.load(builder.gep(numbers, [ir.Constant(I64, i)])) for i in range(3))
         vector = ir.VectorType(I64, _BLOCKS)
         half = ir.Constant(vector, [32] * _BLOCKS)
         keys, (m0, m1) = (key0, key1), (ir.Constant(vector, [m] * _BLOCKS) for m in _MULTIPLIERS)
@@ -187,7 +186,8 @@ def _thin_floats(draw, layer, place, n, a, b, both, stride, first, width):
 @device
 def _number(draw, place, input_):
     """The number of 16 bits of an input, by itself."""
-    key0, key1, unit, epoch = _u(draw.key0), _u(draw.key1), _u(input_), _u(draw.epoch)
+    key0, key1, epoch = _u(draw.numbers[0]), _u(draw.numbers[1]), _u(draw.numbers[2])
+    unit = _u(input_)
     c0, c1, c2, c3 = (unit >> _u(6) << _u(3)) | (unit >> _u(2) & _u(7)), _u(place), _NO_BITS, epoch
     for _ in range(random.ROUNDS):
         one, two = c0 * _M0, c2 * _M1

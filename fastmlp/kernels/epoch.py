@@ -29,7 +29,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.batch_norm import ADD_UP, FROM_INPUTS, MEASURE, SETTLE, SETTLE_BACK, TRACK
+from fastmlp.kernels.batch_norm import (
+    ADD_UP,
+    FROM_INPUTS,
+    MEASURE,
+    SETTLE,
+    SETTLE_BACK,
+    STATISTICS,
+    TRACK,
+)
 from fastmlp.kernels.finite import all_finite
 from fastmlp.kernels.first_layer import bias_of, own_half, update_first_layer
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
@@ -87,8 +95,10 @@ def add_gradients(work, job, batch, layer, lo, hi):
     """
     layout, slot, target, n = work.layout, work.slot, job.training.target, batch.n
     alpha = job.training.alphas[batch.number]
+    if hi <= lo:
+        return True
     if lo > layout.fan_in[layer]:
-        return add_gradients_of_norm(work, target, alpha, layer, lo, hi)
+        return add_gradients_of_norm(work, target, alpha, layer, lo)
     if layer == 0:
         return update_first_layer(target, alpha, work, job.rows, batch, lo, hi)
     stride, before = layout.stride[layer], layout.stride[layer - 1]
@@ -113,14 +123,14 @@ def rows_of_norm(plan, layout, layer, member):
 
 
 @device
-def add_gradients_of_norm(work, target, alpha, layer, lo, hi):
-    """``add_gradients`` for rows of gamma and beta, of which a member has both or none."""
+def add_gradients_of_norm(work, target, alpha, layer, lo):
+    """``add_gradients`` for gamma and beta, which are the rows lo and lo + 1."""
     stride, width = work.layout.stride[layer], work.norms.width[layer]
-    at, gradient = work.layout.w_at[layer] + lo * stride, work.norms.own_at[layer] + 3 * width
-    for i in range(hi - lo):
+    at, gradient = work.layout.w_at[layer] + lo * stride, STATISTICS * work.norms.begin[layer] + 3 * width
+    for i in range(2):
         for j in range(width):
             target[at + i * stride + j] += alpha * work.scratch.norms[gradient + i * width + j]
-    return all_finite(target, at, (hi - lo) * stride)
+    return all_finite(target, at, 2 * stride)
 
 
 @device
@@ -159,10 +169,9 @@ def samples(state, member, work, job, batch, lo, hi, phase):
     bias, start, depth = work.zeros, lo, depth_of(batch.n)
     if phase == 0:
         bias = bias_of(work, job.rows)
-    elif first >= 0:
-        norm(work, SETTLE, first, lo, hi, batch.n)
     else:
-        norm(work, SETTLE_BACK, back, lo, hi, batch.n)
+        begun, what = (first, SETTLE) if first >= 0 else (back, SETTLE_BACK)
+        norm(work, what, begun, lo, hi, batch.n)
     while start < hi:
         end = min(start + WORD, hi)
         if plan.halved and phase == 0:
@@ -186,10 +195,9 @@ def samples(state, member, work, job, batch, lo, hi, phase):
         if back >= 0:
             backward(work, batch, start, end, back, down)
         start = end
-    if 0 <= to < last:
-        norm(work, MEASURE, to, lo, hi, batch.n)
-    if back > down and norms.place[down] != 0:
-        norm(work, ADD_UP, down, lo, hi, batch.n)
+    ended, what = (to, MEASURE) if back < 0 else (down, ADD_UP)
+    if norms.place[ended] != 0 and (back < 0 or back > down):
+        norm(work, what, ended, lo, hi, batch.n)
     plan.counts[8 * member] += correct
     plan.counts[8 * member + 1] += alive
     if not good:
@@ -241,7 +249,7 @@ def track(work, batch):
     for layer in range(work.layout.depth):
         if norms.place[layer] != 0:
             norm(work, TRACK, layer, _0, batch.n, batch.n)
-            good &= all_finite(norms.running, norms.running_at[layer], 2 * norms.width[layer])
+            good &= all_finite(norms.running, 2 * norms.begin[layer], 2 * norms.width[layer])
     return good
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastmlp.kernels.activations import activate, multiply_by_slope
-from fastmlp.kernels.batch_norm import ADD_UP, AFTER, GO_BACK, NORMALISE, batch_norm
+from fastmlp.kernels.batch_norm import ADD_UP, AFTER, GO_BACK, NORMALISE, STATISTICS, batch_norm
 from fastmlp.kernels.dropout import thin_floats
 from fastmlp.kernels.first_layer import first_layer
 from fastmlp.kernels.intrinsics import shifted
@@ -105,7 +105,7 @@ def norm(work, what, layer, lo, hi, n):
         values = work.slot.deltas
     gamma = layout.w_at[layer] + (layout.fan_in[layer] + 1) * layout.stride[layer]
     batch_norm(
-        norms.code, what, norms, shifted(work.scratch.norms, norms.own_at[layer]),
+        norms.code, what, norms, shifted(work.scratch.norms, STATISTICS * norms.begin[layer]),
         shifted(work.weights.theta, gamma), shifted(values, layout.a_at[layer]), layer, lo, hi, n,
     )  # fmt: skip
 

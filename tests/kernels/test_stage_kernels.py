@@ -41,6 +41,8 @@ def case_of(seed: int, **words) -> tuple[Staged, object]:
     else:
         X = (rng.normal(size=(N, D)) * (full < (1 if form == "dense" else 0.1))).astype(np.float32)
     centred, scale = seed // 4 % 3 == 0, 255.0 if X.dtype == np.uint8 else 1.0
+    if seed % 5 == 3:
+        scale = (scale * rng.uniform(0.5, 2, D)).astype(np.float32)
     case = drawn(seed, X, most_units=130, acts=ACTS, scale=scale, centred=centred, **words)
     return case, scipy.sparse.csr_array(X) if form == "compressed" else X
 

@@ -41,7 +41,7 @@ class Staged:
 
 def drawn(
     seed: int, X: np.ndarray | None = None, *, most_units: int = 12, rows: int = 9, acts=SMOOTH,
-    dropout: bool = True, batch_norm: bool = True, scale: float = 1.0, centred: bool = False,
+    dropout: bool = True, batch_norm: bool = True, scale: float | np.ndarray = 1.0, centred: bool = False,
 ) -> Staged:  # fmt: skip
     """A net of one to three hidden layers, each with other words."""
     rng = np.random.default_rng(seed)
