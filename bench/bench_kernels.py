@@ -43,7 +43,8 @@ def one_stage(stage, work, job):
             for lo in range(0, B, 50):
                 if stage == 0:
                     for w in range((D + matmul.WORD - 1) // matmul.WORD):
-                        first_layer.gather_word(work, rows, batch, lo, 50, w, batch.ahead)
+                        codes, masks = work.scratch.codes, work.scratch.masks
+                        first_layer.gather_word(codes, masks, rows.codes, D, batch, lo, 50, w, batch.ahead)
                 elif stage == 1:
                     first_layer.first_layer(work, rows, batch, lo, lo + 50, bias)
                 else:

@@ -26,27 +26,25 @@ _NO_BITS, _BIT, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @device
-def gather_word(work, rows, batch, lo, n, w, ahead):
+def gather_word(codes, masks, rows, D, batch, lo, n, w, ahead):
     """Word w of samples lo.. of the batch: their codes side by side, in masks a bit for each that is not 0.
 
-    The sample that is ``ahead`` of each is brought near: a shuffled row is a miss to far memory.
+    rows: the codes of all. The sample that is ``ahead`` of each is brought near: a shuffled row is a miss to
+    far memory. It is called for every word: an argument more is a percent of an epoch.
     """
-    codes, masks, to = work.scratch.codes, work.scratch.masks, _0
-    D, first, begin = work.layout.fan_in[0], w * WORD, batch.begin + lo
+    to, first, begin = _0, w * WORD, batch.begin + lo
     width = min(WORD, D - first)
     for b in range(n):
         start = batch.order[begin + b] * D + first
         if begin + b + ahead < batch.N:
-            prefetch(rows.codes, batch.order[begin + b + ahead] * D + first)
+            prefetch(rows, batch.order[begin + b + ahead] * D + first)
         if width == WORD:
-            masks[b] = copy_word(codes, to, rows.codes, start)
+            masks[b] = copy_word(codes, to, rows, start)
         else:
             for j in range(width):
-                codes[to + j] = rows.codes[start + j]
+                codes[to + j] = rows[start + j]
             masks[b] = copy_word(codes, to, codes, to) & ~(_ALL << np.uint64(width))
         to += WORD
-    if work.draw.parts[0] > 0:
-        thin_codes(work.draw.inputs, work.draw, codes, masks, w, begin, n)
 
 
 @device
@@ -68,7 +66,7 @@ def gather_inputs(work, rows, batch, lo, hi, left, right):
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
         elif rows.form == SPREAD:
-            first = first_from(rows, i, left)
+            first = first_from(rows.columns, rows.starts, i, left)
             columns, n, x = shifted(rows.columns, first), rows.starts[i + 1] - first, shifted(values, first)
             spread(draw.inputs, shifted(inputs, to), mean, x, columns, n, left, right, factor, scales)
         else:
@@ -85,12 +83,12 @@ def gather_inputs(work, rows, batch, lo, hi, left, right):
 
 
 @device
-def first_from(rows, i, column):
+def first_from(columns, starts, i, column):
     """The first entry of compressed row i whose column is that one, or behind it."""
-    t, above = rows.starts[i], rows.starts[i + 1]
+    t, above = starts[i], starts[i + 1]
     while t < above:
         middle = (t + above) // 2
-        if rows.columns[middle] < column:
+        if columns[middle] < column:
             t = middle + 1
         else:
             above = middle
@@ -105,10 +103,10 @@ def entry(rows, t):
 
 
 @device
-def kept_of(work, rows, place, t, n):
+def kept_of(draw, columns, place, t, n):
     """A mask of n entries of a compressed row: those that are not left out, of the sample at that place."""
-    if work.draw.parts[0] > 0:
-        return kept_entries(work.draw.inputs, work.draw, place, rows.columns, t, n)
+    if draw.parts[0] > 0:
+        return kept_entries(draw.inputs, draw, place, columns, t, n)
     return _ALL
 
 
@@ -138,12 +136,10 @@ def fill(out, n, row, stride):
 
 
 @device
-def weights_of_word(work, rows, w):
-    """The first layer's weights of word w, times their columns' scales where these have their own."""
+def scaled_weights(work, rows, w):
+    """The first layer's weights of word w, times their columns' scales."""
     theta, block, stride = work.weights.theta, work.scratch.block, work.layout.stride[0]
     first = w * WORD
-    if not rows.by_column:
-        return Matrix(theta, first * stride, stride, _1)
     for i in range(min(WORD, work.layout.fan_in[0] - first)):
         scale, at = rows.scales[first + i], (first + i) * stride
         for j in range(stride):
@@ -157,12 +153,17 @@ def sum_words(out, base, work, rows, batch, lo, n, first, last):
 
     n is at most WORD.
     """
-    stride, masks = work.layout.stride[0], work.scratch.masks
-    coded = Coded(rows.table, Matrix(work.scratch.codes, _0, _WORD, _1), masks)
+    codes, masks = work.scratch.codes, work.scratch.masks
+    D, stride = work.layout.fan_in[0], work.layout.stride[0]
+    coded, draw = Coded(rows.table, Matrix(codes, _0, _WORD, _1), masks), work.draw
     begun, all_begun = _NO_BITS, _ALL >> np.uint64(WORD - n)
     for w in range(first, last):
-        gather_word(work, rows, batch, lo, n, w, batch.ahead)
-        weights = weights_of_word(work, rows, w)
+        gather_word(codes, masks, rows.codes, D, batch, lo, n, w, batch.ahead)
+        if draw.parts[0] > 0:
+            thin_codes(draw.inputs, draw, codes, masks, w, batch.begin + lo, n)
+        weights = Matrix(work.weights.theta, w * WORD * stride, stride, _1)
+        if rows.by_column:
+            weights = scaled_weights(work, rows, w)
         add_coded(
             Matrix(out, _0, stride, _1), begun, base, _ONE, coded, n, weights, work.layout.vectors[0], _NO
         )
@@ -228,7 +229,7 @@ def first_layer(work, rows, batch, lo, hi, bias):
             i = batch.order[place]
             for first in range(rows.starts[i], rows.starts[i + 1], WORD):
                 end = min(first + WORD, rows.starts[i + 1])
-                kept = kept_of(work, rows, place, first, end - first)
+                kept = kept_of(work.draw, rows.columns, place, first, end - first)
                 for t in range(first, end):
                     if is_set(kept, t - first):
                         weights = shifted(theta, np.int64(rows.columns[t]) * stride)
@@ -272,13 +273,16 @@ def add_scaled(target, work, rows, begin, end, masks):
 def update_by_codes(target, alpha, work, rows, batch, lo, hi):
     """``update_first_layer`` from codes, for inputs alone, and but for the mean: the bits of samples are
     transposed to bits of inputs."""
-    stride, depth, masks = work.layout.stride[0], depth_of(batch.n), work.scratch.masks
+    stride, depth, masks, draw = work.layout.stride[0], depth_of(batch.n), work.scratch.masks, work.draw
+    D = work.layout.fan_in[0]
     for first in range(0, batch.n, depth):
         together = min(depth, batch.n - first)
         deltas = Matrix(work.slot.deltas, first * stride, stride, _1)
         for w in range(lo // WORD, (hi + WORD - 1) // WORD):
             begin, end = max(lo, w * WORD), min(hi, (w + 1) * WORD)
-            gather_word(work, rows, batch, first, together, w, batch.N)
+            gather_word(work.scratch.codes, masks, rows.codes, D, batch, first, together, w, batch.N)
+            if draw.parts[0] > 0:
+                thin_codes(draw.inputs, draw, work.scratch.codes, masks, w, batch.begin + first, together)
             for s in range(together, WORD):
                 masks[s] = _NO_BITS
             transpose(masks)
@@ -301,10 +305,14 @@ def update_by_rows(target, alpha, work, rows, batch, lo, hi):
     good = True
     for b in range(batch.n):
         i = batch.order[batch.begin + b]
-        t, end, delta = first_from(rows, i, lo), starts[i + 1], shifted(work.slot.deltas, b * stride)
+        t, end, delta = (
+            first_from(columns, starts, i, lo),
+            starts[i + 1],
+            shifted(work.slot.deltas, b * stride),
+        )
         while t < end and columns[t] < hi:
             n = min(_WORD, end - t)
-            kept = kept_of(work, rows, batch.begin + b, t, n)
+            kept = kept_of(work.draw, columns, batch.begin + b, t, n)
             for k in range(n):
                 if columns[t] >= hi:
                     break
