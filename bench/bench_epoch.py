@@ -16,9 +16,9 @@ import pytest
 from fastmlp import kernels
 from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.data import Dataset
+from fastmlp.layers import layers_of
 from fastmlp.net import Net, Preprocessing
 from fastmlp.random import permutation
-from fastmlp.spec import layers_of
 
 EPOCHS = 5
 
@@ -46,6 +46,11 @@ def test_epoch_of_centred_images(benchmark: Any, digits: Dataset, headline: Net)
     mean = digits.X.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = replace(headline, preprocessing=Preprocessing(255.0, mean))
     train(benchmark, digits, kernels, centred, "relu", {"threads": 2})
+
+
+def test_epoch_of_standardised_images(benchmark: Any, digits: Dataset, headline: Net) -> None:
+    by_column = replace(headline, preprocessing=digits.preprocessing("standard", True))
+    train(benchmark, digits, kernels, by_column, "relu", {"threads": 2})
 
 
 def train(

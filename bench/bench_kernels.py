@@ -16,11 +16,13 @@ from numba import njit
 from fastmlp import kernels
 from fastmlp.benchmark.peak import Peak, measure
 from fastmlp.data import Dataset
-from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul
+from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul, passes, rules
 from fastmlp.kernels.intrinsics import address, shifted
+from fastmlp.layers import Architecture
+from fastmlp.losses import Loss
 from fastmlp.net import Net, Preprocessing, initialise
+from fastmlp.optimizers import PLAIN
 from fastmlp.random import permutation
-from fastmlp.spec import Architecture
 
 B, HIDDEN = 100, 100
 STAGES = ("gather", "first layer", "loss and backward", "first layer's update", "deeper updates")
@@ -42,26 +44,31 @@ def one_stage(stage, work, job):
             for lo in range(0, B, 50):
                 if stage == 0:
                     for w in range((D + matmul.WORD - 1) // matmul.WORD):
-                        first_layer.gather_word(work, rows, batch, lo, 50, w, batch.ahead)
+                        codes, masks = work.scratch.codes, work.scratch.masks
+                        first_layer.gather_word(codes, masks, rows.codes, D, batch, lo, 50, w, batch.ahead)
                 elif stage == 1:
                     first_layer.first_layer(work, rows, batch, lo, lo + 50, bias)
                 else:
                     at = work.layout.a_at[last] + lo * stride
                     losses.head(
-                        job.loss, plan.losses, shifted(work.slot.deltas, at), shifted(work.slot.acts, at),
-                        stride, K, work.scratch.columns, shifted(batch.order, begin + lo), 50,
-                        np.float32(0.01),
+                        job.loss.head, job.loss, plan.losses, shifted(work.slot.deltas, at),
+                        shifted(work.slot.acts, at), stride, K, work.scratch.columns,
+                        shifted(batch.order, begin + lo), 50, np.float32(0.01),
                     )  # fmt: skip
-                    epoch.backward(work, lo, lo + 50)
+                    passes.backward(work, batch, lo, lo + 50, last, 0)
         elif stage == 3:
-            first_layer.update_first_layer(plan.target, plan.alpha, work, rows, first, 0, D + 1)
+            first_layer.update_first_layer(plan.target, plan.alphas[0], work, rows, first, 0, D + 1)
         else:
-            epoch.update_deeper_layers(work, plan.rule, plan, first, 0)
+            for layer in range(1, last + 1):
+                end = work.layout.fan_in[layer] + 1
+                epoch.add_gradients(work, job, first, layer, 0, end)
+                epoch.settle_rows(work, plan, first, layer, 0, end, 0, np.float32(1))
 
 
-def training(work: layout.Work, rows: Any, order: Any, y: Any, rate: float) -> epoch.Job:
+def training(net: Net, work: layout.Work, rows: Any, order: Any, y: Any, rate: float) -> epoch.Job:
     """The Job of a training by one member."""
-    job = launch.training_job(rows, order, launch.loss_of("logits", y), B, work.weights.theta, rate)
+    steps = rules.steps_of(net, PLAIN, rate, work, 0, (), -(-len(order) // B))
+    job = launch.training_job(rows, order, launch.loss_of(Loss.of("logits"), y, 10), B, steps)
     return job._replace(training=job.training._replace(shares=np.array([0.0, 1.0])))
 
 
@@ -105,11 +112,11 @@ def test_stage(benchmark: Any, digits: Dataset, peak: Peak, stage: str) -> None:
     order = permutation(len(X), 0, "order", 1)
     before = work.weights.theta.copy()
     for first in range(len(STAGES)):  # everything is there, and compiled, before one of them is timed
-        one_stage(first, work, training(work, rows, order[:B], digits.y, -1e-6))
+        one_stage(first, work, training(net, work, rows, order[:B], digits.y, 1e-6))
 
     benchmark.group = "stages of an epoch, one thread"
     benchmark.pedantic(
-        one_stage, (STAGES.index(stage), work, training(work, rows, order, digits.y, -1e-9)),
+        one_stage, (STAGES.index(stage), work, training(net, work, rows, order, digits.y, 1e-9)),
         rounds=5, warmup_rounds=1,
     )  # fmt: skip
     floor = limits(digits, stage).seconds(peak)
@@ -132,7 +139,7 @@ def test_dense_first_layer(benchmark: Any, peak: Peak, width: int, which: str) -
     y, stage = np.zeros(2000, np.int64), 1 if which == "forward" else 3
 
     benchmark.group = f"dense first layer, {which}"
-    args = (stage, work, training(work, rows, order, y, 1e-9))
+    args = (stage, work, training(net, work, rows, order, y, 1e-9))
     one_stage(1, *args[1:])
     benchmark.pedantic(one_stage, args, rounds=7, warmup_rounds=1)
     flop = 2.0 * 2000 * 784 * width

@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
 from fastmlp.backends.state import OptimizerState
+from fastmlp.layers import Architecture, layers_of
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.optimizers import PLAIN, Optimizer
 from fastmlp.random import permutation
-from fastmlp.spec import Architecture, layers_of
 
 CLASSES = 10
 PAUSE = 0.05  # seconds before a turn of the kernels: OpenBLAS threads spin for about 30 ms after work
@@ -65,6 +65,14 @@ OPTIMIZERS = {
     "momentum": Optimizer(momentum=0.9),
     "Nesterov momentum": Optimizer(momentum=0.9, nesterov=True),
     "Adam": Optimizer("adam"),
+    "Adam, clipped by norm": Optimizer("adam", clip_norm=1.0),
+    "AdamW": Optimizer("adamw"),
+    "AMSGrad": Optimizer("adam", amsgrad=True),
+    "RMSprop": Optimizer("rmsprop"),
+    "Nadam": Optimizer("nadam"),
+    "Adamax": Optimizer("adamax"),
+    "Adagrad": Optimizer("adagrad"),
+    "Adadelta": Optimizer("adadelta"),
 }
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any, get_type_hints, is_typeddict
 
 import typer
 from typer.core import TyperCommand
 
-from .options import DEFAULTS, OUTPUT
+from .options import ALONE, DEFAULTS, OUTPUT
 from .room import demand_room
 
 _EXAMPLES = "\n\nExamples:\n"  # in a command's docstring, the last of it
@@ -33,6 +34,12 @@ class Command(TyperCommand):
         if option is not None:
             option.rich_help_panel = OUTPUT  # else it has a panel of its own, before all others
         return option
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = []
+        for word, then in itertools.zip_longest(args, args[1:], fillvalue="-"):
+            words += [word, ALONE[word]] if word in ALONE and then.startswith("-") else [word]
+        return super().parse_args(ctx, words)
 
     def invoke(self, ctx: Any) -> Any:
         demand_room()

@@ -9,7 +9,7 @@ import typer
 from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
 
-from .options import DATA, OUTPUT, SOURCES, Json, Label, completes, option
+from .options import DATA, DEFAULTS, LOSS, OUTPUT, SOURCES, Json, Label, completes, option
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ def data(
         ),
     ] = None,
     label: Label = None,
+    loss: Annotated[
+        str, option(LOSS, "Loss that the labels are for: squared for any numbers.", metavar="NAME")
+    ] = DEFAULTS["loss"],
     fetch: Annotated[bool, option(DATA, "Download what is missing of MNIST.", "--fetch")] = False,
     show: Annotated[int | None, option(OUTPUT, "Draw the first N training images.", metavar="N")] = None,
     json: Json = False,
@@ -41,6 +44,7 @@ def data(
       fastmlp data --fetch
       fastmlp data mnist --show 10
       fastmlp data iris.csv --label species
+      fastmlp data houses.csv --label price --loss squared
     """
     if show is not None:
         whole_number("show", show, 1, MOST_SHOWN)
@@ -60,7 +64,7 @@ def data(
             screen.say("mnist", f"is in {fetch_mnist(progress=on_bytes)}")
         dataset = None
         if source is not None or show is not None:
-            dataset = screen.load(source or "auto", label=label)
+            dataset = screen.load(source or "auto", label=label, loss=loss)
     if json:
         echo(strict_json(status() | ({"dataset": _facts(dataset)} if dataset else {})))
     elif dataset is not None:
@@ -80,8 +84,7 @@ def data(
 def _facts(dataset: Dataset) -> dict[str, Any]:
     import numpy as np
 
-    K = len(dataset.classes)
-    return {
+    facts = {
         "name": dataset.name,
         "source": dataset.source,
         "samples": {"train": len(dataset.y), "test": len(dataset.y_test)},
@@ -90,16 +93,33 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "dtype": str(dataset.X.dtype),
         "range": [float(dataset.X.min()), float(dataset.X.max())],
         "non_zero": np.count_nonzero(dataset.X) / dataset.X.size,
-        "classes": list(dataset.classes),
-        "train_counts": np.bincount(dataset.y, minlength=K).tolist(),
-        "test_counts": np.bincount(dataset.y_test, minlength=K).tolist(),
+        "targets": dataset.targets,
     }
+    if dataset.targets == "numbers":
+        lowest, highest = dataset.y.min(axis=0), dataset.y.max(axis=0)
+        return facts | {"target_ranges": np.stack([lowest, highest], axis=1).tolist()}
+    return facts | {
+        "classes": list(dataset.classes),
+        "train_counts": _counts(dataset.y, len(dataset.classes)),
+        "test_counts": _counts(dataset.y_test, len(dataset.classes)),
+    }
+
+
+def _counts(y: Any, K: int) -> list[float]:
+    """Number of rows in each class, or of those that have each label."""
+    import numpy as np
+
+    counts: list[float] = (np.bincount(y, minlength=K) if y.ndim == 1 else y.sum(axis=0)).tolist()
+    return counts
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
     """Number of rows in each class."""
+    lines = [f"values {facts['range'][0]:g} .. {facts['range'][1]:g}"]
+    if "classes" not in facts:
+        return lines + [f"targets {low:g} .. {high:g}" for low, high in facts["target_ranges"]]
     rows = zip(facts["classes"], facts["train_counts"], facts["test_counts"], strict=True)
-    lines = [f"values {facts['range'][0]:g} .. {facts['range'][1]:g}", "class   train    test"]
+    lines.append("class   train    test")
     return lines + [f"{name:>5}{train:>8,}{test:>8,}" for name, train, test in rows]
 
 

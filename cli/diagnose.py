@@ -9,6 +9,7 @@ import typer
 
 from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
+from fastmlp.losses import checked_loss
 
 from .command import grouped
 from .options import (
@@ -86,7 +87,7 @@ def diagnose(
         if find_model(run).exists():
             load_model(run)  # raises an error unless the folder is of one run
         place |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
-    dataset = screen.load(**place, seed=setting.seed)
+    dataset = screen.load(**place, loss=checked_loss(setting.loss, "classes"), seed=setting.seed)
     screen.describe(dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
     screen.say("", f"{setting}")

@@ -1,4 +1,4 @@
-"""``fastmlp evaluate``: a model's accuracy and loss on a data set's test part."""
+"""``fastmlp evaluate``: a model's loss and accuracy, or R2 and mean error, on a data set's test part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
-from fastmlp.spec import BACKENDS, act_text
+from fastmlp.scales import scale_text
+from fastmlp.spec import BACKENDS
 
 from .options import (
     DATA,
@@ -16,13 +17,13 @@ from .options import (
     Backend,
     Json,
     Label,
+    Least,
     MinAccuracy,
+    MinR2,
     ModelPath,
     TestData,
     Threads,
     checked,
-    checked_share,
-    demand,
     option,
 )
 from .streams import echo
@@ -49,6 +50,7 @@ def evaluate(
     threads: Threads = "auto",
     backend: Backend = BACKENDS[0],
     min_accuracy: MinAccuracy = None,
+    min_r2: MinR2 = None,
     json: Json = False,
 ) -> None:
     """Test a trained model.
@@ -59,32 +61,35 @@ def evaluate(
       fastmlp evaluate runs/long
       fastmlp evaluate runs/long --data other.csv --label species --min-accuracy 0.9
     """
+    least = Least(min_accuracy, min_r2)
     n_threads, *_ = checked(
-        lambda: resolve(threads),
-        lambda: one_of("backend", backend, BACKENDS),
-        lambda: checked_share("min-accuracy", min_accuracy),
+        lambda: resolve(threads), lambda: one_of("backend", backend, BACKENDS), least.check
     )
 
     from fastmlp.runs import find_model, load_model, strict_json
 
-    from .render import Screen
+    from .render import Screen, figures, tested_figures
 
     screen = Screen()
     path = find_model(model)
     net = replace(load_model(model), backend=backend)
+    loss = net.training.loss if net.training else net.loss.name
+    least.check(loss)
     seed = net.training.seed if net.training else 0
-    tested = _tested(path, data, test_data, label, seed, screen)
-    act, scale = act_text(net.architecture.acts) or "no hidden layer", net.preprocessing.scale
-    screen.say("model", f"{path}: {net.architecture}, {act}, scale {scale:g}")
+    tested = _tested(path, data, test_data, label, loss, seed, screen)
+    layers, scale = net.architecture.in_words(), scale_text(net.preprocessing.scale)
+    screen.say("model", f"{path}: {net.architecture}, {layers}, scale {scale}")
     screen.say("data", tested.source)
     screen.say("", f"{len(tested.y):,} rows to test on")
     screen.say_if_compiling(backend)
     result = net.evaluate(tested.X, tested.y, threads=n_threads)
-    confusion = _confusion(tested.y, net.predict(tested.X, threads=n_threads), net.classes)
+    told = tested_figures(result, net.loss.task)
+    confusion = None
+    if tested.y.ndim == 1 and net.classes:
+        confusion = _confusion(tested.y, net.predict(tested.X, threads=n_threads), net.classes)
     if json:
         report = {
-            "test_accuracy": result.accuracy,
-            "test_loss": result.loss,
+            **told,
             "samples": len(tested.y),
             "data": tested.name,
             "data_source": tested.source,
@@ -97,9 +102,8 @@ def evaluate(
     else:
         if confusion and (worst := _worst(confusion, net.classes)):
             screen.say("least", worst)
-        echo(f"Test loss: {result.loss:.4f}")
-        echo(f"Test accuracy: {result.accuracy:.4f}")
-    demand(result.accuracy, min_accuracy)
+        echo(f"Test loss: {result.loss:.4f}", *figures(told))
+    least.demand(told.get("test_accuracy"), told.get("test_r2"))
 
 
 class _Tested(NamedTuple):
@@ -112,11 +116,15 @@ class _Tested(NamedTuple):
 
 
 def _tested(
-    model: Path, data: str | None, test_data: str | None, label: str | None, seed: int, screen: Screen
+    model: Path,
+    data: str | None,
+    test_data: str | None,
+    label: str | None,
+    loss: str,
+    seed: int,
+    screen: Screen,
 ) -> _Tested:
     """Rows that the options ask for: the run's own test part, another source's, or all of another file."""
-    import numpy as np
-
     from fastmlp.data import read_test
     from fastmlp.data.sources import WORDS
     from fastmlp.runs import absolute, recorded_data
@@ -124,15 +132,15 @@ def _tested(
     recorded = recorded_data(model)
     own = data is None or (bool(recorded) and absolute(data) == recorded["data"])
     if not own and data not in (*WORDS, "auto") and test_data is None:
-        X, y = read_test(data or "", label)
+        X, y = read_test(data or "", label, loss)
         return _Tested(X, y, Path(data or "").name, str(data))
     given: dict[str, Any] = {"test_data": test_data, "label": label}
     if own:
         given = recorded | {name: value for name, value in given.items() if value is not None}
     else:
         given["data"] = data
-    dataset = screen.load(**given, seed=seed)
-    return _Tested(dataset.X_test, np.asarray(dataset.classes)[dataset.y_test], dataset.name, dataset.source)
+    dataset = screen.load(**given, loss=loss, seed=seed)
+    return _Tested(dataset.X_test, dataset.as_given(dataset.y_test), dataset.name, dataset.source)
 
 
 def _confusion(y: Any, predicted: Any, classes: tuple[int, ...]) -> list[list[int]] | None:

@@ -27,7 +27,7 @@ _UsageError: Any = typer.BadParameter.__base__  # click's, or typer's own
 
 
 class AccuracyError(FastMLPError):
-    """The test accuracy is under ``--min-accuracy``."""
+    """The test accuracy is under ``--min-accuracy``, or R2 under ``--min-r2``."""
 
 
 CODES: dict[type[BaseException], int] = {

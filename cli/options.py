@@ -7,14 +7,19 @@ become one error. Imported for ``--help``: nothing heavy may be loaded here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import typer
 
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.errors import ConfigError
-from fastmlp.losses import clip_bounds
-from fastmlp.optimizers import OPTIMIZERS
-from fastmlp.spec import ACTIVATIONS, BACKENDS, DRIVERS, INITS, Training
+from fastmlp.inits import INITS
+from fastmlp.layers import PLACES
+from fastmlp.losses import LOSSES, Loss, clip_bounds
+from fastmlp.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
+from fastmlp.scales import SCALES
+from fastmlp.schedules import SCHEDULES
+from fastmlp.spec import BACKENDS, DRIVERS, Training
 
 from .failures import AccuracyError
 
@@ -22,8 +27,14 @@ MODEL, TRAINING, LOSS, OPTIMIZER = "Model", "Training", "Loss", "Optimizer"
 DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
 SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; all else is a path
 
+ALONE = {"--batch-norm": PLACES[0]}  # options that may stand without a value, and what they then mean
+
+_PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
+
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
+DEFAULTS |= {"scale": f"{DEFAULTS['scale']:g}", "center": None}
+DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
 
@@ -98,6 +109,10 @@ Label = Annotated[
 MinAccuracy = Annotated[
     float | None, option(OUTPUT, "Exit with code 5 when the test accuracy is below A.", metavar="A")
 ]
+MinR2 = Annotated[
+    float | None,
+    option(OUTPUT, "Exit with code 5 when a regression's R2 is below R.", "--min-r2", metavar="R"),
+]
 Json = Annotated[bool, option(OUTPUT, "Print one JSON object on stdout.", "--json")]
 Quiet = Annotated[bool, option(OUTPUT, "Show the result and no progress.", "--quiet", "-q")]
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Run folder, or a model.safetensors.")]
@@ -124,13 +139,33 @@ class PlainOptions(TypedDict, total=False):
         ),
     ]
     scale: Annotated[
-        float, option(MODEL, "Divide the inputs by this number: 255 for pixels, 1 to leave them as they are.")
+        str,
+        option(
+            MODEL,
+            "Divide the inputs by this number: 255 for pixels, 1 to leave them as they are. Or scale each "
+            "column by its training rows: standard (less the mean, by the standard deviation), minmax (to "
+            "0..1), robust (less the median, by the interquartile range).",
+            metavar="NUMBER|NAME",
+            choices=tuple(SCALES),
+        ),
     ]
-    center: Annotated[bool, option(MODEL, "Subtract each input's training mean before dividing.", "--center")]
+    center: Annotated[
+        bool | None,
+        option(
+            MODEL,
+            "Subtract each input's training mean before dividing by a number; --no-center subtracts nothing "
+            "beside standard, minmax and robust.",
+            "--center/--no-center",
+        ),
+    ]
     init: Annotated[
         str,
         option(
-            MODEL, f"Distribution of the first weights: {', '.join(INITS)}.", metavar="NAME", choices=INITS
+            MODEL,
+            f"Distribution of the first weights, or one for each layer: {', '.join(INITS)}; some with "
+            "numbers behind a colon.",
+            metavar="NAME,...",
+            choices=tuple(INITS),
         ),
     ]
     epochs: Annotated[int, option(TRAINING, "Passes over the training rows.")]
@@ -141,39 +176,120 @@ class PlainOptions(TypedDict, total=False):
     loss: Annotated[
         str,
         option(
-            LOSS, "Cross-entropy: logits, keras2, or clip:LO,HI.", metavar="NAME",
-            choices=("logits", "keras2", "clip:"),
+            LOSS,
+            "Loss: logits, keras2 or clip:LO,HI of classes; binary of two classes by one output; squared, "
+            "half_squared, absolute, huber:DELTA or poisson of numbers.",
+            metavar="NAME",
+            choices=tuple(f"{name}:" if word.needed else name for name, word in LOSSES.items()),
         ),
-    ]  # fmt: skip
+    ]
     clip: Annotated[tuple[float, float] | None, option(LOSS, "Short for --loss clip:LO,HI.", metavar="LO HI")]
-    lr: Annotated[float, option(OPTIMIZER, "Learning rate of the first epoch.", "--lr")]
+    lr: Annotated[float, option(OPTIMIZER, "Learning rate, from which a schedule goes.", "--lr")]
 
 
 class TrainingOptions(PlainOptions, total=False):
     """All options of a Training."""
 
+    dropout: Annotated[
+        str | None,
+        option(
+            MODEL, "Share of the hidden units that each step leaves out, or one for each layer.",
+            metavar="SHARE,...",
+        ),
+    ]  # fmt: skip
+    input_dropout: Annotated[
+        float | None, option(MODEL, "Share of the inputs that each step leaves out.", metavar="SHARE")
+    ]
+    batch_norm: Annotated[
+        str | None,
+        option(
+            MODEL,
+            "Normalise hidden units over each batch, before their activation, or after; "
+            "PLACE:MOMENTUM,EPSILON sets what running means keep, and what is added to variances.",
+            metavar="PLACE,...",
+            choices=("none", *PLACES),
+        ),
+    ]
+    bias: Annotated[bool | None, option(MODEL, "Give units a bias, or none.", "--bias/--no-bias")]
+    l1: Annotated[
+        str | None,
+        option(
+            LOSS, "L1 penalty of the weights, or one for each layer: this number times |w| joins the loss.",
+            metavar="NUMBER,...",
+        ),
+    ]  # fmt: skip
+    l2: Annotated[
+        str | None,
+        option(LOSS, "L2 penalty as in Keras: this number times w squared joins it.", metavar="NUMBER,..."),
+    ]
+    max_norm: Annotated[
+        str | None,
+        option(
+            LOSS, "Norm that the weights into a unit keep within, or one for each layer.",
+            metavar="NUMBER,...",
+        ),
+    ]  # fmt: skip
     schedule: Annotated[
         str,
         option(
-            OPTIMIZER, "Learning rate over the epochs: constant, cosine, or step:EVERY,FACTOR.",
-            metavar="NAME", choices=("constant", "cosine", "step:"),
+            OPTIMIZER,
+            f"Learning rate over the epochs, or with /step behind it over the steps: {', '.join(_PATTERNS)}; "
+            "warmup:COUNT+ before it rises to it.",
+            metavar="NAME",
+            choices=(*SCHEDULES, "warmup:"),
         ),
-    ]  # fmt: skip
+    ]
     optimizer: Annotated[
         str,
         option(
-            OPTIMIZER, "Rule by which a gradient becomes a step.", "--optimizer", "--optimiser",
-            choices=OPTIMIZERS,
+            OPTIMIZER, f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}.", "--optimizer",
+            "--optimiser", metavar="NAME", choices=OPTIMIZERS,
         ),
     ]  # fmt: skip
-    momentum: Annotated[float, option(OPTIMIZER, "Momentum of sgd, for example 0.9.")]
-    nesterov: Annotated[bool, option(OPTIMIZER, "Use Nesterov's momentum.", "--nesterov")]
+    form: Annotated[
+        str,
+        option(
+            OPTIMIZER, "Library whose formula and whose defaults the optimizer has.", "--form", choices=FORMS
+        ),
+    ]
+    momentum: Annotated[float, option(OPTIMIZER, "Momentum of sgd or rmsprop, for example 0.9.")]
+    nesterov: Annotated[bool, option(OPTIMIZER, "Use Nesterov's momentum in sgd.", "--nesterov")]
+    rho: Annotated[float, option(OPTIMIZER, "Decay of the squares' mean in rmsprop and adadelta.")]
+    centred: Annotated[
+        bool,
+        option(
+            OPTIMIZER, "Subtract the squared mean from the squares' in rmsprop.", "--centred", "--centered"
+        ),
+    ]
     beta1: Annotated[float, option(OPTIMIZER, "Decay of adam's mean of the gradients.", "--beta1")]
     beta2: Annotated[float, option(OPTIMIZER, "Decay of adam's mean of their squares.", "--beta2")]
-    epsilon: Annotated[float, option(OPTIMIZER, "Number that adam adds to the root of that mean.")]
-    weight_decay: Annotated[
-        float, option(OPTIMIZER, "L2 penalty: this number times each parameter is added to its gradient.")
+    amsgrad: Annotated[
+        bool, option(OPTIMIZER, "Keep the largest mean of squares so far in adam or adamw.", "--amsgrad")
     ]
+    initial_accumulator: Annotated[
+        float, option(OPTIMIZER, "Number from which adagrad begins to sum squares.")
+    ]
+    epsilon: Annotated[
+        float, option(OPTIMIZER, "Number that is added to a root before a step is divided by it.")
+    ]
+    weight_decay: Annotated[
+        float,
+        option(
+            OPTIMIZER,
+            "L2 penalty: this number times each parameter is added to its gradient; adamw's is 0.01.",
+        ),
+    ]
+    decoupled: Annotated[
+        bool,
+        option(OPTIMIZER, "Shrink the parameters by the weight decay instead, as adamw does.", "--decoupled"),
+    ]
+    clip_norm: Annotated[
+        float, option(OPTIMIZER, "Scale a gradient down to this norm, of all parameters together.")
+    ]
+    clip_each: Annotated[
+        float, option(OPTIMIZER, "Scale the gradient of each array of parameters down to this norm.")
+    ]
+    clip_value: Annotated[float, option(OPTIMIZER, "Cut each number of a gradient to at most this size.")]
     validation: Annotated[
         float,
         option(
@@ -193,6 +309,16 @@ class TrainingOptions(PlainOptions, total=False):
     class_weight: Annotated[
         str | None, option(LOSS, "Weight of each class, in their order.", metavar="W,W,...|balanced")
     ]
+    label_smoothing: Annotated[
+        float, option(LOSS, "Share of each label that is spread over all classes.", metavar="SHARE")
+    ]
+    scale_targets: Annotated[
+        bool,
+        option(
+            LOSS, "Train on numbers less their mean, by their spread, or on them as they are.",
+            "--scale-targets/--raw-targets",
+        ),
+    ]  # fmt: skip
 
 
 class SourceOptions(TypedDict, total=False):
@@ -228,7 +354,10 @@ def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Trai
                 "give one of the two",
             )
         words["loss"] = f"clip:{clip[0]!r},{clip[1]!r}"
-    return Training.of(**{**(begun.to_json() if begun else {}), **words})
+    base = {} if begun is None else begun.to_json()
+    if words.get("optimizer", base.get("optimizer")) != base.get("optimizer"):
+        base = {name: value for name, value in base.items() if name not in FIELDS}
+    return Training.of(**{**base, **words})
 
 
 def checked_share(name: str, value: float | None) -> None:
@@ -237,7 +366,27 @@ def checked_share(name: str, value: float | None) -> None:
         raise ConfigError(f"{name} must be a number from 0 to 1", repr(value), "for example 0.9")
 
 
-def demand(accuracy: float, least: float | None) -> None:
-    """Raises AccuracyError where an accuracy is under what ``--min-accuracy`` asks for."""
-    if least is not None and not accuracy >= least:
-        raise AccuracyError(f"the test accuracy must be at least {least:g}", f"{accuracy:.4f}")
+class Least(NamedTuple):
+    """The least accuracy that the options ask of a tested model, or the least R2 of a regression."""
+
+    accuracy: float | None
+    r2: float | None
+
+    def check(self, loss: str | None = None) -> None:
+        """Raises ConfigError for what no model reaches, and for what one of this loss does not have."""
+        checked_share("min-accuracy", self.accuracy)
+        if self.r2 is not None and not self.r2 <= 1:
+            raise ConfigError("min-r2 must be a number up to 1", repr(self.r2), "for example 0.8")
+        if loss is None:
+            return
+        of_numbers = Loss.of(loss).task == "numbers"
+        if (wrong := self.accuracy if of_numbers else self.r2) is not None:
+            name, other = ("min-accuracy", "min-r2") if of_numbers else ("min-r2", "min-accuracy")
+            raise ConfigError(f"{name} must be left out with {loss} loss", wrong, f"use --{other}")
+
+    def demand(self, accuracy: float | None, r2: float | None) -> None:
+        """Raises AccuracyError where one is under what is asked for."""
+        for what, value, least in (("accuracy", accuracy, self.accuracy), ("R2", r2, self.r2)):
+            if least is not None and not (value is not None and value >= least):
+                got = "none" if value is None else f"{value:.4f}"
+                raise AccuracyError(f"the test {what} must be at least {least:g}", got)

@@ -1,4 +1,4 @@
-"""``fastmlp predict``: a label, or every class's probability, for each image of a file."""
+"""``fastmlp predict``: a label, or every class's probability, or a number for each row of a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
+from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS
 
 from .options import OUTPUT, Backend, Json, Label, ModelPath, Threads, checked, option
@@ -29,7 +30,7 @@ def predict(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Print the label of each image, one a line.
+    """Print the label of each image, one a line; of a regression the number.
 
     A label column of a CSV file is no input: the one named, or else a column called 'label'.
 
@@ -47,18 +48,26 @@ def predict(
     from .render import Screen
 
     net = replace(load_model(model), backend=backend)
+    if proba and not net.classes:
+        raise ConfigError("proba must be left out of a model of numbers", "--proba")
     X, _ = read_images(images, label=label)
     Screen().say_if_compiling(backend)
-    p = net.predict_proba(X, threads=n_threads)
-    labels = np.asarray(net.classes)[p.argmax(axis=1)].tolist()
+    found = net.predict(X, threads=n_threads)
+    p = net.predict_proba(X, threads=n_threads) if proba else None
     if json:
-        report: dict[str, Any] = {"classes": list(net.classes), "labels": labels}
-        echo(strict_json(report | ({"probabilities": p.tolist()} if proba else {})))
-    elif proba:
-        rows = [",".join(map(str, ("label", *net.classes)))]
-        rows += [
-            f"{k}," + ",".join(f"{value:.6g}" for value in row) for k, row in zip(labels, p, strict=True)
-        ]
+        report: dict[str, Any] = {"classes": list(net.classes)} if net.classes else {}
+        report["labels" if net.classes else "predictions"] = found.tolist()
+        echo(strict_json(report | ({} if p is None else {"probabilities": p.tolist()})))
+        return
+    rows = [",".join(map(_text, np.atleast_1d(row).tolist())) for row in found]
+    if p is None:
         echo(*rows)
-    else:
-        echo(*map(str, labels))
+        return
+    told = ["label"] if found.ndim == 1 else [f"label {k}" for k in net.classes]
+    both = (f"{row}," + ",".join(f"{value:.6g}" for value in each) for row, each in zip(rows, p, strict=True))
+    echo(",".join(map(str, (*told, *net.classes))), *both)
+
+
+def _text(value: float) -> str:
+    """A label, or a number with the digits that the net has."""
+    return f"{value:.7g}" if isinstance(value, float) else str(value)

@@ -28,8 +28,10 @@ from rich.text import Text
 from .streams import clean
 
 if TYPE_CHECKING:
+    from fastmlp.backends.types import Evaluation
     from fastmlp.data import Dataset
-    from fastmlp.spec import Architecture
+    from fastmlp.layers import Architecture
+    from fastmlp.scales import Scale
     from fastmlp.train.loop import EpochResult
 
 SHADES = " ░▒▓█"
@@ -184,16 +186,40 @@ def describe_dataset(dataset: Dataset) -> str:
     )
     share = np.count_nonzero(dataset.X) / dataset.X.size
     return (
-        f"{N:,} + {len(dataset.X_test):,} {kind}, {len(dataset.classes)} classes, "
+        f"{N:,} + {len(dataset.X_test):,} {kind}, {_describe_targets(dataset)}, "
         f"{dataset.X.dtype}, {share:.1%} non-zero"
     )
 
 
-def scale_note(dataset: Dataset, scale: float) -> str | None:
+def _describe_targets(dataset: Dataset) -> str:
+    if dataset.targets == "flags":
+        return f"{len(dataset.classes)} labels each"
+    if dataset.targets != "numbers":
+        return f"{len(dataset.classes)} classes"
+    several = f"{dataset.y.shape[1]} " if dataset.y.shape[1] > 1 else ""
+    return f"{several}targets {dataset.y.min():g} .. {dataset.y.max():g}"
+
+
+def tested_figures(result: Evaluation, task: str) -> dict[str, float | None]:
+    """The figures of an evaluation, as reports name them: without a regression's accuracy, or others' R2."""
+    if task == "numbers":
+        return {"test_loss": result.loss, "test_r2": result.r2, "test_mae": result.mean_absolute_error}
+    return {"test_accuracy": result.accuracy, "test_loss": result.loss}
+
+
+def figures(report: dict[str, Any]) -> list[str]:
+    """Lines that say how a model did on the test part."""
+    if "test_accuracy" in report:
+        return [f"Test accuracy: {report['test_accuracy']:.4f}"]
+    r2 = "none, of one row" if report["test_r2"] is None else f"{report['test_r2']:.4f}"
+    return [f"Test R2: {r2}", f"Test mean absolute error: {report['test_mae']:.6g}"]
+
+
+def scale_note(dataset: Dataset, scale: Scale) -> str | None:
     """Warning about inputs that the scale makes tiny, so that a net trains slowly or not at all."""
     low, high = float(dataset.X.min()), float(dataset.X.max())
     largest = max(abs(low), abs(high))
-    if not 0 < largest < 0.05 * scale:
+    if not isinstance(scale, float) or not 0 < largest < 0.05 * scale:
         return None
     return f"Note: inputs lie in {low:g} .. {high:g} and are divided by {scale:g}: --scale 1 may be meant."
 
@@ -245,35 +271,50 @@ def _grey(value: float) -> str:
 
 
 class _EpochTable:
-    """A heading, and a line for each epoch, in columns."""
+    """A heading, and a line for each epoch, in columns: the accuracies, or of a regression R2 and errors."""
 
     def __init__(self, architecture: Architecture, epochs: int) -> None:
         self.widths, self.epochs = architecture.hidden, epochs
-        self.place = 2 * len(str(epochs)) + 1
+        self.place = max(5, 2 * len(str(epochs)) + 1)
         self.headed = False
 
     def lines(self, result: EpochResult) -> Iterator[Text]:
         if not self.headed:
             self.headed = True
-            yield Text(
-                f"{'epoch':>{max(5, self.place)}}      loss   train    test   seconds   samples/s    live",
-                "dim",
-            )
+            yield Text(f"{'epoch':>{self.place}}      loss{self._heading(result)}", "dim")
         dead = ", ".join(
             f"{count}/{width}" for count, width in zip(result.dead_units, self.widths, strict=False) if count
         )
         held = ""
         if result.validation_loss is not None:
-            held = f"   held out {result.validation_loss:.4f}, {result.validation_accuracy:.4f}"
-        loss = f"{result.train_loss:.4f}" if result.train_loss < 1000 else f"{result.train_loss:.4g}"
+            of_numbers = result.validation_accuracy is None
+            score = result.validation_r2 if of_numbers else result.validation_accuracy
+            held = f"   held out {_loss(result.validation_loss)}, {_score(score).strip()}"
         yield Text.assemble(
-            f"{f'{result.epoch}/{self.epochs}':>{max(5, self.place)}}",
-            f"{loss:>10}{result.train_accuracy:>8.4f}",
-            ("       -" if result.test_accuracy is None else f"{result.test_accuracy:>8.4f}", "bold"),
+            f"{f'{result.epoch}/{self.epochs}':>{self.place}}{_loss(result.train_loss):>10}",
+            *self._scores(result),
             f"{result.seconds:>10.2f}{result.samples_per_second:>12,.0f}{result.live_share:>8.1%}",
             held,
             (f"   {dead} units dead" if dead else "", "yellow"),
         )
+
+    def _heading(self, result: EpochResult) -> str:
+        own = "   train    test" if result.train_accuracy is not None else " test R2  test error"
+        return f"{own}   seconds   samples/s    live"
+
+    def _scores(self, result: EpochResult) -> list[Any]:
+        if result.train_accuracy is not None:
+            return [_score(result.train_accuracy), (_score(result.test_accuracy), "bold")]
+        error = "-" if result.test_mae is None else f"{result.test_mae:.4g}"
+        return [(_score(result.test_r2), "bold"), f"{error:>12}"]
+
+
+def _loss(loss: float) -> str:
+    return f"{loss:.4f}" if loss < 1000 else f"{loss:.4g}"
+
+
+def _score(score: float | None) -> str:
+    return "       -" if score is None else f"{score:>8.4f}"
 
 
 class _Rate(ProgressColumn):

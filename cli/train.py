@@ -20,14 +20,14 @@ from .options import (
     Backend,
     Driver,
     Json,
+    Least,
     MinAccuracy,
+    MinR2,
     Quiet,
     SourceOptions,
     Threads,
     TrainingOptions,
     checked,
-    checked_share,
-    demand,
     option,
     training_of,
 )
@@ -76,6 +76,7 @@ def train(
         ),
     ] = CHECKPOINT_SECONDS,
     min_accuracy: MinAccuracy = None,
+    min_r2: MinR2 = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -86,6 +87,8 @@ def train(
     Examples:
       fastmlp train --act relu --scale 255
       fastmlp train --data iris.csv --label species --scale 1 --hidden 64,32
+      fastmlp train --data houses.csv --label price --loss squared --scale 1
+      fastmlp train --hidden 512,512 --act relu,tanh --dropout 0.2 --batch-norm
       fastmlp train --optimizer adam --lr 0.001 --validation 0.1 --patience 3
       fastmlp train --epochs 100 --out runs/long
       fastmlp train --resume runs/long
@@ -106,18 +109,20 @@ def train(
             source |= {**begun.arguments, "backend": begun.identity.backend}
         source |= recorded
         backend = source.pop("backend")
+        least = Least(min_accuracy, min_r2)
         setting, *_ = checked(
             lambda: training_of(training, begun.identity.training if begun else None),
             lambda: resolve(threads),
             lambda: one_of("driver", driver, DRIVERS),
             lambda: one_of("backend", backend, BACKENDS),
-            lambda: checked_share("min-accuracy", min_accuracy),
+            least.check,
             lambda: positive_number("checkpoint-seconds", checkpoint_seconds, f"{CHECKPOINT_SECONDS:g}"),
         )  # fmt: skip
+        least.check(setting.loss)
 
         from fastmlp.runs import RunFolder, strict_json
 
-        from .render import Screen
+        from .render import Screen, figures
 
         screen = Screen(quiet=quiet)
         if resume is None:
@@ -130,7 +135,8 @@ def train(
             facts, failure = _train_into(
                 run, source, setting, backend, driver, threads, checkpoint_seconds, resume is not None, screen
             )
-            report = {**run.report(failure), **facts, "seconds_total": time.perf_counter() - started}
+            report = run.report(failure, setting.loss) | facts
+            report["seconds_total"] = time.perf_counter() - started
             run.finish(report)
         else:
             screen.say("done", "nothing is left to do")
@@ -140,8 +146,8 @@ def train(
     if failure is not None:
         raise failure
     if not json:
-        echo(f"Test accuracy: {report['test_accuracy']:.4f}")
-    demand(report["test_accuracy"], min_accuracy)
+        echo(*figures(report))
+    least.demand(report.get("test_accuracy"), report.get("test_r2"))
 
 
 def _check_no_folder(out: str | None) -> None:
@@ -181,9 +187,9 @@ def _train_into(
 
     sample_weight = source.pop("sample_weight")
     with heard():
-        dataset = screen.load(**source, seed=training.seed)
+        dataset = screen.load(**source, loss=training.loss, seed=training.seed)
         weights = _weights(sample_weight, len(dataset.y))
-    architecture = training.architecture(dataset.X.shape[1], len(dataset.classes))
+    architecture = training.architecture(dataset.X.shape[1], dataset.outputs(training.loss))
     screen.describe(dataset)
     screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
     screen.say("", f"{training}")

@@ -16,16 +16,16 @@ def warmup(json: Json = False) -> None:
     Every later run of this user on this kind of processor loads it in a fraction of a second.
     """
     from fastmlp.kernels import jit
-    from fastmlp.kernels.warmup import warm_up
+    from fastmlp.kernels.warmup import WORDS, warm_up
     from fastmlp.runs import strict_json
 
     from .render import COMPILING, Screen
 
     folder = jit.cache_folder()
-    if not jit.is_kept():
+    if not jit.is_kept(WORDS):
         Screen().say("wait", COMPILING)
     started = time.perf_counter()
-    warm_up()
+    warm_up(words=True)
     seconds = time.perf_counter() - started
     kept = jit.COMPILED and jit.is_kept()
     if json:

@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from fastmlp.diagnosis.call import diagnose
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
     from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
+    from fastmlp.layers import Architecture, BatchNorm, Layer
     from fastmlp.model import Model
     from fastmlp.net import Net, Parameters, Preprocessing, initialise
     from fastmlp.optimizers import Optimizer
-    from fastmlp.spec import Architecture, Layer, Training
+    from fastmlp.spec import Training
+    from fastmlp.target_scale import TargetScale
     from fastmlp.train.fit import fit
     from fastmlp.train.fit_many import Fitted, fit_many
     from fastmlp.train.loop import EpochResult, History
 
 _HOMES = {
-    "Architecture": "spec",
+    "Architecture": "layers",
+    "BatchNorm": "layers",
     "ConfigError": "errors",
     "DataError": "errors",
     "DivergedError": "errors",
@@ -40,13 +43,14 @@ _HOMES = {
     "History": "train.loop",
     "Model": "model",
     "ModelError": "errors",
-    "Layer": "spec",
+    "Layer": "layers",
     "Net": "net",
     "Optimizer": "optimizers",
     "OptimizerState": "backends.state",
     "Parameters": "net",
     "Preprocessing": "net",
     "RunFolderError": "errors",
+    "TargetScale": "target_scale",
     "Training": "spec",
     "diagnose": "diagnosis.call",
     "fit": "train.fit",
@@ -58,6 +62,7 @@ _MODULES = ("data", "keras", "kernels", "reference", "torch")
 
 __all__ = [
     "Architecture",
+    "BatchNorm",
     "ConfigError",
     "DataError",
     "DivergedError",
@@ -75,6 +80,7 @@ __all__ = [
     "Parameters",
     "Preprocessing",
     "RunFolderError",
+    "TargetScale",
     "Training",
     "__version__",
     "data",

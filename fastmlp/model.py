@@ -1,7 +1,9 @@
-"""Model: a trained net with its preprocessing and its classes; takes raw inputs, knows its file format.
+"""Model: a trained net with its preprocessing, its classes or its targets' scale. Takes raw inputs, knows its
+file format.
 
-The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``
-takes its tensors by ``load_state_dict`` as they are. Everything else is JSON in the metadata
+The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``, with
+BatchNorm1d and Dropout where the net has them (see ``Parameters.to_torch``), takes its tensors by
+``load_state_dict`` as they are. Everything else is JSON in the metadata
 entry ``fastmlp``, and all of it is sealed (files/sealed.py). Nothing is pickled.
 """
 
@@ -24,16 +26,22 @@ from numpy.typing import ArrayLike, NDArray
 from fastmlp.backends.threads import resolve
 from fastmlp.backends.types import Evaluation
 from fastmlp.checks import as_list, as_whole, instance, one_of, positive_number, reason_of, shown
+from fastmlp.data import targets as kinds
 from fastmlp.data.checks import class_indices
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
+from fastmlp.layers import Architecture
+from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters, Preprocessing
-from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Architecture, Training
+from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
+from fastmlp.target_scale import TargetScale, evaluated
 
-_FORMAT = 1
+_FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
+_OLD_ACTS = {"relu", "sigmoid", "tanh", "identity"}
 _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
+_MORE = {"target_scale"}  # keys that are there where they are needed
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
 _FLOAT32 = np.dtype(np.float32)
 _WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it again"
@@ -54,10 +62,13 @@ def load_backend(name: str) -> ModuleType:
 class Model:
     """A net with its classes, and how it was trained. It takes raw inputs: its preprocessing is part of it.
 
-    classes: the K labels, in the order of the outputs.
+    classes: the K labels, in the order of the outputs; the two labels of one output; the columns' numbers
+             where y had several; () for numbers.
     training: how it was trained, where that is known.
     epoch:   the one after which these are its weights, where that is known; 0: before the first.
     backend: which code computes: "numba", or "numpy" to do without compiling.
+    target_scale: mean and spread of a regression's targets, by which its outputs are turned back; None: they
+             are predictions.
     """
 
     net: Net
@@ -65,16 +76,36 @@ class Model:
     training: Training | None = None
     backend: str = "numba"
     epoch: int | None = None
+    target_scale: TargetScale | None = None
 
     def __post_init__(self) -> None:
         K = instance("net", self.net, Net).architecture.outputs
-        classes = tuple(map(as_whole, as_list(self.classes) or ()))
-        if None in classes or len(set(classes)) != K or len(classes) != K:
-            raise ModelError(f"classes must be {K} different integers", shown(self.classes))
         if self.training is not None:
             instance("training", self.training, Training)
+        items = as_list(self.classes)
+        classes = tuple(map(as_whole, [None] if items is None else items))
         object.__setattr__(self, "classes", classes)
+        count = 0 if self.loss.task == "numbers" else 2 if self._is_of_two else K
+        if None in classes or len(set(classes)) != count or len(classes) != count:
+            raise ModelError(f"classes must be {count} different integers", shown(self.classes))
+        scale = self.target_scale
+        scaled = 0 if scale is None else len(instance("target_scale", scale, TargetScale).mean)
+        if scaled and (count or scaled != K):
+            raise ModelError(f"target_scale must be of {0 if count else K} numbers", scaled)
         object.__setattr__(self, "backend", one_of("backend", self.backend, BACKENDS))
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The loss that says what its outputs mean: the training's; without one binary, logits or squared."""
+        if self.training is not None:
+            return Loss.of(self.training.loss, self.training.label_smoothing)
+        of_classes = "logits" if self.architecture.outputs > 1 else "binary"
+        return Loss.of(of_classes if self.classes else "squared")
+
+    @cached_property
+    def _is_of_two(self) -> bool:
+        """True where one output tells two classes apart."""
+        return self.loss.task == "binary" and self.architecture.outputs == 1
 
     @property
     def architecture(self) -> Architecture:
@@ -91,34 +122,60 @@ class Model:
         """Preprocessing of the net's inputs."""
         return self.net.preprocessing
 
-    def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.int64]:
-        """The most probable label (N,) of each row of X (N, D). Raises DataError, ModelError."""
-        best = self.predict_proba(X, threads=threads).argmax(axis=1)
-        labels: NDArray[np.int64] = self._labels[best]
+    def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[Any]:
+        """Predict for each row of X (N, D). Raises DataError, ModelError.
+
+        Of classes the most probable label (N,); of several columns of 0 and 1 as many of them (N, K), 1 where
+        it is the more probable; of numbers float64 in their own units, (N,) or, of several, (N, K).
+        """
+        if self.loss.task == "numbers":
+            z = load_backend(self.backend).predict(
+                self.net, self._checked(X), loss=self._text, threads=resolve(threads)
+            )
+            scale = self.target_scale
+            numbers = np.asarray(z, np.float64) if scale is None else scale.restored(z)
+            return numbers[:, 0] if numbers.shape[1] == 1 else numbers
+        p = self.predict_proba(X, threads=threads)
+        if self.loss.task == "binary" and not self._is_of_two:
+            return (p > 0.5).astype(np.int64)
+        labels: NDArray[np.int64] = self._labels[p.argmax(axis=1)]
         return labels
 
     def predict_proba(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.float32]:
-        """Probabilities (N, K) of the classes, in the order of ``classes``. Raises DataError, ModelError."""
+        """Probabilities (N, K) of the classes, in the order of ``classes``. Raises DataError, ModelError.
+
+        Those of two classes, or of K, sum to 1; of several columns of 0 and 1 each is for itself.
+        """
+        if self.loss.task == "numbers":
+            raise ModelError(
+                "probabilities must be of a model of classes", f"{self.loss.name} loss", "use predict"
+            )
         nn = load_backend(self.backend)
-        p: NDArray[np.float32] = nn.predict_proba(self.net, self._checked(X), threads=resolve(threads))
-        return p
+        p: NDArray[np.float32] = nn.predict_proba(
+            self.net, self._checked(X), loss=self._text, threads=resolve(threads)
+        )
+        return np.hstack([1 - p, p]) if self._is_of_two else p
 
     def evaluate(
         self, X: ArrayLike, y: ArrayLike, *, loss: str | None = None, threads: int | str = "auto"
     ) -> Evaluation:
-        """Mean loss and accuracy on X (N, D) with labels y (N,). ``loss``: the training's, else logits.
+        """Mean loss on X (N, D) with targets y; the accuracy, or of numbers R2 and the mean absolute error.
+
+        y: as ``fit`` takes it. loss: another than the training's, of the same targets. Of numbers all is in
+        their own units; the loss of several that were standardised, and whose spreads differ, is in those.
 
         Raises DataError, ModelError, ConfigError.
         """
-        nn = load_backend(self.backend)
-        if loss is None:
-            loss = self.training.loss if self.training else "logits"
-        rows = self._checked(X)
-        indices = class_indices(y, self.classes)
+        found = self.loss if loss is None else Loss.of(loss)
+        if found.task != self.loss.task:
+            raise ConfigError(f"loss must be of the model's {self.loss.task}", shown(loss))
+        rows, indices = self._checked(X), self._checked_targets(y)
         if len(indices) != rows.shape[0]:
             raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(indices)}")
-        result: Evaluation = nn.evaluate(self.net, rows, indices, loss=loss, threads=resolve(threads))
-        return result
+        return evaluated(
+            load_backend(self.backend), self.net, rows, indices, loss or self._text, found.label_smoothing,
+            self.target_scale, threads=resolve(threads),
+        )  # fmt: skip
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
         """Write the file, whole or not at all. ``extra``: further entries of its metadata.
@@ -127,7 +184,7 @@ class Model:
         """
         if not self.parameters.finite:
             raise ModelError("a model must be finite to be saved", "nan or infinity in its weights")
-        state = self.parameters.astype(np.float32).to_torch()
+        state = self.parameters.astype(np.float32).to_torch(self.architecture)
         metadata = {**(extra or {}), "format": "pt", _ENTRY: json.dumps(self._description())}
         if self.epoch is not None:
             metadata[_EPOCH] = str(self.epoch)
@@ -152,13 +209,27 @@ class Model:
             raise ModelError(_WHAT, f"{path}: no sha256 in its metadata", _DO)
         description = parse_json(metadata[_ENTRY], f"the entry {_ENTRY!r} of {path}", ModelError)
         try:
-            model = cls._described(description, Parameters.from_torch(state), _epoch(metadata))
+            model = cls._described(description, state, _epoch(metadata))
         except ConfigError as problem:
             raise ModelError(_WHAT, f"{path}: {reason_of(problem)}".rstrip("."), _DO) from None
         if not is_sealed:
             text = f"{path} is of an older fastmlp and holds no sha256: a damaged bit in it would not be seen"
             warnings.warn(f"{text}. Save it again: Model.load(path).save(path).", stacklevel=3)
         return model, metadata
+
+    @cached_property
+    def _text(self) -> str:
+        """The text of its loss."""
+        return self.training.loss if self.training else self.loss.name
+
+    def _checked_targets(self, y: ArrayLike) -> NDArray[Any]:
+        """y as the loss takes it: class indices (N,), or (N, K), standardised where the targets are."""
+        K, (kind, found) = self.architecture.outputs, kinds.read(y, self._text)
+        if kind == "labels":
+            return class_indices(found, self.classes)
+        if found.shape[1] != K:
+            raise DataError(f"y must have {K} columns for this model", found.shape[1])
+        return found if self.target_scale is None else self.target_scale.standardised(found)
 
     @cached_property
     def _labels(self) -> NDArray[np.int64]:
@@ -175,26 +246,37 @@ class Model:
         return X
 
     def _description(self) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if self.target_scale is not None:
+            more["target_scale"] = self.target_scale.to_json()
+        scale, mean = self.preprocessing.scale, self.preprocessing.mean
+        is_new = self.loss.task != "classes" or bool(more) or bool(self.architecture.unusual)
+        is_new = is_new or self.preprocessing.by_column
+        is_new = is_new or not set(self.architecture.acts) <= _OLD_ACTS
         return {
-            "format": _FORMAT,
+            "format": _NEWER if is_new else _FORMAT,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
-            "scale": self.preprocessing.scale,
-            "mean": None if self.preprocessing.mean is None else _encoded(self.preprocessing.mean),
+            "scale": _encoded(scale, "<f8") if isinstance(scale, np.ndarray) else scale,
+            "mean": None if mean is None else _encoded(mean, "<f4"),
             "classes": list(self.classes),
             "training": self.training and self.training.to_json(),
+            **more,
         }
 
     @classmethod
-    def _described(cls, data: Any, parameters: Parameters, epoch: int | None) -> Model:
-        """The inverse of ``_description``. Raises ModelError, ConfigError."""
-        if isinstance(data, dict) and data.get("format", _FORMAT) != _FORMAT:
+    def _described(cls, data: Any, state: Mapping[str, Any], epoch: int | None) -> Model:
+        """The inverse of ``_description``, with the file's tensors. Raises ModelError, ConfigError."""
+        form = data.get("format", _FORMAT) if isinstance(data, dict) else _FORMAT
+        if type(form) is not int or form not in (_FORMAT, _NEWER):
             raise ModelError(
-                f"a model's format must be {_FORMAT}", shown(data["format"]), "load it with a newer fastmlp"
-            )
-        if not isinstance(data, dict) or set(data) != _KEYS:
+                f"a model's format must be {_FORMAT} or {_NEWER}", shown(form),
+                "load it with a newer fastmlp",
+            )  # fmt: skip
+        if not isinstance(data, dict) or not _KEYS <= set(data) <= _KEYS | _MORE:
             raise ModelError(f"a model's description must hold {', '.join(sorted(_KEYS))}", shown(data))
         architecture = Architecture.from_json(data["architecture"])
+        parameters = Parameters.from_torch(state, architecture)
         if parameters.shapes != architecture.shapes or {array.dtype for array in parameters} != {_FLOAT32}:
             raise ModelError(
                 f"tensors must be float32 of shapes {shown(architecture.shapes)}",
@@ -202,12 +284,19 @@ class Model:
             )
         if not parameters.finite:
             raise ModelError("a model must be finite", "nan or infinity in its weights")
-        classes = _checked_classes(data["classes"], architecture.outputs)
-        mean = None if data["mean"] is None else _decoded(data["mean"], architecture.inputs)
+        if any((norm.variance < 0).any() for norm in parameters.norms if norm is not None):
+            raise ModelError("a model's running variances must be from 0", "one below")
+        scale, mean = data["scale"], data["mean"]
+        if mean is not None:
+            mean = _decoded("mean", mean, architecture.inputs, "<f4")
+        if form == _NEWER and isinstance(scale, str):
+            scale = _decoded("scale", scale, architecture.inputs, "<f8")
+        else:
+            scale = positive_number("scale", scale, "255")
         training = None if data["training"] is None else Training.from_json(data["training"])
-        scale = positive_number("scale", data["scale"], "255")
         net = Net(architecture, parameters, Preprocessing(scale, mean))
-        return cls(net, classes, training, epoch=epoch)
+        scaled = TargetScale.from_json(data["target_scale"]) if "target_scale" in data else None
+        return cls(net, _checked_classes(data["classes"]), training, epoch=epoch, target_scale=scaled)
 
 
 def _epoch(metadata: Mapping[str, str]) -> int | None:
@@ -220,24 +309,27 @@ def _epoch(metadata: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def _checked_classes(classes: Any, K: int) -> tuple[int, ...]:
+def _checked_classes(classes: Any) -> tuple[int, ...]:
     known = isinstance(classes, list) and all(type(k) is int for k in classes)
-    if not known or classes != sorted({k for k in classes if 0 <= k < 2**63}) or len(classes) != K:
-        raise ModelError(f"a model must name {K} classes, ascending integers from 0", shown(classes))
+    if not known or classes != sorted({k for k in classes if 0 <= k < 2**63}):
+        raise ModelError("a model must name its classes, ascending integers from 0", shown(classes))
     return tuple(classes)
 
 
-def _encoded(mean: NDArray[np.float32]) -> str:
-    return base64.b64encode(mean.astype("<f4").tobytes()).decode()
+def _encoded(array: NDArray[Any], kind: str) -> str:
+    """The numbers of an array as base64, in that dtype."""
+    return base64.b64encode(array.astype(kind).tobytes()).decode()
 
 
-def _decoded(text: Any, inputs: int) -> NDArray[np.float32]:
+def _decoded(name: str, text: Any, inputs: int, kind: str) -> NDArray[Any]:
     """The inverse of ``_encoded``. Raises ModelError."""
     try:
         content = base64.b64decode(text if isinstance(text, str) else "!", validate=True)
     except ValueError:
         content = b""
-    mean = np.frombuffer(content[: len(content) // 4 * 4], "<f4").astype(np.float32)
-    if len(content) != 4 * inputs or not np.isfinite(mean).all():
-        raise ModelError(f"the mean must be {inputs} finite numbers in base64", shown(text))
-    return mean
+    dtype = np.dtype(kind)
+    array = np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
+    array = array.astype(dtype.newbyteorder("="))
+    if len(content) != dtype.itemsize * inputs or not np.isfinite(array).all():
+        raise ModelError(f"the {name} must be {inputs} finite numbers in base64", shown(text))
+    return array

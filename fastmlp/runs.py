@@ -40,8 +40,11 @@ from fastmlp.files import (
 )
 from fastmlp.files.lines import add_line, cut
 from fastmlp.files.lock import LOCK, FolderLock, all_but_lock
+from fastmlp.layers import act_text
+from fastmlp.losses import Loss
 from fastmlp.model import Model
-from fastmlp.spec import Training, act_text
+from fastmlp.scales import scale_text
+from fastmlp.spec import Training
 from fastmlp.train import checkpoint
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, Identity
 from fastmlp.train.loop import Checkpoint, EpochResult
@@ -92,7 +95,9 @@ class RunFolder:
         if path is not None:
             return cls._make(path_of("the run folder", path, ConfigError))
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        name = f"{stamp}-{act_text(training.act)}-scale{training.scale:g}-seed{training.seed}"
+        act = act_text(training.act).replace(":", "")  # which no folder may have on Windows
+        scale = scale_text(training.scale).split()[-1]
+        name = f"{stamp}-{act}-scale{scale}-seed{training.seed}"
         for number in range(1, 1000):
             with suppress(FileExistsError):
                 return cls._make(HOME / (name if number == 1 else f"{name}-{number}"), exist_ok=False)
@@ -270,14 +275,14 @@ class RunFolder:
         self.keep(model)
         self.best_epoch = epoch
 
-    def report(self, failure: BaseException | None = None) -> dict[str, Any]:
+    def report(self, failure: BaseException | None = None, loss: str = "logits") -> dict[str, Any]:
         """Report on the run as plain data. failure: the exception that ended it early, if one did."""
         last = self.epochs[(self.best_epoch or 0) - 1] if self.epochs else None
+        scores = ("test_r2", "test_mae") if Loss.of(loss).task == "numbers" else ("test_accuracy",)
         return {
             "status": _status(failure),
             "error": str(failure) if isinstance(failure, Exception) else None,
-            "test_accuracy": last and last.test_accuracy,
-            "test_loss": last and last.test_loss,
+            **{name: last and getattr(last, name) for name in (*scores, "test_loss")},
             "best_epoch": self.best_epoch,
             "epochs": [result.to_json() for result in self.epochs],
             "seconds_training": sum((result.seconds for result in self.epochs), 0.0),

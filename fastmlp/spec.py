@@ -1,4 +1,4 @@
-"""Layer, Architecture and Training: what a net is, and how it is trained. Frozen, hashable, JSON both ways.
+"""Training: all that decides a result but the data. Frozen, hashable, JSON both ways.
 
 Values are checked once, here, with every problem in one ConfigError. How fast a training runs
 (threads, backend) is not part of it, because it does not change the result.
@@ -6,36 +6,32 @@ Values are checked once, here, with every problem in one ConfigError. How fast a
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Self
 
-from fastmlp import optimizers
+from fastmlp import layers, optimizers
 from fastmlp.checks import (
     LARGEST,
     SMALLEST,
     as_float,
     as_list,
     as_text,
-    as_whole,
     check_fields,
     flag,
-    one_of,
-    parsed,
     positive_number,
     share,
     shown,
     whole_number,
 )
 from fastmlp.errors import ConfigError
-from fastmlp.losses import checked_loss
+from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
+from fastmlp.losses import Loss, checked_loss
 from fastmlp.optimizers import Optimizer
+from fastmlp.scales import Scale, checked_scale, scale_text
+from fastmlp.schedules import Schedule
 
-# Each has an entry in the tables of both backends.
-ACTIVATIONS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")
-INITS = ("glorot_uniform", "he_uniform", "lecun_uniform", "torch", "uniform")
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")
 
@@ -43,181 +39,37 @@ NUMERICS_REVISION = 3  # goes up whenever the same training may give other bytes
 
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints within an epoch
 
-MOST_UNITS = 1_000_000  # in one layer
-MOST_PARAMETERS = 2**31 - 1  # 8 GiB of float32
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A hidden layer: ``width`` units, each with the activation ``act``. Raises ConfigError."""
-
-    width: int
-    act: str = "relu"
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            width=lambda v: whole_number("width", v, 1, MOST_UNITS),
-            act=lambda v: one_of("act", v, ACTIVATIONS),
-        )
-
-
-Hidden = int | str | Layer | Sequence[int | Layer] | None
-Act = str | Sequence[str]
-
-
-def layers_of(hidden: Hidden, act: Act = "relu") -> tuple[Layer, ...]:
-    """Return the hidden layers that the short form means. Raises ConfigError.
-
-    hidden: ``100``, ``"128,64"``, ``(128, 64)``, ``"none"`` or None; Layers may stand among the widths.
-    act: the activation of all widths, or one for each hidden layer. A Layer has its own.
-    """
-    return _layers(_checked_hidden(hidden), _checked_act(act))
-
-
-def _layers(items: Sequence[int | Layer], act: str | tuple[str, ...]) -> tuple[Layer, ...]:
-    acts = (act,) * len(items) if isinstance(act, str) else act
-    if len(acts) != len(items):
-        raise ConfigError(
-            f"act must be one name, or one for each of {len(items)} hidden layers",
-            shown(act),
-            "for example relu",
-        )
-    return tuple(
-        item if isinstance(item, Layer) else Layer(item, name) for item, name in zip(items, acts, strict=True)
-    )
-
-
-def _checked_hidden(hidden: Any) -> tuple[int | Layer, ...]:
-    text = as_text(hidden)
-    if hidden is None or (text is not None and text.strip().lower() in ("none", "")):
-        return ()
-    items = as_list(hidden) if text is None else text.split(",")
-    found = tuple(_width(item) for item in ([hidden] if items is None else items))
-    if not all(isinstance(item, Layer) or 1 <= item <= MOST_UNITS for item in found):
-        raise ConfigError(
-            f"hidden must be widths from 1 to {MOST_UNITS:,}, or none",
-            shown(hidden),
-            "for example 100, or 128,64 for two layers",
-        )
-    return found
-
-
-def _width(item: Any) -> int | Layer:
-    """The width that a number or its digits mean; 0 for none."""
-    if isinstance(item, Layer):
-        return item
-    if isinstance(item, str):
-        return int(item) if item.strip().isdecimal() and len(item) < 20 else 0
-    return as_whole(item) or 0
-
-
-def _checked_act(act: Any) -> str | tuple[str, ...]:
-    text = as_text(act)
-    names = as_list(act) if text is None else text.split(",")
-    if names is None or len(names) < 2:
-        return one_of("act", names[0] if names and text is None else act, ACTIVATIONS)
-    return tuple(
-        one_of("act", name.strip() if isinstance(name, str) else name, ACTIVATIONS) for name in names
-    )
-
-
-def act_text(act: Act) -> str:
-    """Return activations as an option has them: ``relu``, or ``relu,tanh``."""
-    names = [act] if isinstance(act, str) else act
-    return ",".join(names[:1] if len(set(names)) == 1 else names)
-
-
-def _compact(acts: Sequence[str]) -> str | tuple[str, ...]:
-    """One name where all are the same."""
-    return acts[0] if len(set(acts)) == 1 else tuple(acts)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The shape of a net: D inputs, its hidden layers, and K outputs. Raises ConfigError.
-
-    layers: each a Layer, or a width, which means ReLU units; see ``layers_of`` for the short form.
-    """
-
-    inputs: int
-    layers: tuple[Layer, ...]
-    outputs: int
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            inputs=lambda v: whole_number("inputs", v, 1, 2**31 - 1),
-            layers=layers_of,
-            outputs=lambda v: whole_number("outputs", v, 1, MOST_UNITS),
-        )
-        if self.n_parameters > MOST_PARAMETERS:
-            raise ConfigError(
-                f"a net must have at most {MOST_PARAMETERS:,} parameters",
-                f"{self.n_parameters:,} for {self}",
-                "use fewer hidden units",
-            )
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """The widths of the hidden layers."""
-        return tuple(layer.width for layer in self.layers)
-
-    @property
-    def acts(self) -> tuple[str, ...]:
-        """The activations of the hidden layers."""
-        return tuple(layer.act for layer in self.layers)
-
-    @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """(fan_in, fan_out) of each layer, the output layer last."""
-        widths = (self.inputs, *self.hidden, self.outputs)
-        return tuple(itertools.pairwise(widths))
-
-    @property
-    def n_parameters(self) -> int:
-        """The number of weights and biases."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in self.shapes)
-
-    def __str__(self) -> str:
-        return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump: inputs, hidden (widths), classes (outputs), act (one, or one a layer)."""
-        acts = _compact(self.acts or ("relu",))
-        act = acts if isinstance(acts, str) else list(acts)
-        return {"inputs": self.inputs, "hidden": list(self.hidden), "classes": self.outputs, "act": act}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """The inverse of ``to_json``. Raises ConfigError."""
-        known = ("inputs", "hidden", "classes", "act")
-        if not isinstance(data, dict) or set(data) != set(known):
-            raise ConfigError(f"an architecture must be an object with keys {', '.join(known)}", shown(data))
-        return cls(data["inputs"], layers_of(data["hidden"], data["act"]), data["classes"])
-
 
 @dataclass(frozen=True)
 class Training:
     """Everything that decides the result of a training, but the data.
 
-    hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, and then their
-                activations are ``act``.
-    act:        relu, sigmoid, tanh, identity or leaky_relu (slope 0.01, as PyTorch's): of every hidden layer,
-                or one for each.
-    scale:      inputs are divided by it (255 for pixel bytes, 1 for none).
-    center:     subtract the training mean of each input before that.
-    init:       distribution of the first weights; see ``initialise``.
+    hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, each with words
+                of its own: ``[Layer(512, dropout=0.2), Layer(64, "tanh")]``.
+    act, dropout, batch_norm: of every hidden layer, or a list with one for each; see ``Layer``.
+    bias, l1, l2, max_norm, init, frozen: the same; one value is the output layer's too, and in a list it may
+                have its own at the end.
+    input_dropout: the share of inputs that a step leaves out.
+    scale:      inputs are divided by it: a number (255 for pixel bytes, 1 for none), one for each column, or
+                what the rows trained on say of each column: ``standard``, less the mean, by the standard
+                deviation; ``minmax``, to 0..1; ``robust``, less the median, by the interquartile range.
+    center:     subtract something of each column before that: its training mean, or what the word says.
+                None: a word does, a number does not. False beside a word: a 0 stays 0.
     lr, batch_size, epochs: steps on the mean batch loss.
     seed:       of the first weights, of every epoch's permutation and of the rows held out.
-    loss:       logits, keras2 or clip:LO,HI; see ``clip_bounds``.
+    loss:       what the outputs mean; see ``losses.LOSSES``. Of classes logits, keras2 or clip:LO,HI; of one
+                or several yes-or-no answers binary; of numbers squared, absolute, huber:DELTA, poisson, ...
+    label_smoothing: so much of each label is shared among all of its classes.
+    scale_targets: a loss of numbers is trained on them less their mean, by their spread; see ``TargetScale``.
+                Not poisson's, which are counts.
     optimizer:  how a step is taken; a name alone is that optimizer with its defaults.
-    schedule:   of the learning rate by epoch: constant, cosine or step:EVERY,FACTOR; see ``lr_at``.
+    schedule:   of the learning rate, by epoch, or by step with ``/step`` behind it; see ``schedules``. All
+                but ``plateau`` are torch.optim.lr_scheduler's, which this is too for validation losses.
     validation: share of the training rows that is held out and evaluated after every epoch.
     patience:   training stops after so many epochs without a lower validation loss, and the weights
                 of the best epoch are restored; 0: never.
     class_weight: how much each class counts in the mean loss, in their order; ``balanced``: N / (K N_k);
-                None: all the same.
+                None: all the same. Of labels alone.
 
     Defaults are those of the Keras script in the question that started this project, on scaled
     pixels. Raises ConfigError with every problem at once.
@@ -225,9 +77,17 @@ class Training:
 
     hidden: tuple[int, ...] = (100,)
     act: str | tuple[str, ...] = "relu"
-    scale: float = 255.0
-    center: bool = False
-    init: str = "glorot_uniform"
+    dropout: float | tuple[float, ...] = 0.0
+    batch_norm: layers.BatchNorm | tuple[layers.BatchNorm | None, ...] | None = None
+    bias: bool | tuple[bool, ...] = True
+    l1: float | tuple[float, ...] = 0.0
+    l2: float | tuple[float, ...] = 0.0
+    max_norm: float | tuple[float, ...] = 0.0
+    frozen: bool | tuple[bool, ...] = False
+    input_dropout: float = 0.0
+    scale: Scale = 255.0
+    center: bool | None = None
+    init: str | tuple[str, ...] = "glorot_uniform"
     lr: float = 0.01
     batch_size: int = 100
     epochs: int = 15
@@ -238,36 +98,67 @@ class Training:
     validation: float = 0.0
     patience: int = 0
     class_weight: str | tuple[float, ...] | None = None
+    label_smoothing: float = 0.0
+    scale_targets: bool = True
 
     def __post_init__(self) -> None:
+        items: tuple[int | Layer, ...] | None = None
+        with suppress(ConfigError):  # which the check of hidden raises again
+            items = layers.widths_of(self.hidden)
         check_fields(
             self,
-            hidden=_checked_hidden,
-            act=_checked_act,
-            scale=lambda v: positive_number(
-                "scale", v, "255 for pixel bytes, 1 for data that is scaled already"
-            ),
-            center=lambda v: flag("center", v),
-            init=lambda v: one_of("init", v, INITS),
+            hidden=lambda v: tuple(getattr(item, "width", item) for item in layers.widths_of(v)),
+            **{name: partial(layers.settled, name, items=items) for name in LAYER_WORDS},
+            input_dropout=lambda v: share("input_dropout", v, "0.2"),
+            scale=checked_scale,
+            center=lambda v: None if v is None else flag("center", v),
             lr=lambda v: positive_number("lr", v, "0.01"),
             batch_size=lambda v: whole_number("batch_size", v, 1, 2**31 - 1),
             epochs=lambda v: whole_number("epochs", v, 1, 10**9),
             seed=lambda v: whole_number("seed", v, 0, 2**63 - 1),
             loss=checked_loss,
             optimizer=lambda v: v if isinstance(v, Optimizer) else Optimizer(v),
-            schedule=_checked_schedule,
+            schedule=lambda v: str(Schedule.of(v)),
             validation=lambda v: share("validation", v, "0.1"),
             patience=lambda v: whole_number("patience", v, 0, 10**9),
             class_weight=_checked_class_weight,
+            label_smoothing=lambda v: share("label_smoothing", v, "0.1"),
+            scale_targets=lambda v: flag("scale_targets", v),
         )
-        layers = _layers(self.hidden, self.act)
-        object.__setattr__(self, "hidden", tuple(layer.width for layer in layers))
-        if layers:
-            object.__setattr__(self, "act", _compact([layer.act for layer in layers]))
-        if self.patience and not self.validation:
+        self._check_loss()
+        if self.center is isinstance(self.scale, str):
+            object.__setattr__(self, "center", None)
+        on_plateau = self.schedule if Schedule.of(self.schedule).name == "plateau" else None
+        for name in (self.patience and "patience", on_plateau and f"schedule {on_plateau}"):
+            if name and not self.validation:
+                raise ConfigError(
+                    f"{name} must come with rows held out", "validation 0", "for example validation 0.1"
+                )
+        norms = self.batch_norm if isinstance(self.batch_norm, tuple) else (self.batch_norm,)
+        if self.batch_size == 1 and any(norms):
             raise ConfigError(
-                "patience must come with rows held out", "validation 0", "for example validation 0.1"
+                "batch_size must be 2 or more with batch norm: one sample has no variance", 1, "use 32"
             )
+
+    def _check_loss(self) -> None:
+        """Raise ConfigError for words that this loss has no use for."""
+        found = Loss.of(self.loss, self.label_smoothing)
+        if found.task == "numbers" and self.class_weight is not None:
+            raise ConfigError(
+                f"class_weight must be left out with {found.name} loss, which has no classes",
+                shown(self.class_weight),
+                "give sample weights",
+            )
+        if not self.scale_targets and found.word.link != "identity":
+            raise ConfigError(
+                f"scale_targets must be left out with {found.name} loss, whose targets are never scaled",
+                False,
+            )
+
+    @property
+    def scales_targets(self) -> bool:
+        """True where the net is trained on standardised targets."""
+        return self.scale_targets and Loss.of(self.loss).word.link == "identity"
 
     @classmethod
     def of(cls, **words: Any) -> Self:
@@ -280,17 +171,17 @@ class Training:
     def but(self, **words: Any) -> Self:
         """Make the same training with some fields changed, flat as in ``of``, which raises the same.
 
-        A new ``optimizer`` begins with its own defaults.
+        A new ``optimizer`` begins with its own defaults, and Layers as a new ``hidden`` have their own words.
         """
         if strange := sorted(set(words) - set(WORDS)):
             raise TypeError(f"a training has no field {strange[0]!r}; it has {', '.join(WORDS)}")
         rule = words.pop("optimizer", self.optimizer)
         own = {name: words.pop(name) for name in optimizers.FIELDS if name in words}
         problems = []
+        with suppress(ConfigError):  # which the field raises
+            words = {**self._left_by(words.get("hidden")), **words}
         try:
-            words["optimizer"] = (
-                replace(rule, **own) if isinstance(rule, Optimizer) else Optimizer(rule, **own)
-            )
+            words["optimizer"] = rule.but(**own) if isinstance(rule, Optimizer) else Optimizer(rule, **own)
         except ConfigError as problem:
             problems.append(problem)
         try:
@@ -301,35 +192,52 @@ class Training:
             raise ConfigError.collect(problems)
         return training
 
+    def _left_by(self, hidden: Any) -> dict[str, Any]:
+        """The words of layers that Layers as the new hidden ones leave: those of the output layer."""
+        items = layers.widths_of(hidden)
+        if not items or not all(isinstance(item, Layer) for item in items):
+            return {}
+        return {name: layers.values_of(name, self.word(name), self.hidden)[-1] for name in LAYER_WORDS}
+
     def word(self, name: str) -> Any:
         """Return one of the words that ``of`` takes."""
         return getattr(self.optimizer if name in optimizers.FIELDS else self, name)
 
-    def lr_at(self, epoch: int) -> float:
-        """The learning rate of an epoch, from 1.
+    @property
+    def centred(self) -> bool:
+        """True where something is subtracted from each column."""
+        return isinstance(self.scale, str) if self.center is None else self.center
 
-        cosine: lr (1 + cos(pi (epoch - 1) / epochs)) / 2; step:EVERY,FACTOR: lr times FACTOR after every
-        EVERY epochs. As torch.optim's CosineAnnealingLR over all epochs and StepLR, stepped by epoch.
-        """
-        if self.schedule == "constant":
-            return self.lr
-        if self.schedule == "cosine":
-            return self.lr * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
-        every, factor = _step_schedule(self.schedule)
-        return max(self.lr * factor ** ((epoch - 1) // every), SMALLEST)
+    def lr_at(self, epoch: int, batch: int = 0, batches: int = 1) -> float:
+        """The learning rate of an epoch, from 1; of one of its ``batches``, from 0, where they differ."""
+        rates = self.rates(epoch, batches)
+        return rates if isinstance(rates, float) else rates[batch]
+
+    def rates(self, epoch: int, batches: int) -> float | list[float]:
+        """The learning rate of an epoch, from 1; where it changes by step, one for each of its batches."""
+        schedule, t = Schedule.of(self.schedule), epoch - 1
+        if not schedule.by_step:
+            return max(self.lr * schedule.factor(t, self.epochs), SMALLEST)
+        steps, total = range(t * batches, epoch * batches), self.epochs * batches
+        return [max(self.lr * schedule.factor(step, total), SMALLEST) for step in steps]
 
     def architecture(self, inputs: int, outputs: int) -> Architecture:
-        """The net that this trains on data with that many inputs and classes. Raises ConfigError."""
-        whole_number("classes", outputs, 2, MOST_UNITS)
-        return Architecture(inputs, layers_of(self.hidden, self.act), outputs)
+        """The net that this trains on data with that many inputs and outputs. Raises ConfigError."""
+        word = Loss.of(self.loss).word
+        whole_number("classes" if word.task == "classes" else "outputs", outputs, word.outputs, MOST_UNITS)
+        words = {name: getattr(self, name) for name in (*LAYER_WORDS, "input_dropout")}
+        return Architecture.of(inputs, self.hidden, outputs, **words)
 
     def __str__(self) -> str:
         hidden = ",".join(map(str, self.hidden)) or "none"
-        center = ", centred" if self.center else ""
+        center = "" if self.center is None else ", centred" if self.center else ", not centred"
+        scale = f"{scale_text(self.scale)}{center}"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
+        told = [layers.in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
         return (
-            f"hidden {hidden}, {act_text(self.act)}, scale {self.scale:g}{center}, {self.loss} loss, "
-            f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, {self.init}, seed {self.seed}"
+            f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {scale}, "
+            f"{self.loss} loss, {self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
+            f"{layers.text_of(self.init)}, seed {self.seed}"
         )
 
     def _steps_in_words(self) -> str:
@@ -348,23 +256,32 @@ class Training:
             words.append(f"patience {self.patience}")
         if self.class_weight is not None:
             words.append("weighted classes")
+        if self.label_smoothing:
+            words.append(f"labels smoothed by {self.label_smoothing:g}")
+        if not self.scale_targets:
+            words.append("targets as they are")
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump, flat: what ``of`` takes. Rare fields of the optimizer only where set."""
-        rule = asdict(self.optimizer)
+        """Plain data for json.dump, flat: what ``of`` takes. Rare words only where they are set."""
         told: dict[str, Any] = {}
         for word in fields(self):
             value = getattr(self, word.name)
+            if word.name in _NEW and value == word.default:
+                continue
             told[word.name] = list(value) if isinstance(value, tuple) else value
+            if word.name == "center":
+                told["center"] = self.centred
+            if word.name in LAYER_WORDS:
+                told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":
-                told["optimizer"] = rule.pop("name")
-                told.update({name: value for name, value in rule.items() if name not in _RARE or value})
+                told.update(value.to_json())
         return told
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The inverse of ``to_json``. Raises ConfigError."""
+        data = _as_now(data) if isinstance(data, dict) else data
         if not isinstance(data, dict) or not set(data) <= set(WORDS):
             raise ConfigError(
                 f"a training must be an object with keys among {', '.join(sorted(WORDS))}", shown(data)
@@ -373,27 +290,20 @@ class Training:
 
 
 WORDS = (*(word.name for word in fields(Training)), *optimizers.FIELDS)  # what ``Training.of`` takes
-_RARE = ("alpha", "epsilon_hat")  # of scikit-learn's and Keras' optimizers: no option of a training
+_NEW = (
+    "dropout", "batch_norm", "bias", "l1", "l2", "max_norm", "frozen", "input_dropout", "label_smoothing",
+    "scale_targets",
+)  # fmt: skip  # told where set
+_USUAL = {word.name: word.default for word in fields(Training)}
 
 
-def _step_schedule(schedule: str) -> tuple[int, float]:
-    """EVERY and FACTOR of step:EVERY,FACTOR; 0 and 0 of all else."""
-    name, _, text = schedule.partition(":")
-    return (parsed(text, int, float) if name == "step" else None) or (0, 0.0)
-
-
-def _checked_schedule(schedule: Any) -> str:
-    name = (as_text(schedule) or "").replace(" ", "")
-    if name in ("constant", "cosine"):
-        return name
-    every, factor = _step_schedule(name)
-    if not (1 <= every <= 10**9 and SMALLEST <= factor <= 1):
-        raise ConfigError(
-            "schedule must be constant, cosine or step:EVERY,FACTOR, EVERY from 1 epoch and FACTOR up to 1",
-            shown(schedule),
-            "for example step:5,0.1",
-        )
-    return name
+def _as_now(data: dict[str, Any]) -> dict[str, Any]:
+    """The same in today's words: once sgd had adam's, unused, and ``epsilon_hat`` was a form."""
+    unused = ("epsilon_hat", *("beta1", "beta2", "epsilon") * (data.get("optimizer", "sgd") == "sgd"))
+    now = {name: value for name, value in data.items() if name not in unused}
+    if data.get("epsilon_hat") and data.get("optimizer") == "adam":
+        now |= {"form": "keras", **({"decoupled": False} if data.get("weight_decay") else {})}
+    return now
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.checks import checked_classes
 from fastmlp.backends.threads import resolve
-from fastmlp.checks import as_pair, function, functions
+from fastmlp.checks import as_pair, function, functions, instance
 from fastmlp.data.encode import as_rows
-from fastmlp.errors import DataError, ModelError
+from fastmlp.errors import ConfigError, DataError, ModelError
+from fastmlp.losses import checked_loss
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields
@@ -22,7 +23,9 @@ from fastmlp.train.loop import EpochResult, History, train
 if TYPE_CHECKING:
     import torch
 
-OF_THE_MODULE = ("hidden", "act", "scale", "center", "init")  # no fields of ``fit``: the module has them
+# No fields of ``fit``: the module has them, or has none.
+_OF_ITS_LAYERS = ("dropout", "batch_norm", "bias", "input_dropout")
+OF_THE_MODULE = ("hidden", "act", "scale", "center", "init", "scale_targets", *_OF_ITS_LAYERS)
 _ACTS = {"ReLU": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Identity": "identity"}
 
 
@@ -45,9 +48,11 @@ def fit(
 
     module: Linear, ReLU, Linear, ... in float32 on the CPU, the last layer being Linear; or with Sigmoid,
     Tanh or Identity, after each hidden layer its own. Weights keep their storage, and begin as they are.
-    X is taken as the module takes it, not scaled: hidden, act, scale, center and init of a Training do not
-    count. All else is as in ``fastmlp.fit``; the loss ``logits`` is CrossEntropyLoss, the optimizers are
-    torch.optim.SGD and Adam. Callbacks are called ``callback(result, module)``.
+    X is taken as the module takes it, not scaled: hidden, act, scale, center, init and scale_targets of a
+    Training do not count; dropout, input_dropout, batch_norm and bias are refused. All else is as in
+    ``fastmlp.fit``, for losses of classes; ``logits`` is CrossEntropyLoss, the optimizers are
+    torch.optim.SGD and Adam. Callbacks are called
+    ``callback(result, module)``.
 
     Raises TypeError for what is no such module, ValueError for what does not fit, ImportError without
     PyTorch, and DivergedError; the weights are then those after the last good epoch.
@@ -55,12 +60,16 @@ def fit(
     if given := [name for name in OF_THE_MODULE if name in fields]:
         raise TypeError(f"fit() takes no {given[0]}: the module and its weights are trained as they are")
     linear, acts = _taken_apart(module)
+    whole = Training() if training is None else instance("training", training, Training)
+    if told := [name for name in _OF_ITS_LAYERS if whole.word(name) != Training().word(name)]:
+        raise ConfigError(f"{told[0]} must be left to the module, which has none", str(training))
     parameters = Parameters(
         tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),
         tuple(_array(layer.bias, "a bias").copy() for layer in linear),
     )
     *widths, outputs = (layer.out_features for layer in linear)
     training = asked(training, {"hidden": tuple(widths), "act": acts, "scale": 1.0, "center": False} | fields)
+    checked_loss(training.loss, "classes")
     net = Net(training.architecture(linear[0].in_features, outputs), parameters)
     resolve(threads)
     listened = functions("callbacks", callbacks)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import struct
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 
 from fastmlp.errors import DataError
+from fastmlp.spec import DRIVERS
 
 
 def _hear_signals() -> None:
@@ -34,6 +37,32 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """What asks for the real MNIST, itself or by way of a fixture, is marked ``mnist``."""
     if "mnist_folder" in getattr(item, "fixturenames", ()):
         item.add_marker("mnist")
+
+
+_compiling: dict[str, subprocess.Popen[bytes]] = {}
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where all tests are asked for, the kernels of both drivers are compiled while they are collected."""
+    config = session.config
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly:
+        script = Path(__file__).parent / "support" / "compile_kernels.py"
+        _compiling.update({name: subprocess.Popen([sys.executable, script, name]) for name in DRIVERS})
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the search for garbage need not go through it again and again."""
+    if "team" in _compiling:
+        _compiling.pop("team").wait()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of data and of facades, which come first, do without the other driver."""
+    if _compiling and item.path.parent.name not in ("data", "facades"):
+        _compiling.popitem()[1].wait()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the backends share, reference.py (NumPy) and kernels/ (Numba).
+"""What the backends share, reference/ (NumPy) and kernels/ (Numba).
 
 types.py     what their functions return
 checks.py    what they ask of their arguments

@@ -1,10 +1,18 @@
-"""Results of a backend's functions: plain numbers, the same from reference.py and kernels/."""
+"""Results of a backend's functions: plain numbers, the same from reference/ and kernels/.
+
+An answer is a sample, right where its most probable class is the true one (of shares: that of the largest);
+with ``binary`` loss each of its K labels, right where it is 1 and its probability over a half, or neither.
+Numbers are never right.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp.checks import as_float, shown
 from fastmlp.errors import ConfigError
@@ -16,18 +24,29 @@ class LossAndGradients(NamedTuple):
 
     loss: float  # mean over the batch
     gradients: Parameters  # of that mean: dW1, db1, ... in the shapes of W1, b1, ...
-    correct: int  # samples whose most probable class is the true one
-    live: int  # samples whose gradient at the logits is not cut to zero by the loss's clip
+    correct: int  # answers that are right
+    live: int  # answers whose gradient at the logits is not cut to zero by the loss's clip
 
 
 class EpochTotals(NamedTuple):
     """Totals of one pass over the training data; every sample is counted as its batch met it."""
 
     loss: float  # mean over the samples
-    correct: int
+    correct: int  # answers, as in LossAndGradients
     live: int
     samples: int
     members: int  # threads that took part
+    labels: int = 1  # answers of a sample: K of ``binary`` loss
+
+    @property
+    def accuracy(self) -> float:
+        """The share of answers that are right."""
+        return self.correct / (self.samples * self.labels)
+
+    @property
+    def live_share(self) -> float:
+        """The share of answers with a gradient."""
+        return self.live / (self.samples * self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +83,37 @@ def seconds_of(pause: Pause, take: Callable[[], Midway]) -> float:
 
 
 class Evaluation(NamedTuple):
-    """Evaluation of a net on a labelled data set."""
+    """Evaluation of a net on a labelled data set.
+
+    accuracy: the share of answers that are right; 0 of numbers, which have these two instead:
+    r2:       1 less the sum of squared errors over that of deviations from the mean, of each output, and of
+              them the mean; 1 or 0 for an output whose targets are all the same, as it is hit or not. None of
+              fewer than two samples.
+    mean_absolute_error: over samples and outputs.
+    """
 
     loss: float  # mean over the samples
-    accuracy: float  # share of samples whose most probable class is the true one
+    accuracy: float
+    r2: float | None = None
+    mean_absolute_error: float | None = None
+
+    def __repr__(self) -> str:
+        """The fields that mean something: ``Evaluation(loss=0.25, accuracy=0.9)``."""
+        told = self._asdict()
+        if self.mean_absolute_error is not None:
+            del told["accuracy"]
+        fields = ", ".join(f"{name}={value!r}" for name, value in told.items() if value is not None)
+        return f"{type(self).__name__}({fields})"
+
+    @classmethod
+    def of_numbers(cls, loss: float, predictions: NDArray[Any], y: NDArray[Any]) -> Self:
+        """The evaluation of predictions (N, K) of numbers y (N, K)."""
+        y = y.astype(np.float64)
+        errors = predictions - y
+        r2 = None
+        if len(y) > 1:
+            squares, spread = (errors**2).sum(axis=0), ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+            missed = np.where(squares == 0, 0.0, 1.0)  # of targets that are all the same
+            each = np.divide(squares, spread, out=missed, where=y.min(axis=0) < y.max(axis=0))
+            r2 = float((1 - each).mean())
+        return cls(loss, 0.0, r2, float(np.abs(errors).mean()))

@@ -9,20 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_text, function, shown, whole_number
-from fastmlp.data import csv, idx, mnist, npy, tables
-from fastmlp.data.checks import Features, features, image_shape, labels
+from fastmlp.data import csv, idx, mnist, npy, tables, targets
+from fastmlp.data.checks import Features, features, image_shape
 from fastmlp.data.dataset import Dataset, Part, Parts, assemble
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import PathLike, is_folder, path_of
+from fastmlp.losses import Loss, checked_loss
 
 ENVIRONMENT = "FASTMLP_DATA"
 AUTO_PATIENCE = 5.0  # seconds of waiting that auto grants the network
@@ -41,10 +41,11 @@ class _Found:
     source: str
     parts: Parts
     seed: int
+    loss: str = "logits"
 
     @cached_property
     def dataset(self) -> Dataset:
-        return assemble(self.name, self.source, self.parts, self.seed)
+        return assemble(self.name, self.source, self.parts, self.seed, loss=self.loss)
 
 
 class Status(TypedDict):
@@ -67,6 +68,7 @@ def load(
     *,
     test_data: PathLike | None = None,
     label: str | int | None = None,
+    loss: str = "logits",
     seed: int = 0,
     notify: Notify | None = None,
     progress: Progress | None = None,
@@ -83,6 +85,7 @@ def load(
         Without it: the test part of ``data``, else a seeded sixth of the training part.
     label: CSV's label column, a name or an index from 0; default: the column ``label``, else the first.
         What else a CSV file may be, and which first line is a header: csv/line.py and csv/head.py.
+    loss: what the labels are read for; a loss of numbers, squared for example, takes any. See ``Dataset.of``.
     seed: of the held-out sixth and of the synthetic digits.
 
     DataError where something named is missing, damaged or not fit for training; ConfigError for a label
@@ -94,24 +97,26 @@ def load(
         word = data = environment
     named = environment if word == "auto" else None if word in WORDS else data
     label = _checked_label(label, named, test_data)
-    seed = whole_number("seed", seed, 0, 2**63 - 1)
+    loss, seed = checked_loss(loss), whole_number("seed", seed, 0, 2**63 - 1)
     say, progress = function("notify", notify) or _silent, function("progress", progress)
     if named is not None:
-        found = _named(named, label, seed, word == "auto")
+        found = _named(named, label, seed, word == "auto", loss)
     elif word == "synthetic":
         found = _synthetic(seed)
     elif word == "mnist":
         found = _environment_mnist(environment) or _mnist(MNIST_PATIENCE, say, progress)
     else:
         found = _auto(seed, say, progress)
+    if Loss.of(loss).task != "classes":
+        found = replace(found, loss=loss)
     if test_data is None:
         return found.dataset
-    other = read_parts(test_data, label)
+    other = read_parts(test_data, label, loss)
     parts = Parts(found.parts.train, other.test or other.train)
-    return assemble(found.name, found.source, parts, seed, str(test_data))
+    return assemble(found.name, found.source, parts, seed, str(test_data), loss)
 
 
-def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
+def read_parts(path: PathLike, label: str | int | None = None, loss: str = "logits") -> Parts:
     """Read what a path holds, by its kind: a folder, or a file by the end of its name."""
     path = path_of("data", path)
     if is_folder(path):
@@ -122,19 +127,24 @@ def read_parts(path: PathLike, label: str | int | None = None) -> Parts:
         case "npy":
             return Parts(tables.read_npy(path))
         case "csv":
-            return Parts(csv.read(path, label))
+            return Parts(csv.read(path, label, numbers=Loss.of(loss).task == "numbers"))
         case _:
             return Parts(idx.read_pair(path))
 
 
-def read_test(path: PathLike, label: str | int | None = None) -> tuple[Features, NDArray[np.int64]]:
-    """Read X (N, D) and labels (N,) as the file has them: its test part if it has one, else all of it."""
+def read_test(
+    path: PathLike, label: str | int | None = None, loss: str = "logits"
+) -> tuple[Features, NDArray[Any]]:
+    """Read X (N, D) and targets as the file has them: its test part if it has one, else all of it.
+
+    loss: what the targets are read for: labels (N,) or, of a loss of numbers, numbers (N, K).
+    """
     label = _checked_label(label, path)
-    parts = read_parts(path, label)
+    parts = read_parts(path, label, loss)
     part = parts.test or parts.train
     assert part is not None
     X = features(part.X, part.where)
-    return X, labels(part.y, len(X), part.where)
+    return X, targets.of_file(part.y, len(X), part.where, loss)[1]
 
 
 def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Features, tuple[int, int] | None]:
@@ -178,9 +188,9 @@ def status() -> Status:
     )
 
 
-def _named(path: PathLike, label: str | int | None, seed: int, by_environment: bool) -> _Found:
+def _named(path: PathLike, label: str | int | None, seed: int, by_environment: bool, loss: str) -> _Found:
     try:
-        parts = read_parts(path, label)
+        parts = read_parts(path, label, loss)
     except DataError as error:
         if not by_environment:
             raise

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import function, positive_number
 from fastmlp.data.dataset import Dataset, held_out
-from fastmlp.diagnosis.examine import examine
+from fastmlp.diagnosis.examine import check, examine
 from fastmlp.diagnosis.report import Diagnosis
+from fastmlp.losses import checked_loss
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields
@@ -48,7 +49,8 @@ def diagnose(
     Parameters
     ----------
     X: (N, D) or (N, rows, columns), numbers; y: (N,), their labels, as ``fit`` takes them.
-    training: as for ``fit``, whole or by its fields. It must be of plain SGD at a constant rate.
+    training: as for ``fit``, whole or by its fields. It must be of plain SGD at a constant rate,
+        and of a loss of classes.
     threads: their number, or "auto". The findings are the same for any.
     test_data: (X_test, y_test), the rows held out; a sixth of X without it.
     initial: the first weights, in place of ``init``; they are not changed.
@@ -61,7 +63,8 @@ def diagnose(
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
     function("notify", notify)
-    data = Dataset.of(X, y, test_data)
+    data = Dataset.of(X, y, test_data, checked_loss(training.loss, "classes"))
+    check(training, data.y)
     architecture_of(data, training, initial)
     if data.test is None:
         held = np.zeros(len(data.y), bool)

@@ -19,17 +19,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import reference
-from fastmlp.losses import clip_bounds
+from fastmlp.activations import parts_of
+from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.random import uniform
+from fastmlp.reference.activations import SELU, SELU_ALPHA, TANH_CUBE, TANH_FACTOR
 
 Vector = NDArray[np.float64]
 
-# By activation: act''(z), by a = act(z); of all others it is 0 but at corners.
-SECOND: dict[str, Callable[[Vector], Vector]] = {
-    "sigmoid": lambda a: a * (1 - a) * (1 - 2 * a),
-    "tanh": lambda a: -2 * a * (1 - a * a),
+
+def _of_lines(z: Vector, a: Vector, number: float) -> Vector:
+    return np.zeros_like(z)
+
+
+def _of_elu(z: Vector, a: Vector, alpha: float) -> Vector:
+    return np.where(z > 0, 0, a + alpha)
+
+
+def _of_gelu(z: Vector, a: Vector, number: float) -> Vector:
+    return np.asarray((2 - z * z) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi))
+
+
+def _of_gelu_tanh(z: Vector, a: Vector, number: float) -> Vector:
+    near, c = np.clip(z, -20, 20), TANH_CUBE  # further out tanh is 1 or -1
+    tanh = np.tanh(TANH_FACTOR * (near + c * near**3))
+    inner, bend = TANH_FACTOR * (1 + 3 * c * near**2), TANH_FACTOR * 6 * c * near
+    return np.asarray((1 - tanh**2) * (inner + near * (bend / 2 - tanh * inner**2)))
+
+
+def _of_silu(z: Vector, a: Vector, number: float) -> Vector:
+    share, slope = reference.activated("sigmoid", z)
+    return np.asarray(slope * (2 + z * (1 - 2 * share)))
+
+
+# By activation: act''(z), of z, a = act(z) and the activation's number; but at corners.
+SECOND: dict[str, Callable[[Vector, Vector, float], Vector]] = {
+    "relu": _of_lines,
+    "leaky_relu": _of_lines,
+    "elu": _of_elu,
+    "selu": lambda z, a, number: _of_elu(z, a, SELU * SELU_ALPHA),
+    "gelu": _of_gelu,
+    "gelu_tanh": _of_gelu_tanh,
+    "silu": _of_silu,
+    "softplus": lambda z, a, number: reference.activated("sigmoid", z)[1],
+    "sigmoid": lambda z, a, number: a * (1 - a) * (1 - 2 * a),
+    "hard_sigmoid": _of_lines,
+    "tanh": lambda z, a, number: -2 * a * (1 - a * a),
+    "identity": _of_lines,
 }
+
+# By loss: its second derivative by each output z alone, of a row; other outputs do not bend it.
+BENDS: dict[str, Callable[[Vector, Vector, Loss], Any]] = {
+    "binary": lambda z, y, loss: _of_sigmoid(z, loss) / z.shape[1],
+    "squared": lambda z, y, loss: 2 / z.shape[1],
+    "half_squared": lambda z, y, loss: 1,
+    "absolute": lambda z, y, loss: 0,
+    "huber": lambda z, y, loss: (np.abs(z - y) <= loss.numbers[0]) / z.shape[1],
+    "poisson": lambda z, y, loss: np.exp(z) / z.shape[1],
+}
+
+
+def _of_sigmoid(z: Vector, loss: Loss) -> Vector:
+    p, slope = reference.activated("sigmoid", z)
+    return np.asarray(slope * _inside(p, loss))
+
+
+def _inside(p: Vector, loss: Loss) -> Any:
+    """1 where the loss's clip lets a probability through, else 0."""
+    return 1.0 if loss.clip is None else 1.0 * (loss.clip[0] <= p) * (p <= loss.clip[1])
+
 
 _ROOM = 1 << 29  # bytes
 
@@ -37,31 +95,39 @@ _ROOM = 1 << 29  # bytes
 class Surface:
     """The mean loss of one net on a few samples, as a surface over its parameters.
 
-    x (N, D): inputs, scaled and centred already. y (N,): class indices. Everything is float64.
+    x (N, D): inputs, scaled and centred already. y: targets, as ``checked_targets`` returns them. Everything
+    is float64.
     """
 
-    def __init__(self, net: Net, x: NDArray[Any], y: NDArray[np.int64], loss: str = "logits") -> None:
-        self.acts, self.n = net.architecture.acts, len(x)
+    def __init__(
+        self, net: Net, x: NDArray[Any], y: NDArray[Any], loss: str = "logits", label_smoothing: float = 0.0
+    ) -> None:
+        self.n = len(x)
         self.weights = [np.asarray(W, np.float64) for W in net.parameters.weights]
         biases = [np.asarray(b, np.float64) for b in net.parameters.biases]
         self.inputs = [np.asarray(x, np.float64)]  # of each layer
+        self.slopes: list[Vector] = []  # act'(z) of each hidden layer
+        self.bends: list[Vector] = []  # act''(z)
         for layer, (W, b) in enumerate(zip(self.weights, biases, strict=True)):
             z = self.inputs[layer] @ W + b
             if layer < len(self.weights) - 1:
-                reference.ACTIVATIONS[self.acts[layer]].forward(z)
+                z = self._activated(net.architecture.acts[layer], z)
             self.inputs.append(z)
         logits = self.inputs.pop()
-        self.p = np.empty_like(logits)
-        reference.softmax(self.p, logits)
-        delta = self.p.copy()
-        delta[np.arange(self.n), y] -= 1
-        p_true = self.p[np.arange(self.n), y]
-        bounds = clip_bounds(loss)
-        self.live = np.ones(self.n) if bounds is None else 1.0 * (bounds[0] <= p_true) * (p_true <= bounds[1])
-        self.deltas = [delta * (self.live / self.n)[:, None]]  # of each layer, from the last to the first
+        self.loss = Loss.of(loss, label_smoothing)
+        delta = np.empty_like(logits)
+        reference.loss_and_delta(delta, logits, y, self.loss)
+        self.deltas = [delta * (1 / self.n)]  # of each layer, from the last to the first
+        if self.loss.task == "classes":
+            self.p = np.empty_like(logits)
+            reference.softmax(self.p, logits)
+            counted = reference.shares_of(y, logits, self.loss) * _inside(self.p, self.loss)
+            self.live = counted.sum(axis=1)
+        else:
+            self.bend_of_loss: Any = BENDS[self.loss.name](logits, y, self.loss)
         for layer in range(len(self.weights) - 1, 0, -1):
             back = self.deltas[0] @ self.weights[layer].T
-            self.deltas.insert(0, back * self._slope(layer))
+            self.deltas.insert(0, back * self.slopes[layer - 1])
 
     @property
     def size(self) -> int:
@@ -80,7 +146,7 @@ class Surface:
         for layer in range(len(self.weights) - 1, -1, -1):
             parts.append((self.inputs[layer].T @ delta, delta.sum(axis=0)))
             if layer:
-                delta = (delta @ self.weights[layer].T) * self._slope(layer)
+                delta = (delta @ self.weights[layer].T) * self.slopes[layer - 1]
         return self._joined(parts[::-1])
 
     def hessian(self, v: Vector) -> Vector:
@@ -95,8 +161,8 @@ class Surface:
             if layer:
                 W, (dW, _) = self.weights[layer], directions[layer]
                 back = d @ W.T
-                bend = self._bend(layer) * self._z_along[layer - 1]
-                delta = (delta @ W.T + d @ dW.T) * self._slope(layer) + back * bend
+                bend = self.bends[layer - 1] * self._z_along[layer - 1]
+                delta = (delta @ W.T + d @ dW.T) * self.slopes[layer - 1] + back * bend
         return self._joined(parts[::-1])
 
     def _along(self, v: Vector) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
@@ -109,25 +175,25 @@ class Surface:
                 z += changes[layer] @ self.weights[layer]
             self._z_along.append(z)
             if layer < len(self.weights) - 1:
-                changes.append(z * self._slope(layer + 1))
+                changes.append(z * self.slopes[layer])
         return changes, z
 
     def _bent(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The loss's Hessian by the logits, times a change of them: live (diag(p) - p p^T) / N."""
+        """The loss's Hessian by the logits, times a change of them; of classes live (diag(p) - p p^T) / N.
+
+        live (N,): of each row, how much of its target no clip cuts off.
+        """
+        if self.loss.task != "classes":
+            return np.asarray(self.bend_of_loss * logits / self.n)
         mean = (self.p * logits).sum(axis=1, keepdims=True)
         return np.asarray(self.p * (logits - mean) * (self.live / self.n)[:, None])
 
-    def _slope(self, layer: int) -> NDArray[np.float64]:
-        """act'(z) of a layer's inputs a = act(z)."""
-        a = self.inputs[layer]
-        slope: NDArray[np.float64] = np.ones_like(a)
-        reference.ACTIVATIONS[self.acts[layer - 1]].backward(slope, a)
-        return slope
-
-    def _bend(self, layer: int) -> NDArray[np.float64]:
-        """act''(z) of a layer's inputs a = act(z)."""
-        a, second = self.inputs[layer], SECOND.get(self.acts[layer - 1])
-        return np.zeros_like(a) if second is None else second(a)
+    def _activated(self, act: str, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """act(z) of a hidden layer; its derivatives are kept."""
+        (name, number), (a, slope) = parts_of(act), reference.activated(act, z)
+        self.slopes.append(slope)
+        self.bends.append(SECOND[name](z, a, number))
+        return a
 
     def _split(self, v: Vector) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         parts, at = [], 0

@@ -22,7 +22,8 @@ from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.diagnosis.rules import RULES
 from fastmlp.diagnosis.trials import Bench, Changes, Setting, Trial
 from fastmlp.diagnosis.unlearnt import guesses
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, DataError
+from fastmlp.losses import checked_loss
 from fastmlp.net import Parameters
 from fastmlp.optimizers import PLAIN
 from fastmlp.spec import Training
@@ -50,19 +51,14 @@ def examine(
     """Diagnose a training on X (N, D) and class indices y (N,), tested on rows held out.
 
     ``seconds``: what all trials together may take, about; they have fewer epochs where all of the
-    training's would take longer. ``notify`` hears what is being done. Raises ConfigError for
-    other steps than plain SGD's at a constant rate: curvature bounds those alone.
+    training's would take longer. ``notify`` hears what is being done. Raises what ``check`` raises.
     """
-    if training != replace(
-        training, optimizer=PLAIN, schedule="constant", validation=0.0, patience=0, class_weight=None
-    ):
-        raise ConfigError(
-            "a diagnosis must be of plain SGD at a constant rate, all rows and classes alike",
-            str(training),
-            "diagnose the same net without those options",
-        )
+    check(training, y)
     notify = notify or (lambda text: None)
     started = time.perf_counter()
+    if unusual := training.architecture(X.shape[1], K).unusual:
+        told = ", ".join(unusual)
+        raise ConfigError("a diagnosis must be of layers with a width and an activation alone", told)
     bench, setting = Bench(X, y, X_test, y_test, K, threads), Setting(training, initial)
     notify("measuring the net at its start")
     evidence = Evidence(setting, bench.measured(setting))
@@ -94,6 +90,23 @@ def examine(
         training, found, measures, trajectory, tried.trials, recommended, epochs,
         time.perf_counter() - started,
     )  # fmt: skip
+
+
+def check(training: Training, y: NDArray[Any]) -> None:
+    """Raise ConfigError or DataError unless it can be diagnosed.
+
+    Curvature bounds the steps of plain SGD at a constant rate alone, and what is measured is of classes.
+    """
+    checked_loss(training.loss, "classes")
+    alike = replace(training, class_weight=None, label_smoothing=0.0)
+    if training != replace(alike, optimizer=PLAIN, schedule="constant", validation=0.0, patience=0):
+        raise ConfigError(
+            "a diagnosis must be of plain SGD at a constant rate, all rows and classes alike",
+            str(training),
+            "diagnose the same net without those options",
+        )
+    if y.ndim != 1:
+        raise DataError("a diagnosis must be of labels (N,)", f"y of shape {y.shape}")
 
 
 def rank(findings: list[Finding]) -> list[Finding]:

@@ -20,6 +20,7 @@ from fastmlp.diagnosis.measures import LayerState, Measures
 from fastmlp.diagnosis.relation import Relation
 from fastmlp.diagnosis.trials import Changes, Setting, Trial
 from fastmlp.diagnosis.unlearnt import Unlearnt, unlearnt
+from fastmlp.scales import scale_text
 from fastmlp.spec import Training
 
 SEVERE, WORTH = 0.05, 0.01  # of accuracy, won by a change: under the second it is not told
@@ -236,7 +237,8 @@ def in_words(changes: Changes) -> str:
         elif name == "hidden":
             words.append(f"use hidden {','.join(map(str, value))}")
         elif name == "scale":
-            words.append(f"divide the inputs by {value:g} (--scale {value:g})")
+            how = "scale each column:" if isinstance(value, str) else "divide the inputs by"
+            words.append(f"{how} {scale_text(value)} (--scale {scale_text(value)})")
         elif name == "init":
             words.append(f"draw them by {value}" if "initial" in changes else f"use init {value}")
         else:

@@ -9,13 +9,15 @@ A field whose default is None is left out of the JSON where it is None.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import reference
+from fastmlp.activations import parts_of
 from fastmlp.backends.types import Evaluation
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
@@ -24,10 +26,34 @@ from fastmlp.net import Net, Preprocessing
 
 Array = NDArray[Any]
 
-FLAT = 0.01  # of its largest value: with a smaller slope, a sigmoid or tanh is saturated
-STEEPEST = {"sigmoid": 0.25, "tanh": 1.0}  # the largest slope of activations that saturate
+FLAT = 0.01  # of its steepest slope: where it is less steep, an activation is flat
 THIRD_ANSWER_CLIP = "clip:1e-10,0.999999"  # what an answer to the project's question proposes
 _TINY = 1e-30
+
+
+class Shape(NamedTuple):
+    """The side on which an activation is flat, ``below``, ``both`` or ``nowhere``; and its steepest slope, by
+    its number, but for what it may be steeper in between.
+    """
+
+    flat: str
+    steepest: Callable[[float], float] = lambda number: 1.0
+
+
+SHAPES = {
+    "relu": Shape("below"),
+    "leaky_relu": Shape("nowhere"),
+    "elu": Shape("below", lambda alpha: max(1.0, alpha)),
+    "selu": Shape("below"),
+    "gelu": Shape("below"),
+    "gelu_tanh": Shape("below"),
+    "silu": Shape("below"),
+    "softplus": Shape("below"),
+    "sigmoid": Shape("both", lambda number: 0.25),
+    "hard_sigmoid": Shape("both", lambda slope: slope),
+    "tanh": Shape("both"),
+    "identity": Shape("nowhere"),
+}
 
 _overflows = np.errstate(over="ignore", invalid="ignore")  # a net may be far off: infinity is a measure too
 
@@ -71,8 +97,11 @@ class LayerState:
     z_spread:  standard deviation of z over rows and units; infinite where z overflows.
     z_largest: the largest magnitude.
     constant:  share of units that give the same for every row.
-    dead:      share of ReLU units that no row activates.  always_on: of those that every row does.
-    saturated: share of a sigmoid's or tanh's outputs whose slope is under 1 % of its largest.
+    dead:      of an activation that is flat far below 0 (ReLU, ELU, SELU, GELU, SiLU, softplus), share of
+               units whose slope is under 1 % of its steepest for every row: of ReLUs that no row activates.
+    always_on: share of its units that every row leaves over 0.
+    saturated: of an activation that is flat on both sides (sigmoid, tanh, hard sigmoid), share of outputs
+               whose slope is under 1 % of its steepest.
     """
 
     units: int
@@ -155,6 +184,7 @@ class Measures:
     gauss_newton: that of ``curvature``.  limit: 2 / gauss_newton, the largest stable lr.
     safe_factor:  smallest factor by which to divide the inputs so that lr is stable; None where none helps.
     live:         smallest share of rows with a gradient that was seen in training.
+    standard:     None where columns have scales of their own.
     peak:         largest Gauss-Newton eigenvalue that was seen in training.
     """
 
@@ -169,7 +199,7 @@ class Measures:
     gauss_newton: float
     limit: float
     safe_factor: float | None
-    standard: Standard
+    standard: Standard | None
     live: float = 1.0
     peak: float = 0.0
     after: After | None = None
@@ -204,17 +234,16 @@ def layers(net: Net, x: Array) -> tuple[LayerState, ...]:
     for layer, (W, b) in enumerate(zip(net.parameters.weights, net.parameters.biases, strict=True)):
         z = a @ np.asarray(W, np.float32) + np.asarray(b, np.float32)
         units: dict[str, float] = {}
-        a = z.copy()
         if layer < len(acts):
-            act, slope = acts[layer], np.ones_like(a)
-            reference.ACTIVATIONS[act].forward(a)
-            reference.ACTIVATIONS[act].backward(slope, a)
+            (name, number), (a, slope) = parts_of(acts[layer]), reference.activated(acts[layer], z)
+            shape = SHAPES[name]
+            is_flat = np.abs(slope) < FLAT * shape.steepest(number)
             units["constant"] = float((a.max(axis=0) == a.min(axis=0)).mean())
-            if act == "relu":
-                units["dead"] = float((slope == 0).all(axis=0).mean())
-                units["always_on"] = float((slope == 1).all(axis=0).mean())
-            elif act in STEEPEST:
-                units["saturated"] = float((slope < FLAT * STEEPEST[act]).mean())
+            if shape.flat == "below":
+                units["dead"] = float(is_flat.all(axis=0).mean())
+                units["always_on"] = float((z > 0).all(axis=0).mean())
+            elif shape.flat == "both":
+                units["saturated"] = float(is_flat.mean())
         finite = np.isfinite(z).all()
         spread, largest = (z.std(dtype=np.float64), np.abs(z).max()) if finite else (math.inf, math.inf)
         found.append(LayerState(W.shape[1], float(spread), float(largest), **units))

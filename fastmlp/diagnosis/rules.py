@@ -16,7 +16,7 @@ from fastmlp.diagnosis.measures import rounded
 from fastmlp.diagnosis.relation import LEVEL, NEIGHBOURS
 from fastmlp.diagnosis.trials import Changes, Trial
 from fastmlp.diagnosis.unlearnt import LUCK, POOR, Unlearnt
-from fastmlp.spec import act_text
+from fastmlp.layers import act_text
 
 LATER = 2  # times 2 / curvature that lr may be in training: a net moves to where its lr is stable
 LOW = 4  # times under 2 / curvature that lr may be
@@ -81,10 +81,10 @@ def _lr_too_high(e: Evidence) -> Seen | None:
     m, first = e.measures, e.over > 1
     top = m.gauss_newton if first else m.peak
     changes: list[Changes] = [{"lr": rounded(2 / top * share, down=True)} for share in (1, 0.2)]
-    if first and m.safe_factor is not None:
+    if first and m.safe_factor is not None and isinstance(e.training.scale, float):
         changes.insert(0, {"scale": rounded(e.training.scale * m.safe_factor, down=False)})
     if _large(e):
-        changes.append(_standard(e)[-1])
+        changes += _standard(e)[-1:]
     return Seen(
         {"limit": m.limit, "over": e.over, "later": e.later, "safe_factor": m.safe_factor},
         tuple(changes),
@@ -120,8 +120,12 @@ def _inputs_off_centre(e: Evidence) -> Seen | None:
     ratio = abs(inputs.mean) / max(inputs.spread, 1e-30)
     if ratio <= OFF_CENTRE:
         return None
-    scale = rounded(e.training.scale * inputs.spread, down=False)
-    return Seen({"ratio": ratio}, ({"center": True, "scale": scale}, {"center": True}))
+    if isinstance(e.training.scale, float):
+        scale = rounded(e.training.scale * inputs.spread, down=False)
+        changes: tuple[Changes, ...] = ({"center": True, "scale": scale}, {"center": True})
+    else:  # minmax centres at the least value
+        changes = ({"scale": "standard"},) if e.training.centred else ({"center": True},)
+    return Seen({"ratio": ratio}, changes)
 
 
 def _init_unsuitable(e: Evidence) -> Seen | None:
@@ -204,7 +208,8 @@ RULES = (
     Rule(
         "units-dead",
         _units_dead,
-        rule=f"Over {DEAD:.0%} of a hidden layer's units give the same for every row before the first step.",
+        rule=f"Over {DEAD:.0%} of a hidden layer's units give the same for every row before the first step, "
+        "or lie where their activation is flat for every row.",
         measured="{silent:.0%} of a layer's units give the same for every row at the start",
         healthy="none",
         why="such a unit carries nothing, and a ReLU unit that nothing activates gets no gradient",
@@ -355,8 +360,9 @@ def _afresh(e: Evidence) -> Changes:
 
 
 def _standard(e: Evidence) -> tuple[Changes, ...]:
-    """The scale at which pre-activations spread by 1; and the same with an lr for it."""
-    standard = e.measures.standard
+    """The scale at which pre-activations spread by 1; and the same with an lr for it; none for columns."""
+    if (standard := e.measures.standard) is None:
+        return ()
     return {"scale": standard.scale}, {"scale": standard.scale, "lr": standard.lr}
 
 

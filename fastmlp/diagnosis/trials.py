@@ -19,7 +19,7 @@ from fastmlp import kernels as nn
 from fastmlp import random
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.data.encode import column_means
+from fastmlp.data.preprocessing import fitted
 from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.chance import Standing, even, standing
 from fastmlp.errors import DivergedError
@@ -128,7 +128,8 @@ class Bench:
         threads: int | str = "auto",
     ) -> None:
         self.y, self.y_test, self.K, self.D = y, y_test, K, X.shape[1]
-        self.means, self.counts = column_means(X), np.bincount(y, minlength=K)
+        self.counts = np.bincount(y, minlength=K)
+        self._rows, self._fitted = X, dict[Any, Preprocessing]()
         self.X, self.X_test = nn.encode(X), nn.encode(X_test)
         self.tuner = ThreadTuner(threads)
         picked, room = random.permutation(len(y), 0, "diagnose"), max(50, _VALUES // self.D)
@@ -141,11 +142,17 @@ class Bench:
         training = setting.training
         architecture = training.architecture(self.D, self.K)
         if setting.initial is None:
-            parameters = initialise(architecture, training.init, training.seed)
+            parameters = initialise(architecture, seed=training.seed)
         else:
             parameters = setting.initial.astype(np.float32)
-        mean = self.means if training.center else None
-        return Net(architecture, parameters, Preprocessing(training.scale, mean))
+        return Net(architecture, parameters, self._preprocessing(training))
+
+    def _preprocessing(self, training: Training) -> Preprocessing:
+        """The preprocessing that ``fit`` would have, fitted once."""
+        asked = training.scale, training.centred
+        if asked not in self._fitted:
+            self._fitted[asked] = fitted(self._rows, *asked)
+        return self._fitted[asked]
 
     def measured(self, setting: Setting) -> measures.Measures:
         """Measure a net before its first step."""
@@ -268,16 +275,16 @@ class Bench:
         tested = nn.evaluate(net, self.sample, self.y_sample, loss=loss, threads=self.tuner)
         return measures.losses(tested, self._predict(net, self.sample), self.y_sample, loss)
 
-    def _standard(self, net: Net, few: NDArray[Any], spread: float, lr: float) -> measures.Standard:
-        usual = net.preprocessing.scale
+    def _standard(self, net: Net, few: NDArray[Any], spread: float, lr: float) -> measures.Standard | None:
+        if isinstance(usual := net.preprocessing.scale, np.ndarray):
+            return None
         scale = measures.rounded(usual * spread, down=False)
         top = measures.gauss_newton(net, few * (usual / scale), self.y_few)
         return measures.Standard(scale, measures.rounded(min(1 / top, 10.0), down=True) if top > 0 else lr)
 
     def _scaled(self, net: Net, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as the first layer sees them, in float64."""
-        x, done = np.asarray(rows, np.float64), net.preprocessing
-        return (x if done.mean is None else x - done.mean) / done.scale
+        return net.preprocessing.applied(rows)
 
     def _order(self, training: Training) -> Callable[[int], NDArray[np.int64]]:
         """The order of the rows in an epoch, as ``fit`` has it."""
@@ -287,7 +294,7 @@ class Bench:
         net, training = self.net(setting), setting.training
         return Trainer(
             nn, net, self.X, self.y, training.loss, training.batch_size, training.optimizer,
-            OptimizerState.start(net.parameters, training.optimizer), self.tuner,
+            OptimizerState.start(net.parameters, training.optimizer), self.tuner, seed=training.seed,
         )  # fmt: skip
 
     def _predict(self, net: Net, X: Any) -> NDArray[Any]:

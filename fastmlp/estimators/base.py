@@ -25,10 +25,10 @@ from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import threads_here
 from fastmlp.estimators.weights import parameters_of
+from fastmlp.layers import MOST_UNITS, Architecture, layers_of
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.optimizers import Optimizer
-from fastmlp.spec import MOST_UNITS, Architecture, layers_of
 
 Array = NDArray[Any]
 
@@ -258,7 +258,7 @@ class BaseMLP(BaseEstimator):
     def _new_optimizer(self, parameters: Parameters) -> ScheduledOptimizer:
         if self.solver == "adam":
             optimizer = Optimizer(
-                "adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, epsilon_hat=True
+                "adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras"
             )
             schedule = "constant"
         else:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastmlp.checks import shown
 from fastmlp.errors import ModelError
 from fastmlp.estimators.base import BaseMLP
-from fastmlp.losses import clip_bounds
+from fastmlp.losses import checked_loss
 
 Array = NDArray[Any]
 
@@ -181,7 +181,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _validate_params(self) -> None:
         super()._validate_params()
-        clip_bounds(self.loss)
+        checked_loss(self.loss, "classes")
 
     def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
         X, y = validate_data(self, X, y, accept_sparse="csr", order="C", multi_output=True, reset=first)

@@ -18,6 +18,7 @@ from fastmlp.backends.types import EpochTotals
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.progress import progress_bar
 from fastmlp.estimators.split import HeldOut, Split
+from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters
 from fastmlp.random import permutation
 from fastmlp.reference import loss_and_delta
@@ -177,7 +178,7 @@ class Loop:
         z = self.nn.logits(self.net, held.X, threads=self.tuner)
         if not np.isfinite(z).all():
             return math.nan, math.nan
-        losses = loss_and_delta(np.empty_like(z), z, held.y, est._loss())[0]
+        losses = loss_and_delta(np.empty_like(z), z, held.y, Loss.of(est._loss()))[0]
         mean = float(np.average(losses, weights=held.weights)) / est._loss_parts()
         return est._score_of(z, held.y, held.weights), mean
 

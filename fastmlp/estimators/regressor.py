@@ -101,7 +101,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return int(y.shape[1])
 
     def _loss(self) -> str:
-        return "squared"
+        return "half_squared"
 
     def _loss_parts(self) -> int:
         return int(self.n_outputs_)

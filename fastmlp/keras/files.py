@@ -20,8 +20,8 @@ from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCross
 from fastmlp.keras.network import Network
 from fastmlp.keras.optimizers import SGD, Adam, Optimizer
 from fastmlp.keras.stack import Stack
+from fastmlp.layers import Architecture, act_text
 from fastmlp.model import Model
-from fastmlp.spec import Architecture, act_text
 
 _S = TypeVar("_S", bound=Stack)
 
@@ -48,6 +48,9 @@ def load(kind: type[_S], path: str | os.PathLike[str], compiled: bool) -> _S:
     """A stack of that class from the file, compiled as it was where that is wanted. Raises ValueError."""
     path = path_of("filepath", path, ModelError)
     net, metadata = Model.load_with_extra(path)
+    if net.architecture.unusual:
+        told = ", ".join(net.architecture.unusual)
+        raise ModelError("a model must be of Dense layers and activations alone", f"{path} with {told}")
     entry = _entry(metadata, path)
     try:
         model = kind(name=entry["name"] if entry else None)
@@ -120,8 +123,8 @@ def _folded(net: Model) -> list[Any]:
     """Weights, in the first layer for raw inputs: W / scale, and b - mean W / scale."""
     first, bias, *others = net.parameters.to_keras()
     scale, mean = net.preprocessing.scale, net.preprocessing.mean
-    if scale == 1 and mean is None:
+    if mean is None and not net.preprocessing.by_column and scale == 1:
         return [first, bias, *others]
-    W = first.astype(np.float64) / scale
+    W = first.astype(np.float64) / np.reshape(scale, (-1, 1))
     b = bias if mean is None else bias - mean.astype(np.float64) @ W
     return [W, b, *others]

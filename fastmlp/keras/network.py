@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastmlp import spec as engine
+from fastmlp import layers as engine
 from fastmlp.errors import ModelError
 from fastmlp.keras.layers.core import Dense, Layer
 from fastmlp.keras.missing import missing

@@ -146,7 +146,7 @@ class Adam(Optimizer):
         if flag("amsgrad", amsgrad):
             raise missing("amsgrad in Adam", "leave it out")
         self._keep(beta_1=beta_1, beta_2=beta_2, epsilon=1e-7 if epsilon is None else epsilon)
-        rule = engine.Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=self.epsilon, epsilon_hat=True)
+        rule = engine.Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=self.epsilon, form="keras")
         super().__init__(learning_rate, rule, name, others)
 
     def describe(self) -> dict[str, Any]:

@@ -148,7 +148,8 @@ class Sequential(Stack):
         for epoch in trainer.epochs(epochs, begin, lambda _: rate(), progress=progress.watch):
             logs = how.logs(epoch.totals.loss, epoch.totals.correct / epoch.totals.samples)
             if validation is not None:
-                told = how.logs(*trainer.evaluate(*validation))
+                tested = trainer.evaluate(*validation)
+                told = how.logs(tested.loss, tested.accuracy)
                 logs |= {f"val_{name}": value for name, value in told.items()}
             tell("on_epoch_end", epoch.number, logs)
             progress.end(logs)

@@ -1,4 +1,4 @@
-"""The Numba backend: the names and signatures of reference.py, compiled, parallel, float32.
+"""The Numba backend: the names and signatures of reference/, compiled, parallel, float32.
 
 Results do not depend on ``threads``: the same bytes for any. X may be an array, a
 scipy.sparse matrix or an ``Encoded`` (``encode(X)``): encode once where the same data are used
@@ -13,17 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.checks import check_inputs, checked_order, checked_targets, checked_weights
+from fastmlp.backends.checks import (
+    check_inputs,
+    checked_draw,
+    checked_link,
+    checked_order,
+    checked_rates,
+    checked_targets,
+    checked_weights,
+)
 from fastmlp.backends.state import OptimizerState, begun
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
-from fastmlp.checks import function, instance, positive_number, whole_number
+from fastmlp.checks import function, instance, whole_number
 from fastmlp.data.encode import Encoded, encode, encode_rows
 from fastmlp.errors import DivergedError
-from fastmlp.kernels import launch, layout, single_rows
+from fastmlp.fold import folded, scale_and_shift
+from fastmlp.kernels import launch, layout, losses, rules, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.optimizers import averages
+from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.optimizers import PLAIN, Optimizer
 
@@ -36,6 +46,7 @@ __all__ = [
     "is_warm",
     "logits",
     "loss_and_gradients",
+    "predict",
     "predict_proba",
     "train_epoch",
 ]
@@ -46,32 +57,55 @@ Array = NDArray[Any]
 def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, len(X), pace.most)
+    work = layout.build(folded(net), X, len(X), pace.most)
     launch.outputs(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, keep=True)
-    return layout.outputs(work, len(X))
+    found = layout.outputs(work, len(X))
+    for a, layer, norm in zip(found, net.architecture.layers, net.parameters.norms, strict=False):
+        if norm is not None and layer.batch_norm is not None and layer.batch_norm.place == "after":
+            factor, summand = scale_and_shift(layer, norm)
+            a[...] = a * factor + summand
+    return found
 
 
-def predict_proba(net: Net, X: Any, *, threads: Threads = 1) -> Array:
-    """Probabilities (N, K) of the classes for X (N, D)."""
-    if not isinstance(threads, ThreadTuner):
-        resolve(threads)
-    if (quick := single_rows.predict_proba(instance("net", net, Net), X)) is not None:
-        return quick
-    return _outputs(net, X, threads)
+def predict_proba(net: Net, X: Any, *, loss: str = "logits", threads: Threads = 1) -> Array:
+    """Probabilities (N, K) of the classes for X (N, D); with ``binary`` loss, of each label.
+
+    Raises ConfigError for a loss of numbers.
+    """
+    return _predicted(net, X, threads, checked_link(net, loss, "classes", "binary"))
+
+
+def predict(
+    net: Net, X: Any, *, loss: str = "squared", threads: Threads = 1, rows: Array | None = None
+) -> Array:
+    """Predictions (N, K) of numbers for X (N, D): the outputs, of ``poisson`` loss exp of them.
+
+    ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
+    """
+    link = checked_link(net, loss, "numbers")
+    return _predicted(net, X, threads, link) if rows is None else _outputs(net, X, threads, link, rows)
 
 
 def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
-    return _outputs(net, X, threads, raw=True)
+    return _outputs(net, X, threads, "identity")
 
 
-def _outputs(net: Net, X: Any, threads: Threads, raw: bool = False) -> Array:
-    """Probabilities, or logits, (N, K)."""
-    X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, pace.most * WORD, pace.most)
-    p = np.empty((len(X), net.architecture.outputs), np.float32)
-    rows = layout.rows_of(X, net.preprocessing)
-    launch.outputs(work, rows, np.arange(len(X)), pace.most, p=p.reshape(-1), raw=raw)
+def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
+    """``_outputs``, or the same bytes sooner for a few rows."""
+    if not isinstance(threads, ThreadTuner):
+        resolve(threads)
+    quick = single_rows.predict(net, X, link)
+    return _outputs(net, X, threads, link) if quick is None else quick
+
+
+def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
+    """The predictions (N, K) that the link of a loss makes of the outputs, or (M, K) of some rows."""
+    X, pace = _checked(net, X, threads, once=rows is None)
+    order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
+    p, place = np.empty((len(order), net.architecture.outputs), np.float32), losses.LINKS[link].place
+    launch.outputs(work, layout.rows_of(X, net.preprocessing), order, pace.most, p=p.reshape(-1), link=place)
     return p
 
 
@@ -81,29 +115,39 @@ def evaluate(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     rows: Array | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy on X (N, D) with classes y (N,); accuracy is 0 for targets.
+    """Mean loss and accuracy on X (N, D) with targets y; of numbers R2 and the mean absolute error.
 
     ``rows`` (M,): on these rows alone.
     """
     X, pace = _checked(net, X, threads, once=rows is None)
-    y = checked_targets(net, y, len(X), loss)
+    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
+    y = checked_targets(net, y, len(X), found)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = layout.build(net, X, pace.most * WORD, pace.most)
-    losses, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
-    launch.outputs(
-        work, layout.rows_of(X, net.preprocessing), order, pace.most, launch.loss_of(loss, y), losses=losses,
-        correct=correct,
-    )  # fmt: skip
-    return Evaluation(float(losses.mean(dtype=np.float64)), int(correct.sum()) / len(order))
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
+    each, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
+    p, wanted = np.empty((len(order), K), np.float32), {"losses": each, "correct": correct}
+    if found.task == "numbers":
+        wanted |= {"p": p.reshape(-1), "link": losses.LINKS[found.word.link].place}
+    rows_of_X = layout.rows_of(X, net.preprocessing)
+    launch.outputs(work, rows_of_X, order, pace.most, launch.loss_of(found, y, K), **wanted)
+    mean = float(each.mean(dtype=np.float64))
+    if found.task == "numbers":
+        return Evaluation.of_numbers(mean, p, y[order])
+    return Evaluation(mean, int(correct.sum()) / (len(order) * found.labels(K)))
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-    """Number of units in each hidden layer that give 0 for every row of X (N, D)."""
+    """Number of units in each hidden layer whose activation gives 0 for every row of X (N, D).
+
+    ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
+    are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
+    """
     X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(net, X, pace.most * WORD, pace.most)
+    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden
     active = np.zeros((pace.most, sum(widths)), np.bool_)
     if widths:
@@ -119,22 +163,27 @@ def loss_and_gradients(
     y: Array,
     *,
     loss: str = "logits",
+    label_smoothing: float = 0.0,
     threads: Threads = 1,
     sample_weight: Array | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D), y (B,), and its gradient by every parameter."""
+    """Mean loss over the batch X (B, D) with targets y, and its gradient by every parameter.
+
+    As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
+    """
     X, pace = _checked(net, X, threads, once=True)
-    y = checked_targets(net, y, len(X), loss)
+    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
+    y = checked_targets(net, y, len(X), found)
     weights = checked_weights(sample_weight, len(X))
-    work = layout.build(net, X, len(X), pace.most)
-    gradients = layout.aligned_like(work.weights.theta)
-    job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), np.arange(len(X)), launch.loss_of(loss, y, weights), len(X),
-        gradients, 1.0,
-    )  # fmt: skip
+    work = layout.build(net, X, len(X), pace.most, draw=checked_draw(seed, epoch))
+    steps = rules.gradients_of(net, work)
+    rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
+    job = launch.training_job(rows, np.arange(len(X)), launch.loss_of(found, y, K, weights), len(X), steps)
     totals, _ = launch.train(work, X, job, pace)
-    found = layout.unpack(work.layout, gradients)
-    return LossAndGradients(totals.loss, found, totals.correct, totals.live)
+    gradients = layout.unpack(work.layout, steps.target)
+    return LossAndGradients(totals.loss, gradients, totals.correct, totals.live)
 
 
 def train_epoch(
@@ -144,7 +193,8 @@ def train_epoch(
     order: Array,
     *,
     loss: str = "logits",
-    lr: float = 0.01,
+    label_smoothing: float = 0.0,
+    lr: float | Array = 0.01,
     batch_size: int = 100,
     threads: Threads = 1,
     progress: Callable[[int], None] | None = None,
@@ -153,39 +203,42 @@ def train_epoch(
     sample_weight: Array | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
+    seed: int = 0,
+    epoch: int = 1,
 ) -> EpochTotals:
     """Train the net's parameters for one epoch of SGD, in place: W -= lr dW for each batch of ``order``.
 
-    X (N, D), y (N,) class indices, order (M,) row numbers: row order[0] first. The last batch may
-    be short; its gradient is its own mean. ``threads``: their number, "auto" (several or one,
-    whichever is found to be faster now), or a ThreadTuner that remembers what was found. ``progress``
-    is told the samples done so far, now and then and at the end. ``optimizer`` takes other steps than
-    W -= lr dW, and goes on from ``state``, which is updated in place (None: a new one, for this epoch).
-    ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count changes
-    nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch goes on,
-    of the same arguments otherwise, and of the parameters and the state (its moments may be any) before the
-    epoch. Raises DivergedError, with the parameters and the state as they were before the epoch.
+    X (N, D), targets y as the loss takes them, order (M,) row numbers: row order[0] first. The last batch
+    may be short; its gradient is its own mean. ``lr``: a rate, or (batches,) of each batch. ``threads``:
+    their number, "auto" (several or one, whichever is found to be faster now), or a ThreadTuner that
+    remembers what was found. ``progress`` is told the samples done so far, now and then and at the end.
+    ``optimizer`` takes other steps than W -= lr dW, as do layers with l1, l2, max_norm or frozen (losses
+    are those of the data alone). It goes on from ``state``, which is updated in place (None: a new one, for
+    this epoch). ``sample_weight`` (N,): how much each row of X counts; a batch of rows that do not count
+    changes nothing. ``pause``: see ``backends.types``; what it takes is a ``midway`` with which the epoch
+    goes on, of the same arguments otherwise, and of the parameters and the state (its moments may be any)
+    before the epoch. ``seed``, ``epoch``: what dropout leaves out is a function of them, of the sample's
+    place in ``order``, and of the unit. Batch norm takes the batch's mean and variance, in which rows count
+    alike, and its running ones move towards them. Raises DivergedError, with the parameters and the state as
+    they were before the epoch.
     """
     X, pace = _checked(net, X, threads)
-    y, order = checked_targets(net, y, len(X), loss), checked_order(order, len(X))
+    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
+    y, order = checked_targets(net, y, len(X), found), checked_order(order, len(X))
     weights = checked_weights(sample_weight, len(X))
     batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
-    lr = positive_number("lr", lr, "0.01")
+    batches = -(-len(order) // batch_size)
+    lr = checked_rates(lr, batches)
     instance("optimizer", optimizer, Optimizer)
     state = OptimizerState.start(net.parameters, optimizer) if state is None else state
     instance("state", state, OptimizerState).check(net.parameters, optimizer)
     function("progress", progress)
     function("pause", pause)
     first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
-    batches = -(-len(order) // batch_size)
-    work = layout.build(net, X, batch_size, pace.most, first)
-    rule = launch.rule_of(optimizer, lr, work, state.steps, moments, batches)
-    theta = work.weights.theta
-    target, alpha = (theta, -lr) if rule.plain else (layout.aligned_like(theta), 1.0)
-    job = launch.training_job(
-        layout.rows_of(X, net.preprocessing), order, launch.loss_of(loss, y, weights), batch_size, target,
-        alpha, rule,
-    )  # fmt: skip
+    work = layout.build(net, X, batch_size, pace.most, first, checked_draw(seed, epoch))
+    steps = rules.steps_of(net, optimizer, lr, work, state.steps, moments, batches)
+    rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
+    job = launch.training_job(rows, order, launch.loss_of(found, y, K, weights), batch_size, steps)
     totals, bad = launch.train(work, X, job, pace, progress, midway, pause)
     if bad is not None:
         what, batch = bad
@@ -193,13 +246,15 @@ def train_epoch(
         error.batch = batch
         raise error
     state.steps += batches  # before the rest: where it is as it was, all is
-    for old, flat in zip((net.parameters, *state.moments), (theta, *averages(rule)), strict=True):
-        layout.unpack_into(work.layout, flat, old)
-    return totals
+    layout.trained_into(work, net.parameters)
+    for moment, flat in zip(state.moments, averages(steps.rule), strict=True):
+        layout.unpack_into(work.layout, flat, moment)
+    return totals._replace(labels=found.labels(K))
 
 
 def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
     """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
-    encoded = encode(X, once=once, centred=instance("net", net, Net).preprocessing.mean is not None)
+    done = instance("net", net, Net).preprocessing
+    encoded = encode(X, once=once, centred=done.mean is not None or done.by_column)
     check_inputs(net, encoded.shape)
     return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)

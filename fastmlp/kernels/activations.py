@@ -1,166 +1,208 @@
-"""The activations, in one table, and the scalar float32 maths that they need: exp as a polynomial.
+"""The activations, in one table: scalar functions, of which come the loops that are compiled.
 
-LLVM vectorises it. Numba's own exp is one libm call a number, and differs between systems.
+Each is made of maths.py, in float32. ``number`` is that of the activation's name, as in ``leaky_relu:0.2``.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels.intrinsics import bits_float, float_bits, fma
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.kernels.intrinsics import fma
+from fastmlp.kernels.jit import device
+from fastmlp.kernels.maths import exp, expm1, log1p, normal, sigmoid, tanh
+from fastmlp.kernels.plug_ins import FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
 
 _f = np.float32
+_ZERO, _HALF, _ONE = _f(0), _f(0.5), _f(1)
+_SELU, _DEPTH = _f(1.0507009873554805), _f(1.7580993408473766)  # Klambauer et al. 2017: lambda, lambda alpha
+_DENSITY = _f(0.3989422804014327)  # of the standard normal distribution at 0
+_CUBE, _TWICE = _f(0.044715), _f(1.5957691216057308)  # of the tanh in gelu_tanh; twice sqrt(2 / pi)
+_FAR = _f(11)  # the sigmoid in gelu_tanh is 1 there, and 0 at -11
 
-# exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2; ln 2 in two parts (Cody and Waite).
-_LOG2_E, _LN2_HIGH, _LN2_LOW = _f(1.44269504), _f(0.693359375), _f(-2.12194440e-4)
-_ROUND = _f(12582912.0)  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-_ROUND_BITS = np.int32(0x4B400000)
-_LOWEST, _HIGHEST, _INFINITY = _f(-87.3), _f(88.3), _f(np.inf)
-# minimax coefficients of (exp(r) - 1 - r) / r^2, Cephes expf
-_C0, _C1, _C2 = _f(1.9875691500e-4), _f(1.3981999507e-3), _f(8.3334519073e-3)
-_C3, _C4, _C5 = _f(4.1665795894e-2), _f(1.6666665459e-1), _f(5.0000001201e-1)
-_ZERO, _ONE, _TWO = _f(0), _f(1), _f(2)
-_LEAK = _f(0.01)  # the slope of leaky_relu below 0
+
+# --- by the output: a = function(z, number), and da/dz = slope(a, number) -----------------------------------
 
 
 @device
-def exp(x):
-    """exp(x) within 1 ulp for -87.3 <= x <= 88.3; 0 below, infinity above; nan stays nan."""
-    below, above = x < _LOWEST, x > _HIGHEST
-    if below:
-        x = _LOWEST
-    if above:
-        x = _HIGHEST
-    shifted = fma(x, _LOG2_E, _ROUND)
-    n = shifted - _ROUND
-    r = fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x))
-    q = fma(_C0, r, _C1)
-    q = fma(q, r, _C2)
-    q = fma(q, r, _C3)
-    q = fma(q, r, _C4)
-    q = fma(q, r, _C5)
-    q = fma(q, r * r, r) + _ONE
-    exponent = np.int32(float_bits(shifted) - _ROUND_BITS + np.int32(127))
-    power = bits_float(np.int32(exponent << np.int32(23)))
-    result = _INFINITY if above else q * power
-    return _ZERO if below else result
-
-
-@device
-def tanh(x):
-    """tanh(x): an odd polynomial below 0.625, else by exp (Cephes tanhf); within 2 ulp."""
-    z = abs(x)
-    s = x * x
-    p = fma(_f(-5.70498872745e-3), s, _f(2.06390887954e-2))
-    p = fma(p, s, _f(-5.37397155531e-2))
-    p = fma(p, s, _f(1.33314422036e-1))
-    p = fma(p, s, _f(-3.33332819422e-1))
-    small = fma(p * s, x, x)
-    large = _ONE - _TWO / (exp(z + z) + _ONE)
-    if x < _ZERO:
-        large = -large
-    return small if z < _f(0.625) else large
-
-
-@device
-def _relu(z):
+def _relu(z, number):
     return _ZERO if z < _ZERO else z + _ZERO  # else z: a masked store, six times slower
 
 
 @device
-def _relu_slope(a):
+def _relu_slope(a, number):
     return _f(a > _ZERO)
 
 
 @device
-def _sigmoid(z):
-    return _ONE / (_ONE + exp(-z))
+def _leaky_relu(z, slope):
+    return z if z > _ZERO else slope * z
 
 
 @device
-def _sigmoid_slope(a):
+def _leaky_relu_slope(a, slope):
+    return _ONE if a > _ZERO else slope
+
+
+@device
+def _elu(z, depth):
+    return z if z > _ZERO else depth * expm1(z)
+
+
+@device
+def _elu_slope(a, depth):
+    return _ONE if a > _ZERO else a + depth
+
+
+@device
+def _selu(z, number):
+    return _SELU * z if z > _ZERO else _DEPTH * expm1(z)
+
+
+@device
+def _selu_slope(a, number):
+    return _SELU if a > _ZERO else a + _DEPTH
+
+
+@device
+def _softplus(z, number):
+    return (z if z > _ZERO else _ZERO) + log1p(exp(-abs(z)))
+
+
+@device
+def _softplus_slope(a, number):
+    return -expm1(-a)
+
+
+@device
+def _sigmoid(z, number):
+    return sigmoid(z)
+
+
+@device
+def _sigmoid_slope(a, number):
     return a * (_ONE - a)
 
 
 @device
-def _tanh_slope(a):
+def _hard_sigmoid(z, slope):
+    a = fma(slope, z, _HALF)
+    return _ZERO if a < _ZERO else (_ONE if a > _ONE else a)
+
+
+@device
+def _hard_sigmoid_slope(a, slope):
+    return slope * (_f(a > _ZERO) * _f(a < _ONE))
+
+
+@device
+def _tanh(z, number):
+    return tanh(z)
+
+
+@device
+def _tanh_slope(a, number):
     return _ONE - a * a
 
 
 @device
-def _leaky_relu(z):
-    return z if z > _ZERO else _LEAK * z
-
-
-@device
-def _leaky_relu_slope(a):
-    return _ONE if a > _ZERO else _LEAK
-
-
-@device
-def _identity(z):
+def _identity(z, number):
     return z
 
 
 @device
-def _identity_slope(a):
+def _identity_slope(a, number):
     return _ONE
 
 
-class Activation(NamedTuple):
-    """A hidden layer's outputs a = function(z), and by them its slope: da/dz = slope(a)."""
+# --- by the input: a, da/dz = function(z, number) -----------------------------------------------------------
 
-    function: Any
-    slope: Any
+
+@device
+def _gelu(z, number):
+    share, bell = normal(z)
+    return z * share, fma(z * _DENSITY, bell, share)
+
+
+@device
+def _gelu_tanh(z, number):
+    """z / 2 (1 + tanh(u)) = z sigmoid(2 u), u = sqrt(2 / pi) (z + 0.044715 z^3)."""
+    x = -_FAR if z < -_FAR else (_FAR if z > _FAR else z)
+    inner = _CUBE * (x * x)
+    share = sigmoid(_TWICE * fma(x, inner, x))
+    steep = _TWICE * (_ONE + _f(3) * inner)
+    return z * share, fma(x * share * (_ONE - share), steep, share)
+
+
+@device
+def _silu(z, number):
+    share = sigmoid(z)
+    a = z * share
+    return a, fma(a, _ONE - share, share)
+
+
+# --- the table ----------------------------------------------------------------------------------------------
+
+
+ACTIVATE = kind(NOTHING, FLOATS, FLOATS, INT, FLOAT)
+activate = caller(ACTIVATE)
+"""activate(place, a, factors, width, number): a[:width] = that activation of itself.
+
+factors (width,): da/dz, of activations that keep it; others leave it alone.
+"""
+
+BACK = kind(NOTHING, FLOATS, FLOATS, INT, FLOAT)
+multiply_by_slope = caller(BACK)
+"""multiply_by_slope(place, delta, a, width, number): delta[j] *= da/dz, by the output a[j], for j < width."""
+
+
+class Activation(NamedTuple):
+    """A hidden layer's function, and how deltas go back through it.
+
+    backward: None where the slope is none of the output's: it is kept then, in ``factors``.
+    """
+
+    forward: PlugIn
+    backward: PlugIn | None
+
+
+def _by_output(name, function, slope):
+    """The Activation a = function(z, number) of slope da/dz = slope(a, number)."""
+
+    def activate(a, factors, width, number):
+        for j in range(width):
+            a[j] = function(a[j], number)
+
+    def multiply_by_slope(delta, a, width, number):
+        for j in range(width):
+            delta[j] *= slope(a[j], number)
+
+    return Activation(PlugIn(name, activate, ACTIVATE), PlugIn(f"{name}_slope", multiply_by_slope, BACK))
+
+
+def _by_input(name, function):
+    """The Activation of a and da/dz = function(z, number)."""
+
+    def activate(a, factors, width, number):
+        for j in range(width):
+            a[j], factors[j] = function(a[j], number)
+
+    return Activation(PlugIn(name, activate, ACTIVATE), None)
 
 
 ACTIVATIONS = {
-    "relu": Activation(_relu, _relu_slope),
-    "sigmoid": Activation(_sigmoid, _sigmoid_slope),
-    "tanh": Activation(tanh, _tanh_slope),
-    "identity": Activation(_identity, _identity_slope),
-    "leaky_relu": Activation(_leaky_relu, _leaky_relu_slope),
+    "relu": _by_output("relu", _relu, _relu_slope),
+    "leaky_relu": _by_output("leaky_relu", _leaky_relu, _leaky_relu_slope),
+    "elu": _by_output("elu", _elu, _elu_slope),
+    "selu": _by_output("selu", _selu, _selu_slope),
+    "gelu": _by_input("gelu", _gelu),
+    "gelu_tanh": _by_input("gelu_tanh", _gelu_tanh),
+    "silu": _by_input("silu", _silu),
+    "softplus": _by_output("softplus", _softplus, _softplus_slope),
+    "sigmoid": _by_output("sigmoid", _sigmoid, _sigmoid_slope),
+    "hard_sigmoid": _by_output("hard_sigmoid", _hard_sigmoid, _hard_sigmoid_slope),
+    "tanh": _by_output("tanh", _tanh, _tanh_slope),
+    "identity": _by_output("identity", _identity, _identity_slope),
 }
-"""All of them: a new one is an entry here. Its place is what compiled code knows it by."""
-
-ACTS = {name: code for code, name in enumerate(ACTIVATIONS)}
-
-
-def _activate(code, activation, others):
-    function = activation.function
-
-    @device
-    def activate(a, width, act):
-        if act == code:
-            for j in range(width):
-                a[j] = function(a[j])
-        else:
-            others(a, width, act)
-
-    return activate
-
-
-def _multiply_by_slope(code, activation, others):
-    slope = activation.slope
-
-    @device
-    def multiply_by_slope(delta, a, width, act):
-        if act == code:
-            for j in range(width):
-                delta[j] *= slope(a[j])
-        else:
-            others(delta, a, width, act)
-
-    return multiply_by_slope
-
-
-activate = by_code(_activate, ACTIVATIONS.values(), device(lambda a, width, act: None))
-"""activate(a, width, act): a[:width] = that activation of itself."""
-
-multiply_by_slope = by_code(
-    _multiply_by_slope, ACTIVATIONS.values(), device(lambda delta, a, width, act: None)
-)
-"""multiply_by_slope(delta, a, width, act): delta[j] *= da/dz, by the output a[j], for j < width."""
+"""All of them: a new one is an entry here."""

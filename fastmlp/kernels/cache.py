@@ -33,10 +33,14 @@ _warned: set[Path] = set()  # the folders of which a warning was given
 
 
 class KernelCache(FunctionCache):
-    """A store of compiled code, which a dispatcher asks for it and gives it to."""
+    """A store of compiled code, which a dispatcher asks for it and gives it to.
 
-    def __init__(self, function: Any, folder: Path) -> None:
-        self._name = repr(function)
+    name: what tells the function from others of its code, where that is what it closes over: to Numba,
+    another in each process.
+    """
+
+    def __init__(self, function: Any, folder: Path, name: str = "") -> None:
+        self._name, self._own_name = repr(function), name
         self._py_func = function
         self._impl = _Results(function)
         self._cache_path = str(folder)
@@ -52,7 +56,7 @@ class KernelCache(FunctionCache):
 
     def flush(self) -> None:
         """Forget this function."""
-        for path in Path(self._cache_path).glob(f"{self._py_func.__name__}-*{SUFFIX}"):
+        for path in Path(self._cache_path).glob(f"{self._own_name or self._py_func.__name__}-*{SUFFIX}"):
             path.unlink(missing_ok=True)
 
     def _load_overload(self, sig, target_context):
@@ -81,10 +85,17 @@ class KernelCache(FunctionCache):
         except OSError as problem:
             warn_unkept(path.parent, problem)
 
+    def _index_key(self, sig, codegen):
+        if self._own_name:
+            return sig, codegen.magic_tuple(), self._own_name, self._py_func.__code__.co_code
+        return super()._index_key(sig, codegen)
+
     def _path(self, key: object) -> Path:
         function = self._py_func
         whole = repr((function.__module__, function.__qualname__, key))
-        name = f"{function.__name__}-{hashlib.sha256(whole.encode()).hexdigest()[:32]}{SUFFIX}"
+        name = (
+            f"{self._own_name or function.__name__}-{hashlib.sha256(whole.encode()).hexdigest()[:32]}{SUFFIX}"
+        )
         path = Path(self._cache_path, name)
         _used.add(path)
         return path

@@ -2,8 +2,9 @@
 
 A step on a batch has two parts with a barrier after each:
 
-1. ``samples``: a member takes its share of the batch's samples through all layers and back; of two
-   members, who comes last to the barrier has a smaller share of the next batch;
+1. ``samples``: a member takes its share of the batch's samples through all layers and back, in phases with
+   barriers between them where there are batch norms; of two members, who comes last to the barrier has a
+   smaller share of the next batch;
 2. ``weights``: a member takes its share of the weights' rows and adds up their gradients over all
    samples, in the order of the batch, and updates them at once: by plain SGD they are added to the
    weights themselves (``target`` is theta), for other optimizers they are gathered first (``target``
@@ -15,8 +16,8 @@ then those that it wrote, and stay in its core's cache. Between 2 and 1 they nee
 sums are waited for by who goes on with it, so that one who is early has work.
 
 So no cell is written by two members, and every sum has one order whatever their number. The first
-layer is in first_layer.py, all multiplications are in matmul.py, losses in losses.py; arrays and offsets
-are those of layout.py. Functions write into ``work``.
+layer is in first_layer.py, the way of samples in passes.py, all multiplications are in matmul.py, losses in
+losses.py; arrays and offsets are those of layout.py. Functions write into ``work``.
 
 An entry point takes the ``address`` of each array first: all loops below it index pointers.
 """
@@ -28,15 +29,25 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.activations import activate, multiply_by_slope
+from fastmlp.kernels.batch_norm import (
+    ADD_UP,
+    FROM_INPUTS,
+    MEASURE,
+    SETTLE,
+    SETTLE_BACK,
+    STATISTICS,
+    TRACK,
+)
 from fastmlp.kernels.finite import all_finite
-from fastmlp.kernels.first_layer import bias_of, first_layer, own_half, update_first_layer
+from fastmlp.kernels.first_layer import bias_of, own_half, update_first_layer
 from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
-from fastmlp.kernels.losses import Loss, head, softmax, weight_of_batch
+from fastmlp.kernels.limits import Limits, factor_of, prepare, shorten_layer, step_rows
+from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
-from fastmlp.kernels.optimizers import Rule, step_rows
+from fastmlp.kernels.optimizers import Rule
+from fastmlp.kernels.passes import backward, forward, norm
 from fastmlp.kernels.simd import Matrix
 from fastmlp.kernels.team import (
     ABORT,
@@ -62,112 +73,131 @@ _AHEAD = 100  # so many samples later is the one asked for; in smaller batches, 
 # Numba compiles a function anew for a literal argument, such as 0 or False: these are not literal.
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_NO = np.bool_(False)
+_FROM_INPUTS = np.int64(FROM_INPUTS)
+_YES, _NO = np.bool_(True), np.bool_(False)
 
 
 @device
-def forward(work, rows, batch, lo, hi, bias, halved):
-    """All outputs of samples lo..hi - 1 of the batch into acts; the logits last.
-
-    halved: the first layer's sums are there, those of each half of the inputs.
-    """
-    layout, acts = work.layout, work.slot.acts
-    if halved:
-        halves, half, stride = work.slot.halves, layout.half, layout.stride[0]
-        for j in range(lo * stride, hi * stride):
-            acts[j] = halves[j] + halves[half + j]
-    else:
-        first_layer(work, rows, batch, lo, hi, bias)
-    for layer in range(1, layout.depth):
-        fan_in, before, stride = layout.fan_in[layer], layout.stride[layer - 1], layout.stride[layer]
-        inputs = Matrix(acts, layout.a_at[layer - 1] + lo * before, before, _1)
-        activate(shifted(acts, inputs.at), (hi - lo) * before, layout.act[layer - 1])
-        for b in range(hi - lo):
-            at = inputs.at + b * before
-            acts[at + fan_in] = _ONE
-            for j in range(fan_in + 1, before):
-                acts[at + j] = _ZERO
-        weights = Matrix(work.weights.theta, layout.w_at[layer], stride, _1)
-        bias_row = Matrix(weights.data, weights.at + fan_in * stride, _0, _1)
-        out = Matrix(acts, layout.a_at[layer] + lo * stride, stride, _1)
-        matmul(out, bias_row, _ONE, inputs, hi - lo, weights, fan_in, _WORD, layout.vectors[layer])
-
-
-@device
-def backward(work, lo, hi):
-    """The hidden layers' deltas of samples lo..hi - 1, from their deltas at the logits."""
-    layout, deltas = work.layout, work.slot.deltas
-    for layer in range(layout.depth - 1, 0, -1):
-        stride, before = layout.stride[layer], layout.stride[layer - 1]
-        at = layout.a_at[layer - 1] + lo * before
-        matmul(
-            Matrix(deltas, at, before, _1), Matrix(work.zeros, _0, _0, _1), _ONE,
-            Matrix(deltas, layout.a_at[layer] + lo * stride, stride, _1), hi - lo,
-            Matrix(work.weights.transposed, layout.t_at[layer], before, _1), layout.fan_out[layer],
-            _WORD, layout.vectors[layer - 1],
-        )  # fmt: skip
-        outputs = shifted(work.slot.acts, at)
-        multiply_by_slope(shifted(deltas, at), outputs, (hi - lo) * before, layout.act[layer - 1])
-
-
-@device
-def update_deeper_layers(work, rule, plan, batch, member):
-    """A member's share of each layer's rows: target row += alpha * gradient, or a step of the rule, and
-    transposed; returns whether all is finite.
-    """
-    layout, slot, theta, transposed = work.layout, work.slot, work.weights.theta, work.weights.transposed
-    good, n, depth = True, batch.n, depth_of(batch.n)
-    for layer in range(1, layout.depth):
-        fan_in, stride, before = layout.fan_in[layer], layout.stride[layer], layout.stride[layer - 1]
-        rows = fan_in + 1
+def share_of(plan, layout, layer, member):
+    """A member's rows of a layer: lo..hi - 1, of those that are trained."""
+    lo, hi = plan.splits[member], plan.splits[member + 1]
+    if layer > 0:
+        rows = layout.fan_in[layer] + 1
         lo, hi = np.int64(rows * plan.shares[member]), np.int64(rows * plan.shares[member + 1])
-        out = Matrix(plan.target, layout.w_at[layer] + lo * stride, stride, _1)
-        inputs = Matrix(slot.acts, layout.a_at[layer - 1] + lo, _1, before)
-        deltas = Matrix(slot.deltas, layout.a_at[layer], stride, _1)
-        matmul(out, out, plan.alpha, inputs, hi - lo, deltas, n, depth, layout.vectors[layer])
-        changed = plan.target
-        if not rule.plain:
-            step_rows(rule, theta, plan.target, layout, layer, lo, hi, batch)
-            changed = theta
-        good &= all_finite(changed, out.at, (hi - lo) * stride)
-        for j in range(lo, min(hi, fan_in)):
+    return lo, max(lo, min(hi, plan.rows[layer]))
+
+
+@device
+def add_gradients(work, job, batch, layer, lo, hi):
+    """target row += alpha * gradient, of rows lo..hi - 1 of a layer; returns whether all is finite.
+
+    That of deeper layers is for ``settle_rows`` to see.
+    """
+    layout, slot, target, n = work.layout, work.slot, job.training.target, batch.n
+    alpha = job.training.alphas[batch.number]
+    if hi <= lo:
+        return True
+    if lo > layout.fan_in[layer]:
+        return add_gradients_of_norm(work, target, alpha, layer, lo)
+    if layer == 0:
+        return update_first_layer(target, alpha, work, job.rows, batch, lo, hi)
+    stride, before = layout.stride[layer], layout.stride[layer - 1]
+    out = Matrix(target, layout.w_at[layer] + lo * stride, stride, _1)
+    inputs = Matrix(slot.acts, layout.a_at[layer - 1] + lo, _1, before)
+    deltas = Matrix(slot.deltas, layout.a_at[layer], stride, _1)
+    matmul(out, out, alpha, inputs, hi - lo, deltas, n, depth_of(n), layout.vectors[layer])
+    return True
+
+
+@device
+def norms_in(work, layer):
+    """1 where a layer has a batch norm, else 0."""
+    return np.int64(work.norms.place[layer] != 0)
+
+
+@device
+def rows_of_norm(plan, layout, layer, member):
+    """A member's rows of gamma and beta, behind the bias: the first one has both, where they are trained."""
+    first = layout.fan_in[layer] + 1
+    return first, first + 2 * np.int64(member == 0 and plan.rows[layer] > 0)
+
+
+@device
+def add_gradients_of_norm(work, target, alpha, layer, lo):
+    """``add_gradients`` for gamma and beta, which are the rows lo and lo + 1."""
+    stride, width = work.layout.stride[layer], work.norms.width[layer]
+    at, gradient = work.layout.w_at[layer] + lo * stride, STATISTICS * work.norms.begin[layer] + 3 * width
+    for i in range(2):
+        for j in range(width):
+            target[at + i * stride + j] += alpha * work.scratch.norms[gradient + i * width + j]
+    return all_finite(target, at, 2 * stride)
+
+
+@device
+def settle_rows(work, plan, batch, layer, lo, hi, first, factor):
+    """Rows lo..hi - 1 of a layer take the step of a rule, or have taken the plain one: returns whether all is
+    finite. transposed follows. first, factor: see ``step_rows``.
+    """
+    layout, rule, changed = work.layout, plan.rule, plan.target
+    at, stride, good = layout.w_at[layer], layout.stride[layer], True
+    if not rule.plain:
+        changed = work.weights.theta
+        step_rows(work, plan, batch, layer, lo, hi, first, factor)
+    if layer > 0 or not rule.plain:
+        good = all_finite(changed, at + lo * stride, (hi - lo) * stride)
+    if layer > 0:
+        transposed, before = work.weights.transposed, layout.stride[layer - 1]
+        for j in range(lo, min(hi, layout.fan_in[layer])):
             for k in range(layout.fan_out[layer]):
-                transposed[layout.t_at[layer] + k * before + j] = changed[layout.w_at[layer] + j * stride + k]
+                transposed[layout.t_at[layer] + k * before + j] = changed[at + j * stride + k]
     return good
 
 
 @device
-def samples(state, member, work, job, batch, lo, hi):
-    """The first part of a step for samples lo..hi - 1 of a batch.
+def samples(state, member, work, job, batch, lo, hi, phase):
+    """A phase of the first part of a step, for samples lo..hi - 1 of a batch.
 
     Where members keep to halves, this one's ``own_half`` has run, that of the other is waited for.
     """
-    layout, plan, loss = work.layout, job.training, job.loss
-    last = layout.depth - 1
+    layout, plan, loss, norms = work.layout, job.training, job.loss, work.norms
+    last, wanted = layout.depth - 1, 4 * phase
+    first, to = norms.phases[wanted], norms.phases[wanted + 1]
+    back, down = norms.phases[wanted + 2], norms.phases[wanted + 3]
     K, stride = layout.fan_out[last], layout.stride[last]
     inverse = _ONE / batch.weight if batch.weight > _ZERO else _ZERO
     good, correct, alive = True, 0, 0
-    bias, start, depth = bias_of(work, job.rows), lo, depth_of(batch.n)
+    bias, start, depth = work.zeros, lo, depth_of(batch.n)
+    if phase == 0:
+        bias = bias_of(work, job.rows)
+    else:
+        begun, what = (first, SETTLE) if first >= 0 else (back, SETTLE_BACK)
+        norm(work, what, begun, lo, hi, batch.n)
     while start < hi:
         end = min(start + WORD, hi)
-        if plan.halved:
+        if plan.halved and phase == 0:
             end = min(end, start - start % depth + depth)
             if not wait_for(state, READY + 8 * (1 - member), batch.begin + end):
                 return
         rows, n = shifted(batch.order, batch.begin + start), end - start
         for b in range(n):  # their classes are wanted after all their outputs are known
             prefetch(loss.y, rows[b])
-        forward(work, job.rows, batch, start, end, bias, plan.halved)
-        at = layout.a_at[last] + start * stride
-        hits, live, all_good = head(
-            loss, shifted(plan.losses, start), shifted(work.slot.deltas, at), shifted(work.slot.acts, at),
-            stride, K, work.scratch.columns, rows, n, inverse,
-        )  # fmt: skip
-        correct += hits
-        alive += live
-        good &= all_good
-        backward(work, start, end)
+        if to >= 0:
+            forward(work, job.rows, batch, start, end, bias, plan.halved, first, to)
+        if to == last:
+            at = layout.a_at[last] + start * stride
+            hits, live, all_good = head(
+                loss.head, loss, shifted(plan.losses, start), shifted(work.slot.deltas, at),
+                shifted(work.slot.acts, at), stride, K, work.scratch.columns, rows, n, inverse,
+            )  # fmt: skip
+            correct += hits
+            alive += live
+            good &= all_good
+        if back >= 0:
+            backward(work, batch, start, end, back, down)
         start = end
+    ended, what = (to, MEASURE) if back < 0 else (down, ADD_UP)
+    if norms.place[ended] != 0 and (back < 0 or back > down):
+        norm(work, what, ended, lo, hi, batch.n)
     plan.counts[8 * member] += correct
     plan.counts[8 * member + 1] += alive
     if not good:
@@ -175,19 +205,52 @@ def samples(state, member, work, job, batch, lo, hi):
 
 
 @device
-def weights(state, member, work, job, batch):
-    """The second part of a step for a member's share of the weights."""
+def weights(state, member, members, work, job, batch, turn):
+    """The second part of a step for a member's share of the weights: its turns are those of ``Limits``."""
     if not batch.weight > _ZERO:
         return
-    layout, plan, rule, theta = work.layout, job.training, job.training.rule, work.weights.theta
-    lo, hi, stride = plan.splits[member], plan.splits[member + 1], layout.stride[0]
-    good = update_first_layer(plan.target, plan.alpha, work, job.rows, batch, lo, hi)
-    if not rule.plain:
-        step_rows(rule, theta, plan.target, layout, 0, lo, hi, batch)
-        good &= all_finite(theta, lo * stride, (hi - lo) * stride)
-    good &= update_deeper_layers(work, rule, plan, batch, member)
+    layout, plan, limits, theta = work.layout, job.training, job.training.limits, work.weights.theta
+    waits, good, first = limits.scales, True, _0
+    if turn > 0 and not (waits and turn == 1):
+        for layer in range(layout.depth):
+            shorten_layer(work, limits, layer, first, member, members)
+            first += layout.fan_out[layer]
+        return
+    if turn == 0 and member == 0 and work.norms.n_phases > 1:
+        good = track(work, batch)
+    factor = _ONE
+    if turn > 0 and not limits.each:
+        factor = factor_of(limits, _0, limits.rows)
+    for layer in range(layout.depth):
+        for of_norm in range(norms_in(work, layer) + 1):
+            lo, hi = share_of(plan, layout, layer, member)
+            if of_norm:
+                lo, hi = rows_of_norm(plan, layout, layer, member)
+            if turn == 0:
+                good &= add_gradients(work, job, batch, layer, lo, hi)
+                if limits.prepare != 0 and lo < hi:
+                    stride = layout.stride[layer]
+                    at, own = layout.w_at[layer] + lo * stride, max(_0, min(hi, layout.fan_in[layer]) - lo)
+                    prepare(
+                        limits.prepare, limits, shifted(plan.target, at), shifted(theta, at), layer, own,
+                        hi - lo, stride, first + lo,
+                    )  # fmt: skip
+            if turn > 0 or not waits:
+                good &= settle_rows(work, plan, batch, layer, lo, hi, first, factor)
+        first += layout.fan_in[layer] + 1 + 2 * norms_in(work, layer)
     if not good:
         stop(state, member, plan, batch, WEIGHTS_BAD)
+
+
+@device
+def track(work, batch):
+    """Running statistics move towards the batch's; returns whether all is finite."""
+    good, norms = True, work.norms
+    for layer in range(work.layout.depth):
+        if norms.place[layer] != 0:
+            norm(work, TRACK, layer, _0, batch.n, batch.n)
+            good &= all_finite(norms.running, 2 * norms.begin[layer], 2 * norms.width[layer])
+    return good
 
 
 @device
@@ -201,7 +264,8 @@ class Training(NamedTuple):
     """A pass of training, from sample ``first`` of the order on, in batches of B: target += alpha * gradient.
 
     target: theta to train; another array of its layout to leave the net as it is; or, with a rule that is not
-        plain and alpha 1, an array of zeros of that layout.
+        plain and alpha 1, an array of zeros of that layout. alphas: that of each batch.
+    rows (depth,): of each layer's weights and its bias, so many are trained, from the first on.
     losses (B,): scratch. totals (1,): sum of the samples' weighted losses.
     counts (members, 8): correct, live.
     bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
@@ -212,10 +276,12 @@ class Training(NamedTuple):
     """
 
     rule: Rule
+    limits: Limits
     first: int
     B: int
     target: NDArray[np.float32]
-    alpha: np.float32
+    alphas: NDArray[np.float32]
+    rows: NDArray[np.int64]
     losses: NDArray[np.float32]
     totals: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -228,13 +294,14 @@ class Training(NamedTuple):
 class Outputs(NamedTuple):
     """Arrays to fill with what a net makes of N rows; an empty one is left out.
 
-    p (N K): probabilities (``raw``: logits). losses (N,), with the loss; correct (members,): right classes.
+    p (N K): predictions, by the link of that place (losses.LINKS). losses (N,), with the loss; correct
+    (members,): right answers.
     active (members, hidden units): marks units that are not 0 for some row; a member that has marked all of
     them stops. ``keep`` leaves every row's outputs in acts (which must hold N).
     """
 
     p: NDArray[np.float32]
-    raw: bool
+    link: int
     losses: NDArray[np.float32]
     correct: NDArray[np.int64]
     active: NDArray[np.bool_]
@@ -284,6 +351,13 @@ def batch_from(job, begin):
 
 
 @device
+def part_of(n, unit, member, members):
+    """A member's part of n samples, lo..hi - 1, in whole units."""
+    units = (n + unit - 1) // unit
+    return units * member // members * unit, min(n, units * (member + 1) // members * unit)
+
+
+@device
 def train(state, member, members, whole, job):
     """A pass of training."""
     plan, N, share = job.training, job.N, _SHARES // 2
@@ -296,10 +370,14 @@ def train(state, member, members, whole, job):
             first = atomic_add(state, NEXT, 1) % 2 == 0
         elif not barrier(state, member, members):
             return
-        lo, hi, cut = n * member // members, n * (member + 1) // members, n * share // _SHARES
+        lo, hi = part_of(n, work.norms.unit, member, members)
         if members == 2:  # who is early has the samples that are ready
+            cut = n * share // _SHARES // work.norms.unit * work.norms.unit
             lo, hi = (_0, cut) if first else (cut, n)
-        samples(state, member, work, job, batch, lo, hi)
+        for phase in range(work.norms.n_phases):
+            if phase > 0 and not barrier(state, member, members):
+                return
+            samples(state, member, work, job, batch, lo, hi, phase)
         if member == 0:
             lead(state, begin + n)
         if not barrier(state, member, members):
@@ -310,7 +388,10 @@ def train(state, member, members, whole, job):
         if member == 0:
             for b in range(n):
                 plan.totals[0] += plan.losses[b]
-        weights(state, member, work, job, batch)
+        for turn in range(plan.limits.turns):
+            if turn > 0 and not barrier(state, member, members):
+                return
+            weights(state, member, members, work, job, batch, turn)
         if atomic_load(state, ABORT) != 0:
             return
         if member == 0:
@@ -339,21 +420,18 @@ def fill_outputs(state, member, members, whole, job):
         batch = Batch(
             order=order, N=N, begin=begin - lo, n=n, number=_0, weight=_ZERO, ahead=min(room, _AHEAD)
         )
-        forward(work, rows, batch, lo, lo + n, bias, _NO)
+        forward(work, rows, batch, lo, lo + n, bias, _NO, _FROM_INPUTS, last)
         if looking:
             missing -= mark_active(wanted.active, member, work, lo, n)
         at = layout.a_at[last] + lo * stride
         logits = shifted(work.slot.acts, at)
         if len(wanted.p) > 0:
-            if not wanted.raw:
-                softmax(p, _WORD, logits, stride, n, K)
-            for b in range(n):
-                for k in range(K):
-                    wanted.p[(begin + b) * K + k] = logits[b * stride + k] if wanted.raw else p[k * _WORD + b]
+            out = shifted(address(wanted.p), begin * K)
+            predictions(wanted.link, out, logits, stride, K, p, _WORD, n)
         if len(wanted.losses) > 0:
             hits, _, _ = head(
-                loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at), logits,
-                stride, K, p, shifted(order, begin), n, _ONE,
+                loss.head, loss, shifted(address(wanted.losses), begin), shifted(work.slot.deltas, at),
+                logits, stride, K, p, shifted(order, begin), n, _ONE,
             )  # fmt: skip
             wanted.correct[member] += hits
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels.dropout import kept_entries, spread, thin_codes, thin_floats
 from fastmlp.kernels.finite import all_finite, largest
 from fastmlp.kernels.intrinsics import copy_word, prefetch, shifted
-from fastmlp.kernels.jit import device
-from fastmlp.kernels.layout import BYTES, CSR, DENSE
+from fastmlp.kernels.jit import device, inlined
+from fastmlp.kernels.layout import BYTES, CSR, DENSE, SPREAD
 from fastmlp.kernels.matmul import WORD, add_coded, add_row, depth_of, is_set, matmul, transpose
 from fastmlp.kernels.simd import Coded, Matrix
 from fastmlp.kernels.team import READY, atomic_store
@@ -25,40 +26,88 @@ _NO_BITS, _BIT, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 @device
-def gather_word(work, rows, batch, lo, n, w, ahead):
+def gather_word(codes, masks, rows, D, batch, lo, n, w, ahead):
     """Word w of samples lo.. of the batch: their codes side by side, in masks a bit for each that is not 0.
 
-    The sample that is ``ahead`` of each is brought near: a shuffled row is a miss to far memory.
+    rows: the codes of all. The sample that is ``ahead`` of each is brought near: a shuffled row is a miss to
+    far memory. It is called for every word: an argument more is a percent of an epoch.
     """
-    codes, masks, to = work.scratch.codes, work.scratch.masks, _0
-    D, first, begin = work.layout.fan_in[0], w * WORD, batch.begin + lo
+    to, first, begin = _0, w * WORD, batch.begin + lo
     width = min(WORD, D - first)
     for b in range(n):
         start = batch.order[begin + b] * D + first
         if begin + b + ahead < batch.N:
-            prefetch(rows.codes, batch.order[begin + b + ahead] * D + first)
+            prefetch(rows, batch.order[begin + b + ahead] * D + first)
         if width == WORD:
-            masks[b] = copy_word(codes, to, rows.codes, start)
+            masks[b] = copy_word(codes, to, rows, start)
         else:
             for j in range(width):
-                codes[to + j] = rows.codes[start + j]
+                codes[to + j] = rows[start + j]
             masks[b] = copy_word(codes, to, codes, to) & ~(_ALL << np.uint64(width))
         to += WORD
 
 
 @device
 def gather_inputs(work, rows, batch, lo, hi, left, right):
-    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: value * factor - mean."""
-    codes, table, values, mean, factor = rows.codes, rows.table, rows.values, rows.mean, rows.factor
-    inputs, D = work.inputs, work.layout.fan_in[0]
+    """Inputs left..right - 1 of samples lo..hi - 1 of the batch as dense rows: see layout.Rows.
+
+    left is a multiple of WORD.
+    """
+    codes, table, values, factor = rows.codes, rows.table, rows.values, rows.factor
+    mean, scales = rows.mean, rows.scales
+    inputs, D, step, draw = work.inputs, work.layout.fan_in[0], work.layout.input_stride, work.draw
     for b in range(lo, hi):
-        start, to = batch.order[batch.begin + b] * D, b * work.layout.input_stride
-        if rows.form == DENSE:
+        i = batch.order[batch.begin + b]
+        start, to = i * D, b * step
+        if rows.form == DENSE and rows.by_column:
+            for j in range(left, right):
+                inputs[to + j] = (values[start + j] - mean[j]) * scales[j]
+        elif rows.form == DENSE:
             for j in range(left, right):
                 inputs[to + j] = values[start + j] * factor - mean[j]
+        elif rows.form == SPREAD:
+            first = first_from(rows.columns, rows.starts, i, left)
+            columns, n, x = shifted(rows.columns, first), rows.starts[i + 1] - first, shifted(values, first)
+            spread(draw.inputs, shifted(inputs, to), mean, x, columns, n, left, right, factor, scales)
         else:
             for j in range(left, right):
                 inputs[to + j] = table[codes[start + j]] - mean[j]
+            if rows.by_column:
+                for j in range(left, right):
+                    inputs[to + j] *= scales[j]
+    if draw.parts[0] > 0:
+        some, at = shifted(inputs, lo * step + left), batch.begin + lo
+        thin_floats(draw.floats, draw, _0, at, hi - lo, some, some, _NO, step, left // WORD, right - left)
+        for b in range(lo, hi):
+            inputs[b * step + D] = _ONE  # a vector may end behind it
+
+
+@device
+def first_from(columns, starts, i, column):
+    """The first entry of compressed row i whose column is that one, or behind it."""
+    t, above = starts[i], starts[i + 1]
+    while t < above:
+        middle = (t + above) // 2
+        if columns[middle] < column:
+            t = middle + 1
+        else:
+            above = middle
+    return t
+
+
+@inlined
+def entry(rows, t):
+    """The input that entry t of compressed rows is, but for its mean."""
+    x = rows.values[t] * rows.factor
+    return x * rows.scales[rows.columns[t]] if rows.by_column else x
+
+
+@device
+def kept_of(draw, columns, place, t, n):
+    """A mask of n entries of a compressed row: those that are not left out, of the sample at that place."""
+    if draw.parts[0] > 0:
+        return kept_entries(draw.inputs, draw, place, columns, t, n)
+    return _ALL
 
 
 @device
@@ -87,17 +136,34 @@ def fill(out, n, row, stride):
 
 
 @device
+def scaled_weights(work, rows, w):
+    """The first layer's weights of word w, times their columns' scales."""
+    theta, block, stride = work.weights.theta, work.scratch.block, work.layout.stride[0]
+    first = w * WORD
+    for i in range(min(WORD, work.layout.fan_in[0] - first)):
+        scale, at = rows.scales[first + i], (first + i) * stride
+        for j in range(stride):
+            block[i * stride + j] = scale * theta[at + j]
+    return Matrix(block, _0, stride, _1)
+
+
+@device
 def sum_words(out, base, work, rows, batch, lo, n, first, last):
     """n rows of out = that of base + codes times the first layer's weights, over words first..last - 1.
 
     n is at most WORD.
     """
-    stride, masks = work.layout.stride[0], work.scratch.masks
-    coded = Coded(rows.table, Matrix(work.scratch.codes, _0, _WORD, _1), masks)
+    codes, masks = work.scratch.codes, work.scratch.masks
+    D, stride = work.layout.fan_in[0], work.layout.stride[0]
+    coded, draw = Coded(rows.table, Matrix(codes, _0, _WORD, _1), masks), work.draw
     begun, all_begun = _NO_BITS, _ALL >> np.uint64(WORD - n)
     for w in range(first, last):
-        gather_word(work, rows, batch, lo, n, w, batch.ahead)
+        gather_word(codes, masks, rows.codes, D, batch, lo, n, w, batch.ahead)
+        if draw.parts[0] > 0:
+            thin_codes(draw.inputs, draw, codes, masks, w, batch.begin + lo, n)
         weights = Matrix(work.weights.theta, w * WORD * stride, stride, _1)
+        if rows.by_column:
+            weights = scaled_weights(work, rows, w)
         add_coded(
             Matrix(out, _0, stride, _1), begun, base, _ONE, coded, n, weights, work.layout.vectors[0], _NO
         )
@@ -159,11 +225,15 @@ def first_layer(work, rows, batch, lo, hi, bias):
     if rows.form == CSR:
         fill(out, n, bias, stride)
         for b in range(n):
-            i = batch.order[batch.begin + lo + b]
-            for t in range(rows.starts[i], rows.starts[i + 1]):
-                weights = shifted(theta, np.int64(rows.columns[t]) * stride)
-                x = rows.values[t] * rows.factor
-                add_row(shifted(out, b * stride), x, weights, work.layout.vectors[0])
+            place, row = batch.begin + lo + b, shifted(out, b * stride)
+            i = batch.order[place]
+            for first in range(rows.starts[i], rows.starts[i + 1], WORD):
+                end = min(first + WORD, rows.starts[i + 1])
+                kept = kept_of(work.draw, rows.columns, place, first, end - first)
+                for t in range(first, end):
+                    if is_set(kept, t - first):
+                        weights = shifted(theta, np.int64(rows.columns[t]) * stride)
+                        add_row(row, entry(rows, t) * rows.growth, weights, work.layout.vectors[0])
         return
     if middle == D:
         sum_inputs(out, bias, work, rows, batch, lo, n, _0, D)
@@ -190,23 +260,41 @@ def still_finite(target, at, width, alpha, work, rows, n):
 
 
 @device
+def add_scaled(target, work, rows, begin, end, masks):
+    """Rows begin..end - 1 of target += the block's times their columns' scales, where a mask is not 0."""
+    block, stride = work.scratch.block, work.layout.stride[0]
+    for i in range(end - begin):
+        if masks[i] != _NO_BITS:
+            row, scale = shifted(target, (begin + i) * stride), rows.scales[begin + i]
+            add_row(row, scale, shifted(block, i * stride), work.layout.vectors[0])
+
+
+@device
 def update_by_codes(target, alpha, work, rows, batch, lo, hi):
     """``update_first_layer`` from codes, for inputs alone, and but for the mean: the bits of samples are
     transposed to bits of inputs."""
-    stride, depth, masks = work.layout.stride[0], depth_of(batch.n), work.scratch.masks
+    stride, depth, masks, draw = work.layout.stride[0], depth_of(batch.n), work.scratch.masks, work.draw
+    D = work.layout.fan_in[0]
     for first in range(0, batch.n, depth):
         together = min(depth, batch.n - first)
         deltas = Matrix(work.slot.deltas, first * stride, stride, _1)
         for w in range(lo // WORD, (hi + WORD - 1) // WORD):
             begin, end = max(lo, w * WORD), min(hi, (w + 1) * WORD)
-            gather_word(work, rows, batch, first, together, w, batch.N)
+            gather_word(work.scratch.codes, masks, rows.codes, D, batch, first, together, w, batch.N)
+            if draw.parts[0] > 0:
+                thin_codes(draw.inputs, draw, work.scratch.codes, masks, w, batch.begin + first, together)
             for s in range(together, WORD):
                 masks[s] = _NO_BITS
             transpose(masks)
             codes = Matrix(work.scratch.codes, begin - w * WORD, _1, _WORD)
             coded = Coded(rows.table, codes, shifted(masks, begin - w * WORD))
             out = Matrix(target, begin * stride, stride, _1)
+            if rows.by_column:
+                fill(work.scratch.block, end - begin, work.zeros, stride)
+                out = Matrix(work.scratch.block, _0, stride, _1)
             add_coded(out, _ALL, work.zeros, alpha, coded, end - begin, deltas, work.layout.vectors[0], _YES)
+            if rows.by_column:
+                add_scaled(target, work, rows, begin, end, coded.masks)
 
 
 @device
@@ -217,20 +305,22 @@ def update_by_rows(target, alpha, work, rows, batch, lo, hi):
     good = True
     for b in range(batch.n):
         i = batch.order[batch.begin + b]
-        t, end = starts[i], starts[i + 1]
-        above = end
-        while t < above:  # the first column from lo on
-            middle = (t + above) // 2
-            if columns[middle] < lo:
-                t = middle + 1
-            else:
-                above = middle
-        delta = shifted(work.slot.deltas, b * stride)
+        t, end, delta = (
+            first_from(columns, starts, i, lo),
+            starts[i + 1],
+            shifted(work.slot.deltas, b * stride),
+        )
         while t < end and columns[t] < hi:
-            at, x = np.int64(columns[t]) * stride, rows.values[t] * rows.factor
-            add_row(shifted(target, at), alpha * x, delta, work.layout.vectors[0])
-            good &= all_finite(target, at, stride)
-            t += 1
+            n = min(_WORD, end - t)
+            kept = kept_of(work.draw, columns, batch.begin + b, t, n)
+            for k in range(n):
+                if columns[t] >= hi:
+                    break
+                if is_set(kept, k):
+                    at, x = np.int64(columns[t]) * stride, entry(rows, t) * rows.growth
+                    add_row(shifted(target, at), alpha * x, delta, work.layout.vectors[0])
+                    good &= all_finite(target, at, stride)
+                t += 1
     return good
 
 

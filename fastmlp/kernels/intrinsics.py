@@ -127,13 +127,13 @@ def _address(value):
     return type(value)(*map(_address, value)) if isinstance(value, tuple) else value
 
 
-def _addressed(kind):
+def addressed(kind):
     """The type of the address of an array of that type, or of a NamedTuple with addresses; else the same."""
     if isinstance(kind, types.Array):
         return types.CPointer(kind.dtype) if kind.layout == "C" else None
     if not isinstance(kind, types.BaseNamedTuple):
         return kind
-    fields = [_addressed(field) for field in kind]
+    fields = [addressed(field) for field in kind]
     return None if None in fields else types.BaseTuple.from_types(fields, kind.instance_class)
 
 
@@ -146,7 +146,7 @@ def address(typingctx, value):
     wait, and no negative indices, which would stop vectorisation (18 against 2.3 ms for 6 million
     sigmoids).
     """
-    found = _addressed(value)
+    found = addressed(value)
     if found is None:
         return None
 
@@ -157,7 +157,7 @@ def address(typingctx, value):
             return part
         fields = zip(kind, cgutils.unpack_tuple(builder, part), strict=True)
         return context.make_tuple(
-            builder, _addressed(kind), [emit(context, builder, *field) for field in fields]
+            builder, addressed(kind), [emit(context, builder, *field) for field in fields]
         )
 
     def codegen(context, builder, signature, args):

@@ -13,7 +13,7 @@ import functools
 import gc
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,14 @@ class _WholeCompiler(Compiler):
                 gc.enable()
 
 
+class _ApartCompiler(_WholeCompiler):
+    """The same for a function whose pointers never meet: of five, LLVM would fill no vectors."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
 class _PartCompiler(Compiler):
     """Numba's compiler, but the result is a ``_Part``: all kernels take 10.5 instead of 15 s.
 
@@ -103,15 +111,21 @@ inlined = njit(inline="always", **_OPTIONS, **_NO_WRAPPERS)
 """The same, but copied into its callers: for what is too short to be worth a call."""
 
 
-def by_code(link: Callable[..., Any], functions: Iterable[Any], end: Any) -> Any:
-    """One function for a table of them: ``link(code, function, others)`` makes a function that is that one
-    for its place in the table, and else ``others``, ``end`` at last.
+def separate(function: Callable[..., Any], name: str, apart: bool = False) -> Any:
+    """A function that compiled code calls by its address (plug_ins.py): compiled, and kept, by itself.
 
-    Compiled code cannot call what it finds in a table.
+    name: see ``KernelCache``. apart: see ``PlugIn``.
     """
-    for code, function in enumerate(functions):
-        end = link(code, function, end)
-    return end
+    compiler = _ApartCompiler if apart else _WholeCompiler
+    compiled = njit(pipeline_class=compiler, **_OPTIONS, **_NO_WRAPPERS)(function)
+    return _kept(compiled, function, name)
+
+
+def address_of(compiled: Any, signature: Any) -> int:
+    """The address of a ``separate`` function for that signature; it is compiled, or loaded, if need be."""
+    compiled.compile(signature)
+    result = compiled.overloads[signature.args]
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
 def kernel(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
@@ -124,9 +138,14 @@ def kernel(function: Callable[..., Any] | None = None, *, parallel: bool = False
     compiled = njit(parallel=parallel, no_cfunc_wrapper=True, pipeline_class=_WholeCompiler, **_OPTIONS)(
         function
     )
+    return _kept(compiled, function)
+
+
+def _kept(compiled: Any, function: Callable[..., Any], name: str = "") -> Any:
+    """The same, kept in ``cache_folder()`` where there is one."""
     folder = cache_folder() if COMPILED else None
     if folder is not None:
-        compiled._cache = KernelCache(function, folder)
+        compiled._cache = KernelCache(function, folder, name)
     return compiled
 
 

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.backends.state import rates
 from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels import epoch, jit, layout, losses, optimizers, team
-from fastmlp.losses import clip_bounds
-from fastmlp.net import Parameters
-from fastmlp.optimizers import PLAIN, Optimizer
+from fastmlp.kernels import epoch, jit, layout, limits, losses, optimizers, rules, team
+from fastmlp.losses import Loss
 
 Array = NDArray[Any]
 
@@ -32,39 +29,16 @@ BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: som
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
 _NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
-_LOSS = losses.Loss(
-    head=losses.CODES["softmax"], y=_NO_ROWS, targets=_NONE, weighted=False, weights=_NONE,
-    clipped=False, low=np.float32(0), high=np.float32(1),
-)  # fmt: skip
 
 
-def _rule(optimizer: Optimizer, rates: Array = _NONE, averages: Sequence[Array] = ()) -> optimizers.Rule:
-    """The optimizer's rule, with the rates of its steps and its averages laid out as theta: v, or m and v."""
-    return optimizers.Rule(
-        plain=optimizer.plain,
-        step=optimizers.CODES["momentum" if optimizer.momentum else optimizer.name],
-        nesterov=optimizer.nesterov,
-        momentum=np.float32(optimizer.momentum),
-        rest1=np.float32(1 - optimizer.beta1),
-        beta2=np.float32(optimizer.beta2),
-        rest2=np.float32(1 - optimizer.beta2),
-        epsilon=np.float32(optimizer.epsilon),
-        weight_decay=np.float32(optimizer.weight_decay),
-        alpha=np.float32(optimizer.alpha),
-        m=averages[0] if len(averages) == 2 else _NONE,
-        v=averages[-1] if averages else _NONE,
-        rates=rates,
-    )
-
-
-PLAIN_RULE = _rule(PLAIN)
 _NO_COUNTS = np.zeros((1, 8), np.int64)  # of the type that trainings have: all jobs share one compiled kernel
 _TRAINING = epoch.Training(
-    rule=PLAIN_RULE, first=0, B=0, target=_NONE, alpha=np.float32(0), losses=_NONE, totals=np.zeros(1),
-    counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0), halved=False,
+    rule=optimizers.NO_RULE, limits=limits.NO_LIMITS, first=0, B=0, target=_NONE, alphas=_NONE, rows=_NO_ROWS,
+    losses=_NONE, totals=np.zeros(1), counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0),
+    halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
-    p=_NONE, raw=False, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
+    p=_NONE, link=0, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
 )
 
 
@@ -74,7 +48,12 @@ def is_warm(kernel: str = "run") -> bool:
 
 
 def outputs(
-    work: layout.Work, rows: layout.Rows, order: Array, threads: int, loss: losses.Loss = _LOSS, **wanted: Any
+    work: layout.Work,
+    rows: layout.Rows,
+    order: Array,
+    threads: int,
+    loss: losses.Loss = losses.NO_LOSS,
+    **wanted: Any,
 ) -> None:
     """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
@@ -118,8 +97,9 @@ def train(
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = pace.next()
-        halves = _halves(X, job.rows, work.layout) if by_team and threads == 2 else None
-        splits, shares = _split(X, threads) if halves is None else halves
+        parts = by_team and threads == 2 and not plan.limits.shorten  # else none of its weights is a member's
+        halves = _halves(X, job.rows, work.layout) if parts else None
+        splits, shares = _split(X, job.rows, threads) if halves is None else halves
         plan = plan._replace(splits=splits, shares=shares, halved=halves is not None)
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
@@ -143,6 +123,7 @@ def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     correct, live = plan.counts[:, :2].sum(axis=0).tolist()
     moments = tuple(layout.unpack(work.layout, average) for average in optimizers.averages(plan.rule))
     parameters = layout.unpack(work.layout, work.weights.theta)
+    layout.trained_into(work, parameters)
     return Midway(int(plan.first), float(plan.totals[0]), correct, live, parameters, moments)
 
 
@@ -176,50 +157,44 @@ def _prange(
     return threads, done, late
 
 
-def training_job(
-    rows: layout.Rows, order: Array, loss: losses.Loss, B: int, target: Array, alpha: float,
-    rule: optimizers.Rule = PLAIN_RULE,
-) -> epoch.Job:  # fmt: skip
+def training_job(rows: layout.Rows, order: Array, loss: losses.Loss, B: int, steps: rules.Steps) -> epoch.Job:
     """A pass of training over those rows in batches of B: see epoch.Training."""
-    plan = _TRAINING._replace(
-        rule=rule, B=B, target=target, alpha=np.float32(alpha), losses=np.empty(B, np.float32)
-    )
+    plan = _TRAINING._replace(B=B, losses=np.empty(B, np.float32), **steps._asdict())
     return epoch.Job(
         train=True, rows=rows, order=layout.plain(order), N=len(order), loss=loss, training=plan,
         outputs=_OUTPUTS,
     )  # fmt: skip
 
 
-def loss_of(loss: str, y: Array, weights: Array | None = None) -> losses.Loss:
-    """The loss of that name against classes y (N,), or targets (N, K) for ``squared``."""
-    found = _LOSS
-    if weights is not None:
-        found = found._replace(weighted=True, weights=layout.plain(weights))
-    if loss == "squared":
-        return found._replace(head=losses.CODES["squared"], targets=layout.plain(y.reshape(-1)))
-    if bounds := clip_bounds(loss):
-        low, high = (np.float32(bound) for bound in bounds)
-        found = found._replace(clipped=True, low=low, high=high)
-    return found._replace(y=layout.plain(y))
+def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
+    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
+    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
+    of_loss, of_slope = {"half_squared": (0.5, 1.0), "squared": (1 / K, 2 / K)}.get(loss.name, (1 / K, 1 / K))
+    low, high = loss.clip or (0.0, 1.0)
+    return losses.Loss(
+        head=losses.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
+        y=_NO_ROWS if shared else layout.plain(y),
+        targets=layout.plain(y.reshape(-1)) if shared else _NONE,
+        shared=shared,
+        weighted=weights is not None,
+        weights=_NONE if weights is None else layout.plain(weights),
+        clipped=loss.clip is not None,
+        low=np.float32(low),
+        high=np.float32(high),
+        kept=np.float32(1 - smoothed),
+        spread=np.float32(smoothed / (2 if name == "binary" else K)),
+        number=np.float32(loss.numbers[0] if loss.numbers else 0),
+        of_loss=np.float32(of_loss),
+        of_slope=np.float32(of_slope),
+    )
 
 
-def rule_of(
-    optimizer: Optimizer,
-    lr: float,
-    work: layout.Work,
-    taken: int,
-    moments: tuple[Parameters, ...],
-    batches: int,
-) -> optimizers.Rule:
-    """The optimizer's rule for so many batches after the steps taken, its averages laid out as theta."""
-    theta = work.weights.theta
-    averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
-    return _rule(optimizer, rates(optimizer, lr, taken, batches).astype(np.float32).reshape(-1), averages)
+_HEADS = {"logits": "softmax", "keras2": "softmax", "clip": "softmax", "half_squared": "squared"}
 
 
-def _split(X: Encoded, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Job.splits and Job.shares that give members equal work, in each layer."""
-    share = X.counts / max(1, X.counts.max(initial=0)) if X.sparse else np.ones(X.shape[1])
+    share = X.counts / max(1, X.counts.max(initial=0)) if _skips(rows) else np.ones(X.shape[1])
     work = np.append(share, 1) + 0.01  # a row costs a little even without samples
     ends = np.searchsorted(np.cumsum(work), work.sum() * np.arange(1, threads) / threads)
     splits = np.concatenate([[0], ends, [len(work)]]).astype(np.int64)
@@ -234,14 +209,19 @@ def _halves(
     Whose half has less work has more of the deeper layers.
     """
     D, middle = X.shape[1], place.middle
-    counts = X.counts if X.sparse else np.ones(D)
+    counts = X.counts if _skips(rows) else np.ones(D)
     first = float(counts[:middle].sum() / max(1, counts.sum()))
-    if rows.form == layout.CSR or (X.sparse and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
+    if rows.form == layout.CSR or (_skips(rows) and rows.centred) or middle == D or abs(first - 0.5) > UNEVEN:
         return None
-    inputs = X.density * D if X.sparse else D
+    inputs = X.density * D if _skips(rows) else D
     more = 2 * (1 - 2 * first) * inputs * place.stride[0]  # multiplications of the second half, a sample
     deeper = max(1.0, float((place.fan_in * place.stride)[1:].sum()))
     return np.array([0, middle, D + 1]), np.array([0, np.clip(0.5 + more / (2 * deeper), 0, 1), 1])
+
+
+def _skips(rows: layout.Rows) -> bool:
+    """True where a pass skips zeros."""
+    return rows.form in (layout.BYTES, layout.CSR)
 
 
 def _note(kernel: str) -> None:

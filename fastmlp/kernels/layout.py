@@ -14,23 +14,29 @@ A core's prefetcher reads ahead of what it is asked for: hence what members writ
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import random
+from fastmlp.activations import parts_of
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels.activations import ACTS
+from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.batch_norm import AFTER, STATISTICS, Norms, norms_of, running_into
+from fastmlp.kernels.dropout import Draw, draw_of
 from fastmlp.kernels.intrinsics import nth
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.matmul import WORD, padded_vectors
 from fastmlp.kernels.simd import LANES, WIDEST
-from fastmlp.net import Net, Parameters, Preprocessing
+from fastmlp.net import Net, Norm, Parameters, Preprocessing
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
-BYTES, CSR, DENSE_BYTES, DENSE = range(4)  # forms of the rows, as Encoded's
+BYTES, CSR, DENSE_BYTES, DENSE, SPREAD = range(5)  # forms of the rows: Encoded's, and CSR's made dense
+THINNED = {BYTES: "codes", CSR: "entries", SPREAD: "spread", DENSE_BYTES: "floats", DENSE: "floats"}
 GAP = 4096 + 64  # bytes: a prefetcher reads no further ahead than a page
 _FORGOTTEN = 2**19  # floats that are more than a core's own cache holds: 2 MiB
 
@@ -40,14 +46,18 @@ class Layout(NamedTuple):
 
     fan_in, fan_out; stride: from row to row, of its weights and of its outputs; vectors: of a row, that are
     computed: what follows them holds a 1, or nothing. Where its weights begin in theta (w_at), its outputs in
-    acts and their deltas in deltas (a_at), its weights' transpose in transposed (t_at).
-    act: of each hidden layer, its place in ACTIVATIONS. input_stride: of Work.inputs.
+    acts and their deltas in deltas (a_at), its weights' transpose in transposed (t_at), its factors in
+    factors (f_at), or -1 where it keeps none.
+    act, slope, number: of each hidden layer, the places of its activation's plug-ins, and its number.
+    input_stride: of Work.inputs.
     middle: where the second half of the inputs begins; the halves are summed by themselves, then added.
     half: from one of Slot.halves to the other.
     """
 
     depth: int
     act: Int64
+    slope: Int64
+    number: Float32
     fan_in: Int64
     fan_out: Int64
     stride: Int64
@@ -55,6 +65,7 @@ class Layout(NamedTuple):
     w_at: Int64
     a_at: Int64
     t_at: Int64
+    f_at: Int64
     input_stride: int
     middle: int
     half: int
@@ -70,11 +81,14 @@ class Weights(NamedTuple):
 class Slot(NamedTuple):
     """The values that one batch of at most B samples leaves: by layer, (B, stride) outputs and dLoss/dz.
 
+    factors: of the layers that keep them, (B, stride) factors: by its own a unit's delta is multiplied on the
+        way back. The forward pass knows them, where its outputs alone do not tell.
     halves (2, B, stride): the first layer's sums over each half of the inputs, where two members part them.
     """
 
     acts: Any
     deltas: Any
+    factors: Any
     halves: Any
 
 
@@ -86,7 +100,10 @@ class Scratch(NamedTuple):
         read two words ahead.
     shift:   two rows, of a centred pass over sparse rows: the bias less mean W1, the sum of deltas.
     sums:    (WORD, stride) the first layer's sums over the second half of the inputs.
+    block:   (WORD, stride) for coded inputs whose columns have scales: their weights times these, or what
+        their weights get once it is times these.
     columns: (K + 3, WORD) probabilities of WORD samples side by side (losses.softmax).
+    norms:   statistics of the batch norms.
     bound:   one: none of that member's weights of the first layer is larger.
     """
 
@@ -94,7 +111,9 @@ class Scratch(NamedTuple):
     masks: Any
     shift: Any
     sums: Any
+    block: Any
     columns: Any
+    norms: Any
     bound: Any
 
 
@@ -103,6 +122,7 @@ class Work(NamedTuple):
 
     inputs: (B, input_stride) gathered dense rows, scaled and centred, a 1 after them.
     zeros:  as many as the longest row. one: a single 1, the input whose weight a bias is.
+    draw: what a pass of training leaves out. norms: its batch norms.
     slot, scratch: the first of so many ``slots``, for one batch after another, and of one for each of
         ``members``; slot_steps, scratch_steps: elements from each to the next (``seen_by``).
     """
@@ -112,6 +132,8 @@ class Work(NamedTuple):
     inputs: Float32
     zeros: Float32
     one: Float32
+    draw: Draw
+    norms: Norms
     slots: int
     slot: Slot
     slot_steps: Slot
@@ -129,9 +151,9 @@ def seen_by(work, member, slot):
     """
     return Work(
         layout=work.layout, weights=work.weights, inputs=work.inputs, zeros=work.zeros, one=work.one,
-        slots=work.slots, slot=nth(work.slot, slot, work.slot_steps), slot_steps=work.slot_steps,
-        members=work.members, scratch=nth(work.scratch, member, work.scratch_steps),
-        scratch_steps=work.scratch_steps,
+        draw=work.draw, norms=work.norms, slots=work.slots, slot=nth(work.slot, slot, work.slot_steps),
+        slot_steps=work.slot_steps, members=work.members,
+        scratch=nth(work.scratch, member, work.scratch_steps), scratch_steps=work.scratch_steps,
     )  # fmt: skip
 
 
@@ -152,9 +174,12 @@ class Batch(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """An Encoded X (N, D), and what turns its values into inputs: value * factor - mean.
+    """An Encoded X (N, D), and what makes its values inputs: (value * factor - mean) * scales, times growth.
 
-    codes, values, starts and columns are the Encoded's own memory. table and mean are times factor.
+    codes, values, starts and columns are the Encoded's own memory. table and mean are times factor; the table
+    of BYTES times growth too. growth: of the inputs that dropout keeps; 1 without.
+    scales (D,): 1, but where columns have their own: then by_column is true, factor is 1, and the mean of
+    sparse rows is times scales.
     largest: no coded input, less its mean, nor the 1 of a bias is larger.
     """
 
@@ -165,18 +190,36 @@ class Rows(NamedTuple):
     starts: NDArray[np.int64]
     columns: NDArray[np.int32]
     factor: np.float32
+    growth: np.float32
     centred: bool
     mean: Float32
+    by_column: bool
+    scales: Float32
     largest: np.float32
 
 
-def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
-    """The rows of X, as the kernels take them."""
-    factor, mean = np.float32(1 / preprocessing.scale), preprocessing.mean
-    means = np.zeros(X.shape[1], np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+def form_of(X: Encoded, preprocessing: Preprocessing, left_out: float) -> int:
+    """The form in which a pass reads X, of which it leaves out that share: its own.
+
+    But an input that is left out is not less its mean: where they are centred, all inputs are walked then.
+    """
     dense = DENSE_BYTES if len(X.codes) else DENSE
-    form = {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
-    table = X.table * factor
+    if left_out and preprocessing.mean is not None:
+        return {"bytes": DENSE_BYTES, "csr": SPREAD, "dense": dense}[X.form]
+    return {"bytes": BYTES, "csr": CSR, "dense": dense}[X.form]
+
+
+def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> Rows:
+    """The rows of X, as the kernels take them. left_out: the share of inputs that a training leaves out."""
+    form = form_of(X, preprocessing, left_out)
+    D, by_column, mean = X.shape[1], preprocessing.by_column, preprocessing.mean
+    factor = np.float32(1 if by_column else 1 / preprocessing.scale)
+    scales = np.ascontiguousarray(1 / preprocessing.scale if by_column else np.ones(D), np.float32)
+    growth = np.float32(random.growth(left_out) if left_out else 1)
+    means = np.zeros(D, np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
+    if by_column and mean is not None and form in (BYTES, CSR, SPREAD):
+        means = (mean / preprocessing.scale).astype(np.float32)
+    table = X.table * factor * (growth if form == BYTES else np.float32(1))
     return Rows(
         form=form,
         codes=plain(X.codes),
@@ -185,55 +228,90 @@ def rows_of(X: Encoded, preprocessing: Preprocessing) -> Rows:
         starts=plain(X.starts),
         columns=plain(X.columns),
         factor=factor,
+        growth=growth,
         centred=mean is not None,
         mean=means * factor,
-        largest=np.maximum(np.float32(1), abs(table).max() * np.float32(1 if mean is None else 2)),
+        by_column=by_column,
+        scales=scales,
+        largest=np.maximum(
+            np.float32(1), abs(table).max() * scales.max() * np.float32(1 if mean is None else 2)
+        ),
     )
 
 
-def acts_of(net: Net) -> Int64:
-    """The activations of its hidden layers, by their places in the table."""
-    return np.array([ACTS[act] for act in net.architecture.acts], np.int64)
+def acts_of(net: Net) -> tuple[Int64, Float32]:
+    """Layout.act and number."""
+    parts = [parts_of(act) for act in net.architecture.acts]
+    places = [ACTIVATIONS[name].forward.place for name, _ in parts]
+    return np.array(places, np.int64), np.array([number for _, number in parts], np.float32)
 
 
-def build(net: Net, X: Encoded, B: int, members: int, parameters: Parameters | None = None) -> Work:
+def slopes_of(net: Net) -> Int64:
+    """Layout.slope: 0 where it is none of the output's."""
+    found = [ACTIVATIONS[parts_of(act)[0]].backward for act in net.architecture.acts]
+    return np.array([0 if slope is None else slope.place for slope in found], np.int64)
+
+
+def build(
+    net: Net,
+    X: Encoded,
+    B: int,
+    members: int,
+    parameters: Parameters | None = None,
+    draw: tuple[int, int] | None = None,
+) -> Work:
     """The Work of a net for B samples of X at a time and a team of that size.
 
-    parameters: others than the net's own.
+    parameters: others than the net's own. draw: seed and epoch of a pass of training.
     """
     parameters = net.parameters if parameters is None else parameters
     fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*parameters.shapes, strict=True))
-    coded, dense = X.form == "bytes", X.form == "dense"
+    form = form_of(X, net.preprocessing, net.architecture.input_dropout if draw else 0.0)
+    coded, dense = form == BYTES, form not in (BYTES, CSR)
+    left_out = draw_of(net.architecture, THINNED[form], draw)
     vectors = -(-fan_out // LANES)
     if coded:
         vectors[0] = padded_vectors(vectors[0])
     stride = np.maximum(vectors, -(-(fan_out + 1) // LANES)) * LANES  # room for the 1
     stride[0] = _padded(stride[0], WIDEST)
     before = np.concatenate([[0], stride[:-1]])
-    w_at, a_at, t_at = (_starts(sizes) for sizes in ((fan_in + 1) * stride, B * stride, fan_out * before))
+    (act, number), slope = acts_of(net), slopes_of(net)
+    norms = norms_of(net.architecture.layers, parameters.norms, stride, LANES * vectors, B)
+    keeps = np.append((slope == 0) | (left_out.parts[1:] > 0), False) | (norms.place == AFTER)
+    f_at = _starts(B * stride * keeps)
+    rows = fan_in + 1 + 2 * (norms.place > 0)
+    w_at, a_at, t_at = (_starts(sizes) for sizes in (rows * stride, B * stride, fan_out * before))
     D = X.shape[1]
     middle, half, input_stride = middle_of(D), B * stride[0], _padded(D + 1, LANES)
     halves = 2 * half if members > 1 and middle < D else 0
     slots = 1 if members == 1 else max(1, round(_FORGOTTEN / (2 * a_at[-1] + halves)))
-    slot = Slot(acts=_spaced(slots, a_at[-1]), deltas=_spaced(slots, a_at[-1]), halves=_spaced(slots, halves))
+    slot = Slot(
+        acts=_spaced(slots, a_at[-1]), deltas=_spaced(slots, a_at[-1]), factors=_spaced(slots, f_at[-1]),
+        halves=_spaced(slots, halves),
+    )  # fmt: skip
     scratch = Scratch(
         codes=_spaced(members, WORD * WORD if coded else 0, np.uint8),
         masks=_spaced(members, 2 * WORD, np.uint64),
         shift=_spaced(members, 2 * stride[0]),
         sums=_spaced(members, WORD * stride[0] if middle < D else 0),
+        block=_spaced(members, WORD * stride[0] if coded and net.preprocessing.by_column else 0),
         columns=_spaced(members, (fan_out[-1] + 3) * WORD),
+        norms=_spaced(members, STATISTICS * norms.width.sum()),
         bound=_spaced(members, 1, np.float64),
     )
     work = Work(
         layout=Layout(
-            depth=len(fan_in), act=acts_of(net), fan_in=fan_in, fan_out=fan_out, stride=stride,
-            vectors=vectors, w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
+            depth=len(fan_in), act=act, slope=slope, number=number, fan_in=fan_in, fan_out=fan_out,
+            stride=stride, vectors=vectors, w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
+            f_at=np.where(keeps, f_at[:-1], -1),
             input_stride=input_stride, middle=middle, half=int(half),
         ),
         weights=Weights(theta=_aligned(w_at[-1]), transposed=_aligned(t_at[-1])),
         inputs=_aligned(B * input_stride if dense else 0),
         zeros=_aligned(stride.max()),
         one=np.ones(1, np.float32),
+        draw=left_out,
+        norms=norms,
         slots=slots,
         slot=slot,
         slot_steps=Slot(*(len(array) // slots for array in slot)),
@@ -255,33 +333,72 @@ def middle_of(D: int) -> int:
     return words // 2 * WORD if words >= 8 else D
 
 
-def views(layout: Layout, flat: Float32) -> list[tuple[Float32, Float32]]:
-    """Each layer's weights (fan_in, fan_out) and biases, in a flat array laid out as theta."""
+class Views(NamedTuple):
+    """A layer's part of a flat array laid out as theta: W (fan_in, fan_out), the others (fan_out,)."""
+
+    W: Float32
+    b: Float32
+    gamma: Float32 | None
+    beta: Float32 | None
+
+
+def views(layout: Layout, flat: Float32) -> list[Views]:
+    """Each layer's, in a flat array laid out as theta; gamma and beta of a batch norm lie behind the bias."""
     out = []
-    sizes = zip(layout.fan_in, layout.fan_out, layout.stride, layout.w_at, strict=True)
-    for fan_in, fan_out, stride, start in sizes:
-        block = flat[start : start + (fan_in + 1) * stride].reshape(fan_in + 1, stride)
-        out.append((block[:fan_in, :fan_out], block[fan_in, :fan_out]))
+    ends = (*layout.w_at[1:], len(flat))
+    for fan_in, fan_out, stride, start, end in zip(
+        layout.fan_in, layout.fan_out, layout.stride, layout.w_at, ends, strict=True
+    ):
+        W, (b, *more) = np.split(flat[start:end].reshape(-1, stride)[:, :fan_out], [fan_in])
+        gamma, beta = more or (None, None)
+        out.append(Views(W, b, gamma, beta))
     return out
 
 
 def pack(layout: Layout, flat: Float32, parameters: Parameters) -> Float32:
     """A flat array laid out as theta, with those parameters."""
-    for (W, b), W_new, b_new in zip(views(layout, flat), parameters.weights, parameters.biases, strict=True):
-        W[...], b[...] = W_new, b_new
+    for place, value in _paired(layout, flat, parameters):
+        place[...] = value
     return flat
 
 
 def unpack_into(layout: Layout, flat: Float32, parameters: Parameters) -> None:
-    """The weights and biases in a flat array laid out as theta, into ``parameters``."""
-    for (W, b), W_old, b_old in zip(views(layout, flat), parameters.weights, parameters.biases, strict=True):
-        W_old[...], b_old[...] = W, b
+    """The weights and biases, gammas and betas in a flat array laid out as theta, into ``parameters``."""
+    for place, value in _paired(layout, flat, parameters):
+        value[...] = place
+
+
+def _paired(layout: Layout, flat: Float32, parameters: Parameters) -> Iterator[tuple[Float32, Float32]]:
+    """Each array of the parameters that a flat one has, and its place there, first."""
+    norms = (*parameters.norms, None)
+    for own, W, b, norm in zip(
+        views(layout, flat), parameters.weights, parameters.biases, norms, strict=True
+    ):
+        yield from ((own.W, W), (own.b, b))
+        if norm is not None:
+            assert own.gamma is not None
+            assert own.beta is not None
+            yield from ((own.gamma, norm.gamma), (own.beta, norm.beta))
 
 
 def unpack(layout: Layout, flat: Float32) -> Parameters:
-    """Copies of the weights and biases in a flat array laid out as theta."""
-    weights, biases = zip(*views(layout, flat), strict=True)
-    return Parameters(tuple(np.array(W, order="C") for W in weights), tuple(np.array(b) for b in biases))
+    """Copies of the arrays in a flat array laid out as theta; running means and variances are 0."""
+    found = views(layout, flat)
+    norms = tuple(
+        None
+        if own.gamma is None or own.beta is None
+        else Norm(np.array(own.gamma), np.array(own.beta), *np.zeros((2, len(own.b)), np.float32))
+        for own in found[:-1]
+    )
+    return Parameters(
+        tuple(np.array(own.W, order="C") for own in found), tuple(np.array(own.b) for own in found), norms
+    )
+
+
+def trained_into(work: Work, parameters: Parameters) -> None:
+    """The parameters of a training as they are now, into ``parameters``."""
+    unpack_into(work.layout, work.weights.theta, parameters)
+    running_into(work.norms, parameters)
 
 
 def outputs(work: Work, B: int) -> list[Float32]:

@@ -1,7 +1,7 @@
-"""Losses: from rows of logits to losses and deltas. Nothing here knows of layers.
+"""Losses: from rows of outputs to losses and deltas, and to predictions. Nothing here knows of layers.
 
-A *head* does that for some rows: ``softmax_head`` for every loss of classes, cross-entropy clipped or not,
-``squared_head`` for targets. HEADS is the table of them, and ``head`` is the one that a Loss names.
+A *head* does the first for some rows: HEADS is the table of them, and ``head`` calls the one that a Loss
+names. A *link* does the second: LINKS is their table, and ``predictions`` calls one of them.
 """
 
 from __future__ import annotations
@@ -12,30 +12,46 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.activations import exp
 from fastmlp.kernels.finite import is_finite
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.kernels.jit import device
+from fastmlp.kernels.maths import exp, log1p, sigmoid
 from fastmlp.kernels.matmul import WORD
+from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, INTS, NOTHING, PlugIn, caller, kind
 
-_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
-_WORD = np.int64(WORD)  # not literal: Numba compiles a function anew for those
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_0, _WORD = np.int64(0), np.int64(WORD)  # not literal: Numba compiles a function anew for those
 
 
 class Loss(NamedTuple):
     """The targets of the rows of X (N, D), and the distance from them.
 
-    head: a place in HEADS. y (N,): classes, or targets (N K). weights (N,): how much each row counts,
-    where ``weighted``. clipped, low, high: the clip on the true class's probability.
+    head: the place of its plug-in, of HEADS. y (N,): classes; or targets (N K), ``shared``. weights (N,): how
+    much each row counts, where ``weighted``. clipped, low, high: the clip on probabilities. kept, spread: a
+    smoothed target t is kept t + spread. number: huber's. of_loss, of_slope: factors of the sum of a row's
+    distances, and of their slopes.
     """
 
     head: int
     y: NDArray[np.int64]
     targets: NDArray[np.float32]
+    shared: bool
     weighted: bool
     weights: NDArray[np.float32]
     clipped: bool
     low: np.float32
     high: np.float32
+    kept: np.float32
+    spread: np.float32
+    number: np.float32
+    of_loss: np.float32
+    of_slope: np.float32
+
+
+_NO_ROWS, _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
+NO_LOSS = Loss(
+    head=0, y=_NO_ROWS, targets=_NONE, shared=False, weighted=False, weights=_NONE, clipped=False, low=_ZERO,
+    high=_ONE, kept=_ONE, spread=_ZERO, number=_ZERO, of_loss=_ONE, of_slope=_ONE,
+)  # fmt: skip
 
 
 @device
@@ -49,7 +65,6 @@ def weight_of_batch(loss, order, begin, n):
     return total
 
 
-@device
 def softmax_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
     """Cross-entropy: delta = (p - t) times the row's share of the batch, or 0 where the clip holds."""
     correct, alive, good = 0, 0, True
@@ -119,45 +134,192 @@ def softmax(p, step, logits, stride, n, K):
 
 
 @device
-def squared_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
-    """The sum of (logits - targets)^2 / 2: delta = (logits - targets) times the row's share of the batch."""
-    good = True
+def share_of(loss, row, K, k):
+    """The share of class k in that row's target."""
+    t = loss.targets[row * K + k] if loss.shared else np.float32(loss.y[row] == k)
+    return loss.kept * t + loss.spread
+
+
+def shares_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
+    """Cross-entropy against shares t of the classes, or smoothed ones: delta = p (sum of t) - t times the
+    row's share of the batch, without the t that the clip cuts off.
+    """
+    correct, alive, good = 0, 0, True
+    softmax(p, _WORD, logits, stride, n, K)
+    for b in range(n):
+        row, at = rows[b], b * stride
+        own = loss.weights[row] if loss.weighted else _ONE
+        whole = np.float32(math.log(np.float64(p[K * _WORD + b]))) + p[(K + 1) * _WORD + b]
+        error, mass, most, label = _ZERO, _ZERO, share_of(loss, row, K, _0), _0
+        for k in range(K):
+            t, q = share_of(loss, row, K, k), p[k * _WORD + b]
+            if t > most:
+                most, label = t, k
+            live, term = True, whole - logits[at + k]
+            if loss.clipped:
+                live = loss.low <= q <= loss.high
+                term = -np.float32(math.log(np.float64(clipped(q, loss.low, loss.high))))
+            if t > _ZERO:
+                error += t * term
+            deltas[at + k] = t if live else _ZERO
+            mass += deltas[at + k]
+        share = own * inverse
+        for k in range(K):
+            deltas[at + k] = (p[k * _WORD + b] * mass - deltas[at + k]) * share
+        for k in range(K, stride):
+            deltas[at + k] = _ZERO
+        losses[b] = own * error
+        correct += p[(K + 2) * _WORD + b] == np.float32(label)
+        alive += mass > _ZERO or not loss.clipped
+        good &= is_finite(error)
+    return correct, alive, good
+
+
+@device
+def clipped(q, low, high):
+    """q, but no less than low and no more than high; nan stays nan."""
+    return low if q < low else (high if q > high else q)
+
+
+def binary_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
+    """The mean over K labels t of -t log(p) - (1 - t) log(1 - p), p = sigmoid(logit): delta = (p - t) / K
+    times the row's share of the batch, or 0 where the clip holds.
+    """
+    correct, alive, good = 0, n * K, True
     for b in range(n):
         own, at, target_at, total = _ONE, b * stride, rows[b] * K, _ZERO
         if loss.weighted:
             own = loss.weights[rows[b]]
-        share = own * inverse
+        share = own * inverse * loss.of_slope
         for k in range(K):
-            error = logits[at + k] - loss.targets[target_at + k]
-            total += error * error
-            deltas[at + k] = share * error
+            z, t = logits[at + k], loss.kept * loss.targets[target_at + k] + loss.spread
+            small, above = exp(-abs(z)), z > _ZERO
+            p[k] = (_ONE - t if above else t) * abs(z) + log1p(small)
+            deltas[at + k] = share * ((_ONE if above else small) / (_ONE + small) - t)
+        if loss.clipped:
+            for k in range(K):
+                q, t = sigmoid(logits[at + k]), loss.kept * loss.targets[target_at + k] + loss.spread
+                if not loss.low <= q <= loss.high:
+                    cut = np.float64(clipped(q, loss.low, loss.high))
+                    p[k] = np.float32(-t * math.log(cut) - (_ONE - t) * math.log(1 - cut))
+                    deltas[at + k] = _ZERO
+                    alive -= 1
+        for k in range(K):
+            total += p[k]
+            correct += (logits[at + k] > _ZERO) == (loss.targets[target_at + k] > _HALF)
         for k in range(K, stride):
             deltas[at + k] = _ZERO
-        losses[b] = own * (total / _TWO)
-        good &= is_finite(total / _TWO)
-    return 0, n, good
+        error = total * loss.of_loss
+        losses[b] = own * error
+        good &= is_finite(error)
+    return correct, alive, good
 
 
-HEADS = {"softmax": softmax_head, "squared": squared_head}
-"""All of them: a new one is an entry here. Its place is what a Loss knows it by."""
+def _of_distances(measure):
+    """The head of a sum over outputs of distances from numbers: ``measure`` gives each, and its slope."""
 
-CODES = {name: code for code, name in enumerate(HEADS)}
-
-
-def _head(code, function, others):
-    @device
     def head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
-        if loss.head == code:
-            return function(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
-        return others(loss, losses, deltas, logits, stride, K, p, rows, n, inverse)
+        good = True
+        for b in range(n):
+            own, at, target_at, total = _ONE, b * stride, rows[b] * K, _ZERO
+            if loss.weighted:
+                own = loss.weights[rows[b]]
+            share = own * inverse * loss.of_slope
+            for k in range(K):
+                distance, slope = measure(logits[at + k], loss.targets[target_at + k], loss.number)
+                total += distance
+                deltas[at + k] = share * slope
+            for k in range(K, stride):
+                deltas[at + k] = _ZERO
+            error = total * loss.of_loss
+            losses[b] = own * error
+            good &= is_finite(error)
+        return 0, n, good
 
     return head
 
 
-head = by_code(_head, HEADS.values(), softmax_head)
-"""head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n rows.
+@device
+def _squared(z, y, number):
+    error = z - y
+    return error * error, error
+
+
+@device
+def _absolute(z, y, number):
+    error = z - y
+    slope = _ONE if error > _ZERO else (-_ONE if error < _ZERO else _ZERO)
+    return abs(error), slope
+
+
+@device
+def _huber(z, y, number):
+    error = z - y
+    near = min(abs(error), number)
+    return near * (abs(error) - near * _HALF), clipped(error, -number, number)
+
+
+@device
+def _poisson(z, y, number):
+    rate = exp(z)
+    return rate - y * z, rate - y
+
+
+HEAD = kind((INT, INT, BOOL), NO_LOSS, FLOATS, FLOATS, FLOATS, INT, INT, FLOATS, INTS, INT, FLOAT)
+head = caller(HEAD)
+"""head(loss.head, loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n
+rows.
 
 logits: K of each, ``stride`` apart, as deltas are; n is at most WORD. rows (n,): their places in X.
 inverse: 1 over the weight of the batch. Losses are times the row's own weight. p: room for ``softmax``.
-Returns how many classes are right, how many rows have a delta, and whether all losses are finite.
+Returns how many answers are right, how many have a delta, and whether all losses are finite.
 """
+
+_FUNCTIONS = {
+    "softmax": softmax_head,
+    "shares": shares_head,
+    "binary": binary_head,
+    "squared": _of_distances(_squared),
+    "absolute": _of_distances(_absolute),
+    "huber": _of_distances(_huber),
+    "poisson": _of_distances(_poisson),
+}
+
+HEADS = {name: PlugIn(name, function, HEAD) for name, function in _FUNCTIONS.items()}
+"""All of them: a new one is an entry here."""
+
+
+def _softmax_link(out, logits, stride, K, p, step, n):
+    softmax(p, step, logits, stride, n, K)
+    for b in range(n):
+        for k in range(K):
+            out[b * K + k] = p[k * step + b]
+
+
+def _of_each(function):
+    """The link that takes each output alone."""
+
+    def link(out, logits, stride, K, p, step, n):
+        for b in range(n):
+            for k in range(K):
+                out[b * K + k] = function(logits[b * stride + k])
+
+    return link
+
+
+_identity = device(lambda z: z)
+
+LINK = kind(NOTHING, FLOATS, FLOATS, INT, INT, FLOATS, INT, INT)
+predictions = caller(LINK)
+"""predictions(place, out, logits, stride, K, p, step, n): out (n K), by that link, of n rows of K outputs.
+
+Rows are ``stride`` apart; n is at most ``step``. p: room for ``softmax``.
+"""
+
+LINKS = {
+    "softmax": PlugIn("link_softmax", _softmax_link, LINK),
+    "identity": PlugIn("link_identity", _of_each(_identity), LINK),
+    "sigmoid": PlugIn("link_sigmoid", _of_each(sigmoid), LINK),
+    "exp": PlugIn("link_exp", _of_each(exp), LINK),
+}
+"""What predictions may be of outputs."""

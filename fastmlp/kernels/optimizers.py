@@ -1,26 +1,30 @@
 """Steps of the optimizers, in one table: on a run of parameters, weight decay included.
 
-The plain step, w -= lr g, is none of these: matmul.py adds gradients to the weights at once.
+The plain step, w -= lr g, is none of these: matmul.py adds gradients to the weights at once. What else is
+done to gradients and weights is in limits.py.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.kernels.jit import device
+from fastmlp.kernels.plug_ins import FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
 
 _ZERO = np.float32(0)
+_NONE = np.empty(0, np.float32)
 
 
 class Rule(NamedTuple):
     """An Optimizer (its formulas: fastmlp/optimizers.py), and the averages it keeps, laid out as theta.
 
-    plain: w -= lr g. step: else its place in STEPS. v of momentum, m and v of adam; rest1 and rest2 are
-    1 - beta1 and 1 - beta2. rates (steps, 2): of each batch, ``optimizers.rates``.
+    plain: w -= lr g. step: else the place of its plug-in, of STEPS. rest1, rest2 and rest are 1 - beta1,
+    1 - beta2 and 1 - rho; inner and outer ``Optimizer.epsilons``; weight_decay is the coupled one. rates
+    (steps, 4): of each batch, ``backends.state.rates``. first, second, third: the averages, in their order.
     """
 
     plain: bool
@@ -30,94 +34,161 @@ class Rule(NamedTuple):
     rest1: np.float32
     beta2: np.float32
     rest2: np.float32
-    epsilon: np.float32
+    rho: np.float32
+    rest: np.float32
+    inner: np.float32
+    outer: np.float32
     weight_decay: np.float32
     alpha: np.float32
-    m: NDArray[np.float32]
-    v: NDArray[np.float32]
     rates: NDArray[np.float32]
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    third: NDArray[np.float32]
+
+
+NO_RULE = Rule(
+    plain=True, step=0, nesterov=False, momentum=_ZERO, rest1=_ZERO, beta2=_ZERO, rest2=_ZERO, rho=_ZERO,
+    rest=_ZERO, inner=_ZERO, outer=_ZERO, weight_decay=_ZERO, alpha=_ZERO, rates=_NONE, first=_NONE,
+    second=_NONE, third=_NONE,
+)  # fmt: skip
 
 
 @device
-def _descend(rule, rate, root, w, g, m, v):
-    return w - rate * g, m, v
+def _descend(rule, rates, w, g, x, y, z):
+    return w - rates[0] * g, x, y, z
 
 
 @device
-def _roll(rule, rate, root, w, g, m, v):
+def _roll(rule, rates, w, g, v, y, z):
+    g = rates[1] * g
     average = v * rule.momentum + g
     mix = rule.momentum if rule.nesterov else _ZERO
-    return w - rate * (g + mix * average if rule.nesterov else average), m, average
+    return w - rates[0] * (g + mix * average if rule.nesterov else average), average, y, z
 
 
-@device
-def _adapt(rule, rate, root, w, g, m, v):
-    first = m + (g - m) * rule.rest1
-    second = v * rule.beta2 + rule.rest2 * g * g
-    return w - rate * (first / (math.sqrt(second) / root + rule.epsilon)), first, second
-
-
-class Step(NamedTuple):
-    """The step of a weight w and its averages m and v: function(rule, rate, root, w, g, m, v).
-
-    moments: how many averages it keeps: none, v, or m and v. g has the weight decay in it already.
-    """
-
-    function: Any
-    moments: int
-
-
-STEPS = {"sgd": Step(_descend, 0), "momentum": Step(_roll, 1), "adam": Step(_adapt, 2)}
-"""All of them: a new one is an entry here. Its place is what a Rule knows it by."""
-
-CODES = {name: code for code, name in enumerate(STEPS)}
-
-
-def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
-    """The averages that it keeps, m first."""
-    moments = list(STEPS.values())[rule.step].moments
-    return (rule.m, rule.v)[2 - moments :]
-
-
-def _step(code, found, others):
-    function, has_m, has_v = found.function, found.moments > 1, found.moments > 0
+def _scale_by_roots(centred, rolls):
+    """Make rmsprop's step, by its averages: v, that of g where centred, that of steps where it rolls."""
 
     @device
-    def step(rule, theta, gradient, at, width, decay, batch):
-        if rule.step != code:
-            others(rule, theta, gradient, at, width, decay, batch)
-            return
-        rate, root, m, v = rule.rates[2 * batch], rule.rates[2 * batch + 1], rule.m, rule.v
-        for j in range(at, at + width):
-            g = gradient[j] + decay * theta[j]
-            gradient[j] = _ZERO
-            first, second = m[j] if has_m else _ZERO, v[j] if has_v else _ZERO
-            theta[j], first, second = function(rule, rate, root, theta[j], g, first, second)
-            if has_m:
-                m[j] = first
-            if has_v:
-                v[j] = second
+    def step(rule, rates, w, g, v, y, z):
+        square = v * rule.rho + rule.rest * g * g
+        spread = square
+        if centred:
+            y = y + (g - y) * rule.rest
+            spread = square - y * y
+            if spread < _ZERO:  # by rounding
+                spread = _ZERO
+        g = g / (math.sqrt(spread + rule.inner) + rule.outer)
+        if rolls:
+            g = (z if centred else y) * rule.momentum + rates[1] * g
+        w = w - rates[0] * g
+        if centred and rolls:
+            return w, square, y, g
+        return w, square, g if rolls else y, z
 
     return step
 
 
-step = by_code(_step, STEPS.values(), device(lambda rule, theta, gradient, at, width, decay, batch: None))
-"""step(rule, theta, gradient, at, width, decay, batch): so many weights from ``at`` on take the rule's step.
-
-Their gradients are used up: they are 0 afterwards.
-"""
+@device
+def _averages(rule, g, m, v):
+    return m + (g - m) * rule.rest1, v * rule.beta2 + rule.rest2 * g * g
 
 
 @device
-def step_rows(rule, theta, gradient, layout, layer, lo, hi, batch):
-    """Rows lo..hi - 1 of a layer, the bias being the last, take the step of that batch.
+def _adapt(rule, rates, w, g, m, v, z):
+    m, v = _averages(rule, g, m, v)
+    return w - rates[0] * (m / (math.sqrt(v) / rates[1] + rule.outer)), m, v, z
 
-    Its gradients are used up: they are 0 afterwards. An empty share may lie anywhere, behind the bias too.
+
+@device
+def _adapt_to_largest(rule, rates, w, g, m, v, u):
+    m, v = _averages(rule, g, m, v)
+    u = u if u > v else v
+    return w - rates[0] * (m / (math.sqrt(u) / rates[1] + rule.outer)), m, v, u
+
+
+@device
+def _look_ahead(rule, rates, w, g, m, v, z):
+    m, v = _averages(rule, g, m, v)
+    return w - (rates[2] * g + rates[0] * m) / (math.sqrt(v) / rates[1] + rule.outer), m, v, z
+
+
+@device
+def _scale_by_largest(rule, rates, w, g, m, v, z):
+    m = m + (g - m) * rule.rest1
+    size, before = abs(g) + rule.inner, rule.beta2 * v
+    v = before if before > size else size
+    return w - rates[0] * (m / (v + rule.outer)), m, v, z
+
+
+@device
+def _scale_by_sum(rule, rates, w, g, v, y, z):
+    v = v + g * g
+    return w - rates[0] * (g / (math.sqrt(v + rule.inner) + rule.outer)), v, y, z
+
+
+@device
+def _scale_by_steps(rule, rates, w, g, v, a, z):
+    v = v * rule.rho + rule.rest * g * g
+    g = g * (math.sqrt(a + rule.inner) / math.sqrt(v + rule.inner))
+    return w - rates[0] * g, v, a * rule.rho + rule.rest * g * g, z
+
+
+STEP = kind(NOTHING, NO_RULE, FLOATS, FLOATS, INT, INT, FLOAT, FLOAT, INT)
+step = caller(STEP)
+"""step(rule.step, rule, theta, gradient, at, width, factor, decay, batch): so many weights w from ``at`` on
+take the rule's step, by factor times their gradients and decay w.
+
+The gradients are used up: they are 0 afterwards.
+"""
+
+
+def _step(name, function, moments):
+    """The plug-in of a weight's step and so many averages: w, x, y, z = function(rule, rates, w, g, x, y, z).
+
+    g has the weight decay in it already; rates are those of the batch, after what w is multiplied by.
     """
-    at, stride, fan_in = layout.w_at[layer], layout.stride[layer], layout.fan_in[layer]
-    own = min(hi, fan_in)
-    if lo < own:
-        decay = rule.weight_decay + rule.alpha / np.float32(batch.n)
-        step(rule, theta, gradient, at + lo * stride, (own - lo) * stride, decay, batch.number)
-    if lo <= fan_in < hi:
-        step(rule, theta, gradient, at + fan_in * stride, stride, rule.weight_decay, batch.number)
+    has_x, has_y, has_z = (moments > i for i in range(3))
+
+    def step(rule, theta, gradient, at, width, factor, decay, batch):
+        keep, own = rule.rates[4 * batch], 4 * batch + 1
+        rates = rule.rates[own], rule.rates[own + 1], rule.rates[own + 2]
+        first, second, third = rule.first, rule.second, rule.third
+        for j in range(at, at + width):
+            w = theta[j]
+            g = factor * gradient[j] + decay * w
+            gradient[j] = _ZERO
+            x = first[j] if has_x else _ZERO
+            y = second[j] if has_y else _ZERO
+            z = third[j] if has_z else _ZERO
+            theta[j], x, y, z = function(rule, rates, keep * w, g, x, y, z)
+            if has_x:
+                first[j] = x
+            if has_y:
+                second[j] = y
+            if has_z:
+                third[j] = z
+
+    return PlugIn(name, step, STEP, apart=True)
+
+
+STEPS = {
+    "sgd": _step("sgd", _descend, 0),
+    "sgd momentum": _step("momentum", _roll, 1),
+    "rmsprop": _step("rmsprop", _scale_by_roots(False, False), 1),
+    "rmsprop centred": _step("rmsprop_centred", _scale_by_roots(True, False), 2),
+    "rmsprop momentum": _step("rmsprop_momentum", _scale_by_roots(False, True), 2),
+    "rmsprop centred momentum": _step("rmsprop_centred_momentum", _scale_by_roots(True, True), 3),
+    "adam": _step("adam", _adapt, 2),
+    "adam amsgrad": _step("amsgrad", _adapt_to_largest, 3),
+    "nadam": _step("nadam", _look_ahead, 2),
+    "adamax": _step("adamax", _scale_by_largest, 2),
+    "adagrad": _step("adagrad", _scale_by_sum, 1),
+    "adadelta": _step("adadelta", _scale_by_steps, 2),
+}
+"""All of them: a new one is an entry here, by its name and the words that make its step another."""
+
+
+def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
+    """The averages that it keeps."""
+    return tuple(average for average in (rule.first, rule.second, rule.third) if len(average))

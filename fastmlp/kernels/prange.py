@@ -17,7 +17,7 @@ from numba import prange
 from numba.core import cgutils, types
 
 from fastmlp.errors import ConfigError
-from fastmlp.kernels.epoch import batch_from, samples, weights
+from fastmlp.kernels.epoch import batch_from, part_of, samples, weights
 from fastmlp.kernels.intrinsics import address, with_twin
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import seen_by
@@ -75,27 +75,30 @@ def train(state, members, work, job):
     whole, whole_job = kept(address(work)), kept(address(job))
     for begin in range(first, N, B):
         n = min(B, N - begin)
-        for m in prange(members):
-            lo, hi = n * m // members, n * (m + 1) // members
-            first_part(state, m, struct_at(whole), struct_at(whole_job), begin, lo, hi)
+        for phase in range(work.norms.n_phases):
+            for m in prange(members):
+                first_part(state, m, members, struct_at(whole), struct_at(whole_job), begin, n, phase)
         if atomic_load(state, ABORT) != 0:
             return
         for b in range(n):
             totals[0] += losses[b]
-        for m in prange(members):
-            second_part(state, m, struct_at(whole), struct_at(whole_job), begin)
+        for turn in range(job.training.limits.turns):
+            for m in prange(members):
+                second_part(state, m, members, struct_at(whole), struct_at(whole_job), begin, turn)
         atomic_store(state, DONE, begin + n)
         if atomic_load(state, ABORT) != 0 or atomic_load(state, STOP) != 0:
             return
 
 
 @device
-def first_part(state, member, whole, job, begin, lo, hi):
-    """``samples`` lo..hi - 1 of the batch from ``begin`` on."""
-    samples(state, member, seen_by(whole, member, 0), job, batch_from(job, begin), lo, hi)
+def first_part(state, member, members, whole, job, begin, n, phase):
+    """A phase of ``samples``, for a member's part of the n samples from ``begin`` on."""
+    work = seen_by(whole, member, 0)
+    lo, hi = part_of(n, work.norms.unit, member, members)
+    samples(state, member, work, job, batch_from(job, begin), lo, hi, phase)
 
 
 @device
-def second_part(state, member, whole, job, begin):
+def second_part(state, member, members, whole, job, begin, turn):
     """``weights`` of the batch from ``begin`` on."""
-    weights(state, member, seen_by(whole, member, 0), job, batch_from(job, begin))
+    weights(state, member, members, seen_by(whole, member, 0), job, batch_from(job, begin), turn)

@@ -73,7 +73,8 @@ def _row(vectors):
     return pairs + [(i, _VECTOR) for i in range(2 * len(pairs), vectors)]
 
 
-def _splat(builder, x, kind=_VECTOR):
+def splat(builder, x, kind=_VECTOR):
+    """A vector of that kind, all lanes of which are x: for the code of intrinsics."""
     lane0 = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(I32, 0))
     zeros = ir.Constant(ir.VectorType(I32, kind.count), None)
     return builder.shuffle_vector(lane0, ir.Constant(kind, ir.Undefined), zeros)
@@ -90,13 +91,48 @@ def add_lanes(typingctx, out, x, row):
         return None
 
     def codegen(context, builder, signature, args):
-        target, scalar, source = _vector_at(builder, args[0], 0), _splat(builder, args[1]), args[2]
+        target, scalar, source = _vector_at(builder, args[0], 0), splat(builder, args[1]), args[2]
         lanes = builder.load(_vector_at(builder, source, 0), align=4)
         term = builder.fadd(lanes, ir.Constant(_VECTOR, [0.0] * LANES))
         builder.store(emit_fma(builder, scalar, term, builder.load(target, align=4)), target, align=4)
         return context.get_dummy_value()
 
     return types.none(out, x, row), codegen
+
+
+def _sum_of_squares(row, n):
+    terms = np.square(row[: int(n)].astype(np.float64)).reshape(-1, LANES)
+    a, b, c, d, e, f, g, h = functools.reduce(np.add, terms, np.zeros(LANES)).tolist()
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@with_twin(_sum_of_squares)
+def sum_of_squares(typingctx, row, n):
+    """The sum of n squares in float64, lane by lane, then over the lanes; n is a multiple of LANES."""
+    if not (is_memory(row) and n == types.int64):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(ir.DoubleType(), LANES)
+        entry, zero = builder.block, ir.Constant(I64, 0)
+        test, loop, end = (builder.append_basic_block(f"squares.{name}") for name in ("test", "loop", "end"))
+        builder.branch(test)
+        builder.position_at_end(test)
+        j, sums = builder.phi(I64), builder.phi(kind)
+        builder.cbranch(builder.icmp_signed("<", j, args[1]), loop, end)
+        builder.position_at_end(loop)
+        lanes = builder.load(_vector_at(builder, builder.gep(args[0], [j]), 0), align=4)
+        wide = builder.fpext(lanes, kind)  # of which a square is exact
+        _enter(j, entry, zero, loop, builder.add(j, ir.Constant(I64, LANES)))
+        _enter(sums, entry, ir.Constant(kind, None), loop, builder.fadd(sums, builder.fmul(wide, wide)))
+        builder.branch(test)
+        builder.position_at_end(end)
+        parts = [builder.extract_element(sums, ir.Constant(I32, i)) for i in range(LANES)]
+        while len(parts) > 1:
+            parts = [builder.fadd(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
+
+    return types.float64(row, n), codegen
 
 
 def _add_coded_rows(tall, size, out, begun, base, alpha, coded, n, rows):
@@ -203,7 +239,7 @@ def _coded_rows_loop(builder, shape, done, out, begun, base, alpha, coded, n, ro
         value = builder.load(builder.gep(coded.table, [builder.zext(builder.load(place), I64)]))
         new.append(
             [
-                emit_fma(builder, _splat(builder, value, x.type), x, y)
+                emit_fma(builder, splat(builder, value, x.type), x, y)
                 for x, y in zip(shared, sums, strict=True)
             ]
         )
@@ -238,7 +274,7 @@ def _store_tile(builder, places, tile, alpha, out, base):
         target, source = builder.gep(out.data, [to]), builder.gep(base.data, [start])
         for total, (i, kind) in zip(sums, places, strict=True):
             before = builder.load(_vector_at(builder, source, i, kind), align=4)
-            after = emit_fma(builder, _splat(builder, alpha, kind), total, before)
+            after = emit_fma(builder, splat(builder, alpha, kind), total, before)
             builder.store(after, _vector_at(builder, target, i, kind), align=4)
         to, start = builder.add(to, out.row), builder.add(start, base.row)
 
@@ -303,8 +339,7 @@ def _product_loop(builder, shape, done, out, base, alpha, a, b, K):
     for sums in tile:
         scalar = builder.load(builder.gep(a.data, [place]), align=4)
         following += [
-            emit_fma(builder, _splat(builder, scalar, x.type), x, c)
-            for x, c in zip(shared, sums, strict=True)
+            emit_fma(builder, splat(builder, scalar, x.type), x, c) for x, c in zip(shared, sums, strict=True)
         ]
         place = builder.add(place, a.row)
     _enter(k, entry, ir.Constant(I64, 0), loop, builder.add(k, ir.Constant(I64, 1)))

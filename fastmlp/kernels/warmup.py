@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels import jit
+from fastmlp.kernels.plug_ins import PLUG_INS
+from fastmlp.layers import Architecture, Layer
 from fastmlp.net import Net, initialise
-from fastmlp.spec import Architecture, Layer
 
 ROWS, INPUTS = 3, 8
+WORDS = "words"  # the mark that the code of every word is kept
 
 
-def warm_up() -> None:
-    """Compile, or load, every kernel that training, evaluating and predicting need."""
+def warm_up(*, words: bool = False) -> None:
+    """Compile, or load, every kernel that training, evaluating and predicting need.
+
+    words: those of every word of a net or a training too, which else wait until they are wanted.
+    """
     from fastmlp import kernels
 
     architecture = Architecture(INPUTS, (Layer(2),), 2)
@@ -19,3 +25,7 @@ def warm_up() -> None:
     X, y = np.ones((ROWS, INPUTS), np.uint8), np.zeros(ROWS, np.int64)
     kernels.train_epoch(net, X, y, np.arange(ROWS), batch_size=2)
     kernels.predict_proba(net, X)
+    if words:
+        for plug_in in list(PLUG_INS):
+            _ = plug_in.place
+        jit.keep(WORDS)

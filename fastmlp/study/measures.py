@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from fastmlp import kernels
 from fastmlp.data import Dataset
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
+from fastmlp.layers import Architecture, layers_of
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.random import permutation
-from fastmlp.spec import Architecture, Training, layers_of
+from fastmlp.spec import Training
 from fastmlp.study.experiments import ACTS, LR, RAW, SCALED, Plan
 from fastmlp.train.fit_many import fit_many
 
@@ -148,7 +149,7 @@ def portraits(data: Dataset, epochs: int, images: int, threads: int | str) -> di
     trainings = [Training(hidden=HIDDEN, scale=scale, lr=LR, epochs=epochs) for scale in (RAW, SCALED)]
     names, found = ("raw", "255"), {}
     for fitted in fit_many(data.X, data.y, trainings, threads=threads):
-        model, scale = fitted.model, fitted.training.scale
+        model, scale = fitted.model, (RAW, SCALED)[fitted.index]
         outputs = kernels.forward(model.net, data.X)[0]
         X = data.X[:images].astype(np.float64) / scale
         W = model.parameters.weights[0].astype(np.float64)

@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import optimizers
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
@@ -27,7 +28,9 @@ from fastmlp.data.dataset import Dataset, sum_of
 from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
+from fastmlp.losses import Loss
 from fastmlp.net import Parameters
+from fastmlp.schedules import Schedule
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Training
 from fastmlp.train.loop import Best, Checkpoint, EpochResult
 
@@ -84,11 +87,20 @@ class Identity:
     def differences(self, begun: Identity) -> list[str]:
         """The options that are not as they were, in words."""
         mine, theirs = ({**each.training.to_json(), "backend": each.backend} for each in (self, begun))
+        schedule = Schedule.of(self.training.schedule)
         more = mine.pop("epochs") - theirs.pop("epochs")
-        words = [f"{name} {shown(mine[name])} instead of {shown(theirs.get(name))}" for name in mine]
-        words = [text for name, text in zip(mine, words, strict=True) if mine[name] != theirs.get(name)]
-        if more < 0 or (more and self.training.schedule == "cosine"):
-            why = "may only rise" if more < 0 else "decide all rates of the cosine schedule"
+        other = mine["optimizer"] != theirs["optimizer"]  # then its own words say no more
+        names = [name for name in {**mine, **theirs} if not (other and name in optimizers.FIELDS)]
+        words = []
+        for name in names:  # one that is not told is as usual
+            pair = [
+                options[name] if name in options else each.training.word(name)
+                for each, options in ((self, mine), (begun, theirs))
+            ]
+            if pair[0] != pair[1]:
+                words.append(f"{name} {shown(pair[0])} instead of {shown(pair[1])}")
+        if more < 0 or (more and schedule.needs_total):
+            why = "may only rise" if more < 0 else f"decide all rates of the {schedule.name} schedule"
             words.append(f"epochs {self.training.epochs} instead of {begun.training.epochs}, which {why}")
         return words
 
@@ -161,7 +173,7 @@ class CheckpointFile:
         self._identity.check(begun, self.path.parent)
         state, theirs = now.state, found.state
         arrays = [now.parameters, *state.moments], [found.parameters, *theirs.moments]
-        if [p.shapes for p in arrays[0]] != [p.shapes for p in arrays[1]]:
+        if [p.array_shapes for p in arrays[0]] != [p.array_shapes for p in arrays[1]]:
             raise _refusal(self.path, "tensors of another net")
         for mine, kept in zip(*arrays, strict=True):
             for array, value in zip(mine, kept, strict=True):
@@ -285,9 +297,12 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
     n = whole_number("epochs", data["epochs"], 0, 10**9)
     absent = ["test_"] * (identity.sums.get("test data") is None)
     absent += ["validation_"] * (not identity.training.validation)
-    epochs = _epochs(n, len(parameters.weights) - 1, tuple(absent), tensors)
+    of_numbers = Loss.of(identity.training.loss).task == "numbers"
+    others = ("_accuracy",) if of_numbers else ("_r2", "_mae")
+    columns = [name for name in _COLUMNS if not name.startswith(tuple(absent)) and not name.endswith(others)]
+    epochs = _epochs(n, len(parameters.weights) - 1, columns, tensors)
     parts = (*moments, *(part.parameters for part in (best, midway) if part and part.parameters))
-    if tensors or {part.shapes for part in parts} - {parameters.shapes}:
+    if tensors or {part.array_shapes for part in parts} - {parameters.array_shapes}:
         raise ModelError("a checkpoint must hold tensors of one net", f"others, {shown([*tensors])}")
     steps = whole_number("steps", data["steps"], 0, 2**62)
     state = OptimizerState(steps, moments)
@@ -298,9 +313,7 @@ def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
 def _taken(group: str, tensors: Tensors) -> Parameters:
     """Those of a group, which are then no more among the tensors. Raises ModelError."""
     names = [name for name in tensors if name.startswith(f"{group}.")]
-    layers = range(1, len(names) // 2 + 1)
-    weights, biases = ([tensors.pop(f"{group}.{letter}{layer}") for layer in layers] for letter in "Wb")
-    found = Parameters(tuple(weights), tuple(biases))
+    found = Parameters.from_named({name.removeprefix(f"{group}."): tensors.pop(name) for name in names})
     if {array.dtype for array in found} != {np.dtype(np.float32)} or not found.finite:
         raise ModelError("tensors must be finite in float32", f"others in {group}")
     return found
@@ -314,14 +327,15 @@ def _column(name: str, tensors: Tensors, *shape: int) -> Any:
     return array.tolist()
 
 
-def _epochs(n: int, hidden: int, absent: tuple[str, ...], tensors: Tensors) -> list[EpochResult]:
-    """Read n epochs of a net with so many hidden layers; numbers whose names begin so are ``absent``."""
+def _epochs(n: int, hidden: int, told: list[str], tensors: Tensors) -> list[EpochResult]:
+    """Read n epochs of a net with so many hidden layers, of which those numbers are told."""
     if not n:
         return []
-    columns: dict[str, list[Any]] = {
-        name: [None] * n if name.startswith(absent) else _column(f"epochs.{name}", tensors, n)
-        for name in _COLUMNS
-    }
+    columns: dict[str, list[Any]] = {name: [None] * n for name in _COLUMNS}
+    for name in told:
+        if name.endswith("_r2") and f"epochs.{name}" not in tensors:
+            continue  # of one row there is none
+        columns[name] = _column(f"epochs.{name}", tensors, n)
     columns["dead_units"] = _column("epochs.dead_units", tensors, n, hidden) if hidden else [[]] * n
     rows = zip(*columns.values(), strict=True)
     return [

@@ -62,8 +62,8 @@ class Clock:
 class Trainer:
     """A net on its way down a loss, and all that stays the same from epoch to epoch.
 
-    ``net.parameters`` and ``state`` change in place. X, y: encoded rows, and class indices (N,) or targets
-    (N, K). sample_weight: (N,), or None.
+    ``net.parameters`` and ``state`` change in place. X, y: encoded rows, and targets as the loss takes them.
+    sample_weight: (N,), or None. seed: of what dropout leaves out, with the epoch's number.
     """
 
     nn: ModuleType
@@ -76,12 +76,14 @@ class Trainer:
     state: OptimizerState
     tuner: ThreadTuner
     sample_weight: Array | None = None
+    seed: int = 0
+    label_smoothing: float = 0.0
 
     def epochs(
         self,
         numbers: Iterable[int],
         order: Callable[[int], Array],
-        lr: Callable[[int], float],
+        lr: Callable[[int], float | Array],
         *,
         progress: Callable[[int, int], None] | None = None,
         clock: Clock | None = None,
@@ -89,8 +91,9 @@ class Trainer:
         """Train the epochs of these numbers, and yield each when it is finished.
 
         As an epoch begins, ``order(number)`` is asked for the rows' numbers, and then ``lr(number)`` for the
-        rate. ``progress`` sees (number, samples done) now and then. Raises DivergedError; the parameters are
-        then those after the last good epoch, as they are after KeyboardInterrupt.
+        rate, or that of each batch. ``progress`` sees (number, samples done) now and then. Raises
+        DivergedError; the parameters are then those after the last good epoch, as they are after
+        KeyboardInterrupt.
         """
         clock = Clock() if clock is None else clock
         for number in numbers:
@@ -98,7 +101,7 @@ class Trainer:
             totals = self.nn.train_epoch(
                 self.net, self.X, self.y, order(number), lr=lr(number), state=self.state, **self._options(),
                 progress=None if progress is None else partial(progress, number), midway=clock.midway,
-                pause=clock.pause, threads=self.tuner,
+                pause=clock.pause, threads=self.tuner, seed=self.seed, epoch=number,
             )  # fmt: skip
             yield Epoch(number, totals, clock.seconds)
 
@@ -111,11 +114,19 @@ class Trainer:
 
     def evaluate(self, X: Any, y: Array, rows: Array | None = None) -> Evaluation:
         """Mean loss and accuracy on encoded X and y, or on some of their rows."""
-        tested: Evaluation = self.nn.evaluate(self.net, X, y, loss=self.loss, threads=self.tuner, rows=rows)
+        tested: Evaluation = self.nn.evaluate(
+            self.net,
+            X,
+            y,
+            loss=self.loss,
+            label_smoothing=self.label_smoothing,
+            threads=self.tuner,
+            rows=rows,
+        )
         return tested
 
     def _options(self) -> dict[str, Any]:
         return {
-            "loss": self.loss, "batch_size": self.batch_size, "optimizer": self.optimizer,
-            "sample_weight": self.sample_weight,
+            "loss": self.loss, "label_smoothing": self.label_smoothing, "batch_size": self.batch_size,
+            "optimizer": self.optimizer, "sample_weight": self.sample_weight,
         }  # fmt: skip

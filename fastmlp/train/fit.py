@@ -8,20 +8,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.checks import function, functions, instance, one_of
 from fastmlp.data.dataset import Dataset
-from fastmlp.errors import DivergedError, ModelError
+from fastmlp.errors import ConfigError, DivergedError, ModelError
 from fastmlp.files import PathLike
+from fastmlp.layers import Architecture
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
-from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Architecture, Training
+from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Training
+from fastmlp.target_scale import TargetScale
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
 from fastmlp.train.fields import asked, takes_fields
-from fastmlp.train.loop import EpochResult, History, train
+from fastmlp.train.loop import EpochResult, History, parted, train
 
 Callback = Callable[[EpochResult, Model], object]
 
@@ -44,20 +46,28 @@ def fit(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     **fields: Any,
 ) -> tuple[Model, History]:
-    """Train a net on X (N, D) and labels y (N,), or on a Dataset; returns the model and its history.
+    """Train a net on X (N, D) and targets y, or on a Dataset; returns the model and its history.
 
     Prints nothing.
+
+        model, history = fastmlp.fit(X, y)  # labels y (N,) of two classes or more
+        model, history = fastmlp.fit(X, y, loss="binary")  # the same of two, by a net of one output
+        model, history = fastmlp.fit(X, y, loss="squared")  # numbers y (N,) or (N, K)
 
     Parameters
     ----------
     X: numbers, finite; uint8 stays uint8, everything else becomes float32. (N, rows, columns) is
         flattened. A scipy.sparse matrix too: its values become float32, its zeros are never stored. Or a
         Dataset, as ``data.load`` returns it, without y and test_data: ``fit(data, lr=0.1)``.
-    y: non-negative integers, at least two different ones; they are the model's classes. Bools are 0 and 1.
+    y: by the ``loss``. Of logits, keras2 and clip: non-negative integers, at least two different ones; they
+        are the model's classes, and bools are 0 and 1; or (N, K), the share that each of K classes has in a
+        row. Of binary: two such labels, or (N, K) of 0 and 1 for K answers. Of all others: numbers, (N,) or
+        (N, K), which are standardised inside (``scale_targets``) and predicted in their own units;
+        poisson's are counts, from 0, and are not.
     training: all that decides the result but the data, whole; or by its fields: ``fit(X, y, lr=0.1)``.
         Fields beside it change it.
     fields: of ``Training`` and of its ``Optimizer``, flat: hidden, act, scale, momentum, ... Inputs are
-        divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already.
+        divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already, "standard" a table.
     threads: their number, or "auto": as many as there are cores, or fewer where those are found to
         be faster. The result is the same bytes for any.
     driver: "team", or "prange" for Numba's parallel loops: the same bytes again.
@@ -85,9 +95,9 @@ def fit(
     tuner = ThreadTuner(threads, driver)
     listened = functions("callbacks", callbacks)
     function("progress", progress)
-    data = Dataset.of(X, y, test_data)
+    data = Dataset.of(X, y, test_data, training.loss)
     weights = checked_weights(sample_weight, len(data.y))
-    model = first_model(data, training, initial, backend)
+    model = first_model(data, training, initial, backend, weights)
 
     def on_epoch(result: EpochResult) -> bool:
         then = replace(model, epoch=result.epoch)
@@ -115,27 +125,51 @@ def _opened(
 
 def architecture_of(data: Dataset, training: Training, initial: Parameters | None) -> Architecture:
     """The net that this training makes. Raises ConfigError, and ModelError for other first weights."""
-    architecture = training.architecture(data.X.shape[1], len(data.classes))
+    D = data.X.shape[1]
+    architecture = training.architecture(D, data.outputs(training.loss))
+    if isinstance(training.scale, tuple) and len(training.scale) != D:
+        raise ConfigError(f"scale must be one number, or one for each of {D:,} columns", len(training.scale))
     if initial is not None and instance("initial", initial, Parameters).shapes != architecture.shapes:
         raise ModelError(f"initial weights must have shapes {architecture.shapes}", initial.shapes)
     return architecture
 
 
-def first_model(data: Dataset, training: Training, initial: Parameters | None, backend: str) -> Model:
-    """The model before its first step. Raises ConfigError, ModelError."""
+def first_model(
+    data: Dataset,
+    training: Training,
+    initial: Parameters | None,
+    backend: str,
+    weights: NDArray[Any] | None = None,
+) -> Model:
+    """The model before its first step. weights: of the rows. Raises ConfigError, ModelError."""
     architecture = architecture_of(data, training, initial)
     if initial is None:
-        initial = initialise(architecture, training.init, training.seed)
-    mean = data.mean if training.center else None
-    net = Net(architecture, initial.astype(np.float32), Preprocessing(training.scale, mean))
-    return Model(net, data.classes, training, backend)
+        initial = initialise(architecture, seed=training.seed)
+    net = Net(architecture, initial.astype(np.float32), preprocessing_of(data, training))
+    target_scale = None
+    if training.scales_targets:
+        rows, _ = parted(len(data.y), training.validation, training.seed)
+        target_scale = TargetScale.of(data.y[rows], training.loss, None if weights is None else weights[rows])
+    return Model(net, data.classes, training, backend, target_scale=target_scale)
+
+
+def preprocessing_of(data: Dataset, training: Training) -> Preprocessing:
+    """Preprocessing of the inputs: of what the rows say that are trained on. Raises ConfigError.
+
+    The mean that ``center`` subtracts beside one number is that of all rows of X, those held out too.
+    """
+    rows = None
+    if training.validation and not isinstance(training.scale, float):
+        rows, _ = parted(len(data.y), training.validation, training.seed)
+    return data.preprocessing(training.scale, training.centred, rows)
 
 
 def train_model(data: Dataset, model: Model, **options: Any) -> History:
     """Train in place what ``first_model`` made, on encoded data. Raises DivergedError, which holds it."""
     assert model.training is not None
+    options = {"test_data": data.test, "target_scale": model.target_scale, **options}
     try:
-        return train(model.net, data.X, data.y, model.training, test_data=data.test, **options)
+        return train(model.net, data.X, data.y, model.training, **options)
     except DivergedError as error:
         error.model = replace(model, epoch=len(error.history.epochs))  # type: ignore[attr-defined]
         raise

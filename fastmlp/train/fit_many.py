@@ -59,7 +59,7 @@ def fit_many(
 
     Parameters
     ----------
-    X, y, test_data: as in ``fit``; y is None beside a Dataset.
+    X, y, test_data: as in ``fit``; y is None beside a Dataset. They must suit the loss of each training.
     threads:  how many nets are trained at a time; "auto": one a core.
     initials: first weights for each training in place of its ``init``, or None for those without.
 
@@ -79,9 +79,9 @@ def fit_many(
             "initials must be as many as trainings", f"{len(first)} and {len(chosen)}", "use None for none"
         )
     most = resolve(threads)
-    data = Dataset.of(X, y, test_data)
+    data = Dataset.of(X, y, test_data, chosen[0].loss if chosen else "logits")
     for training, initial in zip(chosen, first, strict=True):
-        architecture_of(data, training, initial)
+        architecture_of(data.suited(training.loss), training, initial)
     return _Crew(data, chosen, first).results(min(most, len(chosen)))
 
 
@@ -162,10 +162,10 @@ class _Crew:
 
     def _fitted(self, index: int, job: tuple[Training, Parameters | None]) -> Fitted:
         training, initial = job
-        model, failure = first_model(self.data, training, initial, _BACKEND), None
+        model, failure = first_model(self.data.suited(training.loss), training, initial, _BACKEND), None
         try:
             history = train_model(
-                self.encoded, model,
+                self.encoded.suited(training.loss), model,
                 backend=_BACKEND, threads=1, on_epoch=self._listen, on_progress=self._listen,
             )  # fmt: skip
         except DivergedError as error:

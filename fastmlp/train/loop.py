@@ -20,12 +20,16 @@ from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway, Pause
-from fastmlp.checks import function
+from fastmlp.checks import function, shown
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
+from fastmlp.losses import Loss
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
+from fastmlp.scales import scale_text
 from fastmlp.spec import Training
+from fastmlp.target_scale import TargetScale, evaluated
 from fastmlp.train.epochs import Clock, Epoch, Trainer
+from fastmlp.train.plateau import rates_of
 
 Array = NDArray[Any]
 
@@ -36,27 +40,35 @@ class EpochResult:
 
     seconds:     training alone: the shuffle is in, evaluation is out.
     train_loss, train_accuracy, live_share: running means over the epoch's batches, each as the
-                 net was then. live_share is 1 by definition for the logits loss.
+                 net was then. live_share is 1 by definition for losses without a clip.
     test_loss, test_accuracy: after the epoch; None without test data.
     dead_units:  per hidden layer, after the epoch: units that no training image activates.
     validation_loss, validation_accuracy: on the rows held out; None without them.
+
+    A regression has no accuracies, which are None, but R2 and mean absolute error: test_r2, test_mae,
+    validation_r2 and validation_mae. Losses and errors are in the targets' own units; see ``Model.evaluate``.
     """
 
     epoch: int
     seconds: float
     samples_per_second: float
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     test_loss: float | None
     test_accuracy: float | None
     live_share: float
     dead_units: list[int]
     validation_loss: float | None = None
     validation_accuracy: float | None = None
+    test_r2: float | None = None
+    test_mae: float | None = None
+    validation_r2: float | None = None
+    validation_mae: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for json.dump."""
-        return asdict(self)
+        """Plain data for json.dump: of a regression without accuracies, of classes without R2 and errors."""
+        others = ("r2", "mae") if self.train_accuracy is not None else ("accuracy",)
+        return {name: value for name, value in asdict(self).items() if not name.endswith(others)}
 
 
 @dataclass
@@ -167,33 +179,43 @@ def train(
     on_epoch: Callable[[EpochResult], object] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     keeper: Keeper | None = None,
+    target_scale: TargetScale | None = None,
 ) -> History:
-    """Train the net's parameters in place on X (N, D) and classes y (N,).
+    """Train the net's parameters in place on X (N, D) and targets y, as a Dataset has them.
 
     sample_weight (N,): how much each row counts, besides ``training.class_weight``. ``on_epoch`` sees
     each finished epoch and ends the training by returning True. ``on_progress`` sees (epoch, samples
     done in it) now and then. With a ``keeper`` the training resumes from the checkpoint that it has, if
-    it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again.
-    Raises DivergedError; the parameters are then those after the last
-    good epoch, as they are after KeyboardInterrupt. The error's ``history`` has the epochs before.
+    it has one: the epochs in it are in the history, and ``on_epoch`` does not see them again. By the
+    ``target_scale`` numbers y (N, K) are standardised, and the history is turned back. Raises
+    DivergedError; the parameters are then those after the last good epoch, as they are after
+    KeyboardInterrupt. The error's ``history`` has the epochs before.
     """
     nn = load_backend(backend)
     tuner = threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)
     function("progress", on_progress)
     sample_weight = checked_weights(sample_weight, len(y))
     now = Checkpoint(net.parameters, OptimizerState.start(net.parameters, training.optimizer))
-    history = History(backend, tuner.most, now.epochs)
-    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight)
-    X = nn.encode(X)
+    history, of_numbers = History(backend, tuner.most, now.epochs), Loss.of(training.loss).task == "numbers"
+    weights = weights_of(y, net.architecture.outputs, training.class_weight, sample_weight, training.loss)
+    X, y = nn.encode(X), _as_trained(y, target_scale)
     if test_data is not None:
-        test_data = nn.encode(test_data[0]), test_data[1]
+        test_data = nn.encode(test_data[0]), _as_trained(test_data[1], target_scale)
+    loss, unit = training.loss, 1.0
+    if target_scale is not None:
+        loss, unit = target_scale.loss(loss), target_scale.factor(loss)
     rows, held_out = parted(len(y), training.validation, training.seed)
     N = len(rows)
     if keeper is not None:
         keeper.restore(now)
     trainer = Trainer(
-        nn, net, X, y, training.loss, training.batch_size, training.optimizer, now.state, tuner, weights
-    )
+        nn, net, X, y, loss, training.batch_size, training.optimizer, now.state, tuner, weights,
+        training.seed, training.label_smoothing,
+    )  # fmt: skip
+
+    def evaluation(X: Any, y: Array, rows: Array | None = None) -> Evaluation:
+        words = training.loss, training.label_smoothing, target_scale
+        return evaluated(nn, net, X, y, *words, threads=tuner, rows=rows)
 
     def order(epoch: int) -> Array:
         shuffled = random.permutation(N, training.seed, "order", epoch)
@@ -202,25 +224,23 @@ def train(
     if not now.is_over(training):
         trainer.warm_up(rows[:1])
     clock = Clock() if keeper is None else _KeptClock(now, keeper)
-    epochs = trainer.epochs(now.left(training), order, training.lr_at, progress=on_progress, clock=clock)
+    rates = rates_of(training, -(-N // training.batch_size), now.epochs)
+    epochs = trainer.epochs(now.left(training), order, rates, progress=on_progress, clock=clock)
     try:
         now.tell(on_epoch)
         for epoch in _explained(epochs, training, history):
             totals, now.midway = epoch.totals, None
-            tested = test_data and trainer.evaluate(*test_data)
-            held = trainer.evaluate(X, y, held_out) if len(held_out) else None
+            held = evaluation(X, y, held_out) if len(held_out) else None
             result = EpochResult(
                 epoch=epoch.number,
                 seconds=epoch.seconds,
                 samples_per_second=N / epoch.seconds,
-                train_loss=totals.loss,
-                train_accuracy=totals.correct / totals.samples,
-                test_loss=tested.loss if tested else None,
-                test_accuracy=tested.accuracy if tested else None,
-                live_share=totals.live / totals.samples,
+                train_loss=totals.loss * unit,
+                train_accuracy=None if of_numbers else totals.accuracy,
+                live_share=totals.live_share,
                 dead_units=nn.dead_units(net, X, threads=tuner),
-                validation_loss=held.loss if held else None,
-                validation_accuracy=held.accuracy if held else None,
+                **_figures("test", test_data and evaluation(*test_data), of_numbers),
+                **_figures("validation", held, of_numbers),
             )
             if training.patience and held is not None:
                 now.best.note(epoch.number, held, net.parameters)
@@ -237,6 +257,25 @@ def train(
         raise
     history.best_epoch = now.best.restore(net.parameters)
     return history
+
+
+def _as_trained(y: Array, target_scale: TargetScale | None) -> Array:
+    """Targets as the net is trained on them: class indices, or (N, K) in float32, once for all epochs."""
+    if target_scale is not None:
+        return target_scale.standardised(y)
+    return y if y.ndim == 1 else y.astype(np.float32)
+
+
+def _figures(part: str, tested: Evaluation | None, of_numbers: bool) -> dict[str, float | None]:
+    """The figures of an EpochResult about that part of the data."""
+    if tested is None:
+        return {f"{part}_loss": None, f"{part}_accuracy": None}
+    figures: dict[str, float | None] = {f"{part}_loss": tested.loss, f"{part}_accuracy": tested.accuracy}
+    if of_numbers:
+        figures |= {
+            f"{part}_accuracy": None, f"{part}_r2": tested.r2, f"{part}_mae": tested.mean_absolute_error
+        }  # fmt: skip
+    return figures
 
 
 class _KeptClock(Clock):
@@ -286,14 +325,26 @@ def parted(N: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[
 
 
 def weights_of(
-    y: Array, K: int, class_weight: str | tuple[float, ...] | None, sample_weight: Array | None
+    y: Array,
+    K: int,
+    class_weight: str | tuple[float, ...] | None,
+    sample_weight: Array | None,
+    loss: str = "logits",
 ) -> Array | None:
     """(N,) how much each row counts, by its class (balanced: N / (K N_k)) and by itself; None: all the same.
 
-    Raises ConfigError unless there is a weight for each of the K classes.
+    y: targets of a net of K outputs. Of shares the class is that of the largest; of a single label 1 where
+    it is over a half, so there are two. Raises ConfigError unless there is a weight for each of the classes.
     """
     if class_weight is None:
         return sample_weight
+    if (task := Loss.of(loss).task) == "numbers" or (task == "binary" and K > 1):
+        what = "numbers" if task == "numbers" else f"rows of {K} labels"
+        raise ConfigError(f"class_weight must be None for {what}", shown(class_weight), "use sample_weight")
+    if task == "binary":
+        y, K = (np.reshape(y, -1) > 0.5).astype(np.int64), 2
+    elif y.ndim == 2:
+        y = y.argmax(axis=1)
     if isinstance(class_weight, str):
         by_class = len(y) / (K * np.maximum(np.bincount(y, minlength=K), 1))
     elif len(class_weight) == K:
@@ -309,10 +360,12 @@ def _explained(epochs: Iterator[Epoch], training: Training, history: History) ->
         yield from epochs
     except DivergedError as error:
         epoch = len(history.epochs) + 1
+        larger = ", or a larger scale" if isinstance(training.scale, float) else ""
+        larger = larger if training.scale_targets else ", or scale_targets"
         explained = DivergedError(
             error.must,
-            f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {training.scale:g}",
-            "use a smaller lr, or a larger scale",
+            f"{error.got} of epoch {epoch}, with lr {training.lr:g} and scale {scale_text(training.scale)}",
+            f"use a smaller lr{larger}",
         )
         explained.epoch, explained.batch, explained.history = epoch, error.batch, history
         raise explained from None

@@ -156,10 +156,13 @@ def change(net, layer, array, name="coefs_"):
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("Net", "K"), [(MLPClassifier, 2), (MLPClassifier, 3), (MLPRegressor, 1), (MLPRegressor, 2)]
-)
+    ("Net", "K", "dtype"),
+    [
+        (MLPClassifier, 2, np.float32), (MLPClassifier, 3, np.float64),
+        (MLPRegressor, 1, np.float64), (MLPRegressor, 2, np.float32),
+    ],
+)  # fmt: skip
 def test_what_does_not_fit_is_refused_by_every_answer(Net, K, dtype, wrong):
     X, y = iris(dtype, classes=K if Net is MLPClassifier else 3)
     if Net is MLPRegressor:

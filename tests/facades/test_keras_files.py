@@ -66,7 +66,7 @@ def test_fastmlps_own_files_and_the_facades_are_the_same_format(data, tmp_path):
     model.save(path)
     same = fastmlp.Model.load(path)
     assert np.array_equal(same.predict(X), model.predict(X, verbose=0).argmax(axis=1))
-    for scale, center in ((255, False), (255, True), (1, False)):
+    for scale, center in ((255, False), (255, True), (1, False), ("standard", None), ("minmax", False)):
         trained, _ = fastmlp.fit(
             X, y, hidden=(9, 6), act="tanh", scale=scale, center=center, epochs=2, backend="numpy"
         )
@@ -77,6 +77,17 @@ def test_fastmlps_own_files_and_the_facades_are_the_same_format(data, tmp_path):
     softmax_regression, _ = fastmlp.fit(X, y, hidden=(), act="identity", epochs=1, backend="numpy")
     softmax_regression.save(path)
     check("raw outputs", load_model(path).predict(X, verbose=0), softmax_regression.predict_proba(X))
+
+
+@pytest.mark.parametrize("word", [{"dropout": 0.2}, {"batch_norm": True}, {"bias": False}, {"l2": 0.1}])
+def test_a_file_of_a_net_with_other_layers_is_refused_by_name(tmp_path, word):
+    architecture = fastmlp.Architecture.of(D, 5, K, **word)
+    whole = fastmlp.Net(architecture, fastmlp.initialise(architecture))
+    fastmlp.Model(whole, tuple(range(K))).save(tmp_path / "net")
+    with pytest.raises(
+        fastmlp.ModelError, match=f"Dense layers and activations alone; .* with {next(iter(word))}"
+    ):
+        load_model(tmp_path / "net")
 
 
 def entry_of(stack, optimizer=None, from_logits=False):

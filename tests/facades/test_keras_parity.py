@@ -143,6 +143,30 @@ def test_the_same_steps_for_every_activation(data, act, hidden):
     same_training(data, act=act, hidden=hidden)
 
 
+ENGINES = {
+    "relu": {}, "leaky_relu:0.2": {}, "elu:1.5": {"alpha": 1.5}, "selu": {}, "gelu": {}, "silu": {},
+    "gelu_tanh": {"approximate": True}, "softplus": {}, "sigmoid": {}, "hard_sigmoid": {}, "tanh": {},
+}  # fmt: skip
+"""The engine's words, and what Keras' function of that name is told beside z."""
+
+
+@on_tensorflow
+@pytest.mark.parametrize("act", ENGINES)
+def test_the_engines_activations_are_keras_own(act):
+    import tensorflow
+
+    from fastmlp import reference
+
+    name, told = act.partition(":")[0].removesuffix("_tanh"), ENGINES[act]
+    z = tensorflow.constant(np.linspace(-9, 9.5, 2001), "float32")
+    with tensorflow.GradientTape() as tape:
+        tape.watch(z)
+        a = getattr(keras.activations, name)(z, **told)
+    found = reference.activated(act, z.numpy())
+    check("keras outputs", found[0], a.numpy())
+    check("keras outputs", found[1], tape.gradient(a, z).numpy())
+
+
 def test_the_same_rows_are_held_out_and_epochs_counted(data):
     options = {"validation_data": None, "validation_split": 0.23, "initial_epoch": 2, "epochs": 4}
     history = same_training(data, fit=options)

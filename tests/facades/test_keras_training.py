@@ -53,10 +53,10 @@ def by_hand(weights, X, y, epochs, *, optimizer, lr, loss="logits"):
         (optimizers.SGD(0.1, 0.9), Optimizer(momentum=0.9), 0.1),
         (optimizers.SGD(0.1, 0.9, True), Optimizer(momentum=0.9, nesterov=True), 0.1),
         (optimizers.SGD(0.1, nesterov=True), Optimizer(), 0.1),
-        ("adam", Optimizer("adam", epsilon=1e-7, epsilon_hat=True), 0.001),
+        ("adam", Optimizer("adam", epsilon=1e-7, form="keras"), 0.001),
         (
             optimizers.Adam(0.01, 0.8, 0.9, 1e-3),
-            Optimizer("adam", 0, False, 0.8, 0.9, 1e-3, epsilon_hat=True),
+            Optimizer("adam", 0, False, 0.8, 0.9, 1e-3, form="keras"),
             0.01,
         ),
     ],
@@ -133,9 +133,9 @@ def test_the_logits_of_a_softmax_are_taken_also_where_the_loss_is_told_of_logits
 
 def test_adams_epsilon_as_a_hat():
     """w -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon)."""
-    hat, plain = (Optimizer("adam", epsilon=0.1, epsilon_hat=is_hat) for is_hat in (True, False))
+    hat, plain = (Optimizer("adam", epsilon=0.1, form=form) for form in ("keras", "torch"))
     pairs = zip(rates(hat, 0.1, 5, 3), rates(plain, 0.1, 5, 3), strict=True)
-    for t, ((rate, root), (usual, usual_root)) in enumerate(pairs, 6):
+    for t, ((_, rate, root, _), (_, usual, usual_root, _)) in enumerate(pairs, 6):
         assert root == 1
         assert rate == pytest.approx(0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t))
         assert rate == pytest.approx(usual * usual_root)

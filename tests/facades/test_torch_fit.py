@@ -12,6 +12,7 @@ from nets import learnable
 
 import fastmlp
 from fastmlp import random
+from fastmlp.torch import OF_THE_MODULE
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -52,7 +53,7 @@ def module_of(act="relu"):
     return MODULES[act]()
 
 
-def torch_loop(module, X, y, optimizer, *, batch_size, epochs, seed, schedule=None):
+def torch_loop(module, X, y, optimizer, *, batch_size, epochs, seed, schedule=None, by_step=False):
     """Mean losses of the epochs of a plain PyTorch loop over the same batches."""
     X, y, lossf = torch.from_numpy(X), torch.from_numpy(y), nn.CrossEntropyLoss()
     losses = []
@@ -63,9 +64,11 @@ def torch_loop(module, X, y, optimizer, *, batch_size, epochs, seed, schedule=No
             loss = lossf(module(X[rows]), y[rows])
             loss.backward()
             optimizer.step()
+            if schedule and by_step:
+                schedule.step()
             total += loss.item() * len(rows)
         losses.append(total / N)
-        if schedule:
+        if schedule and not by_step:
             schedule.step()
     return losses
 
@@ -75,7 +78,9 @@ def same_steps(data, act, options, make, schedule=None):
     theirs, ours = module_of(act), module_of(act)
     optimizer = make(theirs.parameters())
     steps = {"batch_size": 50, "epochs": 4, "seed": 3}
-    losses = torch_loop(theirs, X, y, optimizer, **steps, schedule=schedule and schedule(optimizer))
+    by_step = "/step" in options.get("schedule", "")
+    made = schedule and schedule(optimizer)
+    losses = torch_loop(theirs, X, y, optimizer, **steps, schedule=made, by_step=by_step)
     history = fastmlp.torch.fit(ours, X, y, **steps, **options)
     check("trajectory loss", [result.train_loss for result in history.epochs], losses)
     for (name, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
@@ -94,10 +99,13 @@ def test_the_steps_of_every_module(data, act):
 
 
 def test_the_steps_of_torch_schedules(data):
-    schedulers = torch.optim.lr_scheduler
+    schedulers, lr = torch.optim.lr_scheduler, OPTIMIZERS[2][0]["lr"]
     for word, make in (
         ("cosine", lambda optimizer: schedulers.CosineAnnealingLR(optimizer, 4)),
         ("step:2,0.1", lambda optimizer: schedulers.StepLR(optimizer, 2, 0.1)),
+        ("exponential:0.9/step", lambda optimizer: schedulers.ExponentialLR(optimizer, 0.9)),
+        ("onecycle/step", lambda optimizer: schedulers.OneCycleLR(optimizer, lr, 28, cycle_momentum=False)),
+        ("warmup:5/step", lambda optimizer: schedulers.LinearLR(optimizer, 1 / 6, 1.0, 5)),
     ):
         same_steps(data, "relu", {**OPTIMIZERS[2][0], "schedule": word}, OPTIMIZERS[2][1], make)
 
@@ -214,12 +222,27 @@ def test_other_modules_are_refused_by_name(data, module, kind, match):
         fastmlp.torch.fit(module(), *data)
 
 
-@pytest.mark.parametrize("name", ["hidden", "act", "scale", "center", "init"])
+@pytest.mark.parametrize("loss", ["binary", "squared", "poisson"])
+def test_losses_of_other_targets_are_refused(data, loss):
+    with pytest.raises(ValueError, match="loss must be logits, keras2, clip:LO,HI; got"):
+        fastmlp.torch.fit(module_of(), *data, loss=loss)
+
+
+@pytest.mark.parametrize("name", OF_THE_MODULE)
 def test_what_the_module_has_is_no_field(data, name):
     """Taken in silence, it would be ignored, or another net than the module's would be trained."""
     with pytest.raises(TypeError, match=f"takes no {name}"):
         fastmlp.torch.fit(nn.Sequential(nn.Linear(D, K)), *data, **{name: fastmlp.Training().word(name)})
     assert name not in inspect.signature(fastmlp.torch.fit).parameters
+
+
+@pytest.mark.parametrize(
+    "word", [{"dropout": 0.2}, {"batch_norm": True}, {"bias": False}, {"input_dropout": 0.2}]
+)
+def test_a_training_with_layers_that_the_module_has_not_is_refused(data, word):
+    (name,) = word
+    with pytest.raises(fastmlp.ConfigError, match=f"^{name} must be left to the module"):
+        fastmlp.torch.fit(nn.Sequential(nn.Linear(D, K)), *data, fastmlp.Training(**word))
 
 
 def test_data_that_do_not_fit_are_refused(data):

@@ -12,11 +12,11 @@ import pytest
 from compare import check, check_named, error
 from nets import ACTS, CASES, LOSSES, call, draw, edge_free, learnable, net_of
 
-from fastmlp import Architecture, Model, Parameters, Training, initialise, kernels, random, reference
+from fastmlp import Architecture, Model, Parameters, initialise, kernels, random, reference
 from fastmlp.backends.state import OptimizerState
+from fastmlp.layers import layers_of
 from fastmlp.losses import clip_bounds
 from fastmlp.optimizers import Optimizer
-from fastmlp.spec import layers_of
 
 torch = pytest.importorskip("torch")
 
@@ -24,6 +24,15 @@ BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "refe
 MODULES = {
     "relu": torch.nn.ReLU,
     "leaky_relu": torch.nn.LeakyReLU,
+    "leaky_relu:0.3": lambda: torch.nn.LeakyReLU(0.3),
+    "elu": torch.nn.ELU,
+    "elu:1.5": lambda: torch.nn.ELU(1.5),
+    "selu": torch.nn.SELU,
+    "gelu": torch.nn.GELU,
+    "gelu_tanh": lambda: torch.nn.GELU(approximate="tanh"),
+    "silu": torch.nn.SiLU,
+    "softplus": torch.nn.Softplus,
+    "hard_sigmoid": torch.nn.Hardsigmoid,
     "sigmoid": torch.nn.Sigmoid,
     "tanh": torch.nn.Tanh,
     "identity": torch.nn.Identity,
@@ -105,9 +114,9 @@ def test_torch_gives_the_same_outputs_losses_and_gradients(nn, act, loss):
     assert compared >= 10
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", MODULES)
 def test_reference_equals_torch_in_float64(act):
-    for loss in LOSSES:
+    for loss in LOSSES if act in ACTS else LOSSES[:1]:
         for seed in range(3000, 3012):
             case = draw(seed, most_inputs=60, most_units=40, most_samples=50)
             p = case.parameters.astype(np.float64)
@@ -117,8 +126,10 @@ def test_reference_equals_torch_in_float64(act):
             value.backward()
             options = {**case.options, "act": act, "loss": loss}
             got = call(reference.loss_and_gradients, p, case.X, case.y, **options)
-            check("torch float64", got.loss, value.item(), str(case))
-            check_named("torch float64", got.gradients, gradients_of(net), str(case))
+            # torch rounds the slope of hardsigmoid to float32; its softplus is z from 20 on
+            kind = "torch float64" if act not in ("hard_sigmoid", "softplus") else "torch loss"
+            check(kind, got.loss, value.item(), str(case))
+            check_named(kind, got.gradients, gradients_of(net), str(case))
 
 
 RULES = {
@@ -169,18 +180,6 @@ def test_optimizers_take_torchs_steps(nn, rule, weighted):
     check_named("trajectory weights", p, parameters_of(net))
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "step:3,0.5"])
-def test_schedules_are_torchs(schedule):
-    training = Training(lr=0.3, epochs=10, schedule=schedule)
-    stepper = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
-    of = torch.optim.lr_scheduler
-    them = of.CosineAnnealingLR(stepper, 10) if schedule == "cosine" else of.StepLR(stepper, 3, 0.5)
-    for epoch in range(1, 11):
-        assert training.lr_at(epoch) == pytest.approx(stepper.param_groups[0]["lr"], rel=1e-6)
-        stepper.step()
-        them.step()
-
-
 def torch_trajectory(p, X, y, orders, *, act, loss, lr, scale):
     """Losses of SGD on those batches, and the weights after them."""
     net = sequential(p, act)
@@ -220,6 +219,13 @@ def test_torch_takes_the_same_100_steps(nn, act, loss):
     X, y = learnable(5, 1000, 196, 6)
     hidden = {"relu": (40,), "sigmoid": (30,), "tanh": (24, 12), "identity": (), "leaky_relu": (20, 9)}[act]
     same_as_torch(nn, X, y, Architecture(196, layers_of(hidden, act), 6), loss=loss, lr=0.2)
+
+
+@BOTH
+@pytest.mark.parametrize("act", [act for act in MODULES if act not in ACTS])
+def test_torch_takes_the_same_100_steps_with_every_activation(nn, act):
+    X, y = learnable(5, 1000, 196, 6)
+    same_as_torch(nn, X, y, Architecture(196, layers_of((20, 9), act), 6), loss="logits", lr=0.2)
 
 
 @BOTH

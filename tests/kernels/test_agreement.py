@@ -14,7 +14,9 @@ from fastmlp import Architecture, Layer, Net, Parameters, kernels, reference
 from fastmlp.data import encode as encoding
 
 
-@pytest.mark.parametrize("part", range(12))
+@pytest.mark.parametrize(
+    "part", [*range(6), *(pytest.param(n, marks=pytest.mark.slow) for n in range(6, 12))]
+)
 def test_kernels_equal_the_reference_on_random_shapes(part):
     seen = set()
     before = DROPPED.copy()

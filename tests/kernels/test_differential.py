@@ -17,6 +17,7 @@ import pytest
 from compare import check
 from drawn_trainings import (
     COUNT,
+    IN_TURN,
     MASSES,
     RULES,
     WAYS,
@@ -39,11 +40,12 @@ from fastmlp.net import Preprocessing
 
 TEAMS = [way for way in WAYS if way.startswith("team")]
 OTHERS = [way for way in WAYS if way.startswith("prange")]  # slow to launch: one of them for each form
-SAMPLE = (*range(88, 96), 104, 107, 109, 110, 178, 183, 5, 50, 140)
+SAMPLE = (*range(88, 96), 104, 107, 109, 110, 178, 183, 5, 50, 140, 365, 405)
 FEW = ("team of 2", "team, changing")
+REST = [way for way in TEAMS if way not in FEW]
 KINDS = {
-    "W": "weights", "b": "weights", "m": "averages", "v": "averages", "gradient": "gradient", "loss": "loss",
-    "logits": "outputs",
+    "W": "weights", "b": "weights", "m": "averages", "v": "averages", "u": "averages",
+    "gradient": "gradient", "loss": "loss", "logits": "outputs",
 }  # fmt: skip
 BY_STEPS = ("W", "b", "logits")
 EXACT = ("counts", "accuracy", "steps")
@@ -90,7 +92,7 @@ def compare_close(c: Combination, got: dict[str, np.ndarray], want: dict[str, np
     """Every array within its tolerance; what is counted exactly."""
     assert got.keys() == want.keys()
     kinds = {kind: f"drawn {word}" for kind, word in KINDS.items()}
-    if c.optimizer.name == "adam":
+    if c.optimizer.name != "sgd":
         kinds |= {kind: f"{kinds[kind]} of Adam" for kind in BY_STEPS}
     for label, array in want.items():
         kind = label.split()[0].rstrip("1234")
@@ -120,7 +122,10 @@ def compare_all(c: Combination, ways_of: Callable[[int], Iterable[str]]) -> None
 
 @pytest.mark.parametrize("seed", each(range(COUNT), pytest.mark.slow))
 def test_same_training(arranged, seed):
-    compare_all(arranged(seed), lambda k: [*TEAMS, OTHERS[(seed + k) % len(OTHERS)]])
+    """Each form in two ways always, and in two of the others by turns."""
+    compare_all(
+        arranged(seed), lambda k: [*FEW, REST[(seed + k) % len(REST)], OTHERS[(seed // 4 + k) % len(OTHERS)]]
+    )
 
 
 @pytest.mark.parametrize("seed", each(SAMPLE))
@@ -147,7 +152,7 @@ def halves_of(c: Combination) -> Counter[str]:
 @pytest.mark.mnist
 def test_the_sample_has_every_optimizer_with_halves_whose_second_member_has_nothing(arranged):
     seen = Counter(c.rule for c in map(arranged, SAMPLE) if halves_of(c)["first has all"])
-    assert all(seen[rule] >= 1 for rule in RULES), seen
+    assert all(seen[rule] >= 1 for rule in list(RULES)[:IN_TURN]), seen  # the slow tests have all of them
 
 
 @pytest.mark.slow
@@ -167,8 +172,9 @@ def test_everything_is_drawn_often(arranged):
         )
     )  # fmt: skip
     assert COUNT >= 300
-    for words in (RULES, MASSES, drawn_trainings.LOSSES, drawn_trainings.SCHEDULES):
+    for words in (RULES, MASSES, drawn_trainings.LOSSES[:-1], drawn_trainings.SCHEDULES):
         assert min(seen[word] for word in words) >= 30
+    assert min(seen[word] for word in drawn_trainings.OF_TARGETS) >= 5
     for word in ("first has all", "second has all", "both have some", "bytes", "csr", "dense"):
         assert sum(word in forms for forms in halves) >= 40, word
     clipped = Counter(c.rule for c, forms in zip(all_drawn, halves, strict=True) if forms["first has all"])
@@ -262,7 +268,7 @@ def test_a_share_may_be_empty_wherever_it_lies(arranged, monkeypatch, seed):
         return found and (found[0], some_shares(rng, 2))
 
     monkeypatch.setattr(launch, "_halves", some_halves)
-    monkeypatch.setattr(launch, "_split", lambda X, threads: some_split(rng, X.shape[1], threads))
+    monkeypatch.setattr(launch, "_split", lambda X, rows, threads: some_split(rng, X.shape[1], threads))
     for k, (form, rows) in enumerate(c.forms().items()):
         compare_ways(c, form, rows, ["team of 2", "team of 3", "team, changing", *OTHERS[k : k + 1]])
 
@@ -272,7 +278,7 @@ def test_splits_give_every_row_to_one_member():
     for _ in range(300):
         mass, N, D = str(rng.choice(MASSES)), int(rng.integers(1, 30)), int(rng.integers(1, 800))
         X, threads = kernels.encode(placed(rng, mass, N, D)), int(rng.integers(1, 20))
-        splits, shares = launch._split(X, threads)
+        splits, shares = launch._split(X, layout.rows_of(X, Preprocessing()), threads)
         assert (splits[0], splits[-1], len(splits)) == (0, D + 1, threads + 1)
         assert (shares[0], shares[-1], len(shares)) == (0, 1, threads + 1)
         assert (np.diff(splits) >= 0).all()
@@ -282,11 +288,12 @@ def test_splits_give_every_row_to_one_member():
 # --- divergence -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", each((4, 60, 92, 173, 193, 215, 252)))
+@pytest.mark.parametrize("seed", [*each((4, 92, 173)), *each((60, 193, 215, 252), pytest.mark.slow)])
 def test_divergence_is_named_alike(arranged, seed):
     """In the same batch, for the same reason, however the weights and samples were shared."""
     c, seen = arranged(seed), set()
-    c = replace(c, lr=c.lr * 1e9, loss="logits" if c.loss.startswith("clip") else c.loss)  # no step is 0
+    steep = {"clip": "logits", "binary": "half_squared", "huber": "half_squared"}  # no step is 0, or short
+    c = replace(c, lr=c.lr * 1e9, loss=steep.get(c.loss.partition(":")[0], c.loss))
     for form, (X, options) in c.forms().items():
         for driver, threads in [("team", lambda: 1), *(WAYS[way] for way in (*FEW, "prange of 2"))]:
             with pytest.raises(DivergedError) as caught:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from compare import digest
 from nets import call, learnable, net_of, values
+from staged_nets import drawn
 
 from fastmlp import Architecture, initialise, kernels, reference
+from fastmlp.layers import layers_of
 
 
 class PoisonedNumPy:
@@ -32,11 +36,13 @@ class PoisonedNumPy:
 def poison_workspace(work, pattern):
     """Fill all of a workspace, but its padding, and the 1 after each row of inputs (layout.py)."""
     layout, slot, scratch = work.layout, work.slot, work.scratch
-    for array in (slot.acts, slot.halves, *(scratch[:-1])):  # the last is known from outside
+    for array in (slot.acts, slot.factors, slot.halves, *(scratch[:-1])):  # the last is known from outside
         array.view(np.uint8)[...] = pattern
     word = np.full(1, pattern * 0x01010101, np.uint32).view(np.float32)
     inputs = work.inputs.reshape(-1, layout.input_stride)[:, : layout.fan_in[0]]
     inputs[...] = word
+    for array in (work.norms.x, work.norms.sums):
+        array[...] = word
     for deltas in slot.deltas.reshape(work.slots, -1):
         ends = [*layout.a_at[1:], len(deltas)]
         for layer, (at, end, stride) in enumerate(zip(layout.a_at, ends, layout.stride, strict=True)):
@@ -46,23 +52,25 @@ def poison_workspace(work, pattern):
     return work
 
 
+@pytest.mark.parametrize("act", ["relu", "gelu"])
 @pytest.mark.parametrize("hidden", [(), (13,), (100,), (17, 9, 4), (16, 8)])
-@pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred"])
+@pytest.mark.parametrize("kind", ["uint8 sparse", "float32 dense", "uint8 centred", "uint8 columns sparse"])
 @pytest.mark.parametrize(("D", "threads"), [(45, 3), (520, 2)], ids=["by samples", "by halves"])
-def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind, D, threads):
+def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, act, kind, D, threads):
     rng = np.random.default_rng(20)
     X, y = values(rng, kind, 150, D), rng.integers(0, 11, 150)
     mean = X.mean(axis=0).astype(np.float32) if kind.endswith("centred") else None
-    options = {"scale": 255.0 if X.dtype == np.uint8 else 1.0, "mean": mean, "threads": threads}
+    scale = np.linspace(50, 300, D) if "columns" in kind else 255.0 if X.dtype == np.uint8 else 1.0
+    options = {"scale": scale, "mean": mean, "threads": threads, "act": act}
 
     def everything():
-        p = initialise(Architecture(D, hidden, 11))
+        p = initialise(Architecture(D, layers_of(hidden, act), 11))
         order = np.random.default_rng(1).permutation(150)
         totals = call(kernels.train_epoch, p, X, y, order, batch_size=67, **options)
         step = call(kernels.loss_and_gradients, p, X, y, **options)
         return digest(
             *p, totals[:4], *step.gradients, step.loss, call(kernels.predict_proba, p, X, **options),
-            call(kernels.evaluate, p, X, y, **options), call(kernels.dead_units, p, X, **options),
+            call(kernels.evaluate, p, X, y, **options)[:2], call(kernels.dead_units, p, X, **options),
             *call(kernels.forward, p, X, **options),
         )  # fmt: skip
 
@@ -78,22 +86,71 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, kind, 
         assert shim.poisoned >= 3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_stages_do_not_read_what_memory_held_before(monkeypatch, seed):
+    rng, build = np.random.default_rng(seed), kernels.layout.build
+    X = values(rng, ("uint8 sparse", "float32 dense", "uint8 centred", "float32 sparse")[seed], 150, 520)
+    case = drawn(seed, X, most_units=40, centred=seed == 2, scale=100.0)
+
+    def everything():
+        net = replace(case.net, parameters=case.net.parameters.copy())
+        order = np.random.default_rng(1).permutation(150)
+        totals = kernels.train_epoch(net, X, case.y, order, batch_size=67, threads=2, **case.draw)
+        step = kernels.loss_and_gradients(net, X, case.y, threads=3, **case.draw)
+        return digest(*net.parameters, totals[:4], *step.gradients, step.loss)
+
+    clean = everything()
+    for pattern in (0x00, 0xFF, 0x7F):
+        monkeypatch.setattr(
+            kernels.layout, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
+        )
+        assert everything() == clean, f"{pattern:#x}"
+
+
+@pytest.mark.parametrize(
+    "loss", ["logits", "clip:0.05,0.3", "binary", "binary:0.3,0.7", "squared", "absolute", "huber", "poisson"]
+)
+def test_losses_do_not_read_what_memory_held_before(monkeypatch, loss):
+    """Of targets (N, K)."""
+    rng, build = np.random.default_rng(22), kernels.layout.build
+    X, y, start = (
+        values(rng, "float32 dense", 70, 9),
+        rng.random((70, 11)),
+        initialise(Architecture(9, (5,), 11)),
+    )
+    predict = kernels.predict_proba if loss.startswith(("logits", "clip", "binary")) else kernels.predict
+
+    def everything():
+        p = start.copy()
+        totals = kernels.train_epoch(net_of(p), X, y, np.arange(70), loss=loss, batch_size=67)
+        tested = kernels.evaluate(net_of(p), X, y, loss=loss)
+        return digest(*p, totals[:4], predict(net_of(p), X, loss=loss), [tested.loss, tested.r2 or 0])
+
+    clean = everything()
+    for pattern in (0x00, 0xFF, 0x7F):
+        monkeypatch.setattr(
+            kernels.layout, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
+        )
+        assert everything() == clean, f"{pattern:#x}"
+
+
+@pytest.mark.parametrize("act", ["relu", "gelu"])
 @pytest.mark.parametrize("hidden", [(), (13,), (17, 9, 4)])
-def test_reference_does_not_read_what_memory_held_before(monkeypatch, hidden):
+def test_reference_does_not_read_what_memory_held_before(monkeypatch, hidden, act):
     X, y = learnable(21, 150, 45, 11)
 
     def everything():
-        p = initialise(Architecture(45, hidden, 11))
-        totals = reference.train_epoch(net_of(p, scale=255.0), X, y, np.arange(150), batch_size=67)
-        step = reference.loss_and_gradients(net_of(p, scale=255.0), X, y)
-        return digest(
-            *p, totals, *step.gradients, step.loss, reference.predict_proba(net_of(p, scale=255.0), X)
-        )
+        p = initialise(Architecture(45, layers_of(hidden, act), 11))
+        net = net_of(p, act, 255.0)
+        totals = reference.train_epoch(net, X, y, np.arange(150), batch_size=67)
+        step = reference.loss_and_gradients(net, X, y)
+        return digest(*p, totals, *step.gradients, step.loss, reference.predict_proba(net, X))
 
     clean = everything()
     for pattern in (0x00, 0xFF):
         shim = PoisonedNumPy(pattern)
-        monkeypatch.setattr(reference, "np", shim)
+        for module in (reference, reference.workspace):
+            monkeypatch.setattr(module, "np", shim)
         assert everything() == clean, f"{pattern:#x}"
         assert shim.poisoned >= 5
 
@@ -104,8 +161,8 @@ def test_poison_reaches_what_is_read(monkeypatch):
     p = initialise(Architecture(45, (), 3))
     build = kernels.layout.build
 
-    def spoiled(*args):
-        work = poison_workspace(build(*args), 0x00)
+    def spoiled(*args, **options):
+        work = poison_workspace(build(*args, **options), 0x00)
         work.weights.theta[...] = 0
         return work
 

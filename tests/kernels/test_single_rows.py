@@ -8,7 +8,7 @@ from nets import ACTS, call, net_of, values, weights
 
 from fastmlp import Architecture, ConfigError, DataError, ModelError, initialise, kernels
 from fastmlp.kernels import single_rows
-from fastmlp.spec import layers_of
+from fastmlp.layers import layers_of
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def whole(monkeypatch):
 
     def predict(p, X, **options):
         with monkeypatch.context() as patch:
-            patch.setattr(single_rows, "predict_proba", lambda *args: None)
+            patch.setattr(single_rows, "predict", lambda *args: None)
             return call(kernels.predict_proba, p, X, **options)
 
     return predict
@@ -26,14 +26,14 @@ def whole(monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Which calls the fast path answered."""
-    answered, real = [], single_rows.predict_proba
+    answered, real = [], single_rows.predict
 
     def watched(*args):
         p = real(*args)
         answered.append(p is not None)
         return p
 
-    monkeypatch.setattr(single_rows, "predict_proba", watched)
+    monkeypatch.setattr(single_rows, "predict", watched)
     return answered
 
 
@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_refused(kind):
         with pytest.raises(ConfigError, match="scale"):
             kernels.predict_proba(net_of(p, scale=scale), X)
     with pytest.raises(ConfigError, match="act"):
-        kernels.predict_proba(net_of(p, act="gelu"), X)
+        kernels.predict_proba(net_of(p, act="swish"), X)
 
 
 def test_a_nan_in_a_weight_reaches_the_answer():

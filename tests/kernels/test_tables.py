@@ -7,67 +7,81 @@ import pytest
 from numba import njit
 
 from fastmlp import reference
-from fastmlp.backends.state import RATES
-from fastmlp.kernels import launch, losses, optimizers
+from fastmlp.backends.state import RATES, rates
+from fastmlp.kernels import launch, losses, optimizers, rules
 from fastmlp.kernels.intrinsics import address
-from fastmlp.kernels.jit import by_code, device
+from fastmlp.losses import LOSSES, Loss
 from fastmlp.optimizers import OPTIMIZERS, Optimizer
 
-WORDS = {"sgd": Optimizer(weight_decay=0.1), "momentum": Optimizer(momentum=0.9), "adam": Optimizer("adam")}
+WORDS = {
+    "sgd": Optimizer(weight_decay=0.1),
+    "sgd momentum": Optimizer(momentum=0.9, nesterov=True),
+    "rmsprop": Optimizer("rmsprop"),
+    "rmsprop centred": Optimizer("rmsprop", centred=True, form="keras"),
+    "rmsprop momentum": Optimizer("rmsprop", momentum=0.5),
+    "rmsprop centred momentum": Optimizer("rmsprop", centred=True, momentum=0.5),
+    "adam": Optimizer("adam"),
+    "adam amsgrad": Optimizer("adam", amsgrad=True),
+    "nadam": Optimizer("nadam"),
+    "adamax": Optimizer("adamax"),
+    "adagrad": Optimizer("adagrad", initial_accumulator=0.1),
+    "adadelta": Optimizer("adadelta", epsilon=0.01),
+}
+"""An optimizer of each of the kernels' steps."""
 
 
 @njit
 def run_step(rule, theta, gradient, at, width):
-    optimizers.step(address(rule), address(theta), address(gradient), at, width, np.float32(0), 0)
-
-
-def rule(name):
-    """The Rule of a step, with a rate of 0.5 and averages of 8."""
-    m, v = np.zeros(8, np.float32), np.zeros(8, np.float32)
-    return launch.PLAIN_RULE._replace(
-        plain=False, step=optimizers.CODES[name], momentum=np.float32(0.5), rest1=np.float32(1),
-        rest2=np.float32(1), m=m, v=v, rates=np.array([0.5, 1], np.float32),
-    )  # fmt: skip
+    optimizers.step(
+        rule.step,
+        address(rule),
+        address(theta),
+        address(gradient),
+        at,
+        width,
+        np.float32(1),
+        np.float32(0),
+        1,
+    )
 
 
 @pytest.mark.parametrize("name", optimizers.STEPS)
 def test_a_step_changes_its_range_and_its_averages_alone(name):
-    one, theta, gradient = rule(name), np.ones(8, np.float32), np.full(8, 2, np.float32)
-    run_step(one, theta, gradient, 2, 3)
-    moved = 0.5 if name == "adam" else 1  # its first step is the sign of g times the rate
-    assert theta.tolist() == [1, 1, 1 - moved, 1 - moved, 1 - moved, 1, 1, 1]
-    assert gradient.tolist() == [2, 2, 0, 0, 0, 2, 2, 2]
-    assert one.v.tolist() == [0, 0, *{"sgd": [0], "momentum": [2], "adam": [4]}[name] * 3, 0, 0, 0]
-    assert one.m.tolist() == [0, 0, *[2 * (name == "adam")] * 3, 0, 0, 0]
+    """As the reference's does, in the second batch."""
+    optimizer, inside = WORDS[name], slice(3, 14)
+    draw = np.random.default_rng(0)
+    theta, gradient, *kept = draw.random((2 + optimizer.moments, 20), np.float32)
+    if optimizer.centred:
+        kept[1] /= 10  # the mean of a gradient, whose square is no more than that of its square
+    keep, *own = rates(optimizer, 0.5, 3, 2)[1].tolist()
+    want = [array.copy() for array in (theta, gradient, *kept)]
+    step = want[1][inside].copy()
+    reference.STEPS[optimizer.name](step, [average[inside] for average in want[2:]], optimizer, own)
+    want[0][inside] = want[0][inside] * keep - step
+    want[1][inside] = 0
+    table = rates(optimizer, 0.5, 3, 2).astype(np.float32).reshape(-1)
+    rule = rules.rule_of(optimizer, table, kept)
+    run_step(rule, theta, gradient, inside.start, inside.stop - inside.start)
+    for got, expected in zip((theta, gradient, *kept), want, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert (theta[inside] != 0).all()
+    assert all(a is b for a, b in zip(optimizers.averages(rule), kept, strict=True))
 
 
-def test_every_optimizer_has_a_step_that_keeps_its_moments():
-    assert set(OPTIMIZERS) <= set(WORDS) == set(optimizers.STEPS)
+def test_every_optimizer_has_its_steps_and_its_rates():
+    assert set(WORDS) == set(optimizers.STEPS)
     assert set(OPTIMIZERS) == set(RATES) == set(reference.STEPS)
-    for name, optimizer in WORDS.items():
-        assert optimizers.STEPS[name].moments == optimizer.moments
-        assert len(optimizers.averages(rule(name))) == optimizer.moments
+    assert {name.split()[0] for name in WORDS} == set(OPTIMIZERS) - {"adamw"}  # which is adam
 
 
 def test_every_loss_has_a_head():
-    y, targets = np.zeros(3, np.int64), np.zeros((3, 2), np.float32)
-    found = [launch.loss_of(name, y).head for name in ("logits", "keras2", "clip:0.1,0.9")]
-    assert found == [losses.CODES["softmax"]] * 3
-    assert launch.loss_of("squared", targets).head == losses.CODES["squared"]
-    assert len(losses.HEADS) == 2
-
-
-def link(code, value, others):
-    @device
-    def pick(wanted):
-        if wanted == code:
-            return value
-        return others(wanted)
-
-    return pick
-
-
-def test_a_function_for_a_table_is_that_of_each_place_in_it():
-    pick = by_code(link, [30, 10, 20], device(lambda wanted: -1))
-    picked = njit(lambda wanted: pick(wanted))
-    assert [picked(code) for code in range(-1, 4)] == [-1, 30, 10, 20, -1]
+    y, targets, found = np.zeros(3, np.int64), np.zeros((3, 2), np.float32), {}
+    for name, word in LOSSES.items():
+        loss = Loss.of(name + ":0.1,0.9" * word.needed)
+        found[name] = launch.loss_of(loss, y if word.task == "classes" else targets, 2).head
+    names = {**dict.fromkeys(("logits", "keras2", "clip"), "softmax"), "half_squared": "squared"}
+    assert found == {name: losses.HEADS[names.get(name, name)].place for name in LOSSES}
+    assert launch.loss_of(Loss.of("logits"), targets, 2).head == losses.HEADS["shares"].place
+    assert launch.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.HEADS["shares"].place
+    assert set(reference.LOSSES) == set(LOSSES)
+    assert set(reference.LINKS) == set(losses.LINKS) == {word.link for word in LOSSES.values()}

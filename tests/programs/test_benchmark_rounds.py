@@ -69,7 +69,6 @@ def test_the_order_of_turns_is_drawn_by_the_seed():
         return [line.split(":")[1].split()[0] for line in heard if line.startswith("round")]
 
     first = turns(1)
-    assert first == turns(1)
     assert first == [("Good", "Noisy")[i] for turn in range(6) for i in permutation(2, 1, "turns", turn)]
     assert first != ["Good", "Noisy"] * 6
 

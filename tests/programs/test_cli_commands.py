@@ -395,6 +395,7 @@ def test_info_is_ready_to_paste():
 
 def test_warmup_leaves_nothing_to_compile():
     from fastmlp import kernels
+    from fastmlp.kernels import jit
 
     result = run("warmup", "--json")
     assert result.exit_code == 0
@@ -403,6 +404,7 @@ def test_warmup_leaves_nothing_to_compile():
     assert report["seconds"] > 0
     assert Path(report["kernel_cache"]).is_dir()
     assert kernels.is_warm()
+    assert jit.is_kept("words")
     again = run("warmup")
     assert again.stderr == ""
     assert re.fullmatch(rf"All kernels are there after [\d.]+ s, in {report['kernel_cache']}\n", again.stdout)
@@ -411,7 +413,7 @@ def test_warmup_leaves_nothing_to_compile():
 def test_warmup_that_can_keep_nothing(monkeypatch):
     from fastmlp.kernels import jit, warmup
 
-    monkeypatch.setattr(warmup, "warm_up", lambda: None)
+    monkeypatch.setattr(warmup, "warm_up", lambda words: None)
     monkeypatch.setattr(jit, "cache_folder", lambda: None)
     result = run("warmup", "--json")
     assert result.exit_code == 1

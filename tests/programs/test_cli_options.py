@@ -12,10 +12,15 @@ from fastmlp_cli import options
 
 import fastmlp
 
-VALUES = {
+HIDDEN = {  # what only hidden layers have
     "act": ["sigmoid", "tanh", "identity"],
+    "dropout": ["0.2", "0.5"],
+    "batch_norm": ["after", "before:0.9,1e-05,unbiased"],
+}
+VALUES = {
+    **HIDDEN,
     "hidden": ["7", "5,4", "none"],
-    "scale": ["1", "17.5"],
+    "scale": ["1", "17.5", "standard"],
     "center": [True],
     "init": ["he_uniform", "torch"],
     "epochs": ["1", "2"],
@@ -24,15 +29,26 @@ VALUES = {
     "loss": ["keras2", "clip:1e-5,0.99"],
     "lr": ["0.003", "1e-4"],
     "schedule": ["step:1,0.5"],
-    "optimizer": ["sgd"],
-    "momentum": ["0.5", "0.9"],
+    "form": ["keras"],
     "weight_decay": ["0.001"],
-    "beta1": ["0.8"],
-    "beta2": ["0.99"],
-    "epsilon": ["1e-6"],
     "validation": ["0.1", "0.25"],
     "class_weight": ["balanced", "1,2,0.5"],
-}  # nesterov and patience hang on others, clip is another word for loss
+    "input_dropout": ["0.1"],
+    "l1": ["0.001"],
+    "l2": ["0.01", "1e-3"],
+    "max_norm": ["3"],
+}  # nesterov, decoupled and patience hang on others, clip is another word for loss, bias is told by --no-bias
+# and what there is of targets by test_cli_tasks.py
+RULES = [  # an optimizer, and values of words that it takes
+    {"optimizer": "sgd", "momentum": "0.5", "nesterov": True, "clip_norm": "2"},
+    {"optimizer": "rmsprop", "rho": "0.8", "momentum": "0.9", "centred": True, "clip_each": "0.5"},
+    {"optimizer": "adam", "beta1": "0.8", "beta2": "0.99", "epsilon": "1e-6", "amsgrad": True},
+    {"optimizer": "adagrad", "initial_accumulator": "0.2", "clip_value": "0.1"},
+    {"optimizer": "adadelta", "rho": "0.8", "epsilon": "1e-5"},
+    {"optimizer": "nadam", "weight_decay": "0.01", "decoupled": True},
+    {"optimizer": "adamw"},
+    {"optimizer": "adamax", "beta2": "0.9"},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +61,9 @@ def drawn(seed, least=0):
     """Options by name, each with one of its values."""
     draw = random.Random(seed)
     names = draw.sample(sorted(VALUES), draw.randint(least, len(VALUES)))
-    return {name: draw.choice(VALUES[name]) for name in names}
+    chosen = {name: draw.choice(VALUES[name]) for name in names} | RULES[seed % len(RULES)]
+    bare = HIDDEN if chosen.get("hidden") == "none" else ()
+    return {name: value for name, value in chosen.items() if name not in bare}
 
 
 def words(chosen):
@@ -59,7 +77,8 @@ def train(*args):
 
 
 def test_every_option_of_a_training_is_drawn():
-    assert {*VALUES, "nesterov", "patience", "clip"} == set(options.TrainingOptions.__annotations__)
+    known = {*VALUES, "patience", "clip", "bias", "label_smoothing", "scale_targets"}.union(*RULES)
+    assert known == set(options.TrainingOptions.__annotations__)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -67,10 +86,19 @@ def test_a_run_has_the_options_it_is_given_and_takes_them_again(blobs, seed):
     chosen = drawn(seed)
     assert train("--data", blobs, "--out", "run", *words(chosen)).exit_code == 0
     config = json.loads(Path("run/config.json").read_text())["config"]
-    defaults = fastmlp.Training().to_json()
-    assert {name for name in config if config[name] != defaults[name]} == chosen.keys() - {"optimizer"}
-    for name in ("scale", "lr", "momentum", "weight_decay", "beta1", "beta2", "epsilon", "validation"):
-        assert config[name] == float(chosen.get(name, defaults[name]))
+    rule = {name: chosen[name] for name in ("optimizer", "form") if name in chosen}
+    defaults = fastmlp.Training.of(**rule).to_json()
+    if chosen.get("scale") == "standard":
+        defaults |= {"center": True}
+    changed = {name for name in config if config[name] != defaults.get(name)}
+    assert changed == {name for name in chosen if name not in rule and name != "decoupled"} | (
+        {"decoupled"} if "decoupled" in chosen and "form" not in chosen else set()
+    )
+    if chosen.get("scale") == "standard":
+        assert config["scale"] == "standard"
+    for name, value in {**defaults, **chosen}.items():
+        if isinstance(defaults.get(name), float) and value != "standard":
+            assert config[name] == float(value)
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
     again = dict(random.Random(seed).sample(sorted(chosen.items()), len(chosen) // 2))
     result = run("train", "--resume", "run", *words(again))
@@ -88,13 +116,61 @@ def test_each_hidden_layer_may_have_its_activation(blobs):
     assert (result.exit_code, "one for each of 1 hidden layers" in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("given", "word", "value"),
+    [
+        (["--batch-norm"], "batch_norm", "before"),
+        (["--batch-norm", "--center"], "batch_norm", "before"),
+        (["--batch-norm", "after"], "batch_norm", "after"),
+        (["--batch-norm=after:0.9,1e-05"], "batch_norm", "after:0.9,1e-05"),
+        (["--batch-norm", "none,before:0.9,0.1,unbiased"], "batch_norm", [None, "before:0.9,0.1,unbiased"]),
+        (["--no-bias"], "bias", False),
+        (["--dropout", "0.2,0.5"], "dropout", [0.2, 0.5]),
+        (["--l2", "0,0,0.1"], "l2", [0.0, 0.0, 0.1]),
+        (["--init", "he_normal,uniform:-1,2,torch"], "init", ["he_normal", "uniform:-1.0,2.0", "torch"]),
+    ],
+)
+def test_words_of_layers_are_said_as_options(blobs, given, word, value):
+    words = ["--data", blobs, "--hidden", "5,4", "--epochs", "1", "--out", "run"]
+    assert train(*words, *given).exit_code == 0
+    assert json.loads(Path("run/config.json").read_text())["config"][word] == value
+
+
+def test_evaluate_says_which_words_a_model_has(blobs):
+    given = [
+        "--hidden",
+        "5,4",
+        "--act",
+        "leaky_relu:0.2,tanh",
+        "--dropout",
+        "0.2",
+        "--batch-norm",
+        "--no-bias",
+    ]
+    assert train("--data", blobs, "--epochs", "1", *given).exit_code == 0
+    (folder,) = Path("runs").iterdir()
+    assert "-leaky_relu0.2,tanh-scale255-seed0" in folder.name
+    told = "64-5-4-3, leaky_relu:0.2,tanh, dropout 0.2, batch norm before, no bias, scale 255"
+    assert told in run("evaluate", str(folder), *FAST).stderr
+
+
+def test_bad_words_of_layers_are_told_at_once(blobs):
+    given = ["--dropout", "2", "--batch-norm", "sideways", "--l1=-1", "--max-norm", "x", "--init", "xavier"]
+    result = train("--data", blobs, *given, "--schedule", "linear", "--input-dropout", "1")
+    assert result.exit_code == 2
+    for name in ("dropout", "batch_norm", "l1", "max_norm", "init", "schedule", "input_dropout"):
+        assert f"{name} must be" in result.stderr
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_run_is_not_resumed_with_another_value(blobs, seed):
     chosen = drawn(seed, least=8)
     assert train("--data", blobs, "--out", "run", *words(chosen)).exit_code == 0
     before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
     draw = random.Random(seed)
-    name = draw.choice(sorted(name for name in VALUES if len(VALUES[name]) > 1 and name != "epochs"))
+    bare = HIDDEN if chosen.get("hidden") == "none" else {}
+    several = sorted(name for name in VALUES if len(VALUES[name]) > 1 and name not in {"epochs", *bare})
+    name = draw.choice(several)
     other = draw.choice([value for value in VALUES[name] if value != chosen.get(name)])
     result = run("train", "--resume", "run", *words({name: other}))
     assert result.exit_code == 2

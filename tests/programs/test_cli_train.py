@@ -176,7 +176,7 @@ def test_bad_data_leave_nothing_behind(blobs, args):
     [
         ["--scale", "0"], ["--scale", "-1"], ["--scale", "inf"], ["--lr", "nan"], ["--lr", "0"],
         ["--hidden", "0"], ["--hidden", "1000000000"], ["--hidden", "a"], ["--hidden", "1000000,1000000"],
-        ["--epochs", "0"], ["--epochs", "-3"], ["--batch-size", "0"], ["--act", "elu"], ["--init", "zeros"],
+        ["--epochs", "0"], ["--epochs", "-3"], ["--batch-size", "0"], ["--act", "swish"], ["--init", "twos"],
         ["--seed", "-1"], ["--loss", "hinge"], ["--clip", "0.9", "0.1"], ["--clip", "0", "1"],
         ["--clip", "0.1", "nan"], ["--clip", "0.1", "0.9", "--loss", "logits"], ["--threads", "0"],
         ["--threads", "many"], ["--backend", "cuda"], ["--min-accuracy", "1.5"], ["--min-accuracy", "nan"],
@@ -193,7 +193,7 @@ def test_values_out_of_range(blobs, args):
 
 
 def test_all_wrong_values_are_named_at_once(blobs):
-    text = train(blobs, "--scale", 0, "--act", "elu", "--threads", 0, "--min-accuracy", 7).stderr
+    text = train(blobs, "--scale", 0, "--act", "swish", "--threads", 0, "--min-accuracy", 7).stderr
     named = re.findall(r"^Error: (\S+) must be .*; got .*\.$", text, re.M)
     assert named == ["act", "scale", "threads", "min-accuracy"]
 

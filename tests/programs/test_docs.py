@@ -15,9 +15,15 @@ from fastmlp_cli.app import app
 from pages import KERNELS, PAGES, ROOT, text
 
 import fastmlp
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.diagnosis.rules import RULES
+from fastmlp.inits import INITS
+from fastmlp.layers import LAYER_WORDS
+from fastmlp.losses import LOSSES
 from fastmlp.optimizers import OPTIMIZERS
-from fastmlp.spec import ACTIVATIONS, INITS
+from fastmlp.scales import SCALES
+from fastmlp.schedules import SCHEDULES
+from fastmlp.spec import WORDS as WORDS_OF_A_TRAINING
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 WORDS = {  # options of other programs, and of all of ours
@@ -108,11 +114,32 @@ def test_named_files_are_there(page):
         assert any((place / name).exists() for place in places), name
 
 
-def test_every_word_of_a_training_is_on_the_page_about_python():
-    page = text("docs/python.md")
-    missing = {word for word in (*ACTIVATIONS, *INITS, *OPTIMIZERS) if f"`{word}`" not in page}
-    assert missing <= {"adam"}
-    assert 'optimizer="adam"' in page
+def first_cells(section=""):
+    """The first cell of each row of the tables on the page of words, of one section or of all."""
+    page = f"{text('docs/words.md')}\n## ".split(f"\n## {section}\n" if section else "\n# ")[-1]
+    return re.findall(r"^\| (`.*?) \|", page.split("\n## ")[0] if section else page, re.M)
+
+
+TABLES = {
+    "Layers": ("hidden", *LAYER_WORDS, "input_dropout"),
+    "Activations": ACTIVATIONS,
+    "Losses": LOSSES,
+    "Schedules": (*SCHEDULES, "warmup"),
+    "First weights": INITS,
+    "Inputs": ("scale", *SCALES, "center"),
+}
+
+
+@pytest.mark.parametrize("section", TABLES)
+def test_a_table_of_words_has_a_row_for_each_and_no_other(section):
+    found = [re.split(r"[`:=]", cell)[1] for cell in first_cells(section)]
+    assert sorted(found) == sorted(TABLES[section])
+
+
+def test_the_page_of_words_has_every_word_of_a_training():
+    told = {word for cell in first_cells() for word in re.findall(r"`(\w+)", cell)}
+    headings = {"optimizer", "loss", "schedule"}
+    assert {*WORDS_OF_A_TRAINING, *OPTIMIZERS} - headings - told == set()
 
 
 def test_the_reference_has_every_public_name():

@@ -13,7 +13,7 @@ import pytest
 import fastmlp
 
 OWN = {"docs/backend.md", "docs/torch.md"}  # with tests of their own
-QUICK = {"README.md", "docs/keras.md", "docs/question.md"}
+QUICK = {"README.md", "docs/question.md"}
 LANGUAGES = ("python", "console", "sh")
 
 

@@ -18,12 +18,16 @@ from nasty import VALUES, calls
 import fastmlp
 from fastmlp import data, keras, kernels, reference
 from fastmlp.backends.state import OptimizerState
+from fastmlp.data import Dataset
 from fastmlp.errors import FastMLPError
+from fastmlp.schedules import Schedule
 from fastmlp.study.run import study
 
 N, D, K = 12, 3, 2
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
 Y = np.arange(N) % K
+FLAGS = np.stack([Y, 1 - Y], axis=1)
+SHARES = np.full((N, K), 1 / K)
 ORDER = np.arange(N)
 SHAPE = fastmlp.Architecture(D, (2,), K)
 
@@ -40,6 +44,10 @@ def model(**changes: Any) -> fastmlp.Model:
     return fastmlp.Model(net(), (0, 1), backend="numpy", **changes)
 
 
+def of_numbers() -> fastmlp.Model:
+    return fastmlp.Model(net(), (), backend="numpy", target_scale=fastmlp.TargetScale([0, 1], [1, 2]))
+
+
 def listed(function: Callable[..., Any]) -> Callable[..., Any]:
     """A generator's items, with its signature."""
 
@@ -54,6 +62,7 @@ STEP = {"net": net(), "X": X, "y": Y, "order": ORDER}
 PASSES = {
     "forward": {"net": net(), "X": X},
     "predict_proba": {"net": net(), "X": X},
+    "predict": {"net": net(), "X": X},
     "logits": {"net": net(), "X": X},
     "evaluate": {"net": net(), "X": X, "y": Y},
     "dead_units": {"net": net(), "X": X},
@@ -78,9 +87,15 @@ torch_fit.__signature__ = inspect.signature(fastmlp.torch.fit)  # type: ignore[a
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Architecture": (fastmlp.Architecture, {"inputs": 3, "layers": 2, "outputs": 2}),
+    "Architecture.of": (fastmlp.Architecture.of, {"inputs": 3, "hidden": 2, "outputs": 2}),
     "Layer": (fastmlp.Layer, {"width": 2}),
+    "BatchNorm": (fastmlp.BatchNorm, {"place": "before"}),
+    "BatchNorm.of": (fastmlp.BatchNorm.of, {"value": "after"}),
+    "Schedule.of": (Schedule.of, {"value": "cosine"}),
     "Training.of": (fastmlp.Training.of, {"momentum": 0.5}),
     "Preprocessing": (fastmlp.Preprocessing, {}),
+    "TargetScale": (fastmlp.TargetScale, {"mean": [0.5], "spread": [2.0]}),
+    "TargetScale.from_json": (fastmlp.TargetScale.from_json, {"data": {"mean": [0.5], "spread": [2.0]}}),
     "Net": (fastmlp.Net, {"architecture": SHAPE, "parameters": first()}),
     "Architecture.from_json": (fastmlp.Architecture.from_json, {"data": {}}),
     "Optimizer": (fastmlp.Optimizer, {}),
@@ -90,6 +105,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Parameters": (fastmlp.Parameters, {"weights": first().weights, "biases": first().biases}),
     "Parameters.from_torch": (fastmlp.Parameters.from_torch, {"state": first().to_torch()}),
     "Parameters.from_keras": (fastmlp.Parameters.from_keras, {"arrays": first().to_keras()}),
+    "Parameters.from_named": (fastmlp.Parameters.from_named, {"arrays": dict(first().named())}),
+    "Parameters.to_torch": (first().to_torch, {"architecture": SHAPE}),
+    "Parameters.to_keras": (first().to_keras, {"architecture": SHAPE}),
     "Parameters.astype": (first().astype, {"dtype": np.float64}),
     "OptimizerState.start": (
         OptimizerState.start,
@@ -103,7 +121,22 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Model.predict": (model().predict, {"X": X}),
     "Model.predict_proba": (model().predict_proba, {"X": X}),
     "Model.evaluate": (model().evaluate, {"X": X, "y": Y}),
+    "Model of numbers": (fastmlp.Model, {"net": net(), "classes": ()}),
+    "Model.predict of numbers": (of_numbers().predict, {"X": X}),
+    "Model.evaluate of numbers": (of_numbers().evaluate, {"X": X, "y": FLAGS / 3}),
     "fit": (fastmlp.fit, FIT),
+    "fit of numbers": (fastmlp.fit, FIT | {"y": Y / 3, "loss": "squared"}),
+    "fit of two classes": (fastmlp.fit, FIT | {"loss": "binary"}),
+    **{
+        f"Dataset.of {loss}": (Dataset.of, {"X": X, "y": y, "loss": loss})
+        for loss, y in {
+            "logits": Y,
+            "binary": FLAGS,
+            "squared": Y / 3,
+            "poisson": FLAGS,
+            "keras2": SHARES,
+        }.items()
+    },
     "fit_many": (listed(fastmlp.fit_many), {"X": X, "y": Y, "trainings": [SMALL]}),
     "diagnose": (fastmlp.diagnose, {**FIT, "seconds": 1e-3} | {"backend": None}),
     "torch.fit": (torch_fit, {"X": X, "y": Y, "epochs": 1, "backend": "numpy"}),

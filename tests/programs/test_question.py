@@ -26,10 +26,10 @@ def drawn() -> Dataset:
     return draw()
 
 
-def last_epochs(data: Dataset, **options) -> list[fastmlp.EpochResult]:
+def last_epochs(data: Dataset, seeds: range = SEEDS, **options) -> list[fastmlp.EpochResult]:
     """The last epoch of one training per seed."""
     test = data.X_test, data.y_test
-    return [fastmlp.fit(data.X, data.y, test_data=test, seed=s, **options)[1].epochs[-1] for s in SEEDS]
+    return [fastmlp.fit(data.X, data.y, test_data=test, seed=s, **options)[1].epochs[-1] for s in seeds]
 
 
 def check_the_page(options: str, results: list[fastmlp.EpochResult]) -> str:
@@ -44,9 +44,11 @@ def accuracies(results: list[fastmlp.EpochResult]) -> np.ndarray:
     return np.array([result.test_accuracy for result in results])
 
 
-def test_scaled_relu_on_mnist(mnist):
-    results = last_epochs(mnist, act="relu", scale=255)
-    check_the_page("--act relu --scale 255", results)
+@pytest.mark.parametrize("seeds", [range(1), pytest.param(SEEDS, marks=pytest.mark.slow)], ids=len)
+def test_scaled_relu_on_mnist(mnist, seeds):
+    results = last_epochs(mnist, seeds, act="relu", scale=255)
+    if seeds == SEEDS:
+        check_the_page("--act relu --scale 255", results)
     assert ((accuracies(results) >= 0.925) & (accuracies(results) <= 0.945)).all()
     assert all(result.dead_units == [0] for result in results)
 

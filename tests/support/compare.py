@@ -61,6 +61,7 @@ TOLERANCES = {
     "keras history": 1e-5,
     "keras outputs": 2e-5,
     "keras weights": 2e-5,
+    "optimizer steps": 1e-5,  # a hundred of a small net, against PyTorch and Keras
     "keras step": 1e-4,  # the difference of two roundings of weights that are up to 1,000 times as large
     # the scale law with s = 255 in float64, a hundred steps
     "scale law": 1e-9,

@@ -38,7 +38,14 @@ RULES = {
     "nesterov": Optimizer(momentum=0.8, nesterov=True, weight_decay=0.01, alpha=0.5),
     "adam": Optimizer("adam"),
     "adam decay": Optimizer("adam", beta1=0.7, beta2=0.9, epsilon=1e-3, weight_decay=0.02, alpha=0.3),
-    "adam hat": Optimizer("adam", epsilon=1e-7, epsilon_hat=True, alpha=0.1),
+    "adam hat": Optimizer("adam", epsilon=1e-7, form="keras", alpha=0.1),
+    "rmsprop": Optimizer("rmsprop", clip_norm=0.5),
+    "rmsprop, all": Optimizer("rmsprop", centred=True, momentum=0.5, epsilon=1e-3, form="keras", alpha=0.1),
+    "adamw": Optimizer("adamw", amsgrad=True, clip_value=0.05),
+    "nadam": Optimizer("nadam", clip_each=0.1),
+    "adamax": Optimizer("adamax", epsilon=1e-4, weight_decay=0.01),
+    "adagrad": Optimizer("adagrad", form="keras", clip_norm=0.1),
+    "adadelta": Optimizer("adadelta", weight_decay=0.1),
 }
 IN_TURN = 8  # the first of them take turns; a later one has seeds of its own, so that no other draw changes
 MASSES = (
@@ -46,7 +53,9 @@ MASSES = (
     "empty rows", "empty columns",
 )  # fmt: skip
 """Where the values that are not 0 lie. Less: 3 to 9 % of all, so that halves are not given up for it."""
-LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "squared")
+LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "half_squared")
+OF_TARGETS = ("half_squared", "binary", "squared", "huber:0.5", "poisson")  # which share that one's place
+STEEP = {"squared": 2, "poisson": 8}  # how much less steady they are
 SCHEDULES = ("constant", "cosine", "step:1,0.5")
 NARROW, WIDE = (
     (1, 2, 7, 63, 64, 65, 130, 448),
@@ -70,6 +79,12 @@ class Changing(ThreadTuner):
 
 
 DRAWN = ("relu", "sigmoid", "tanh", "identity")  # others take the place of one: a new one moves no draw
+IN_PLACE = {
+    "relu": ("relu", "leaky_relu"),
+    "identity": (
+        "identity", "elu:1.5", "selu", "gelu", "gelu_tanh", "silu", "softplus", "hard_sigmoid:0.3",
+    ),
+}  # fmt: skip
 
 WAYS: dict[str, tuple[str, Callable[[], int | str | ThreadTuner]]] = {
     **{f"team of {n}": ("team", lambda n=n: n) for n in (2, 3, 5, 8)},
@@ -152,7 +167,8 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
     rng = np.random.default_rng(seed)
     rule, mass, depth = place_of(seed)
     loss, act = (str(rng.choice(words)) for words in (LOSSES, DRAWN))
-    act = "leaky_relu" if act == "relu" and seed % 2 else act
+    if act in IN_PLACE:
+        act = IN_PLACE[act][(seed if act == "relu" else seed // IN_TURN) % len(IN_PLACE[act])]
     N = int(rng.choice([1, 2, 9, 40, 100, 130, 200]))
     batch_size = int(rng.choice([7, 32, 64, 65, 100, N, N + 1] if N > 9 else [1, 2, 5, N]))
     hidden = [int(width) for width in rng.choice(WIDTHS, depth)]
@@ -174,14 +190,17 @@ def drawn(seed: int, pictures: tuple[np.ndarray, np.ndarray] | None = None) -> C
         mean = (X.mean(axis=0) * rng.uniform(0.4, 0.9, X.shape[1])).astype(np.float32)
     by_class = (None, "balanced", tuple(rng.permutation([0.0, 1.0, 3.0] * K)[:K]))[rng.integers(3)]
     by_row = rng.random(N) * (rng.random(N) < 0.7) if rng.random() < 0.4 else None
-    sample_weight = weights_of(y, K, by_class if loss != "squared" else None, by_row)
-    if loss == "squared":
+    sample_weight = weights_of(y, K, by_class if loss != "half_squared" else None, by_row)
+    if loss == "half_squared":
         K = int(rng.choice([1, *CLASSES]))
         y = rng.normal(size=(N, K)).astype(np.float32)
+        loss = OF_TARGETS[seed // len(RULES) % len(OF_TARGETS)]
+        y = np.round(1 / (1 + np.exp(-y))) if loss == "binary" else np.abs(y) if loss == "poisson" else y
     widths = [X.shape[1], *hidden, K]
+    lr = steady_rate(RULES[rule], sizes, max(widths[1:])) / STEEP.get(loss, 1)
     return Combination(
         seed, rule, mass, X, y, weights(rng, SimpleNamespace(shapes=tuple(itertools.pairwise(widths)))),
-        act, loss, str(rng.choice(SCHEDULES)), steady_rate(RULES[rule], sizes, max(widths[1:])), batch_size,
+        act, loss, str(rng.choice(SCHEDULES)), lr, batch_size,
         scale, mean, sample_weight, tuple(rng.permutation(N)[: N - N // 5] for _ in range(EPOCHS)),
         float(rng.choice([0.12, 0.5])),
     )  # fmt: skip
@@ -223,8 +242,9 @@ def placed(rng: np.random.Generator, mass: str, N: int, D: int) -> np.ndarray:
 
 def steady_rate(optimizer: Optimizer, x: np.ndarray, width: int) -> float:
     """A learning rate that is below the stability limit: beyond it, two right answers part."""
-    if optimizer.name == "adam":
-        return float(0.5 / max(10.0, abs(x).sum(axis=1).mean(), width))
+    if optimizer.name != "sgd":  # rmsprop's first step is not of the size of lr
+        first = (1 - optimizer.rho) ** 0.5 if optimizer.name == "rmsprop" else 1
+        return float(0.5 * first / max(10.0, abs(x).sum(axis=1).mean(), width))
     return float((1 - optimizer.momentum) / max(1.0, (x * x).sum(axis=1).mean(), width))
 
 
@@ -249,12 +269,12 @@ def outcome(
         found[f"loss of epoch {epoch}"] = np.float64(totals.loss)
         found[f"counts of epoch {epoch}"] = np.array(totals[1:4])
     found |= dict(p.named())
-    for name, moment in zip("mv"[-len(state.moments) :], state.moments, strict=False):
+    for name, moment in zip("mvu" if len(state.moments) > 1 else "v", state.moments, strict=False):
         found |= {f"{name} of {label}": array for label, array in moment.named()}
     found["steps"] = np.int64(state.steps)
     found["logits"] = call(nn.logits, p, X, threads=threads, **options)
     evaluated = call(nn.evaluate, p, X, c.y, loss=c.loss, threads=threads, **options)
-    found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated)
+    found["loss of an evaluation"], found["accuracy"] = map(np.float64, evaluated[:2])
     return found
 
 

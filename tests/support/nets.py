@@ -10,25 +10,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from compare import DROPPED
+from exact_activations import EXACT, KINKS
 
 from fastmlp import Architecture, Net, Parameters, Preprocessing
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.spec import layers_of
+from fastmlp.layers import layers_of
 
-ACTS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")
+ACTS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")  # of the cases; others: test_activations.py
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "clip:0.3,0.6")
 KINDS = ("uint8 sparse", "uint8 dense", "float32 sparse", "float32 dense", "uint8 centred", "float32 centred")
 
 DEPTHS = 4
 CASES = len(ACTS) * len(LOSSES) * len(KINDS) * DEPTHS
-
-ACTIVATION = {
-    "relu": lambda z: np.maximum(z, 0),
-    "sigmoid": lambda z: 0.5 + 0.5 * np.tanh(z / 2),
-    "tanh": np.tanh,
-    "identity": lambda z: z,
-    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
-}
 
 
 @dataclass(frozen=True)
@@ -155,11 +148,11 @@ def on_edge(case: Case, margin: float) -> np.ndarray:
         W, b = W.astype(np.float64), b.astype(np.float64)
         pre.append((a @ W + b, abs(a) @ abs(W) + abs(b)))
         z = pre[-1][0]
-        a = ACTIVATION[case.act](z)
+        a = EXACT[case.act][0](z)
     bad = np.zeros(len(case.X), bool)
-    if "relu" in case.act:
+    for kink in KINKS.get(case.act, ()):
         for z, size in pre[:-1]:
-            bad |= ((z != 0) & (abs(z) <= margin * size)).any(axis=1)
+            bad |= ((z != kink) & (abs(z - kink) <= margin * size)).any(axis=1)
     low_high = {"logits": None, "keras2": (1e-7, 1 - 1e-7)}.get(case.loss, case.loss)
     if low_high is not None:
         if isinstance(low_high, str):

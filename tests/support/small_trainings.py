@@ -26,6 +26,17 @@ N, D, K = 11, 70, 3
 WIDE = 512  # inputs, that are summed in two halves; uneven: of two members, one has no row of deeper layers
 SHAPES = {"bytes": (17, 3), "csr": (3,), "dense": (5, 2)}
 LOSSES = ("logits", "clip:0.05,0.9")
+MIXTURES = (
+    "gelu,elu:1.5",
+    "gelu_tanh,selu",
+    "silu,softplus",
+    "hard_sigmoid:0.3,leaky_relu:0.3",
+    "sigmoid,identity",
+)  # of hidden layers: all where rows are dense
+TARGETS = (
+    "half_squared", "clip:0.05,0.9", "binary", "binary:0.2,0.7", "squared", "absolute", "huber:0.5",
+    "poisson",
+)  # fmt: skip  # all of them where a step takes least
 OPTIMIZERS = (
     Optimizer("adam", alpha=0.1),
     Optimizer(momentum=0.9, nesterov=True, weight_decay=0.01),
@@ -73,11 +84,16 @@ def trained(form, threads, driver="team"):
         found += [
             call(kernels.predict_proba, p, encoded, **options),
             call(kernels.predict_proba, p, X[:2], **options),
-            call(kernels.evaluate, p, encoded, y, loss=loss, **options),
+            call(kernels.evaluate, p, encoded, y, loss=loss, **options)[:2],
             call(kernels.dead_units, p, X, **options),
             call(kernels.loss_and_gradients, p, X, y, loss=loss, threads=threads, **options).loss,
         ]  # fmt: skip
         assert all(np.isfinite(np.asarray(part)).all() for part in found)
+    for act in MIXTURES if form == "dense" else ():
+        p, options = initialise(Architecture(D, SHAPES["dense"], K), seed=5), {"act": act, "scale": scale}
+        call(kernels.train_epoch, p, encoded, y, order, **steps, **options)
+        found += [*p, call(kernels.predict_proba, p, encoded, **options)]
+        found += [call(kernels.predict_proba, p, X[:2], **options)]
     options = {"scale": scale, "mean": mean, "batch_size": 4, "threads": threads, "driver": driver}
     for optimizer in OPTIMIZERS[: 1 if mean is None else 3]:
         p = initialise(Architecture(columns(form), SHAPES[encoded.form], K), seed=4)
@@ -87,9 +103,12 @@ def trained(form, threads, driver="team"):
             call(kernels.train_epoch, p, encoded, y, order, lr=0.05, **options)
         found += [*p, *(array for moment in state.moments for array in moment)]
         found += [kernels.logits(net_of(p, scale=scale, mean=mean), encoded)]
-    Y = np.random.default_rng(3).normal(size=(N, K))
-    call(kernels.train_epoch, p, encoded, Y, order, lr=0.01, loss="squared", **options)
-    found += [*p]
+    Y = np.random.default_rng(3).random(size=(N, K))
+    for loss in TARGETS[: None if form == "dense centred" else 1]:
+        totals = call(kernels.train_epoch, p, encoded, Y, order, lr=0.01, loss=loss, **options)
+        found += [*p, totals[:4], call(kernels.evaluate, p, encoded, Y, loss=loss, scale=scale, mean=mean)[0]]
+        predict = kernels.predict_proba if loss.startswith(("clip", "binary")) else kernels.predict
+        found += [call(predict, p, X[:2], loss=loss, scale=scale, mean=mean)]
     assert all(np.isfinite(np.asarray(part)).all() for part in found)
     return digest(*found)
 

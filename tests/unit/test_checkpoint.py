@@ -29,8 +29,16 @@ RULES = {
     "sgd": {},
     "nesterov": {"momentum": 0.9, "nesterov": True},
     "adam": {"optimizer": "adam"},
+    "stages": {"dropout": 0.2, "input_dropout": 0.1, "batch_norm": "before:0.8,1e-05,unbiased"},
 }
-SCHEDULES = ("constant", "cosine", "step:2,0.5")
+STAGED = {"optimizer": "adam", "dropout": 0.2, "batch_norm": "after:0.9,0.1"}
+WORDED = {  # layers with every word, and rates by step
+    "hidden": (8, 6), "act": ["relu", "tanh"], "dropout": 0.2, "input_dropout": 0.1,
+    "batch_norm": ["before:0.9,0.001,unbiased", "after"], "bias": [False, True, True], "l1": 1e-5, "l2": 1e-4,
+    "max_norm": 3, "optimizer": "rmsprop", "momentum": 0.5, "clip_norm": 1,
+    "schedule": "warmup:20+cosine/step",
+}  # fmt: skip
+SCHEDULES = ("constant", "cosine", "step:2,0.5", "warmup:20+cosine/step")
 
 
 # --- an epoch in pieces ---------------------------------------------------------------------------
@@ -52,7 +60,8 @@ def test_an_epoch_goes_on_from_any_batch(monkeypatch, backend, rule, weighted):
     nn, rng = BACKENDS[backend], np.random.default_rng(len(rule) + weighted)
     optimizer = fastmlp.Training.of(**RULES[rule]).optimizer
     weights = rng.random(N) * (rng.random(N) < 0.8) if weighted else None
-    options = {"batch_size": 7, "lr": 0.02, "scale": 255.0, "optimizer": optimizer, "sample_weight": weights}
+    lr = rng.uniform(0.01, 0.03, -(-N // 7)) if weighted else 0.02  # of each batch
+    options = {"batch_size": 7, "lr": lr, "scale": 255.0, "optimizer": optimizer, "sample_weight": weights}
     p = initialise(Architecture(40, (9, 5), 3))
     q, state = p.copy(), OptimizerState.start(p, optimizer)
     mine, cuts = OptimizerState.start(q, optimizer), 0
@@ -151,6 +160,15 @@ def test_fit_goes_on_to_the_same_bytes(tmp_path, backend, rule, schedule):
     assert seen == [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]  # what broke off in a callback is told again
 
 
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
+def test_fit_with_every_word_of_layers_goes_on_to_the_same_bytes(tmp_path, backend):
+    options = {**QUICK, **WORDED, "lr": 0.01, "backend": backend}
+    found, _ = broken_off(tmp_path, 2, **options)
+    assert same(found, fastmlp.fit(X, Y, **options))
+    found[0].save(tmp_path / "model")
+    assert fastmlp.Model.load(tmp_path / "model").parameters.sha256() == found[0].parameters.sha256()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_early_stopping_goes_on_too(tmp_path, backend):
     options = {
@@ -166,11 +184,21 @@ def test_early_stopping_goes_on_too(tmp_path, backend):
     assert same(fastmlp.fit(X, Y, checkpoint=tmp_path, **{**options, "epochs": 50}), wanted)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_fit_goes_on_within_an_epoch_with_other_threads_and_another_driver(tmp_path, monkeypatch, backend):
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("numpy", STAGED),
+        ("numba", STAGED),
+        pytest.param("numpy", WORDED, marks=pytest.mark.slow),
+        pytest.param("numba", WORDED, marks=pytest.mark.slow),
+    ],
+)
+def test_fit_goes_on_within_an_epoch_with_other_threads_and_another_driver(
+    tmp_path, monkeypatch, backend, words
+):
     monkeypatch.setattr(launch, "BRIEF", 0)
     X, Y = learnable(1, 30_000 if backend == "numba" else 3000, 40, 3)
-    options = {**QUICK, "optimizer": "adam", "batch_size": 2, "epochs": 2, "backend": backend}
+    options = {**QUICK, "batch_size": 2, "epochs": 2, "backend": backend, **words}
     wanted, midways, ways = fastmlp.fit(X, Y, **options), 0, [(2, "team"), (1, "team"), (2, "prange")]
     keep = CheckpointFile.keep
 

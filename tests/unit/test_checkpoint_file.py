@@ -11,16 +11,27 @@ import pytest
 from checkpoints import QUICK, X, Y
 
 import fastmlp
-from fastmlp import Architecture, ConfigError, DataError, RunFolderError, initialise
+from fastmlp import (
+    Architecture,
+    ConfigError,
+    DataError,
+    OptimizerState,
+    RunFolderError,
+    Training,
+    initialise,
+)
+from fastmlp.backends.types import Midway
 from fastmlp.files.lock import LOCK, FolderLock
-from fastmlp.train import checkpoint
-from fastmlp.train.checkpoint import CHECKPOINT
+from fastmlp.train import checkpoint, loop
+from fastmlp.train.checkpoint import CHECKPOINT, Identity
 
 OTHER = {
     "lr": 0.1, "hidden": (9,), "act": "tanh", "scale": 1.0, "center": True, "init": "he_uniform",
-    "batch_size": 8, "seed": 1, "loss": "keras2", "optimizer": "adam", "momentum": 0.5, "beta1": 0.5,
-    "beta2": 0.5, "epsilon": 1e-4, "weight_decay": 0.1, "schedule": "step:1,0.5", "validation": 0.3,
-    "class_weight": "balanced", "backend": "numpy",
+    "batch_size": 8, "seed": 1, "loss": "keras2", "optimizer": "adam", "momentum": 0.5,
+    "weight_decay": 0.1, "clip_norm": 1.0, "form": "keras", "schedule": "step:1,0.5",
+    "validation": 0.3, "class_weight": "balanced", "backend": "numpy", "dropout": 0.2,
+    "batch_norm": "after", "bias": False, "l1": 0.1, "l2": [0.1, 0], "max_norm": 1,
+    "frozen": [True, False], "input_dropout": 0.1,
 }  # fmt: skip
 
 
@@ -39,6 +50,68 @@ def test_another_option_is_refused_by_name(kept, name):
         fastmlp.fit(X, Y, checkpoint=kept, **{**QUICK, name: OTHER[name]})
     assert "\n" not in str(caught.value)
     assert (kept / CHECKPOINT).read_bytes() == before
+
+
+def test_a_word_that_is_no_more_told_is_another_option():
+    begun = Identity(Training(dropout=0.2, l2=0.1), "numpy", {})
+    now = begun.goes_on_as(Training(batch_norm=True), "numpy")
+    told = ["batch_norm 'before' instead of None", "dropout 0.0 instead of 0.2", "l2 0.0 instead of 0.1"]
+    assert now.differences(begun) == told
+
+
+def test_a_checkpoint_keeps_batch_norms_in_all_its_parts(tmp_path):
+    rng = np.random.default_rng(0)
+    training = Training(hidden=(8, 5, 4), batch_norm=["before", None, "after"], bias=[True, False, True])
+    training = training.but(momentum=0.9, validation=0.1, patience=3)
+
+    def drawn():
+        p = initialise(training.architecture(40, 3))
+        for array in p:
+            array[...] = rng.random(array.shape)
+        return p
+
+    now = loop.Checkpoint(drawn(), OptimizerState(70, (drawn(),)), [], loop.Best(0, 1.5, None), told=0)
+    now.midway = Midway(16, 1.0, 3, 4, drawn(), (drawn(),), 0.5)
+    identity = Identity(training, "numpy", {"data": "0"})
+    checkpoint.write(tmp_path / CHECKPOINT, identity, now)
+    begun, found = checkpoint.read(tmp_path / CHECKPOINT)
+    assert begun == identity
+    parts = [now.parameters, now.midway.parameters, *now.midway.moments]
+    kept = [found.parameters, found.midway.parameters, *found.midway.moments]
+    for part, other in zip(parts, kept, strict=True):
+        assert other.sha256() == part.sha256()
+        assert [norm is not None for norm in other.norms] == [True, False, True]
+    bare = dataclasses.replace(now, midway=None, parameters=initialise(Architecture(40, (8, 5, 4), 3)))
+    checkpoint.write(tmp_path / CHECKPOINT, identity, bare)
+    with pytest.raises(RunFolderError, match="others"):
+        checkpoint.read(tmp_path / CHECKPOINT)
+
+
+@pytest.mark.parametrize(
+    ("begun", "name", "other"),
+    [
+        ({"optimizer": "adam"}, "beta1", 0.5),
+        ({"optimizer": "adam"}, "epsilon", 1e-4),
+        ({"optimizer": "adam"}, "amsgrad", True),
+        ({"optimizer": "rmsprop", "momentum": 0.5}, "rho", 0.5),
+        ({"optimizer": "adamw"}, "weight_decay", 0.5),
+        ({"clip_norm": 1.0}, "clip_norm", 0.0),  # a word that is told no more
+        ({"dropout": 0.5, "hidden": (8, 8)}, "dropout", 0.0),
+    ],
+)
+def test_another_word_of_an_optimizer_or_of_layers_is_refused_by_name(begun, name, other):
+    training = fastmlp.Training.of(**begun)
+    one, two = (checkpoint.Identity(t, "numpy", {}) for t in (training, training.but(**{name: other})))
+    assert one.differences(one) == []
+    assert [text.split()[0] for text in two.differences(one)] == [name]
+    assert [text.split()[0] for text in one.differences(two)] == [name]
+
+
+def test_another_optimizer_is_refused_and_its_words_are_not_counted_up():
+    one, two = (
+        checkpoint.Identity(fastmlp.Training.of(optimizer=name), "numpy", {}) for name in ("adam", "adagrad")
+    )
+    assert one.differences(two) == ["optimizer 'adam' instead of 'adagrad'"]
 
 
 def test_fewer_epochs_are_refused_and_more_of_a_cosine_schedule(kept, tmp_path):

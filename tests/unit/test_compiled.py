@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sources import ROOT, SOURCES, module_of, python
+from sources import ROOT, SOURCES, module_of, python, tree_of
 
 # --- forbidden options --------------------------------------------------------------------------
 
@@ -19,7 +19,7 @@ from sources import ROOT, SOURCES, module_of, python
 def forbidden(source: str, name: str) -> list[str]:
     """fastmath in any form, cache=True outside kernels/jit.py, pickles outside kernels/cache.py."""
     found = []
-    tree = ast.parse(source)
+    tree = tree_of(source)
     texts = {
         id(node.body[0].value)
         for node in ast.walk(tree)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from nets import net_of
 
-from fastmlp import Architecture, initialise, reference
+from fastmlp import Architecture, initialise, losses, reference
+from fastmlp.activations import ACTIVATIONS
 from fastmlp.diagnosis import measures
-from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
-from fastmlp.spec import ACTIVATIONS, layers_of
+from fastmlp.diagnosis.curvature import BENDS, Surface, top_eigenvalue
+from fastmlp.layers import layers_of
+from fastmlp.losses import Loss
 
 LOSSES = ("logits", "keras2", "clip:0.2,0.5")
 BOTH = list(itertools.product(ACTIVATIONS, LOSSES))
@@ -72,9 +74,41 @@ def test_gauss_newton_products_are_those_of_the_dense_matrix(act, loss):
     assert np.linalg.eigvalsh(products).min() > -1e-12
 
 
-def test_without_hidden_layers_both_are_the_same():
+OTHERS = (
+    ("logits", 0.2), ("keras2", 0.1), ("clip:0.2,0.5", 0.2), ("binary", 0.0), ("binary", 0.2),
+    ("binary:0.3,0.6", 0.1), ("squared", 0.0), ("half_squared", 0.0), ("absolute", 0.0), ("huber:0.5", 0.0),
+    ("poisson", 0.0),
+)  # fmt: skip
+
+
+def test_every_loss_is_known():
+    named = {Loss.of(loss).name for loss in (*LOSSES, *(loss for loss, _ in OTHERS))}
+    assert named == set(losses.LOSSES)
+    assert set(BENDS) == {name for name, word in losses.LOSSES.items() if word.task != "classes"}
+
+
+@pytest.mark.parametrize(("loss", "smoothing"), OTHERS)
+def test_the_hessian_knows_every_loss(loss, smoothing):
+    p, x, _ = small("tanh")
+    y = np.random.default_rng(3).random((9, 3))
+    net, options = net_of(p, "tanh"), {"loss": loss, "label_smoothing": smoothing}
+    surface = Surface(net, x, y, **options)
+
+    def gradient(v):
+        g = reference.loss_and_gradients(net_of(moved(p, v), "tanh"), x, y, **options).gradients
+        return np.concatenate([array.ravel() for array in g])
+
+    dense = differences(gradient, surface.size)
+    products = np.stack([surface.hessian(e) for e in np.eye(surface.size)])
+    np.testing.assert_allclose(products, dense, atol=1e-8)
+    np.testing.assert_allclose(surface.gradient(), gradient(np.zeros(surface.size)), atol=1e-15)
+
+
+@pytest.mark.parametrize("loss", ["logits", "clip:0.2,0.5", *(loss for loss, _ in OTHERS[3:])])
+def test_without_hidden_layers_both_are_the_same(loss):
     p, x, y = small("relu", hidden=())
-    surface = Surface(net_of(p), x, y)
+    y = y if Loss.of(loss).task == "classes" else np.random.default_rng(3).random((9, 3))
+    surface = Surface(net_of(p), x, y, loss)
     v = np.random.default_rng(0).normal(size=surface.size)
     np.testing.assert_allclose(surface.hessian(v), surface.gauss_newton(v), atol=1e-15)
 

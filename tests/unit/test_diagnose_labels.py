@@ -228,7 +228,7 @@ def test_a_modest_signal_is_not_severe(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [30, 60, 120, 200, 600, 2000])
+@pytest.mark.parametrize("rows", [30, 60, 200, 2000])
 @pytest.mark.parametrize("best", [0.6, 0.65, 0.75])
 def test_a_healthy_net_does_not_fail_to_train(rows, best):
     severe = 0

@@ -13,8 +13,8 @@ from nets import learnable
 
 import fastmlp
 from fastmlp import ConfigError, DataError, DivergedError, ModelError, Training
+from fastmlp.layers import Architecture
 from fastmlp.net import initialise
-from fastmlp.spec import Architecture
 from fastmlp.train import fit_many
 
 SHORT = {"hidden": (12,), "epochs": 2, "lr": 0.1, "batch_size": 32, "scale": 1.0}

@@ -32,10 +32,9 @@ import numba, numpy as np
 from fastmlp.kernels import jit
 
 def compile():
-    for _ in range(2):
-        numba.njit(lambda x: np.sqrt(x).sum())(np.ones(3))
+    numba.njit(lambda x: x + 1)(1.0)
 
-thread = threading.Thread(target=compile)
+thread = threading.Thread(target=lambda: numba.njit(lambda x: np.sqrt(x).sum())(np.ones(3)))
 thread.start()
 codes = [child(compile) for _ in range(2)]
 thread.join()
@@ -123,7 +122,7 @@ def test_who_compiles_may_log_while_a_fork_waits():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0.05, 0.4, 3])
+@pytest.mark.parametrize("after", [0.05, 3])
 def test_a_child_forked_while_the_kernels_are_compiled_trains(after, tmp_path):
     done = ran(WHOLE, 600, after, XDG_CACHE_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save
 import fastmlp
 from fastmlp import DataError, Model, ModelError, RunFolderError
 from fastmlp.files import sealed
+from fastmlp.layers import Layer
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_predictions_are_labels_and_probabilities_are_theirs(trained):
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
     assert model.classes == (4, 30)
     assert (model.predict(X) == np.array([4, 30])[p.argmax(axis=1)]).all()
-    loss, accuracy = model.evaluate(X, y)
+    loss, accuracy = model.evaluate(X, y)[:2]
     assert accuracy == (model.predict(X) == y).mean() > 0.9
     assert loss == pytest.approx(-np.log(p[np.arange(200), (y == 30).astype(int)]).mean(), rel=1e-5)
 
@@ -90,6 +91,96 @@ def test_the_file_has_pytorchs_names_and_layout(trained, saved):
         "4.weight": (2, 5), "4.bias": (2,),
     }  # fmt: skip
     np.testing.assert_array_equal(state["2.weight"], trained[0].parameters.weights[1].T)
+
+
+def worded_model():
+    """A net with every word of layers, trained by hand: every array has numbers of its own."""
+    rng = np.random.default_rng(5)
+    training = fastmlp.Training(
+        hidden=(6, 5, 4), act=["relu", "gelu", "leaky_relu:0.2"], dropout=[0.1, 0, 0.5],
+        batch_norm=["before:0.9,1e-05,unbiased", None, "after"], bias=[False, True, True, False],
+        l1=0.1, l2=[0.1, 0.2, 0], max_norm=3, frozen=[False, True, False], input_dropout=0.2,
+        init=["he_normal", "orthogonal:2", "torch", "uniform:-0.5,0.5"], schedule="warmup:1+cosine/step",
+    )  # fmt: skip
+    net = training.architecture(7, 3)
+    p = fastmlp.initialise(net)
+    for name, array in p.named():
+        array[...] = 0 if name in ("b1", "b4") else rng.random(array.shape)
+    return Model(fastmlp.Net(net, p), (2, 4, 6), training)
+
+
+def test_a_model_with_words_of_layers_survives_its_file(tmp_path):
+    model = worded_model()
+    model.save(tmp_path / "m")
+    loaded = Model.load(tmp_path / "m")
+    assert loaded.architecture == model.architecture
+    assert loaded.training == model.training
+    assert loaded.parameters.sha256() == model.parameters.sha256()
+    assert loaded.parameters.array_shapes == model.parameters.array_shapes
+    state, metadata, _ = sealed.read(tmp_path / "m")
+    assert dict(state).keys() == model.parameters.to_torch(model.architecture).keys()
+    assert json.loads(metadata["fastmlp"])["format"] == 2
+
+
+def test_a_net_without_new_words_is_described_as_ever(tmp_path):
+    net = fastmlp.Architecture(6, (Layer(5, "tanh", init="he_uniform"), Layer(4)), 3)
+    Model(fastmlp.Net(net, fastmlp.initialise(net)), (0, 5, 9)).save(tmp_path / "m")
+    assert sealed.read(tmp_path / "m")[1]["fastmlp"] == (
+        '{"format": 1, "numerics": 3, "architecture": {"inputs": 6, "hidden": [5, 4], "classes": 3, '
+        '"act": ["tanh", "relu"]}, "scale": 1.0, "mean": null, "classes": [0, 5, 9], "training": null}'
+    )
+
+
+@pytest.mark.parametrize(
+    "word", [{"dropout": 0.1}, {"batch_norm": True}, {"bias": False}, {"l2": 0.1}, {"act": "elu"}]
+)
+def test_a_new_word_is_a_newer_format(tmp_path, word):
+    net = fastmlp.Architecture.of(6, 5, 3, **word)
+    Model(fastmlp.Net(net, fastmlp.initialise(net)), (0, 5, 9)).save(tmp_path / "m")
+    assert json.loads(sealed.read(tmp_path / "m")[1]["fastmlp"])["format"] == 2
+    assert Model.load(tmp_path / "m").architecture == net
+
+
+WORDED_CHANGES = {
+    "no running mean": lambda state, entry: state.pop("2.running_mean"),
+    "a bias too many": lambda state, entry: state.update({"1.bias": np.zeros(6, np.float32)}),
+    "no bias": lambda state, entry: state.pop("5.bias"),
+    "a wide norm": lambda state, entry: state.update({"2.weight": np.ones(7, np.float32)}),
+    "a norm of two axes": lambda state, entry: state.update({"2.weight": np.ones((6, 1), np.float32)}),
+    "float64": lambda state, entry: state.update({"2.running_var": np.ones(6)}),
+    "nan": lambda state, entry: state.update({"2.running_var": np.full(6, np.nan, np.float32)}),
+    "below 0": lambda state, entry: state.update({"2.running_var": -state["2.running_var"]}),
+    "a count of batches": lambda state, entry: state.update({"2.num_batches_tracked": np.zeros(())}),
+    "other names": lambda state, entry: state.update({"3.running_var": state.pop("2.running_var")}),
+    "no norm": lambda state, entry: entry["architecture"].pop("batch_norm"),
+    "a norm more": lambda state, entry: entry["architecture"].update(batch_norm="after"),
+    "a bad word": lambda state, entry: entry["architecture"].update(dropout=[0.1, 2, 0.5]),
+    "two words": lambda state, entry: entry["architecture"].update(dropout=[0.1, 0.5]),
+    "a strange word": lambda state, entry: entry["architecture"].update(drop_out=0.1),
+    "another input dropout": lambda state, entry: entry["architecture"].pop("input_dropout"),
+    "a newer format": lambda state, entry: entry.update(format=3),
+    "a format of text": lambda state, entry: entry.update(format="2"),
+    "a format of lists": lambda state, entry: entry.update(format=[2]),
+    "many layers": lambda state, entry: entry["architecture"].update(hidden=[6] * 100_000),
+    "a list in a list": lambda state, entry: entry["architecture"].update(l1=[[0.1]] * 3),
+    "a norm as an object": lambda state, entry: entry["architecture"].update(batch_norm={"place": "before"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", WORDED_CHANGES)
+def test_words_of_layers_that_do_not_fit_the_file_are_refused(tmp_path, change):
+    path = tmp_path / "m"
+    worded_model().save(path)
+    rewritten(path, lambda state, entry: None)
+    Model.load(path)
+    rewritten(path, WORDED_CHANGES[change])
+    if change == "a count of batches":  # PyTorch's own: it says nothing about the net
+        Model.load(path)
+        return
+    with pytest.raises(ModelError) as caught:
+        Model.load(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_both_backends_predict_the_same(trained):
@@ -147,7 +238,7 @@ def test_a_model_that_is_not_finite_is_not_saved_over_a_good_one(trained, saved)
         lambda state, entry: state.update({"0.weight": state["0.weight"].astype(np.float64)}),
         lambda state, entry: state.update({"0.weight": np.full_like(state["0.weight"], np.inf)}),
         lambda state, entry: state.update({"x": np.zeros(3, np.float32)}),
-        lambda state, entry: entry.update(format=2),
+        lambda state, entry: entry.update(format=3),
         lambda state, entry: entry.pop("architecture"),
         lambda state, entry: entry.update(architecture=7),
         lambda state, entry: entry["architecture"].update(act="swish"),

@@ -27,10 +27,10 @@ from fastmlp import (
     kernels,
     reference,
 )
-from fastmlp.backends.state import OptimizerState, rates
+from fastmlp.backends.state import OptimizerState
+from fastmlp.layers import layers_of
 from fastmlp.net import Parameters
 from fastmlp.optimizers import Optimizer
-from fastmlp.spec import layers_of
 from fastmlp.train.loop import parted, weights_of
 
 RULES = {
@@ -235,19 +235,19 @@ def test_squared_loss(nn, K):
     drawn = [rng.normal(size=shape).astype(np.float32) / 3 for shape in ((9, 6), (6, K))]
     p = Parameters(tuple(drawn), tuple(np.zeros(width, np.float32) for width in (6, K)))
     out = np.tanh(X @ p.weights[0] + p.biases[0]) @ p.weights[1] + p.biases[1]
-    got = nn.loss_and_gradients(net_of(p, act="tanh"), X, Y, loss="squared")
+    got = nn.loss_and_gradients(net_of(p, act="tanh"), X, Y, loss="half_squared")
     check("loss", got.loss, ((out - Y) ** 2).sum(axis=1).mean() / 2)
     check("gradient", got.gradients.biases[1], (out - Y).mean(axis=0))
     check("outputs", nn.logits(net_of(p, act="tanh"), X), out)
-    evaluated = nn.evaluate(net_of(p, act="tanh"), X, Y, loss="squared", rows=np.arange(7))
+    evaluated = nn.evaluate(net_of(p, act="tanh"), X, Y, loss="half_squared", rows=np.arange(7))
     check("loss", evaluated.loss, ((out - Y)[:7] ** 2).sum(axis=1).mean() / 2)
     q = p.copy()
     for _ in range(300):
-        nn.train_epoch(net_of(q, act="tanh"), X, Y, np.arange(50), loss="squared", lr=0.1, batch_size=10)
-    assert nn.evaluate(net_of(q, act="tanh"), X, Y, loss="squared").loss < got.loss / 3
+        nn.train_epoch(net_of(q, act="tanh"), X, Y, np.arange(50), loss="half_squared", lr=0.1, batch_size=10)
+    assert nn.evaluate(net_of(q, act="tanh"), X, Y, loss="half_squared").loss < got.loss / 3
     for bad in (Y[:-1], Y.ravel() if K > 1 else Y[:, [0, 0]], Y * np.nan, Y.astype(str)):
         with pytest.raises(DataError, match="y must"):
-            nn.evaluate(net_of(p), X, bad, loss="squared")
+            nn.evaluate(net_of(p), X, bad, loss="half_squared")
 
 
 @BOTH
@@ -287,26 +287,7 @@ def test_bad_arguments_are_named(nn):
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"name": "lbfgs"}, "optimizer must be one of sgd, adam"),
-        ({"momentum": 1.0}, "momentum must be a number from 0 to below 1"),
-        ({"momentum": True}, "momentum must be a number"),
-        ({"name": "adam", "momentum": 0.9}, "momentum must come with sgd"),
-        ({"nesterov": True}, "nesterov must come with a momentum"),
-        ({"epsilon": 0}, "epsilon must be a finite number over 0"),
-        ({"weight_decay": -1}, "weight_decay must be 0 or a finite number over 0"),
-        ({"alpha": math.inf}, "alpha must be 0 or"),
-        ({"beta2": 1}, "beta2 must be"),
-    ],
-)
-def test_optimizer_is_checked(fields, what):
-    with pytest.raises(ConfigError, match=what):
-        Optimizer(**fields)
-
-
-@pytest.mark.parametrize(
-    ("fields", "what"),
-    [
-        ({"schedule": "linear"}, "schedule must be constant, cosine or step"),
+        ({"schedule": "linear"}, "schedule must be one of constant, step"),
         ({"schedule": "step:0,0.1"}, "schedule must be"),
         ({"schedule": "step:5"}, "schedule must be"),
         ({"validation": 1}, "validation must be"),
@@ -315,7 +296,8 @@ def test_optimizer_is_checked(fields, what):
         ({"class_weight": [0, 0]}, "class_weight must be"),
         ({"class_weight": [1, -1]}, "class_weight must be"),
         ({"class_weight": {1: 2}}, "class_weight must be"),
-        ({"optimizer": "adam", "momentum": 0.5}, "momentum must come with sgd"),
+        ({"optimizer": "adam", "momentum": 0.5}, "momentum must come with sgd or rmsprop"),
+        ({"optimizer": "adagrad", "beta2": 0.5}, "beta2 must come with adam"),
     ],
 )
 def test_training_is_checked(fields, what):
@@ -334,27 +316,6 @@ def test_training_goes_through_json_and_says_what_is_not_plain():
         assert word in str(training)
     assert "Nesterov momentum 0.9" in str(Training.of(momentum=0.9, nesterov=True))
     assert "lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0" in str(Training())
-
-
-def test_schedules():
-    assert [Training(lr=0.2, schedule="step:2,0.5").lr_at(e) for e in range(1, 6)] == [
-        0.2,
-        0.2,
-        0.1,
-        0.1,
-        0.05,
-    ]
-    cosine = Training(lr=0.2, epochs=4, schedule="cosine")
-    assert [cosine.lr_at(e) for e in (1, 3)] == pytest.approx([0.2, 0.1])
-    assert all(cosine.lr_at(e) > cosine.lr_at(e + 1) > 0 for e in range(1, 4))
-    assert {Training(lr=0.2).lr_at(e) for e in range(1, 9)} == {0.2}
-
-
-def test_rates_of_adam_undo_the_bias_of_its_averages():
-    found = rates(Optimizer("adam"), 0.1, 3, 2)
-    assert found[0] == pytest.approx([0.1 / (1 - 0.9**4), math.sqrt(1 - 0.999**4)])
-    assert found[1] == pytest.approx([0.1 / (1 - 0.9**5), math.sqrt(1 - 0.999**5)])
-    assert rates(Optimizer(momentum=0.9), 0.1, 3, 2).tolist() == [[0.1, 1], [0.1, 1]]
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])

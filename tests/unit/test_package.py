@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sources import ROOT, SOURCES, module_of, python
+from sources import MODULES, ROOT, SOURCES, module_of, python, tree_of
 
 import fastmlp
 
@@ -24,12 +24,15 @@ import fastmlp
 LINES = [
     {"fastmlp.errors", "fastmlp.forks"},
     {"fastmlp.checks"},
-    {"fastmlp.cache_dir", "fastmlp.losses", "fastmlp.optimizers", "fastmlp.random"},
+    {"fastmlp.activations", "fastmlp.cache_dir", "fastmlp.inits", "fastmlp.losses", "fastmlp.optimizers"}
+    | {"fastmlp.random", "fastmlp.scales", "fastmlp.schedules"},
+    {"fastmlp.drawing", "fastmlp.layers"},
     {"fastmlp.spec"},
     {"fastmlp.files"},
     {"fastmlp.net"},
+    {"fastmlp.fold"},
     {"fastmlp.backends"},
-    {"fastmlp.data"},
+    {"fastmlp.data", "fastmlp.target_scale"},
     {"fastmlp.reference", "fastmlp.kernels"},
     {"fastmlp.model"},
     {"fastmlp.train"},
@@ -46,7 +49,6 @@ HEIGHT = {name: height for height, line in enumerate(LINES) for name in line}
 
 def imports_of(source: str, name: str) -> set[str]:
     """Modules of ours that a source imports, anywhere in it; those for type checking alone do not count."""
-    modules = {module_of(path) for path in SOURCES}
     found: set[str] = set()
 
     def visit(node: ast.AST) -> None:
@@ -65,11 +67,11 @@ def imports_of(source: str, name: str) -> set[str]:
             for alias in node.names:
                 whole = f"{base}.{alias.name}"
                 if whole != "fastmlp.__version__":
-                    found.add(whole if whole in modules else base)
+                    found.add(whole if whole in MODULES else base)
         for child in ast.iter_child_nodes(node):
             visit(child)
 
-    visit(ast.parse(source))
+    visit(tree_of(source))
     return {module for module in found if module.split(".")[0] in ("fastmlp", "fastmlp_cli", "cli")}
 
 
@@ -207,7 +209,7 @@ except ImportError as error:
 
 
 def test_names_for_the_type_checker_are_those_of_the_import():
-    tree = ast.parse((ROOT / "fastmlp" / "__init__.py").read_text())
+    tree = tree_of((ROOT / "fastmlp" / "__init__.py").read_text())
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     told = {
         alias.name: node.module.removeprefix("fastmlp.")
@@ -257,7 +259,7 @@ def test_hard_dependencies_are_those_of_the_design():
 
 @pytest.mark.parametrize("path", sorted(SOURCES))
 def test_every_module_says_what_it_holds(path):
-    assert ast.get_docstring(ast.parse(SOURCES[path].read_text())), f"{path} has no head comment"
+    assert ast.get_docstring(tree_of(SOURCES[path].read_text())), f"{path} has no head comment"
 
 
 # --- the files ----------------------------------------------------------------------------------
@@ -284,7 +286,7 @@ def prose(source: str) -> str:
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     ]
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
             texts.append(ast.get_docstring(node) or "")
     return "\n".join(texts)
@@ -336,7 +338,7 @@ NO_OPENING = {
 def wrong_openings(source: str) -> list[str]:
     """Functions and classes whose docstring opens neither with a verb nor with a noun and its article."""
     defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, defined)]
+    nodes = [node for node in ast.walk(tree_of(source)) if isinstance(node, defined)]
     openings = [((ast.get_docstring(node) or "").split() or [""])[0] for node in nodes]
     return [
         f"{node.name}: {opening}"

@@ -127,3 +127,97 @@ def test_integers_with_equal_upper_halves_are_sorted(monkeypatch, together):
     drawn += rng.integers(0, 2**32, len(drawn), np.uint64)
     monkeypatch.setattr(random, "raw_integers", lambda *_: drawn)
     assert (random.permutation(len(drawn), 0, "order") == np.argsort(drawn, kind="stable")).all()
+
+
+# --- the counter-based stream of dropout ----------------------------------------------------------
+
+KNOWN = (  # counter, key, 7 rounds, 10 rounds: the test values that Random123 comes with
+    (
+        (0, 0, 0, 0), (0, 0),
+        (0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8),
+    ),
+    (
+        (0xFFFFFFFF,) * 4, (0xFFFFFFFF,) * 2,
+        (0x5207DDC2, 0x45165E59, 0x4D8EE751, 0x8C52F662), (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
+    ),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0),
+        (0x4DFCCABA, 0x190A87F0, 0xC47362BA, 0xB6B5242A), (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+)  # fmt: skip
+KEY = random.key_of(0, "dropout")
+
+
+@pytest.mark.parametrize(("counter", "key", "seven", "ten"), KNOWN)
+def test_philox_gives_the_known_answers(counter, key, seven, ten):
+    assert tuple(map(int, random.philox4x32(counter, key, 7))) == seven
+    assert tuple(map(int, random.philox4x32(counter, key, 10))) == ten
+
+
+def test_philox_takes_arrays_of_counters():
+    counters = np.array([known[0] for known in KNOWN], np.uint64).T
+    together = np.array(random.philox4x32(counters, KNOWN[2][1]))
+    for i, known in enumerate(KNOWN):
+        assert together[:, i].tolist() == list(map(int, random.philox4x32(known[0], KNOWN[2][1])))
+
+
+def test_kept_units_are_the_golden_ones():
+    drawn = random.kept(0.3, 300, KEY, 1, 2, np.arange(500))
+    assert KEY == (2658804785, 1007241156)
+    assert hashlib.sha256(np.packbits(drawn).tobytes()).hexdigest()[:16] == "74226919a2999a82"
+
+
+def test_kept_units_are_16_bits_of_the_counters_that_the_docstring_names():
+    share, units, places = 0.25, 150, np.array([0, 7, 2**31])
+    drawn = random.kept(share, units, KEY, 5, 3, places)
+    for row, place in zip(drawn, places, strict=True):
+        for unit in (0, 3, 4, 31, 32, 63, 64, 100, 149):
+            word, within = divmod(unit, random.UNITS)
+            half, within = divmod(within, 32)
+            block, part = divmod(within, 4)
+            numbers = random.philox4x32((8 * word + block, place, 3, 5), KEY)
+            number = int(numbers[2 * half + part // 2]) >> 16 * (part % 2) & 0xFFFF
+            assert row[unit] == (number >= 16384)
+
+
+def test_kept_units_hang_on_nothing_but_what_they_are_asked_for():
+    whole = random.kept(0.5, 200, KEY, 3, 1, np.arange(50))
+    assert np.array_equal(random.kept(0.5, 200, KEY, 3, 1, np.arange(20, 31)), whole[20:31])
+    assert np.array_equal(random.kept(0.5, 70, KEY, 3, 1, np.arange(50)), whole[:, :70])
+    more = random.kept(0.25, 200, KEY, 3, 1, np.arange(50))
+    assert (more >= whole).all()  # the same numbers, another threshold
+    for other in (
+        random.kept(0.5, 200, random.key_of(1, "dropout"), 3, 1, np.arange(50)),
+        random.kept(0.5, 200, KEY, 4, 1, np.arange(50)),
+        random.kept(0.5, 200, KEY, 3, 2, np.arange(50)),
+        random.kept(0.5, 200, KEY, 3, 1, np.arange(50, 100)),
+    ):
+        assert abs((other == whole).mean() - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9])
+def test_kept_units_are_as_many_as_asked_for_and_independent(share):
+    """By chi-square, at a fixed seed: of units, of samples, and of the four outcomes of neighbours."""
+    n, units = 2000, 256
+    drawn = random.kept(share, units, KEY, 1, 1, np.arange(n))
+    p = 1 - random.parts_out(share) / random.GRAIN
+    for axis, count in ((0, n), (1, units)):
+        found = drawn.sum(axis=axis)
+        chi = ((found - count * p) ** 2 / (count * p * (1 - p))).sum()
+        freedom = len(found)
+        assert abs(chi - freedom) < 4.5 * np.sqrt(2 * freedom), (axis, chi)
+    pairs = (drawn[:, :-1], drawn[:, 1:]), (drawn[:-1], drawn[1:]), (drawn[:, :-32], drawn[:, 32:])
+    for a, b in pairs:
+        chi = 0.0
+        for here in (False, True):
+            for there in (False, True):
+                expected = a.size * (p if here else 1 - p) * (p if there else 1 - p)
+                chi += (((a == here) & (b == there)).sum() - expected) ** 2 / expected
+        assert chi < 20  # three degrees of freedom: one in 6,000
+
+
+def test_a_share_is_never_rounded_to_none_or_all():
+    assert random.parts_out(1e-9) == 1
+    assert random.parts_out(1 - 1e-9) == random.GRAIN - 1
+    assert random.parts_out(0.25) == 16384
+    assert random.growth(0.25) == pytest.approx(4 / 3)

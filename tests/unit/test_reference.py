@@ -17,6 +17,7 @@ from fastmlp import Architecture, DivergedError, Parameters, initialise, random,
 H = 2e-4
 STENCIL = ((1, 8 / 12), (-1, -8 / 12), (2, -1 / 12), (-2, 1 / 12))
 NETS = 320
+PARTS = 16  # of them, of which one is not slow
 ENTRIES = 40  # of a tensor at most: a random choice of the larger ones
 
 
@@ -155,10 +156,10 @@ def loss_at(parameters, case):
     return call(reference.evaluate, parameters, case.X, case.y, loss=case.loss, **case.options).loss
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 8))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, PARTS))])
 def test_reference_gradients_are_central_differences(part):
     kept = dropped = tensors = 0
-    for seed in range(part, NETS, 8):
+    for seed in range(part, NETS, PARTS):
         wide = seed % 5 == 0
         case = draw(seed, most_inputs=129 if wide else 20, most_units=130 if wide else 12, most_samples=9)
         parameters = case.parameters.astype(np.float64)
@@ -195,8 +196,8 @@ def test_reference_gradients_are_central_differences(part):
     DROPPED["differences kept"] += kept
     DROPPED["differences dropped"] += dropped
     assert kept > 20 * dropped
-    assert kept > 3000
-    assert tensors > 120
+    assert kept > 1500
+    assert tensors > 60
 
 
 # --- determinism, names, signatures -------------------------------------------------------------
@@ -226,7 +227,7 @@ def public_functions(module):
 
 BACKEND = ("forward", "loss_and_gradients", "train_epoch", "predict_proba", "evaluate", "dead_units")
 ENCODERS = ("encode", "encode_rows")
-BACKEND = (*BACKEND, *ENCODERS, "logits")
+BACKEND = (*BACKEND, *ENCODERS, "logits", "predict")
 
 
 def test_backends_have_the_same_functions_and_signatures():

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp import Architecture, ConfigError, FastMLPError, Training, spec
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.inits import INITS
+from fastmlp.layers import Layer, layers_of
 from fastmlp.losses import clip_bounds
-from fastmlp.spec import ACTIVATIONS, INITS, Layer, layers_of
 
 BAD = {
     "hidden": ["0", 0, -3, 10**9, (100, 0), "a", "1,,2", 2.5, (1.5,), True, object()],
-    "act": ["gelu", "", "RELU", None],
+    "act": ["swish", "", "RELU", None],
     "scale": [0, -1, math.nan, math.inf, "x", None, 1e-40, True],
     "init": ["glorot", None],
     "lr": [0, -0.1, math.nan, math.inf, "fast", None, True, 10**400],
@@ -32,7 +34,7 @@ BAD["loss"] += ["clip:0.1,1.1", "clip:nan,1", "clip:0.1,0.2,0.3", "clip:a,b", "k
 def test_defaults_are_those_of_the_question():
     t = Training()
     assert (t.hidden, t.act, t.lr, t.batch_size, t.epochs) == ((100,), "relu", 0.01, 100, 15)
-    assert (t.init, t.loss, t.scale, t.center) == ("glorot_uniform", "logits", 255.0, False)
+    assert (t.init, t.loss, t.scale, t.center) == ("glorot_uniform", "logits", 255.0, None)
     assert str(t) == (
         "hidden 100, relu, scale 255, logits loss, lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0"
     )
@@ -51,7 +53,7 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(ConfigError) as caught:
         Training(**{name: values[0] for name, values in BAD.items()})
     lines = str(caught.value).splitlines()
-    assert [line.split()[0] for line in lines] == list(BAD)
+    assert sorted(line.split()[0] for line in lines) == sorted(BAD)
     with pytest.raises(ConfigError) as caught:
         Architecture(0, (0,), 0)
     lines = str(caught.value).splitlines()
@@ -161,23 +163,23 @@ losses = st.one_of(
 trainings = st.builds(
     Training,
     hidden=widths,
-    act=st.sampled_from(ACTIVATIONS),
+    act=st.sampled_from(tuple(ACTIVATIONS)),
     scale=positive,
     center=st.booleans(),
-    init=st.sampled_from(INITS),
+    init=st.sampled_from(tuple(INITS)),
     lr=positive,
     batch_size=st.integers(1, 2**31 - 1),
     epochs=st.integers(1, 10**9),
     seed=st.integers(0, 2**63 - 1),
     loss=losses,
 )
-layers = st.builds(Layer, st.integers(1, 500), st.sampled_from(ACTIVATIONS))
+layers = st.builds(Layer, st.integers(1, 500), st.sampled_from(tuple(ACTIVATIONS)))
 architectures = st.builds(
     Architecture, st.integers(1, 1000), st.lists(layers, max_size=4).map(tuple), st.integers(1, 500)
 )
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=80, deadline=None)
 @given(st.one_of(trainings, architectures))
 def test_json_goes_both_ways(one):
     again = type(one).from_json(json.loads(json.dumps(one.to_json(), allow_nan=False)))
@@ -186,7 +188,7 @@ def test_json_goes_both_ways(one):
     assert "\n" not in str(one)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(st.text(max_size=20) | st.integers() | st.floats() | st.lists(st.integers(), max_size=3) | st.none())
 def test_hidden_widths_are_good_or_refused(value):
     try:

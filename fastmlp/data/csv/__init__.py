@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -33,9 +34,12 @@ BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read(path: Path, label: str | int | None = None, *, block: int = BLOCK) -> Part:
-    """X (N, features) and y (N,). label: see ``head.label_column``. block: bytes that are parsed together."""
-    head, X, y = _read(path, label, block, needs_label=True)
+def read(path: Path, label: str | int | None = None, *, numbers: bool = False, block: int = BLOCK) -> Part:
+    """X (N, features) and y (N,). label: see ``head.label_column``. block: bytes that are parsed together.
+
+    numbers: y may hold any numbers, not labels of classes alone.
+    """
+    head, X, y = _read(path, label, block, needs_label=True, numbers=numbers)
     assert y is not None
     columns = tuple(head.names[i] for i in head.features) if head.names else ()
     return Part(X, y, str(path), columns, head.told)
@@ -47,7 +51,7 @@ def read_images(path: Path, label: str | int | None = None) -> Features:
 
 
 def _read(
-    path: Path, label: str | int | None, size_of_block: int, *, needs_label: bool
+    path: Path, label: str | int | None, size_of_block: int, *, needs_label: bool, numbers: bool = False
 ) -> tuple[Head, Features, NDArray[Any] | None]:
     X: list[Features] = []
     y: list[NDArray[Any]] = []
@@ -57,6 +61,7 @@ def _read(
         block: _Block | None
         block, rows = _begin(blocks, path)
         head = head_of([line for _, line in rows], rows[0][0], path, label, needs_label)
+        head = replace(head, numbers=numbers)
         if head.names:
             block = block.after(rows[0][0])
         while block is not None:
@@ -127,7 +132,8 @@ class _Lines:
         if others:
             table = np.delete(table, others, axis=1)
         X = compact(table)
-        if not_labels(y).any() or (X.dtype == np.float32 and not np.isfinite(X).all()):
+        wrong = ~np.isfinite(y) if self.head.numbers else not_labels(y)
+        if wrong.any() or (X.dtype == np.float32 and not np.isfinite(X).all()):
             self._blame()
         return X, y
 
@@ -169,7 +175,7 @@ class _Lines:
                 )
             for column, cell in enumerate(cells):
                 value = float(cell) if is_number(cell) else math.nan
-                if column == self.head.label:
+                if column == self.head.label and not self.head.numbers:
                     fine = 0 <= value <= MAX_LABEL and value.is_integer()
                 else:
                     fine = abs(value) < (TOO_LARGE if column in features else math.inf)
@@ -179,11 +185,11 @@ class _Lines:
 
     def _wrong(self, cell: str, column: int, number: int) -> DataError:
         called = self.head.called(column)
-        if column == self.head.label and is_number(cell):
+        if column == self.head.label and is_number(cell) and not self.head.numbers:
             return DataError(
                 f"the labels in {called} of {self.path} must be whole numbers from 0 (below 2**53)",
                 f"{cell[:40]} in line {number}",
-                "give the right column as label (a name, or an index from 0)",
+                "give the right column as label (a name, or an index from 0), or a loss of numbers: squared",
             )
         return DataError(
             f"line {number} of {self.path} must hold finite numbers",

@@ -45,6 +45,7 @@ class Head:
     left_out: how many of the first columns hold numbers of rows.
     label: the index of the label column; None where there is none.
     doubt: whether the first line may be a header although it is read as a row.
+    numbers: whether the label column may hold any number, as a loss of numbers takes it.
     """
 
     separator: str
@@ -53,6 +54,7 @@ class Head:
     left_out: int
     label: int | None
     doubt: bool
+    numbers: bool = False
 
     @property
     def features(self) -> list[int]:

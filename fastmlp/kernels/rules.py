@@ -1,0 +1,106 @@
+"""From an optimizer and the words of a net's layers to the structs of a pass of training."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.backends.state import rates
+from fastmlp.kernels import layout
+from fastmlp.kernels.limits import NO_LIMITS, PREPARE, SHORTEN, Limits
+from fastmlp.kernels.optimizers import NO_RULE, STEPS, Rule
+from fastmlp.layers import Layer
+from fastmlp.net import Net, Parameters
+from fastmlp.optimizers import Optimizer
+
+Array = NDArray[Any]
+
+SLACK = 1e-6  # that PyTorch adds to a norm that is over its limit
+
+
+class Steps(NamedTuple):
+    """The way in which each batch of a pass changes its target: fields of epoch.Training."""
+
+    rule: Rule
+    limits: Limits
+    target: Array
+    alphas: Array
+    rows: Array
+
+
+def gradients_of(net: Net, work: layout.Work) -> Steps:
+    """Make the steps of one batch by which the target becomes its gradients, of frozen layers too."""
+    rows = [shape[0] + layer.bias for shape, layer in _layers(net)]
+    target = layout.aligned_like(work.weights.theta)
+    return Steps(NO_RULE, NO_LIMITS, target, np.ones(1, np.float32), np.array(rows, np.int64))
+
+
+def steps_of(
+    net: Net,
+    optimizer: Optimizer,
+    lr: float | Array,
+    work: layout.Work,
+    taken: int,
+    moments: tuple[Parameters, ...],
+    batches: int,
+) -> Steps:
+    """Make the steps of so many batches, after those taken. The averages are laid out as theta."""
+    theta = work.weights.theta
+    limits = limits_of(net, optimizer)
+    found = rates(optimizer, lr, taken, batches).astype(np.float32)
+    trained = [(shape[0] + layer.bias) * (not layer.frozen) for shape, layer in _layers(net)]
+    rows = np.array(trained, np.int64)
+    if optimizer.plain and not (limits.l1.any() or limits.l2.any()):
+        return Steps(NO_RULE, limits, theta, -found[:, 1].copy(), rows)
+    averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
+    rule = rule_of(optimizer, found.reshape(-1), averages)
+    return Steps(rule, limits, layout.aligned_like(theta), np.ones(batches, np.float32), rows)
+
+
+def rule_of(optimizer: Optimizer, rates: Array, averages: list[Array]) -> Rule:
+    """The optimizer's rule, which is not the plain one."""
+    others = [word for word in ("centred", "amsgrad", "momentum") if getattr(optimizer, word)]
+    name = "adam" if optimizer.name == "adamw" else optimizer.name
+    inner, outer = optimizer.epsilons
+    numbers: dict[str, Any] = {
+        "momentum": optimizer.momentum, "rest1": 1 - optimizer.beta1, "beta2": optimizer.beta2,
+        "rest2": 1 - optimizer.beta2, "rho": optimizer.rho, "rest": 1 - optimizer.rho, "inner": inner,
+        "outer": outer, "weight_decay": 0.0 if optimizer.decoupled else optimizer.weight_decay,
+        "alpha": optimizer.alpha,
+    }  # fmt: skip
+    kept: dict[str, Any] = dict(zip(("first", "second", "third"), averages, strict=False))
+    return NO_RULE._replace(
+        plain=False, step=STEPS[" ".join([name, *others])].place, nesterov=optimizer.nesterov, rates=rates,
+        **{word: np.float32(number) for word, number in numbers.items()} | kept,
+    )  # fmt: skip
+
+
+def limits_of(net: Net, optimizer: Optimizer) -> Limits:
+    """The limits that the net's layers, but the frozen ones, and the optimizer ask for."""
+    layers = [layer for _, layer in _layers(net)]
+    l1, l2, longest = (_each(layers, word) for word in ("l1", "l2", "max_norm"))
+    total = sum(shape[0] + 1 + 2 * (layer.batch_norm is not None) for shape, layer in _layers(net))
+    units = sum(layer.width for layer in layers)
+    norm = optimizer.clip_norm or optimizer.clip_each
+    found = NO_LIMITS._replace(
+        l1=l1.astype(np.float32), l2=(2 * l2).astype(np.float32), cuts=optimizer.clip_value > 0,
+        scales=norm > 0, most=optimizer.clip_value or norm, each=optimizer.clip_each > 0,
+        slack=SLACK if optimizer.form == "torch" else 0.0, rows=total, norms=longest,
+        turns=1 + (norm > 0) + bool(longest.any()),
+    )  # fmt: skip
+    if l1.any() or l2.any() or found.cuts or found.scales:
+        found = found._replace(prepare=PREPARE.place, sums=np.zeros(total))
+    if longest.any():
+        found = found._replace(shorten=SHORTEN.place, columns=np.zeros(units))
+    return found
+
+
+def _layers(net: Net) -> list[tuple[tuple[int, int], Layer]]:
+    """Shape and words of each layer."""
+    return list(zip(net.architecture.shapes, net.architecture.all_layers, strict=True))
+
+
+def _each(layers: list[Layer], word: str) -> NDArray[np.float64]:
+    return np.array([0.0 if layer.frozen else layer.word(word) for layer in layers])
