@@ -242,8 +242,8 @@ def placed(rng: np.random.Generator, mass: str, N: int, D: int) -> np.ndarray:
 
 def steady_rate(optimizer: Optimizer, x: np.ndarray, width: int) -> float:
     """A learning rate that is below the stability limit: beyond it, two right answers part."""
-    if optimizer.name != "sgd":  # rmsprop's first step is not of the size of lr
-        first = (1 - optimizer.rho) ** 0.5 if optimizer.name == "rmsprop" else 1
+    if optimizer.name != "sgd":  # the first steps of these are longer than lr
+        first = {"rmsprop": (1 - optimizer.rho) ** 0.5, "nadam": 0.5}.get(optimizer.name, 1)
         return float(0.5 * first / max(10.0, abs(x).sum(axis=1).mean(), width))
     return float((1 - optimizer.momentum) / max(1.0, (x * x).sum(axis=1).mean(), width))
 

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
 import fastmlp
-from fastmlp import DataError, Model, ModelError, RunFolderError
+from fastmlp import DataError, Model, ModelError, Optimizer, RunFolderError, Training
 from fastmlp.files import sealed
 from fastmlp.layers import Layer
 
@@ -310,3 +311,14 @@ def test_a_damaged_file_is_refused(trained, tmp_path_factory, data):
     path.write_bytes(content)
     with pytest.raises(ModelError) if changed else nullcontext():
         Model.load(path)
+
+
+def test_a_file_from_before_layers_had_words_is_read():
+    """Written when a net was widths, an activation, and a scale for all inputs."""
+    model = Model.load(Path(__file__).with_name("before_words.safetensors"))
+    assert model.parameters.sha256().startswith("8bde2420caedc873")
+    assert model.training == Training(
+        hidden=(4, 3), act="tanh", center=True, scale=4, epochs=2, lr=0.1, optimizer=Optimizer(momentum=0.9)
+    )
+    assert model.preprocessing.mean is not None
+    assert model.predict_proba(np.zeros((2, 6), np.uint8)).shape == (2, 2)
