@@ -95,8 +95,10 @@ def rates(optimizer: Optimizer, lr: float | NDArray[Any], steps: int, more: int)
     """
     lr, t = np.asarray(lr, np.float64), np.arange(steps + 1, steps + 1 + more, dtype=np.float64)
     keep = 1 - lr * optimizer.weight_decay if optimizer.decoupled else 1.0
-    found = (keep, *RATES[optimizer.name](optimizer, lr, t))
-    return np.stack([np.broadcast_to(rate, t.shape) for rate in found], axis=1)
+    found = np.empty((more, 4))
+    for column, rate in enumerate((keep, *RATES[optimizer.name](optimizer, lr, t))):
+        found[:, column] = rate
+    return found
 
 
 Rates = tuple[Any, Any, Any]  # each one for all steps, or (n,)

@@ -178,7 +178,10 @@ def _by_output(name, function, slope):
         for j in range(width):
             delta[j] *= slope(a[j], number)
 
-    return Activation(PlugIn(name, activate, ACTIVATE), PlugIn(f"{name}_slope", multiply_by_slope, BACK))
+    return Activation(
+        PlugIn(name, activate, ACTIVATE, apart=True),
+        PlugIn(f"{name}_slope", multiply_by_slope, BACK, apart=True),
+    )
 
 
 def _by_input(name, function):

@@ -51,9 +51,10 @@ def draw_of(architecture: Architecture, form: str, draw: tuple[int, int] | None)
     form: of the rows, in the words of PLUG_INS. draw: seed and epoch of a training; None: all is kept.
     """
     shares = [architecture.input_dropout, *(layer.dropout for layer in architecture.layers)]
-    if draw is None:
-        shares = [0.0] * len(shares)
-    seed, epoch = draw or (0, 0)
+    if draw is None or not any(shares):
+        kept = np.ones(len(shares), np.float32)
+        return NO_DRAW._replace(parts=np.zeros(len(shares), np.int64), growth=kept)
+    seed, epoch = draw
     return Draw(
         np.array([*random.key_of(seed, "dropout"), epoch], np.int64),
         np.array([random.parts_out(share) if share else 0 for share in shares], np.int64),

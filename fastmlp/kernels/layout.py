@@ -214,7 +214,9 @@ def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> 
     form = form_of(X, preprocessing, left_out)
     D, by_column, mean = X.shape[1], preprocessing.by_column, preprocessing.mean
     factor = np.float32(1 if by_column else 1 / preprocessing.scale)
-    scales = np.ascontiguousarray(1 / preprocessing.scale if by_column else np.ones(D), np.float32)
+    scales = np.ones(D, np.float32)
+    if by_column:
+        scales = np.ascontiguousarray(1 / preprocessing.scale, np.float32)
     growth = np.float32(random.growth(left_out) if left_out else 1)
     means = np.zeros(D, np.float32) if mean is None else np.ascontiguousarray(mean, np.float32)
     if by_column and mean is not None and form in (BYTES, CSR, SPREAD):
@@ -234,7 +236,8 @@ def rows_of(X: Encoded, preprocessing: Preprocessing, left_out: float = 0.0) -> 
         by_column=by_column,
         scales=scales,
         largest=np.maximum(
-            np.float32(1), abs(table).max() * scales.max() * np.float32(1 if mean is None else 2)
+            np.float32(1),
+            abs(table).max() * np.float32(1 if mean is None else 2) * (scales.max() if by_column else 1),
         ),
     )
 
@@ -344,14 +347,12 @@ class Views(NamedTuple):
 
 def views(layout: Layout, flat: Float32) -> list[Views]:
     """Each layer's, in a flat array laid out as theta; gamma and beta of a batch norm lie behind the bias."""
-    out = []
-    ends = (*layout.w_at[1:], len(flat))
-    for fan_in, fan_out, stride, start, end in zip(
-        layout.fan_in, layout.fan_out, layout.stride, layout.w_at, ends, strict=True
-    ):
-        W, (b, *more) = np.split(flat[start:end].reshape(-1, stride)[:, :fan_out], [fan_in])
-        gamma, beta = more or (None, None)
-        out.append(Views(W, b, gamma, beta))
+    out, ends = [], (*layout.w_at[1:].tolist(), len(flat))
+    sizes = (part.tolist() for part in (layout.fan_in, layout.fan_out, layout.stride, layout.w_at))
+    for fan_in, fan_out, stride, start, end in zip(*sizes, ends, strict=True):
+        block = flat[start:end].reshape(-1, stride)[:, :fan_out]
+        gamma, beta = block[fan_in + 1 :] if len(block) > fan_in + 1 else (None, None)
+        out.append(Views(block[:fan_in], block[fan_in], gamma, beta))
     return out
 
 

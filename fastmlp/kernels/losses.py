@@ -285,7 +285,7 @@ _FUNCTIONS = {
     "poisson": _of_distances(_poisson),
 }
 
-HEADS = {name: PlugIn(name, function, HEAD) for name, function in _FUNCTIONS.items()}
+HEADS = {name: PlugIn(name, function, HEAD, apart=True) for name, function in _FUNCTIONS.items()}
 """All of them: a new one is an entry here."""
 
 

@@ -80,6 +80,9 @@ def rule_of(optimizer: Optimizer, rates: Array, averages: list[Array]) -> Rule:
 def limits_of(net: Net, optimizer: Optimizer) -> Limits:
     """The limits that the net's layers, but the frozen ones, and the optimizer ask for."""
     layers = [layer for _, layer in _layers(net)]
+    clips = optimizer.clip_norm or optimizer.clip_each or optimizer.clip_value
+    if not clips and not any(layer.l1 or layer.l2 or layer.max_norm for layer in layers):
+        return NO_LIMITS
     l1, l2, longest = (_each(layers, word) for word in ("l1", "l2", "max_norm"))
     total = sum(shape[0] + 1 + 2 * (layer.batch_norm is not None) for shape, layer in _layers(net))
     units = sum(layer.width for layer in layers)
