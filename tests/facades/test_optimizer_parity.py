@@ -28,18 +28,6 @@ def flat(arrays):
     return np.concatenate([array.ravel() for array in arrays])
 
 
-@pytest.fixture(scope="module")
-def keras():
-    with pytest.MonkeyPatch.context() as patch:  # for the import alone: other tests start processes
-        patch.setenv("KERAS_BACKEND", "tensorflow")
-        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-        pytest.importorskip("tensorflow")
-        found = pytest.importorskip("keras")
-    if found.config.backend() != "tensorflow":
-        pytest.skip("Keras is on another backend in this process")
-    return found
-
-
 @pytest.mark.parametrize("name", cases.TORCH)
 def test_torch_takes_the_steps_of_every_optimizer(name):
     torch = pytest.importorskip("torch")

@@ -21,14 +21,7 @@ def test_pytorch_still_takes_the_steps_that_are_kept():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
-def test_keras_still_takes_the_steps_that_are_kept():
-    with pytest.MonkeyPatch.context() as patch:  # for the import alone: other tests start processes
-        patch.setenv("KERAS_BACKEND", "tensorflow")
-        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-        pytest.importorskip("tensorflow")
-        keras = pytest.importorskip("keras")
-    if keras.config.backend() != "tensorflow":
-        pytest.skip("Keras runs on another backend in this process")
+def test_keras_still_takes_the_steps_that_are_kept(keras):
     kept = np.load(stage_cases.FILE)
     for name, array in stage_cases.flat("keras", *stage_cases.by_keras(keras)).items():
         check("trajectory weights", array, kept[name], name)
