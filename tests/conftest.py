@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import signal
 import struct
@@ -37,6 +38,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """What asks for the real MNIST, itself or by way of a fixture, is marked ``mnist``."""
     if "mnist_folder" in getattr(item, "fixturenames", ()):
         item.add_marker("mnist")
+
+
+MOST_CASES = 8  # of one test that count as fast
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test with many cases a drawn sample, always the same, is fast; the others are ``slow``."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for drawn in cases.values():
+        drawn.sort(key=lambda item: hashlib.sha256(item.name.encode(errors="replace")).digest())
+        for item in drawn[MOST_CASES:]:
+            item.add_marker("slow")
 
 
 _compiling: dict[str, subprocess.Popen[bytes]] = {}
