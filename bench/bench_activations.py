@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastmlp import kernels
-from fastmlp.activations import ACTIVATIONS
+from fastmlp.words.activations import ACTIVATIONS
 
 FORMS = {
     "784 inputs, 19 % of them, 100 units": (lambda: epochs.random_bytes(10_000, 784, 0.19), 100),

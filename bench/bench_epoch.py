@@ -16,9 +16,9 @@ import pytest
 from fastmlp import kernels
 from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.data import Dataset
-from fastmlp.layers import layers_of
 from fastmlp.net import Net, Preprocessing
 from fastmlp.random import permutation
+from fastmlp.words.layers import layers_of
 
 EPOCHS = 5
 

@@ -18,11 +18,11 @@ from fastmlp.benchmark.peak import Peak, measure
 from fastmlp.data import Dataset
 from fastmlp.kernels import epoch, first_layer, launch, layout, losses, matmul, passes, rules
 from fastmlp.kernels.intrinsics import address, shifted
-from fastmlp.layers import Architecture
-from fastmlp.losses import Loss
 from fastmlp.net import Net, Preprocessing, initialise
-from fastmlp.optimizers import PLAIN
 from fastmlp.random import permutation
+from fastmlp.words.layers import Architecture
+from fastmlp.words.losses import Loss
+from fastmlp.words.optimizers import PLAIN
 
 B, HIDDEN = 100, 100
 STAGES = ("gather", "first layer", "loss and backward", "first layer's update", "deeper updates")

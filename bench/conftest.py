@@ -19,8 +19,8 @@ from fastmlp import kernels, reference
 from fastmlp.backends.threads import available_cores
 from fastmlp.data import Dataset, load
 from fastmlp.environment import describe
-from fastmlp.layers import Architecture, Layer
 from fastmlp.net import Net, Preprocessing, initialise
+from fastmlp.words.layers import Architecture, Layer
 
 sys.path.append(str(Path(__file__).parent))  # for epochs.py and startup.py: importlib mode leaves it out
 

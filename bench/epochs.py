@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from fastmlp import kernels, reference
 from fastmlp.backends.state import OptimizerState
-from fastmlp.layers import Architecture, layers_of
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
-from fastmlp.optimizers import PLAIN, Optimizer
 from fastmlp.random import permutation
+from fastmlp.words.layers import Architecture, layers_of
+from fastmlp.words.optimizers import PLAIN, Optimizer
 
 CLASSES = 10
 PAUSE = 0.05  # seconds before a turn of the kernels: OpenBLAS threads spin for about 30 ms after work

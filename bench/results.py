@@ -35,9 +35,9 @@ from fastmlp.benchmark.statistics import paired_ratio
 from fastmlp.benchmark.task import Task
 from fastmlp.data import Dataset, load
 from fastmlp.errors import DataError
-from fastmlp.layers import Architecture, Layer
 from fastmlp.net import Net, Preprocessing
 from fastmlp.spec import DRIVERS
+from fastmlp.words.layers import Architecture, Layer
 
 HIDDEN = 100
 

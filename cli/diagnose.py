@@ -9,7 +9,7 @@ import typer
 
 from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
-from fastmlp.losses import checked_loss
+from fastmlp.words.losses import checked_loss
 
 from .command import grouped
 from .options import (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
-from fastmlp.scales import scale_text
 from fastmlp.spec import BACKENDS
+from fastmlp.words.scales import scale_text
 
 from .options import (
     DATA,

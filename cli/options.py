@@ -11,15 +11,15 @@ from typing import Annotated, Any, NamedTuple, TypedDict
 
 import typer
 
-from fastmlp.activations import ACTIVATIONS
 from fastmlp.errors import ConfigError
-from fastmlp.inits import INITS
-from fastmlp.layers import PLACES
-from fastmlp.losses import LOSSES, Loss, clip_bounds
-from fastmlp.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
-from fastmlp.scales import SCALES
-from fastmlp.schedules import SCHEDULES
 from fastmlp.spec import BACKENDS, DRIVERS, Training
+from fastmlp.words.activations import ACTIVATIONS
+from fastmlp.words.inits import INITS
+from fastmlp.words.layers import PLACES
+from fastmlp.words.losses import LOSSES, Loss, clip_bounds
+from fastmlp.words.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
+from fastmlp.words.scales import SCALES
+from fastmlp.words.schedules import SCHEDULES
 
 from .failures import AccuracyError
 

@@ -30,9 +30,9 @@ from .streams import clean
 if TYPE_CHECKING:
     from fastmlp.backends.types import Evaluation
     from fastmlp.data import Dataset
-    from fastmlp.layers import Architecture
-    from fastmlp.scales import Scale
     from fastmlp.train.loop import EpochResult
+    from fastmlp.words.layers import Architecture
+    from fastmlp.words.scales import Scale
 
 SHADES = " ░▒▓█"
 SHADES_ASCII = " .:*#"

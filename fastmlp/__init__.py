@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from fastmlp.diagnosis.call import diagnose
     from fastmlp.errors import ConfigError, DataError, DivergedError, FastMLPError, ModelError, RunFolderError
     from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
-    from fastmlp.layers import Architecture, BatchNorm, Layer
     from fastmlp.model import Model
     from fastmlp.net import Net, Parameters, Preprocessing, initialise
-    from fastmlp.optimizers import Optimizer
     from fastmlp.spec import Training
     from fastmlp.target_scale import TargetScale
     from fastmlp.train.fit import fit
     from fastmlp.train.fit_many import Fitted, fit_many
     from fastmlp.train.loop import EpochResult, History
+    from fastmlp.words.layers import Architecture, BatchNorm, Layer
+    from fastmlp.words.optimizers import Optimizer
 
 _HOMES = {
-    "Architecture": "layers",
-    "BatchNorm": "layers",
+    "Architecture": "words.layers",
+    "BatchNorm": "words.layers",
     "ConfigError": "errors",
     "DataError": "errors",
     "DivergedError": "errors",
@@ -43,9 +43,9 @@ _HOMES = {
     "History": "train.loop",
     "Model": "model",
     "ModelError": "errors",
-    "Layer": "layers",
+    "Layer": "words.layers",
     "Net": "net",
-    "Optimizer": "optimizers",
+    "Optimizer": "words.optimizers",
     "OptimizerState": "backends.state",
     "Parameters": "net",
     "Preprocessing": "net",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.layers import Architecture, Layer
 from fastmlp.net import Net, Norm, Parameters
+from fastmlp.words.layers import Architecture, Layer
 
 
 def folded(net: Net) -> Net:

@@ -31,11 +31,11 @@ from fastmlp.data.checks import class_indices
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
-from fastmlp.layers import Architecture
-from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 from fastmlp.target_scale import TargetScale, evaluated
+from fastmlp.words.layers import Architecture
+from fastmlp.words.losses import Loss
 
 _FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
 _OLD_ACTS = {"relu", "sigmoid", "tanh", "identity"}

@@ -23,10 +23,10 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
-from fastmlp.drawing import first_biases, first_weights
 from fastmlp.errors import ModelError
-from fastmlp.inits import checked_init
-from fastmlp.layers import PLACES, Architecture, Layer
+from fastmlp.words.drawing import first_biases, first_weights
+from fastmlp.words.inits import checked_init
+from fastmlp.words.layers import PLACES, Architecture, Layer
 
 
 @dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer

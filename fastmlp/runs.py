@@ -40,14 +40,14 @@ from fastmlp.files import (
 )
 from fastmlp.files.lines import add_line, cut
 from fastmlp.files.lock import LOCK, FolderLock, all_but_lock
-from fastmlp.layers import act_text
-from fastmlp.losses import Loss
 from fastmlp.model import Model
-from fastmlp.scales import scale_text
 from fastmlp.spec import Training
 from fastmlp.train import checkpoint
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, Identity
 from fastmlp.train.loop import Checkpoint, EpochResult
+from fastmlp.words.layers import act_text
+from fastmlp.words.losses import Loss
+from fastmlp.words.scales import scale_text
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"

@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Self
 
-from fastmlp import layers, optimizers
 from fastmlp.checks import (
     LARGEST,
     SMALLEST,
@@ -26,11 +25,12 @@ from fastmlp.checks import (
     whole_number,
 )
 from fastmlp.errors import ConfigError
-from fastmlp.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
-from fastmlp.losses import Loss, checked_loss
-from fastmlp.optimizers import Optimizer
-from fastmlp.scales import Scale, checked_scale, scale_text
-from fastmlp.schedules import Schedule
+from fastmlp.words import layers, optimizers
+from fastmlp.words.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
+from fastmlp.words.losses import Loss, checked_loss
+from fastmlp.words.optimizers import Optimizer
+from fastmlp.words.scales import Scale, checked_scale, scale_text
+from fastmlp.words.schedules import Schedule
 
 BACKENDS = ("numba", "numpy")
 DRIVERS = ("team", "prange")

@@ -16,8 +16,8 @@ from fastmlp.backends.threads import Threads
 from fastmlp.backends.types import Evaluation
 from fastmlp.checks import as_array, shown
 from fastmlp.errors import ModelError
-from fastmlp.losses import Loss
 from fastmlp.net import Net
+from fastmlp.words.losses import Loss
 
 _POWERS = {"squared": 2, "half_squared": 2, "huber": 2, "absolute": 1}  # of the spread, that a loss has
 

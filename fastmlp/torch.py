@@ -14,11 +14,11 @@ from fastmlp.backends.threads import resolve
 from fastmlp.checks import as_pair, function, functions, instance
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
-from fastmlp.losses import checked_loss
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.loop import EpochResult, History, train
+from fastmlp.words.losses import checked_loss
 
 if TYPE_CHECKING:
     import torch

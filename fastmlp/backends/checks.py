@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, instance, positive_number, whole_number
 from fastmlp.errors import ConfigError, DataError, ModelError
-from fastmlp.losses import Loss, checked_loss
 from fastmlp.net import Net
+from fastmlp.words.losses import Loss, checked_loss
 
 
 def check_inputs(net: Net, shape: tuple[int, ...]) -> None:

@@ -13,7 +13,7 @@ from fastmlp.backends.types import Midway
 from fastmlp.checks import as_list, instance, whole_number
 from fastmlp.errors import ModelError
 from fastmlp.net import Parameters
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.optimizers import Optimizer
 
 
 @dataclass(eq=False)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Dataset
-from fastmlp.layers import Architecture, layers_of
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.random import permutation
+from fastmlp.words.layers import Architecture, layers_of
 
 _ARRAYS = ("X", "y", "X_test", "y_test")
 

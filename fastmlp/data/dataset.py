@@ -30,10 +30,10 @@ from fastmlp.data.encode import as_rows
 from fastmlp.data.preprocessing import fitted
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
-from fastmlp.losses import Loss
 from fastmlp.net import Preprocessing
 from fastmlp.random import permutation
-from fastmlp.scales import Scale
+from fastmlp.words.losses import Loss
+from fastmlp.words.scales import Scale
 
 HELD_OUT = 6  # one row in six
 

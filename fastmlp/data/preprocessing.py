@@ -17,7 +17,7 @@ from fastmlp.data.checks import block_rows
 from fastmlp.data.encode import column_means
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.net import HUGEST, TINIEST, Preprocessing
-from fastmlp.scales import Scale
+from fastmlp.words.scales import Scale
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64] | None  # the numbers of those that count; None: all

@@ -22,7 +22,7 @@ from fastmlp.data.checks import Features, features, image_shape
 from fastmlp.data.dataset import Dataset, Part, Parts, assemble
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import PathLike, is_folder, path_of
-from fastmlp.losses import Loss, checked_loss
+from fastmlp.words.losses import Loss, checked_loss
 
 ENVIRONMENT = "FASTMLP_DATA"
 AUTO_PATIENCE = 5.0  # seconds of waiting that auto grants the network

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastmlp.checks import as_array
 from fastmlp.data.checks import checked_labels, labels
 from fastmlp.errors import DataError
-from fastmlp.losses import Loss
+from fastmlp.words.losses import Loss
 
 KINDS = {"classes": ("labels", "shares"), "binary": ("labels", "flags"), "numbers": ("numbers",)}
 """By the task of a loss: what y may be, of one column and of several."""

@@ -13,11 +13,11 @@ from fastmlp.checks import function, positive_number
 from fastmlp.data.dataset import Dataset, held_out
 from fastmlp.diagnosis.examine import check, examine
 from fastmlp.diagnosis.report import Diagnosis
-from fastmlp.losses import checked_loss
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.fit import architecture_of
+from fastmlp.words.losses import checked_loss
 
 
 @takes_fields

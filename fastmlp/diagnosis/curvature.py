@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import reference
-from fastmlp.activations import parts_of
-from fastmlp.losses import Loss
 from fastmlp.net import Net
 from fastmlp.random import uniform
 from fastmlp.reference.activations import SELU, SELU_ALPHA, TANH_CUBE, TANH_FACTOR
+from fastmlp.words.activations import parts_of
+from fastmlp.words.losses import Loss
 
 Vector = NDArray[np.float64]
 

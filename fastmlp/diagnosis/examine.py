@@ -23,10 +23,10 @@ from fastmlp.diagnosis.rules import RULES
 from fastmlp.diagnosis.trials import Bench, Changes, Setting, Trial
 from fastmlp.diagnosis.unlearnt import guesses
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.losses import checked_loss
 from fastmlp.net import Parameters
-from fastmlp.optimizers import PLAIN
 from fastmlp.spec import Training
+from fastmlp.words.losses import checked_loss
+from fastmlp.words.optimizers import PLAIN
 
 ROUNDS = 3  # of changes on top of each other
 NEARLY = 0.03  # of accuracy: two changes that won the same, but for luck

@@ -20,8 +20,8 @@ from fastmlp.diagnosis.measures import LayerState, Measures
 from fastmlp.diagnosis.relation import Relation
 from fastmlp.diagnosis.trials import Changes, Setting, Trial
 from fastmlp.diagnosis.unlearnt import Unlearnt, unlearnt
-from fastmlp.scales import scale_text
 from fastmlp.spec import Training
+from fastmlp.words.scales import scale_text
 
 SEVERE, WORTH = 0.05, 0.01  # of accuracy, won by a change: under the second it is not told
 SEVERITIES = ("severe", "warning", "note")

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import reference
-from fastmlp.activations import parts_of
 from fastmlp.backends.types import Evaluation
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
-from fastmlp.losses import KERAS2_CLIP, clip_bounds
 from fastmlp.net import Net, Preprocessing
+from fastmlp.words.activations import parts_of
+from fastmlp.words.losses import KERAS2_CLIP, clip_bounds
 
 Array = NDArray[Any]
 

@@ -16,7 +16,7 @@ from fastmlp.diagnosis.measures import rounded
 from fastmlp.diagnosis.relation import LEVEL, NEIGHBOURS
 from fastmlp.diagnosis.trials import Changes, Trial
 from fastmlp.diagnosis.unlearnt import LUCK, POOR, Unlearnt
-from fastmlp.layers import act_text
+from fastmlp.words.layers import act_text
 
 LATER = 2  # times 2 / curvature that lr may be in training: a net moves to where its lr is stable
 LOW = 4  # times under 2 / curvature that lr may be

@@ -25,10 +25,10 @@ from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import threads_here
 from fastmlp.estimators.weights import parameters_of
-from fastmlp.layers import MOST_UNITS, Architecture, layers_of
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters, Preprocessing
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.layers import MOST_UNITS, Architecture, layers_of
+from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastmlp.checks import shown
 from fastmlp.errors import ModelError
 from fastmlp.estimators.base import BaseMLP
-from fastmlp.losses import checked_loss
+from fastmlp.words.losses import checked_loss
 
 Array = NDArray[Any]
 

@@ -18,11 +18,11 @@ from fastmlp.backends.types import EpochTotals
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.progress import progress_bar
 from fastmlp.estimators.split import HeldOut, Split
-from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters
 from fastmlp.random import permutation
 from fastmlp.reference import loss_and_delta
 from fastmlp.train.epochs import Trainer
+from fastmlp.words.losses import Loss
 
 _OUT = 5  # calls from a warning here to the caller of fit
 

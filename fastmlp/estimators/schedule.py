@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fastmlp.backends.state import OptimizerState
 from fastmlp.checks import SMALLEST
 from fastmlp.net import Parameters
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.optimizers import Optimizer
 
 _SLOWEST = 1e-6  # adaptive: no division below it
 _DIVISOR = 5.0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastmlp.checks import reason_of
 from fastmlp.errors import ModelError
 from fastmlp.files import parse_json, regular, write_whole
-from fastmlp.layers import MOST_PARAMETERS
+from fastmlp.words.layers import MOST_PARAMETERS
 
 SEAL = "sha256"  # the entry's name
 MOST_HEADER = 100_000_000  # bytes: more is no safetensors

@@ -20,8 +20,8 @@ from fastmlp.keras.losses import CategoricalCrossentropy, SparseCategoricalCross
 from fastmlp.keras.network import Network
 from fastmlp.keras.optimizers import SGD, Adam, Optimizer
 from fastmlp.keras.stack import Stack
-from fastmlp.layers import Architecture, act_text
 from fastmlp.model import Model
+from fastmlp.words.layers import Architecture, act_text
 
 _S = TypeVar("_S", bound=Stack)
 

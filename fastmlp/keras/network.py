@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastmlp import layers as engine
 from fastmlp.errors import ModelError
 from fastmlp.keras.layers.core import Dense, Layer
 from fastmlp.keras.missing import missing
 from fastmlp.keras.names import HIDDEN
 from fastmlp.net import Net, Parameters
+from fastmlp.words import layers as engine
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fastmlp import optimizers as engine
 from fastmlp.backends.state import OptimizerState
 from fastmlp.checks import flag, positive_number, shown
 from fastmlp.errors import ConfigError
@@ -12,6 +11,7 @@ from fastmlp.keras.checks import text
 from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.keras.settled import Settled
 from fastmlp.net import Parameters
+from fastmlp.words import optimizers as engine
 
 __all__ = ["SGD", "Adam"]
 

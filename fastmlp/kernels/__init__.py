@@ -33,9 +33,9 @@ from fastmlp.kernels import launch, layout, losses, rules, single_rows
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.optimizers import averages
-from fastmlp.losses import Loss
 from fastmlp.net import Net
-from fastmlp.optimizers import PLAIN, Optimizer
+from fastmlp.words.losses import Loss
+from fastmlp.words.optimizers import PLAIN, Optimizer
 
 __all__ = [
     "dead_units",

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from fastmlp.kernels.intrinsics import shifted
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.plug_ins import FLOATS, INT, NOTHING, PlugIn, caller, kind
-from fastmlp.layers import PLACES, Layer
 from fastmlp.net import Norm, Parameters
+from fastmlp.words.layers import PLACES, Layer
 
 Int64 = NDArray[np.int64]
 

@@ -20,7 +20,7 @@ from fastmlp.kernels.intrinsics import BITS, BYTE, I32, I64, is_memory, with_twi
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import LANES, splat
-from fastmlp.layers import Architecture
+from fastmlp.words.layers import Architecture
 
 _u = np.uint64
 _MULTIPLIERS, _STEPS, _WORD = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85), 0xFFFFFFFF

@@ -18,7 +18,7 @@ from fastmlp.backends.threads import ThreadTuner, available_cores
 from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels import epoch, jit, layout, limits, losses, optimizers, rules, team
-from fastmlp.losses import Loss
+from fastmlp.words.losses import Loss
 
 Array = NDArray[Any]
 

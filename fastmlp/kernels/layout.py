@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import random
-from fastmlp.activations import parts_of
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.batch_norm import AFTER, STATISTICS, Norms, norms_of, running_into
@@ -31,6 +30,7 @@ from fastmlp.kernels.jit import device
 from fastmlp.kernels.matmul import WORD, padded_vectors
 from fastmlp.kernels.simd import LANES, WIDEST
 from fastmlp.net import Net, Norm, Parameters, Preprocessing
+from fastmlp.words.activations import parts_of
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]

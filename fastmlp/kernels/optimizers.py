@@ -20,7 +20,7 @@ _NONE = np.empty(0, np.float32)
 
 
 class Rule(NamedTuple):
-    """An Optimizer (its formulas: fastmlp/optimizers.py), and the averages it keeps, laid out as theta.
+    """An Optimizer (its formulas: fastmlp/words/optimizers.py), and the averages it keeps, laid out as theta.
 
     plain: w -= lr g. step: else the place of its plug-in, of STEPS. rest1, rest2 and rest are 1 - beta1,
     1 - beta2 and 1 - rho; inner and outer ``Optimizer.epsilons``; weight_decay is the coupled one. rates

@@ -11,9 +11,9 @@ from fastmlp.backends.state import rates
 from fastmlp.kernels import layout
 from fastmlp.kernels.limits import NO_LIMITS, PREPARE, SHORTEN, Limits
 from fastmlp.kernels.optimizers import NO_RULE, STEPS, Rule
-from fastmlp.layers import Layer
 from fastmlp.net import Net, Parameters
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.layers import Layer
+from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 

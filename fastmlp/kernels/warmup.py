@@ -6,8 +6,8 @@ import numpy as np
 
 from fastmlp.kernels import jit
 from fastmlp.kernels.plug_ins import PLUG_INS
-from fastmlp.layers import Architecture, Layer
 from fastmlp.net import Net, initialise
+from fastmlp.words.layers import Architecture, Layer
 
 ROWS, INPUTS = 3, 8
 WORDS = "words"  # the mark that the code of every word is kept

@@ -44,13 +44,13 @@ from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Mi
 from fastmlp.checks import as_array, function, instance, whole_number
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DivergedError
-from fastmlp.losses import Loss
 from fastmlp.net import Net
-from fastmlp.optimizers import PLAIN, Optimizer
 from fastmlp.reference.activations import ACTIVATIONS, activated
 from fastmlp.reference.losses import LINKS, LOSSES, loss_and_delta, shares_of, softmax
 from fastmlp.reference.optimizers import STEPS
 from fastmlp.reference.workspace import Workspace
+from fastmlp.words.losses import Loss
+from fastmlp.words.optimizers import PLAIN, Optimizer
 
 __all__ = [
     "ACTIVATIONS", "LINKS", "LOSSES", "STEPS", "activated", "dead_units", "encode", "encode_rows", "evaluate",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.activations import parts_of
+from fastmlp.words.activations import parts_of
 
 Array = NDArray[Any]
 

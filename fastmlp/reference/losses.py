@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.losses import Loss
 from fastmlp.reference.activations import ACTIVATIONS
+from fastmlp.words.losses import Loss
 
 Array = NDArray[Any]
 Found = tuple[Array, int, int]

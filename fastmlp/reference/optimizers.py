@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.layers import Layer
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.layers import Layer
+from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.activations import parts_of
-from fastmlp.layers import BatchNorm, Layer
 from fastmlp.net import Norm
 from fastmlp.random import growth, kept
 from fastmlp.reference.activations import ACTIVATIONS
+from fastmlp.words.activations import parts_of
+from fastmlp.words.layers import BatchNorm, Layer
 
 Array = NDArray[Any]
 

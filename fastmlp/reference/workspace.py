@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.layers import Layer
-from fastmlp.losses import Loss
 from fastmlp.net import Net, Parameters
-from fastmlp.optimizers import Optimizer
 from fastmlp.random import key_of
 from fastmlp.reference.losses import loss_and_delta
 from fastmlp.reference.optimizers import STEPS, clip, penalise, shorten
 from fastmlp.reference.stages import Act, Dropout, Normalise, Stage, stages_of
+from fastmlp.words.layers import Layer
+from fastmlp.words.losses import Loss
+from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 

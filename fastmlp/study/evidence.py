@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.losses import clip_bounds
 from fastmlp.spec import Training
 from fastmlp.study.experiments import ACTS, CELLS, LOSSES, LR, Plan
 from fastmlp.study.store import Record
+from fastmlp.words.losses import clip_bounds
 
 KEPT = 0.9  # share of a column's best accuracy: where less is left, the rate is beyond the edge
 LEARNT = 3.0  # times chance, which a column's best must reach for it to have an edge

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from fastmlp import kernels
 from fastmlp.data import Dataset
 from fastmlp.diagnosis.curvature import Surface, top_eigenvalue
-from fastmlp.layers import Architecture, layers_of
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.random import permutation
 from fastmlp.spec import Training
 from fastmlp.study.experiments import ACTS, LR, RAW, SCALED, Plan
 from fastmlp.train.fit_many import fit_many
+from fastmlp.words.layers import Architecture, layers_of
 
 Array = NDArray[Any]
 

@@ -20,7 +20,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import optimizers
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_float, flag, one_of, positive_number, reason_of, shown, whole_number
@@ -28,11 +27,12 @@ from fastmlp.data.dataset import Dataset, sum_of
 from fastmlp.errors import ConfigError, DataError, FastMLPError, ModelError, RunFolderError
 from fastmlp.files import PathLike, forget_prepared, parse_json, path_of, sealed
 from fastmlp.files.lock import FolderLock
-from fastmlp.losses import Loss
 from fastmlp.net import Parameters
-from fastmlp.schedules import Schedule
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, NUMERICS_REVISION, Training
 from fastmlp.train.loop import Best, Checkpoint, EpochResult
+from fastmlp.words import optimizers
+from fastmlp.words.losses import Loss
+from fastmlp.words.schedules import Schedule
 
 CHECKPOINT = "checkpoint.safetensors"
 _LEAST = 1.0  # seconds between two after epochs

@@ -21,7 +21,7 @@ from fastmlp.backends.threads import ThreadTuner
 from fastmlp.backends.types import EpochTotals, Evaluation, Midway, Pause
 from fastmlp.errors import DivergedError
 from fastmlp.net import Net
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 

@@ -16,7 +16,6 @@ from fastmlp.checks import function, functions, instance, one_of
 from fastmlp.data.dataset import Dataset
 from fastmlp.errors import ConfigError, DivergedError, ModelError
 from fastmlp.files import PathLike
-from fastmlp.layers import Architecture
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Training
@@ -24,6 +23,7 @@ from fastmlp.target_scale import TargetScale
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
 from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.loop import EpochResult, History, parted, train
+from fastmlp.words.layers import Architecture
 
 Callback = Callable[[EpochResult, Model], object]
 

@@ -22,14 +22,14 @@ from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway, Pause
 from fastmlp.checks import function, shown
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
-from fastmlp.losses import Loss
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
-from fastmlp.scales import scale_text
 from fastmlp.spec import Training
 from fastmlp.target_scale import TargetScale, evaluated
 from fastmlp.train.epochs import Clock, Epoch, Trainer
 from fastmlp.train.plateau import rates_of
+from fastmlp.words.losses import Loss
+from fastmlp.words.scales import scale_text
 
 Array = NDArray[Any]
 

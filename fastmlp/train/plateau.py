@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.schedules import Schedule
 from fastmlp.spec import Training
+from fastmlp.words.schedules import Schedule
 
 _THRESHOLD = 1e-4  # a loss is better that is lower by this share
 _LEAST = 1e-8  # a rate is not lowered by less

@@ -9,7 +9,7 @@ import pytest
 
 from fastmlp.data import preprocessing
 from fastmlp.data.preprocessing import fitted
-from fastmlp.scales import SCALES
+from fastmlp.words.scales import SCALES
 
 scalers = pytest.importorskip("sklearn.preprocessing")
 sparse = pytest.importorskip("scipy.sparse")

@@ -12,7 +12,7 @@ from scipy import sparse
 import fastmlp
 from fastmlp.data import Dataset, load, read_test
 from fastmlp.errors import DataError
-from fastmlp.losses import LOSSES, Loss
+from fastmlp.words.losses import LOSSES, Loss
 
 N = 12
 X = (np.arange(N * 5).reshape(N, 5) % 7).astype(np.uint8)

@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from fastmlp.drawing import first_weights
-from fastmlp.inits import INITS, checked_init
+from fastmlp.words.drawing import first_weights
+from fastmlp.words.inits import INITS, checked_init
 
 FAN_IN, FAN_OUT = 700, 500
 

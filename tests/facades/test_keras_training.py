@@ -18,7 +18,7 @@ from fastmlp.keras import callbacks, losses, optimizers
 from fastmlp.keras.layers import Activation, Dense
 from fastmlp.keras.models import Sequential
 from fastmlp.keras.utils import set_random_seed, to_categorical
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.optimizers import Optimizer
 
 pytestmark = pytest.mark.usefixtures("numpy_backend")
 

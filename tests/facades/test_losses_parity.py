@@ -8,9 +8,9 @@ from compare import check, check_named
 from nets import net_of, weights
 
 from fastmlp import Architecture, Parameters, kernels, reference
-from fastmlp.layers import layers_of
-from fastmlp.losses import LOSSES
 from fastmlp.train.loop import weights_of
+from fastmlp.words.layers import layers_of
+from fastmlp.words.losses import LOSSES
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ import pytest
 from compare import check
 
 from fastmlp import kernels, reference
-from fastmlp.optimizers import COMMON, OPTIMIZERS, defaults
+from fastmlp.words.optimizers import COMMON, OPTIMIZERS, defaults
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from compare import check
 from staged_nets import drawn, in_float64, masks_of
 
 from fastmlp import reference
-from fastmlp.layers import Layer
+from fastmlp.words.layers import Layer
 
 
 def test_pytorch_still_takes_the_steps_that_are_kept():

@@ -14,9 +14,9 @@ from nets import ACTS, CASES, LOSSES, call, draw, edge_free, learnable, net_of
 
 from fastmlp import Architecture, Model, Parameters, initialise, kernels, random, reference
 from fastmlp.backends.state import OptimizerState
-from fastmlp.layers import layers_of
-from fastmlp.losses import clip_bounds
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.layers import layers_of
+from fastmlp.words.losses import clip_bounds
+from fastmlp.words.optimizers import Optimizer
 
 torch = pytest.importorskip("torch")
 

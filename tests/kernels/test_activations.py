@@ -13,10 +13,10 @@ from nets import Case, call, edge_free, values, weights
 from numba import njit
 
 from fastmlp import Architecture, initialise, kernels, reference
-from fastmlp.activations import parts_of
 from fastmlp.kernels import activations, maths
 from fastmlp.kernels.intrinsics import address
-from fastmlp.layers import layers_of
+from fastmlp.words.activations import parts_of
+from fastmlp.words.layers import layers_of
 
 LOWEST = -87.3  # below, exp gives 0
 

@@ -14,8 +14,8 @@ from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data.encode import _compressed, _encoded, encode, look_at
 from fastmlp.data.preprocessing import fitted
-from fastmlp.layers import layers_of
-from fastmlp.optimizers import PLAIN, Optimizer
+from fastmlp.words.layers import layers_of
+from fastmlp.words.optimizers import PLAIN, Optimizer
 
 N, K = 230, 4
 WAYS = [ThreadTuner(2), ThreadTuner(3), ThreadTuner(2, "prange")]

@@ -10,7 +10,7 @@ from compare import digest
 from nets import ACTS, LOSSES, call, learnable, net_of
 
 from fastmlp import Architecture, DivergedError, Parameters, initialise, kernels, reference
-from fastmlp.layers import layers_of
+from fastmlp.words.layers import layers_of
 
 
 def diverge(nn, X, y, p, threads=1, **options):

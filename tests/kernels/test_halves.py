@@ -18,7 +18,7 @@ from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout
 from fastmlp.kernels.layout import GAP, middle_of
 from fastmlp.net import Preprocessing
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.optimizers import Optimizer
 
 D, K = 600, 4
 

@@ -12,8 +12,8 @@ from nets import values, weights
 
 from fastmlp import Architecture, DivergedError, Net, Parameters, Preprocessing, kernels, reference
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.layers import layers_of
-from fastmlp.losses import Loss
+from fastmlp.words.layers import layers_of
+from fastmlp.words.losses import Loss
 
 WORDS = (
     ("logits", 0.0), ("logits", 0.1), ("keras2", 0.0), ("clip:0.05,0.6", 0.0), ("clip:0.05,0.6", 0.2),

@@ -11,7 +11,7 @@ from nets import call, learnable, net_of, values
 from staged_nets import drawn
 
 from fastmlp import Architecture, initialise, kernels, reference
-from fastmlp.layers import layers_of
+from fastmlp.words.layers import layers_of
 
 
 class PoisonedNumPy:

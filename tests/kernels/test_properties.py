@@ -10,10 +10,10 @@ from compare import check, check_named, digest, error
 from nets import LOSSES, call, draw, learnable, net_of, values
 
 from fastmlp import Architecture, Parameters, initialise, kernels, reference
-from fastmlp.activations import ACTIVATIONS
 from fastmlp.data import encode as encoding
-from fastmlp.layers import layers_of
-from fastmlp.losses import clip_bounds
+from fastmlp.words.activations import ACTIVATIONS
+from fastmlp.words.layers import layers_of
+from fastmlp.words.losses import clip_bounds
 
 BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "reference"])
 

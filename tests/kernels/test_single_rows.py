@@ -8,7 +8,7 @@ from nets import ACTS, call, net_of, values, weights
 
 from fastmlp import Architecture, ConfigError, DataError, ModelError, initialise, kernels
 from fastmlp.kernels import single_rows
-from fastmlp.layers import layers_of
+from fastmlp.words.layers import layers_of
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from fastmlp.backends.threads import ThreadTuner
 from fastmlp.fold import folded
 from fastmlp.kernels import batch_norm, dropout, launch
 from fastmlp.kernels.intrinsics import address
-from fastmlp.layers import Architecture, BatchNorm, Layer
 from fastmlp.net import Net, initialise
+from fastmlp.words.layers import Architecture, BatchNorm, Layer
 
 ACTS = ("relu", "tanh", "sigmoid", "gelu", "leaky_relu", "softplus", "identity")
 FORMS = ("bytes", "dense bytes", "dense", "compressed")

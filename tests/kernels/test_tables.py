@@ -10,8 +10,8 @@ from fastmlp import reference
 from fastmlp.backends.state import RATES, rates
 from fastmlp.kernels import launch, losses, optimizers, rules
 from fastmlp.kernels.intrinsics import address
-from fastmlp.losses import LOSSES, Loss
-from fastmlp.optimizers import OPTIMIZERS, Optimizer
+from fastmlp.words.losses import LOSSES, Loss
+from fastmlp.words.optimizers import OPTIMIZERS, Optimizer
 
 WORDS = {
     "sgd": Optimizer(weight_decay=0.1),

@@ -15,7 +15,7 @@ from nets import call, learnable, net_of, values
 
 from fastmlp import Architecture, Parameters, initialise, kernels, random
 from fastmlp.kernels import team
-from fastmlp.layers import layers_of
+from fastmlp.words.layers import layers_of
 
 THREADS = (1, 2, 3, 5, 8)
 ARCHITECTURES = [((), "relu"), ((100,), "relu"), ((33, 17), "tanh"), ((9,), "sigmoid"), ((64, 32), "relu")]

@@ -9,7 +9,7 @@ from compare import DROPPED, check, check_named
 from nets import ACTS, call, learnable, net_of
 
 from fastmlp import Architecture, initialise, kernels, random, reference
-from fastmlp.layers import layers_of
+from fastmlp.words.layers import layers_of
 
 
 def same_trajectory(start, X, y, *, steps=100, batch=100, scale=255.0, lr=0.01, act="relu", loss="logits"):

@@ -11,11 +11,11 @@ from compare import check, check_named, digest
 from scipy.sparse import csr_array
 
 from fastmlp import ConfigError, Net, OptimizerState, Training, initialise, kernels, reference
-from fastmlp.activations import ACTIVATIONS
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data.preprocessing import fitted
-from fastmlp.layers import Layer
-from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.words.activations import ACTIVATIONS
+from fastmlp.words.layers import Layer
+from fastmlp.words.optimizers import OPTIMIZERS
 
 EVERY = [pytest.param(seed, marks=pytest.mark.slow) if seed >= 25 else seed for seed in range(400)]
 LOSSES = (

@@ -15,15 +15,15 @@ from fastmlp_cli.app import app
 from pages import KERNELS, PAGES, ROOT, text
 
 import fastmlp
-from fastmlp.activations import ACTIVATIONS
 from fastmlp.diagnosis.rules import RULES
-from fastmlp.inits import INITS
-from fastmlp.layers import LAYER_WORDS
-from fastmlp.losses import LOSSES
-from fastmlp.optimizers import OPTIMIZERS
-from fastmlp.scales import SCALES
-from fastmlp.schedules import SCHEDULES
 from fastmlp.spec import WORDS as WORDS_OF_A_TRAINING
+from fastmlp.words.activations import ACTIVATIONS
+from fastmlp.words.inits import INITS
+from fastmlp.words.layers import LAYER_WORDS
+from fastmlp.words.losses import LOSSES
+from fastmlp.words.optimizers import OPTIMIZERS
+from fastmlp.words.scales import SCALES
+from fastmlp.words.schedules import SCHEDULES
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 WORDS = {  # options of other programs, and of all of ours

@@ -20,8 +20,8 @@ from fastmlp import data, keras, kernels, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.data import Dataset
 from fastmlp.errors import FastMLPError
-from fastmlp.schedules import Schedule
 from fastmlp.study.run import study
+from fastmlp.words.schedules import Schedule
 
 N, D, K = 12, 3, 2
 X = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)

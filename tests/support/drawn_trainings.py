@@ -27,8 +27,8 @@ from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels.layout import middle_of
-from fastmlp.optimizers import Optimizer
 from fastmlp.train.loop import weights_of
+from fastmlp.words.optimizers import Optimizer
 
 RULES = {
     "plain": Optimizer(),

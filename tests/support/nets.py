@@ -14,7 +14,7 @@ from exact_activations import EXACT, KINKS
 
 from fastmlp import Architecture, Net, Parameters, Preprocessing
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.layers import layers_of
+from fastmlp.words.layers import layers_of
 
 ACTS = ("relu", "sigmoid", "tanh", "identity", "leaky_relu")  # of the cases; others: test_activations.py
 LOSSES = ("logits", "keras2", "clip:1e-10,0.999999", "clip:0.05,0.9", "clip:0.3,0.6")

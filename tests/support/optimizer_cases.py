@@ -16,8 +16,8 @@ import numpy as np
 
 from fastmlp import Architecture, Net, Parameters, initialise
 from fastmlp.backends.state import OptimizerState
-from fastmlp.layers import Layer
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.layers import Layer
+from fastmlp.words.optimizers import Optimizer
 
 FILE = Path(__file__).parents[1] / "unit" / "optimizers.npz"
 N, D, H, K, B, EPOCHS = 40, 6, 5, 3, 8, 20

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from nets import call, net_of
 
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.optimizers import Optimizer
 
 sys.path.append(str(Path(__file__).parent))
 

@@ -14,7 +14,7 @@ from nets import learnable
 from staged_nets import Staged, masks_of
 
 from fastmlp import Architecture, Net, Optimizer, OptimizerState, Parameters, Preprocessing, initialise
-from fastmlp.layers import BatchNorm, Layer
+from fastmlp.words.layers import BatchNorm, Layer
 
 FILE = Path(__file__).parents[1] / "unit" / "stages.npz"
 N, D, K, BATCH, EPOCHS = 93, 12, 4, 20, 20  # five steps an epoch: the last of 13 rows

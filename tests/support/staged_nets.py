@@ -9,8 +9,8 @@ from exact_activations import EXACT
 from nets import weights
 
 from fastmlp import Architecture, Net, Parameters, Preprocessing, random
-from fastmlp.layers import BatchNorm, Layer
 from fastmlp.net import Norm
+from fastmlp.words.layers import BatchNorm, Layer
 
 SMOOTH = ("tanh", "sigmoid", "identity")  # without a kink
 SHARES = (0.0, 0.2, 0.5, 0.9, 0.0)

@@ -9,11 +9,11 @@ from exact_activations import EXACT, KINKS
 from nets import call, values, weights
 
 from fastmlp import Architecture, ConfigError, Layer, Net, reference
-from fastmlp.activations import ACTIVATIONS, checked_act, parts_of
 from fastmlp.diagnosis.curvature import SECOND
 from fastmlp.diagnosis.measures import SHAPES, layers
-from fastmlp.layers import layers_of
 from fastmlp.net import Parameters
+from fastmlp.words.activations import ACTIVATIONS, checked_act, parts_of
+from fastmlp.words.layers import layers_of
 
 Z = np.linspace(-7.3, 7.9, 1_001)
 H = 1e-3  # of differences by four points

@@ -11,9 +11,9 @@ from sklearn.metrics import log_loss
 
 import fastmlp
 from fastmlp import ConfigError, DataError, Model, Training, reference
-from fastmlp.layers import Architecture
 from fastmlp.net import initialise
 from fastmlp.train.loop import weights_of
+from fastmlp.words.layers import Architecture
 
 BACKENDS = ("numba", "numpy")
 QUICK = {"hidden": 12, "act": "tanh", "scale": 1, "epochs": 6, "lr": 0.3, "batch_size": 32}

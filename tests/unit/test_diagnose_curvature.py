@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from nets import net_of
 
-from fastmlp import Architecture, initialise, losses, reference
-from fastmlp.activations import ACTIVATIONS
+from fastmlp import Architecture, initialise, reference
 from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.curvature import BENDS, Surface, top_eigenvalue
-from fastmlp.layers import layers_of
-from fastmlp.losses import Loss
+from fastmlp.words import losses
+from fastmlp.words.activations import ACTIVATIONS
+from fastmlp.words.layers import layers_of
+from fastmlp.words.losses import Loss
 
 LOSSES = ("logits", "keras2", "clip:0.2,0.5")
 BOTH = list(itertools.product(ACTIVATIONS, LOSSES))

@@ -13,8 +13,8 @@ from nets import learnable, net_of
 from fastmlp import Architecture, DivergedError, initialise, kernels, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.optimizers import Optimizer
 from fastmlp.train.epochs import Trainer
+from fastmlp.words.optimizers import Optimizer
 
 N, D, K = 60, 6, 3
 MOMENTUM = Optimizer(momentum=0.9)

@@ -14,8 +14,8 @@ from nets import net_of
 
 import fastmlp
 from fastmlp import ConfigError, DataError, DivergedError, ModelError, Training, random, reference
-from fastmlp.layers import Architecture
 from fastmlp.net import initialise
+from fastmlp.words.layers import Architecture
 
 BACKENDS = ("numba", "numpy")
 

@@ -13,9 +13,9 @@ from nets import learnable
 
 import fastmlp
 from fastmlp import ConfigError, DataError, DivergedError, ModelError, Training
-from fastmlp.layers import Architecture
 from fastmlp.net import initialise
 from fastmlp.train import fit_many
+from fastmlp.words.layers import Architecture
 
 SHORT = {"hidden": (12,), "epochs": 2, "lr": 0.1, "batch_size": 32, "scale": 1.0}
 LONG = {**SHORT, "epochs": 10**6}

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp import Architecture, ConfigError, Training, initialise, random
-from fastmlp.drawing import DRAWN, first_weights, normal, quantile
-from fastmlp.inits import INITS, checked_init, parts_of
-from fastmlp.layers import Layer, layers_of
+from fastmlp.words.drawing import DRAWN, first_weights, normal, quantile
+from fastmlp.words.inits import INITS, checked_init, parts_of
+from fastmlp.words.layers import Layer, layers_of
 
 FAN_IN, FAN_OUT = 600, 250
 VARIANCES = {

@@ -14,8 +14,8 @@ from nets import net_of
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from fastmlp import ConfigError, DataError, Evaluation, Parameters, diagnose, reference
-from fastmlp.losses import LOSSES, Loss, checked_loss, clip_bounds, form_of
 from fastmlp.train.loop import weights_of
+from fastmlp.words.losses import LOSSES, Loss, checked_loss, clip_bounds, form_of
 
 TEXTS = (
     "logits", "keras2", "clip:0.2,0.6", "binary", "binary:0.3,0.7", "squared", "half_squared", "absolute",

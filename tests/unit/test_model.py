@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save
 import fastmlp
 from fastmlp import DataError, Model, ModelError, Optimizer, RunFolderError, Training
 from fastmlp.files import sealed
-from fastmlp.layers import Layer
+from fastmlp.words.layers import Layer
 
 
 @pytest.fixture(scope="module")

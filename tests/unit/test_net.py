@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fastmlp import Architecture, ConfigError, ModelError, Net, Parameters, initialise
-from fastmlp.inits import INITS
-from fastmlp.layers import Layer
+from fastmlp.words.inits import INITS
+from fastmlp.words.layers import Layer
 
 GOLDEN = {  # sha256 of the first weights of 784-100-10 with seed 0, on every machine
     "glorot_uniform": "2fefd09a45bf2e76b82494dd38ca1a60418ce4935d9f9ebd523d431a32adca7c",

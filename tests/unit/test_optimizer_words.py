@@ -17,8 +17,8 @@ from nets import call, learnable, values, weights
 import fastmlp
 from fastmlp import Architecture, ConfigError, ModelError, Optimizer, Training, kernels, reference
 from fastmlp.backends.state import OptimizerState, rates
-from fastmlp.layers import layers_of
-from fastmlp.optimizers import COMMON, FIELDS, OPTIMIZERS, USUAL, defaults
+from fastmlp.words.layers import layers_of
+from fastmlp.words.optimizers import COMMON, FIELDS, OPTIMIZERS, USUAL, defaults
 
 BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "reference"])
 EVERY = [(name, form) for name in OPTIMIZERS for form in ("torch", "keras")]

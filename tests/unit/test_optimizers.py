@@ -28,10 +28,10 @@ from fastmlp import (
     reference,
 )
 from fastmlp.backends.state import OptimizerState
-from fastmlp.layers import layers_of
 from fastmlp.net import Parameters
-from fastmlp.optimizers import Optimizer
 from fastmlp.train.loop import parted, weights_of
+from fastmlp.words.layers import layers_of
+from fastmlp.words.optimizers import Optimizer
 
 RULES = {
     "plain": Optimizer(),

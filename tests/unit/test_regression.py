@@ -14,8 +14,8 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 import fastmlp
 from fastmlp import ConfigError, Model, ModelError, Training
 from fastmlp.files import sealed
-from fastmlp.losses import Loss
 from fastmlp.target_scale import TargetScale
+from fastmlp.words.losses import Loss
 
 BACKENDS = ("numba", "numpy")
 QUICK = {"hidden": 16, "act": "tanh", "scale": 1, "epochs": 5, "lr": 0.05, "batch_size": 32}

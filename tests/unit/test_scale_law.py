@@ -14,7 +14,7 @@ from compare import check, digest, error
 from nets import learnable, net_of
 
 from fastmlp import Architecture, Parameters, initialise, kernels, random, reference
-from fastmlp.layers import layers_of
+from fastmlp.words.layers import layers_of
 
 BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "reference"])
 

@@ -16,9 +16,9 @@ import fastmlp
 from fastmlp import ConfigError, DataError, Model, ModelError, Net, Preprocessing, Training
 from fastmlp.data import Dataset
 from fastmlp.files import sealed
-from fastmlp.scales import SCALES
 from fastmlp.train.checkpoint import Identity
 from fastmlp.train.loop import parted
+from fastmlp.words.scales import SCALES
 
 RNG = np.random.default_rng(0)
 X = (RNG.normal(size=(240, 7)) * [1, 1e-3, 1e4, 5, 1, 1, 0] + [0, 3, -8e4, 100, 0, 1, 2]).astype(np.float32)

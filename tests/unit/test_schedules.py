@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import fastmlp
 from fastmlp import ConfigError, OptimizerState, Training, random
 from fastmlp.model import load_backend
-from fastmlp.schedules import SCHEDULES, Schedule
 from fastmlp.train.plateau import Plateau, rates_of
+from fastmlp.words.schedules import SCHEDULES, Schedule
 
 # Of torch.optim.lr_scheduler 2.13.0, lr 0.3, ten epochs or steps: StepLR(3, 0.5), ExponentialLR(0.9),
 # CosineAnnealingLR(10), LinearLR(1 / 4, 1, 3) and then CosineAnnealingLR(7), OneCycleLR(0.3, 10).

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp import Architecture, ConfigError, FastMLPError, Training, spec
-from fastmlp.activations import ACTIVATIONS
-from fastmlp.inits import INITS
-from fastmlp.layers import Layer, layers_of
-from fastmlp.losses import clip_bounds
+from fastmlp.words.activations import ACTIVATIONS
+from fastmlp.words.inits import INITS
+from fastmlp.words.layers import Layer, layers_of
+from fastmlp.words.losses import clip_bounds
 
 BAD = {
     "hidden": ["0", 0, -3, 10**9, (100, 0), "a", "1,,2", 2.5, (1.5,), True, object()],

@@ -14,8 +14,8 @@ from staged_nets import Staged, drawn, in_float64, loss_by_hand, masks_of
 
 from fastmlp import Architecture, ConfigError, Net, Training, fit, fit_many, initialise, kernels, reference
 from fastmlp.backends.state import OptimizerState
-from fastmlp.layers import BatchNorm, Layer
-from fastmlp.optimizers import Optimizer
+from fastmlp.words.layers import BatchNorm, Layer
+from fastmlp.words.optimizers import Optimizer
 
 H = 2e-4
 STENCIL = ((1, 8 / 12), (-1, -8 / 12), (2, -1 / 12), (-2, 1 / 12))

@@ -17,8 +17,8 @@ import fastmlp
 from fastmlp import Architecture, Net, Optimizer, Preprocessing, kernels, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.layers import Layer
 from fastmlp.net import Parameters
+from fastmlp.words.layers import Layer
 
 BOTH = pytest.mark.parametrize("nn", [kernels, reference], ids=["kernels", "reference"])
 N, K = 90, 4

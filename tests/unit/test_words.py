@@ -12,10 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmlp import Architecture, ConfigError, Training, fit
-from fastmlp.activations import ACTIVATIONS
-from fastmlp.inits import INITS
-from fastmlp.layers import LAYER_WORDS, BatchNorm, Layer, compact, layers_of, settled, values_of, widths_of
 from fastmlp.spec import WORDS
+from fastmlp.words.activations import ACTIVATIONS
+from fastmlp.words.inits import INITS
+from fastmlp.words.layers import (
+    LAYER_WORDS,
+    BatchNorm,
+    Layer,
+    compact,
+    layers_of,
+    settled,
+    values_of,
+    widths_of,
+)
 
 BAD = {
     "act": [

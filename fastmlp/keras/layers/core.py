@@ -14,8 +14,8 @@ from fastmlp.keras.missing import missing, refuse, unknown_names
 from fastmlp.keras.names import activation_named, name_or_next
 from fastmlp.keras.seeds import next_seed
 from fastmlp.keras.settled import Settled
-from fastmlp.layers import MOST_UNITS, Architecture
 from fastmlp.net import initialise
+from fastmlp.words.layers import MOST_UNITS, Architecture
 
 __all__ = ["Activation", "Dense", "Input", "InputLayer", "Layer"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp import random
-from fastmlp.inits import parts_of
+from fastmlp.words.inits import parts_of
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
-from fastmlp.activations import checked_act
 from fastmlp.checks import (
     as_list,
     as_text,
@@ -28,7 +27,8 @@ from fastmlp.checks import (
     whole_number,
 )
 from fastmlp.errors import ConfigError
-from fastmlp.inits import checked_init
+from fastmlp.words.activations import checked_act
+from fastmlp.words.inits import checked_init
 
 MOST_UNITS = 1_000_000  # in one layer
 MOST_LAYERS = 1000
