@@ -1,0 +1,119 @@
+"""Table: columns with names, each of one kind, as a file or a frame has them; some cells may be missing.
+
+What becomes of a column is columns.py's; no file is read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.errors import DataError
+
+Kind = Literal["number", "text", "flag", "time"]
+
+KINDS: dict[Kind, str] = {"number": "f8", "text": "i4", "flag": "i1", "time": "f8"}
+"""By kind of a column: the type of its values."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column of N cells.
+
+    kind:   "number": values (N,) float64, nan where one is missing;
+            "text": int32 places in ``words``, -1 where one is missing;
+            "flag": int8, 1 for true, 0 for false, -1 where one is missing;
+            "time": float64 days since 1970-01-01, nan where one is missing.
+    words:  of a text column the different texts, ascending.
+    whole:  True where a column of numbers held whole numbers alone, as they were written (3, not 3.0).
+    """
+
+    name: str
+    kind: Kind
+    values: NDArray[Any]
+    words: tuple[str, ...] = ()
+    whole: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """True (N,) where a cell is missing."""
+        found: NDArray[np.bool_] = np.isnan(self.values) if self.values.dtype.kind == "f" else self.values < 0
+        return found
+
+    def take(self, rows: Any) -> Self:
+        """The same column of those rows: their numbers, a mask or a slice. ``words`` stay."""
+        return replace(self, values=self.values[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of the same length, with different names, in order.
+
+    where: the file, for messages.
+    told:  how it was read, where that is not plain: for people.
+    lines: (N,) the line of each row in the file, from 1; None where there are no lines.
+    """
+
+    columns: tuple[Column, ...]
+    where: str = "the table"
+    told: tuple[str, ...] = ()
+    lines: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(column) for column in self.columns}
+        if len(lengths) != 1:
+            raise DataError(
+                f"{self.where} must have columns of one length", f"{sorted(lengths)[:8] or 'no columns'}"
+            )
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise DataError(
+                f"the columns of {self.where} must have different names", f"{twice!r:.40} twice", "rename one"
+            )
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of rows, and of columns."""
+        return len(self), len(self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(column.name for column in self.columns)
+
+    @overload
+    def __getitem__(self, key: str) -> Column: ...
+
+    @overload
+    def __getitem__(self, key: Any) -> Table: ...
+
+    def __getitem__(self, key: Any) -> Column | Table:
+        """The column of that name (KeyError), or a table of those rows: a slice, a mask or their numbers."""
+        if isinstance(key, str):
+            found = next((column for column in self.columns if column.name == key), None)
+            if found is None:
+                raise KeyError(key)
+            return found
+        lines = None if self.lines is None else self.lines[key]
+        return replace(self, columns=tuple(column.take(key) for column in self.columns), lines=lines)
+
+    def without(self, names: Iterable[str]) -> Table:
+        """The same but for some columns."""
+        out = set(names)
+        return replace(self, columns=tuple(column for column in self.columns if column.name not in out))
+
+    def row(self, i: int) -> str:
+        """Words for where row i, from 0, stands: ``line 12 of iris.csv``."""
+        if self.lines is None:
+            return f"row {i + 1} of {self.where}"
+        return f"line {self.lines[i]} of {self.where}"
