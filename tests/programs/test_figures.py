@@ -234,7 +234,7 @@ def test_the_curvatures(mnist_folder, act, pattern):
 
 
 def test_the_pictures_show_the_numbers_of_the_tables():
-    """bench/figures.json, which the pictures are drawn from, against RESULTS.md; what it has more are limits."""
+    """bench/figures.json, which pictures are drawn from, against RESULTS.md; what it has more are limits."""
     kept = json.loads((ROOT / "bench" / "figures.json").read_text())
     home = rows(section("Beside other tools"), "|  | threads")
     assert [(row["label"], f"{row['rate']:,}") for row in kept["rivals"]["rows"]] == [
