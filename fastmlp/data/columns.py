@@ -86,7 +86,7 @@ class Columns:
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        """By name of each column of training, but the label: its kind."""
+        """The kind of each column of training but the label, by its name."""
         return {code.name: code.kind for code in self.codes}
 
     @property
@@ -134,7 +134,7 @@ class Columns:
         return X
 
     def _parts(self, table: Table) -> Iterator[_Part]:
-        """What each column with inputs writes."""
+        """The parts that the columns with inputs write."""
         first, by_name = 0, {column.name: column for column in table.columns}
         for code in self.codes:
             if not code.width:
@@ -187,7 +187,7 @@ class Columns:
 
 
 class _Part(NamedTuple):
-    """What a column writes into rows of inputs.
+    """The inputs that a column writes into rows.
 
     numbers (N,) into the first of its inputs; or a 1 into that of its ``seats`` (N,), from the first on,
     unless it is -1; ``missing`` (N,) into its last.

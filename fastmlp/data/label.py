@@ -121,7 +121,7 @@ def labelled(table: Table, name: str) -> tuple[Table, tuple[str, ...]]:
 
 
 def task_of(values: Any, asked: str = "auto") -> Task:
-    """Whether labels are classes or numbers. values: a Column, or y: an array, a list or a series.
+    """Tell whether labels are classes or numbers. values: a Column, or y: an array, a list or a series.
 
     asked: ``classes`` and ``numbers`` are taken at their word. ``auto``:
 
