@@ -40,7 +40,7 @@ _COVERED = 0.1  # of its cells: so many at least must be of categories with an i
 
 @dataclass(frozen=True)
 class ColumnCode:
-    """What becomes of one column.
+    """The inputs that are made of one column.
 
     kind:       as it was in the training table; a column of another kind is read as this one, or is an error.
     as_category: True where its values are categories: a text's always. Without any category only a gap says

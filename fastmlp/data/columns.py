@@ -26,7 +26,7 @@ _MOST_SAID = 8  # columns in a message
 
 @dataclass(frozen=True)
 class Columns:
-    """How a table becomes rows of inputs (N, D), float32.
+    """The way from a table to rows of inputs (N, D), float32.
 
     codes: one for each column of the training table, in its order, but the label's.
     label: the name of the label's column, which predicted tables may hold too: no input is made of it.
