@@ -147,13 +147,15 @@ def portrait(dead: int, scale: float) -> Portrait:
     return Portrait(scale, 0.5, draws.normal(size=(64, 12)), units, before, after)
 
 
-@pytest.mark.parametrize("dead", [0, 7, 12])
+@pytest.mark.parametrize(
+    "dead", [7, pytest.param(0, marks=pytest.mark.slow), pytest.param(12, marks=pytest.mark.slow)]
+)
 def test_the_studys_figures_can_be_read(dead):
     nets = {"raw": portrait(dead, 1.0), "255": portrait(0, 255.0)}
     drawn = figures.every(evidence(), nets, dataset(60))
     assert len(drawn) == 10
     for name, draw in drawn.items():
-        if name not in figures.CHARTS or dead == 0:  # charts have nothing of the portraits
+        if name not in figures.CHARTS or dead == 7:  # charts have nothing of the portraits
             with pictures.style():
                 assert faults(draw()) == [], name
 
@@ -161,7 +163,12 @@ def test_the_studys_figures_can_be_read(dead):
 # --- the diagnosis' ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=[{"scale": 1, "lr": 1.0}, {}, {"act": "sigmoid", "lr": 1e-4}])
+SETTINGS = [{"scale": 1, "lr": 1.0}, {}, {"act": "sigmoid", "lr": 1e-4}]
+
+
+@pytest.fixture(
+    scope="module", params=[SETTINGS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in SETTINGS[1:])]
+)
 def diagnosis(request):
     """Nets that diverge, train, and stand still."""
     X, y = blobs(300)
