@@ -17,7 +17,7 @@ from fastmlp.errors import ConfigError
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#2a86cc", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f"
 INK = "#010203"  # text and axes; in an SVG it becomes the colour of the page around it
 WIDTH = 4.5  # inches: a phone's at 9 points
-_A_LINE = 52  # letters of a headline
+_OF_FIGURE, _OF_AXES = 56, 50  # letters in a line of a headline
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -77,13 +77,12 @@ def axes_of(axes: Any = None, height: float = 3.0) -> Any:
     return pyplot.subplots(figsize=(WIDTH, height), layout="constrained")[1]
 
 
-def headline(place: Any, text: str, letters: int = _A_LINE) -> None:
-    """Set what is seen over axes or over a whole figure, in lines of at most ``letters``."""
-    lines = "\n".join(textwrap.wrap(text, letters))
+def headline(place: Any, text: str) -> None:
+    """Set what is seen over axes or over a whole figure, in as many lines as it takes."""
     if hasattr(place, "suptitle"):
-        place.suptitle(lines, x=0.01, ha="left")
+        place.suptitle("\n".join(textwrap.wrap(text, _OF_FIGURE)), x=0.01, ha="left")
     else:
-        place.set_title(lines)
+        place.set_title("\n".join(textwrap.wrap(text, _OF_AXES)))
 
 
 def legend(axes: Any, columns: int = 2, *more: Any) -> None:
