@@ -90,7 +90,7 @@ def diagnose(
     dataset = screen.load(**place, loss=checked_loss(setting.loss, "classes"), seed=setting.seed)
     screen.describe(dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
-    screen.say("", f"{setting}")
+    screen.say("", setting.in_words())
     screen.say_if_compiling("numba")
     found = examine(
         dataset.X, dataset.y, dataset.X_test, dataset.y_test, len(dataset.classes), setting,

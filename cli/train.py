@@ -192,7 +192,7 @@ def _train_into(
     architecture = training.architecture(dataset.X.shape[1], dataset.outputs(training.loss))
     screen.describe(dataset)
     screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
-    screen.say("", f"{training}")
+    screen.say("", training.in_words())
     n_threads = resolve(threads)
     most = "up to " if threads == "auto" and n_threads > 1 else ""
     team = f"{most}{n_threads} thread{'s' * (n_threads > 1)}{', prange' * (driver == 'prange')}"

@@ -29,12 +29,13 @@ from fastmlp.checks import as_list, as_whole, instance, one_of, positive_number,
 from fastmlp.data import targets as kinds
 from fastmlp.data.checks import class_indices
 from fastmlp.data.encode import as_rows
+from fastmlp.display import Display, Displayed, listed
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 from fastmlp.target_scale import TargetScale, evaluated
-from fastmlp.words.layers import Architecture
+from fastmlp.words.layers import LAYERS, Architecture
 from fastmlp.words.losses import Loss
 
 _FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
@@ -58,8 +59,8 @@ def load_backend(name: str) -> ModuleType:
     return reference
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class Model(Displayed):
     """A net with its classes, and how it was trained. It takes raw inputs: its preprocessing is part of it.
 
     classes: the K labels, in the order of the outputs; the two labels of one output; the columns' numbers
@@ -106,6 +107,20 @@ class Model:
     def _is_of_two(self) -> bool:
         """True where one output tells two classes apart."""
         return self.loss.task == "binary" and self.architecture.outputs == 1
+
+    def _display(self) -> Display:
+        told, shape = self.classes, self.architecture
+        outputs = f"{len(told):,} classes" if told else "numbers"
+        after = "" if self.epoch is None else f", after epoch {self.epoch:,}"
+        facts = [
+            ("inputs", f"{shape.inputs:,}, each {self.preprocessing.in_words()}"),
+            ("classes", listed(told)),
+            ("loss", self._text),
+            ("training", "" if self.training is None else self.training.in_words()),
+            ("parameters", shape.n_parameters),
+        ]
+        facts = [fact for fact in facts if fact[1] != ""]
+        return Display(f"Model {shape} of {outputs}{after}", facts, LAYERS, shape.rows())
 
     @property
     def architecture(self) -> Architecture:

@@ -62,7 +62,7 @@ def fit(
     linear, acts = _taken_apart(module)
     whole = Training() if training is None else instance("training", training, Training)
     if told := [name for name in _OF_ITS_LAYERS if whole.word(name) != Training().word(name)]:
-        raise ConfigError(f"{told[0]} must be left to the module, which has none", str(training))
+        raise ConfigError(f"{told[0]} must be left to the module, which has none", whole.in_words())
     parameters = Parameters(
         tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),
         tuple(_array(layer.bias, "a bias").copy() for layer in linear),

@@ -29,6 +29,7 @@ from fastmlp.data.checks import (
 from fastmlp.data.encode import as_rows
 from fastmlp.data.preprocessing import fitted
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
+from fastmlp.display import Display, Displayed
 from fastmlp.errors import DataError
 from fastmlp.net import Preprocessing
 from fastmlp.random import permutation
@@ -38,8 +39,8 @@ from fastmlp.words.scales import Scale
 HELD_OUT = 6  # one row in six
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Dataset:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class Dataset(Displayed):
     """Data of a source, or given as arrays: checked, and taken as they are from here on.
 
     X, X_test: (N, D) C-contiguous uint8 (0..255) or float32 (finite), never scaled or centred; or
@@ -105,6 +106,11 @@ class Dataset:
                 )
         y = np.searchsorted(known, found) if kind == "labels" else found
         return cls("arrays", "arrays", rows, y, X_test, y_test, classes, targets=kind)
+
+    def _display(self) -> Display:
+        from fastmlp.data.shown import display_of
+
+        return display_of(self)
 
     def suited(self, loss: str) -> Self:
         """The same for that loss: itself, or with its labels as numbers. Raises DataError."""

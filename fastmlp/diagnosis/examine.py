@@ -102,7 +102,7 @@ def check(training: Training, y: NDArray[Any]) -> None:
     if training != replace(alike, optimizer=PLAIN, schedule="constant", validation=0.0, patience=0):
         raise ConfigError(
             "a diagnosis must be of plain SGD at a constant rate, all rows and classes alike",
-            str(training),
+            training.in_words(),
             "diagnose the same net without those options",
         )
     if y.ndim != 1:

@@ -65,7 +65,7 @@ def page(found: Diagnosis, svg: bytes) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Why does it not train?</h1>"
-        f"<p>{html.escape(str(found.training))}</p><p><strong>{html.escape(found.verdict)}</strong></p>"
+        f"<p>{html.escape(found.training.in_words())}</p><p><strong>{html.escape(found.verdict)}</strong></p>"
         f"{picture[picture.index('<svg') :]}<table><tr><th>finding<th>measured<th>healthy<th>why"
         f"<th>change</tr>{rows}</table></body></html>\n"
     )

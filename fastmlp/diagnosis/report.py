@@ -11,11 +11,12 @@ from typing import Any
 from fastmlp.diagnosis.findings import SEVERE, Finding
 from fastmlp.diagnosis.measures import Measures
 from fastmlp.diagnosis.trials import Changes, Snapshot, Trial
+from fastmlp.display import Display, Displayed
 from fastmlp.spec import NUMERICS_REVISION, Training
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Displayed):
     """The result of ``diagnose``.
 
     training:    what was asked about.
@@ -61,6 +62,18 @@ class Diagnosis:
             f"nothing that was measured costs {SEVERE:.0%} of accuracy or more: "
             f"{_share(self.trials[0].accuracy)} on held-out rows {after}{''.join(helpful)}."
         )
+
+    def _display(self) -> Display:
+        heading = ("", "finding", "measured", "change")
+        rows = [(f.severity, f.code, f.measured, f.advice) for f in self.findings]
+        severe = sum(finding.severity == "severe" for finding in self.findings)
+        title = f"Diagnosis: {severe or 'nothing'} severe, {len(rows)} finding{'s' * (len(rows) != 1)}"
+        facts = [
+            ("training", self.training.in_words()),
+            ("epochs", self.epochs),
+            ("trials", len(self.trials)),
+        ]
+        return Display(title, facts, heading if rows else (), rows, [self.verdict])
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump."""

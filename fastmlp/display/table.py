@@ -187,7 +187,9 @@ def _decimal(value: float) -> str:
     size = abs(value)
     if value == int(value) and size < 1e6:
         return f"{value:,.0f}"
-    return f"{value:,.4g}" if size < 1e-3 or size >= 1e4 else f"{value:.4f}" if size < 10 else f"{value:,.6g}"
+    if not 1e-3 <= size < 1e12:
+        return f"{value:.4g}"
+    return f"{value:.4f}" if size < 10 else f"{value:,.6g}" if size < 1e4 else f"{value:,.0f}"
 
 
 def _line(value: Any, most: int = 3 * MOST_CHARACTERS) -> str:

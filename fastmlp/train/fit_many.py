@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from fastmlp.backends.threads import resolve, start
 from fastmlp.checks import shown
 from fastmlp.data.dataset import Dataset
+from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError, DivergedError
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Parameters
@@ -22,12 +23,16 @@ from fastmlp.train.fit import architecture_of, first_model, train_model
 from fastmlp.train.loop import History
 
 _BACKEND = "numba"
+_FIGURES = (
+    "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "validation_r2", "test_loss",
+    "test_accuracy", "test_r2",
+)  # fmt: skip  # of the last epoch, that are shown
 _LOOK = 0.1  # seconds between two looks at whether all should stop
 _PATIENCE = 1.0  # seconds that threads are waited for after Ctrl-C: a few batches, or an evaluation
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fitted(Displayed):
     """One finished training of several.
 
     index:   its place among the trainings.
@@ -40,6 +45,19 @@ class Fitted:
     model: Model
     history: History
     failure: DivergedError | None = None
+
+    def _display(self) -> Display:
+        epochs = self.history.epochs
+        end = "diverged" if self.failure else f"{len(epochs):,} epoch{'s' * (len(epochs) != 1)}"
+        told = self.history.final.to_json() if epochs else {}
+        figures = [(name.replace("_", " "), told.get(name)) for name in _FIGURES]
+        facts = [
+            ("training", self.training.in_words()),
+            *((name, value) for name, value in figures if value is not None),
+            ("failure", str(self.failure or "")),
+        ]
+        title = f"Fitted {self.index}: {self.model.architecture}, {end}"
+        return Display(title, [(name, value) for name, value in facts if value != ""])
 
 
 def fit_many(

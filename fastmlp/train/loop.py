@@ -21,6 +21,7 @@ from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway, Pause
 from fastmlp.checks import function, shown
+from fastmlp.display import Display, Displayed, cell, ends, listed
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
@@ -34,8 +35,8 @@ from fastmlp.words.scales import scale_text
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class EpochResult:
+@dataclass(frozen=True, repr=False)
+class EpochResult(Displayed):
     """One finished epoch, as the JSON has it.
 
     seconds:     training alone: the shuffle is in, evaluation is out.
@@ -70,9 +71,16 @@ class EpochResult:
         others = ("r2", "mae") if self.train_accuracy is not None else ("accuracy",)
         return {name: value for name, value in asdict(self).items() if not name.endswith(others)}
 
+    def _display(self) -> Display:
+        told = {name.replace("_", " "): value for name, value in self.to_json().items()}
+        told["dead units"] = listed(self.dead_units)
+        score = "" if self.train_accuracy is None else f", accuracy {self.train_accuracy:.4f}"
+        title = f"EpochResult {self.epoch}: loss {cell(self.train_loss)}{score}"
+        return Display(title, [pair for pair in told.items() if pair[0] != "epoch" and pair[1] is not None])
 
-@dataclass
-class History:
+
+@dataclass(repr=False)
+class History(Displayed):
     """The finished epochs of a training, and how it ran.
 
     best_epoch: the epoch whose weights were restored, with ``patience``; else None.
@@ -92,6 +100,49 @@ class History:
     def final(self) -> EpochResult:
         """The epoch whose weights the net has now: the best with ``patience``, else the last."""
         return self.epochs[-1 if self.best_epoch is None else self.best_epoch - 1]
+
+    def _display(self) -> Display:
+        count = len(self.epochs)
+        title = f"History of {count:,} epoch{'s' * (count != 1)}, {self.seconds_training:.3g} s of training"
+        if not count:
+            return Display(title)
+        columns = {name: head for name, head in _COLUMNS.items() if self._has(name)}
+        rows = [
+            None if one is None else [_figure(name, getattr(one, name)) for name in columns]
+            for one in ends(self.epochs)
+        ]
+        notes = []
+        if self.best_epoch is not None:
+            notes.append(
+                f"The weights are those of epoch {self.best_epoch:,}, the best on the rows held out."
+            )
+        return Display(title, (), tuple(columns.values()), rows, notes)
+
+    def _has(self, name: str) -> bool:
+        """Tell whether the epochs have a figure of that name that says something."""
+        first, last = getattr(self.epochs[0], name), getattr(self.epochs[-1], name)
+        if name == "dead_units":
+            return any(last)
+        return (first, last) != (1, 1) if name == "live_share" else last is not None
+
+
+_COLUMNS = {
+    "epoch": "epoch", "train_loss": "loss", "train_accuracy": "accuracy", "validation_loss": "held-out loss",
+    "validation_accuracy": "held-out accuracy", "validation_r2": "held-out R2", "test_loss": "test loss",
+    "test_accuracy": "test accuracy", "test_r2": "test R2", "test_mae": "test error", "live_share": "live",
+    "dead_units": "dead units", "seconds": "seconds",
+}  # fmt: skip
+
+
+def _figure(name: str, value: Any) -> Any:
+    """A figure of an epoch as its table has it."""
+    if isinstance(value, list):
+        return listed(value, 4)
+    if name.endswith(("accuracy", "r2", "live_share")) and value is not None:
+        return f"{value:.4f}"
+    if name == "seconds":
+        return f"{value:.4f}" if value < 10 else f"{value:,.1f}"
+    return value
 
 
 @dataclass
