@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -192,6 +193,16 @@ class Model(Displayed):
             self.target_scale, threads=resolve(threads),
         )  # fmt: skip
 
+    def score(self, X: ArrayLike, y: ArrayLike, *, threads: int | str = "auto") -> float:
+        """The accuracy on X (N, D) with targets y, or of numbers R2, which is nan of fewer than two rows.
+
+        Raises as ``evaluate`` does.
+        """
+        found = self.evaluate(X, y, threads=threads)
+        if self.loss.task != "numbers":
+            return found.accuracy
+        return math.nan if found.r2 is None else found.r2
+
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
         """Write the file, whole or not at all. ``extra``: further entries of its metadata.
 
@@ -251,12 +262,13 @@ class Model(Displayed):
         return np.asarray(self.classes, np.int64)
 
     def _checked(self, X: Any) -> Any:
-        X = as_rows(X)
+        shape, X = getattr(X, "shape", ()), as_rows(X)
         if X.shape[1] != self.architecture.inputs:
+            is_one = math.prod(shape) == self.architecture.inputs  # a picture, say
             raise ModelError(
                 f"inputs must have {self.architecture.inputs} columns, as this model was trained on",
                 f"{X.shape[1]}",
-                "use the model or the data that fits",
+                "write X[None] for one row" if is_one else "use the model or the data that fits",
             )
         return X
 

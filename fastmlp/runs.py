@@ -332,6 +332,17 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     return model
 
 
+def load(path: str | os.PathLike[str]) -> Model:
+    """Load a trained model: its file, or the folder of a run of ``fastmlp train``. Raises ModelError.
+
+    A file of which a bit has changed is refused; so is a run's whose model is not that of its summary.
+    """
+    try:
+        return load_model(path)
+    except RunFolderError as problem:  # of the summary
+        raise ModelError(problem.must, problem.got, problem.do) from None
+
+
 def data_arguments(
     data: str, test_data: str | None, label: str | None, dataset: Dataset
 ) -> dict[str, str | None]:

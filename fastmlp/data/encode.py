@@ -82,7 +82,9 @@ def as_rows(X: Any) -> Any:
     if array.dtype == bool:
         array = array.astype(np.uint8)
     if array.ndim < 2 or array.size == 0:
-        raise DataError("X must be a table of shape (N, D) with at least one value", f"shape {array.shape}")
+        do = "write X[None] for one row, X[:, None] for one column" if array.ndim == 1 and array.size else ""
+        must = "X must be a table of shape (N, D) with at least one value"
+        raise DataError(must, f"shape {array.shape}", do)
     array = array.reshape(len(array), -1)
     if array.dtype != np.uint8:
         with np.errstate(over="ignore"):
