@@ -19,14 +19,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.threads import resolve
 from fastmlp.backends.types import Evaluation
-from fastmlp.checks import as_list, as_whole, instance, one_of, positive_number, reason_of, shown
+from fastmlp.checks import (
+    as_list,
+    as_whole,
+    instance,
+    one_of,
+    positive_number,
+    reason_of,
+    shown,
+    whole_number,
+)
 from fastmlp.data import targets as kinds
 from fastmlp.data.checks import class_indices
 from fastmlp.data.encode import as_rows
@@ -39,12 +48,16 @@ from fastmlp.target_scale import TargetScale, evaluated
 from fastmlp.words.layers import LAYERS, Architecture
 from fastmlp.words.losses import Loss
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
 _OLD_ACTS = {"relu", "sigmoid", "tanh", "identity"}
 _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
 _MORE = {"target_scale"}  # keys that are there where they are needed
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
+_LEAST_SIDE = 8  # of a square of inputs that is taken for a picture
 _FLOAT32 = np.dtype(np.float32)
 _WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it again"
 
@@ -202,6 +215,48 @@ class Model(Displayed):
         if self.loss.task != "numbers":
             return found.accuracy
         return math.nan if found.r2 is None else found.r2
+
+    def plot_weights(
+        self,
+        ax: Axes | None = None,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        units: int = 25,
+    ) -> Axes:
+        """Draw the first layer's weights; returns matplotlib's axes.
+
+        Of pictures a picture for each unit; of other inputs a map of columns and units, or bars for one unit.
+        ax: where; None: in a new figure of pyplot, which a notebook shows.
+        image_shape: (rows, columns) where a row of inputs is a picture. None: square, where as many inputs
+                     without names share one scale; (1, D): none.
+        units: how many are drawn at most: those with the largest weights.
+
+        Raises ConfigError: also without matplotlib.
+        """
+        from fastmlp.display import plots
+
+        plots.check()
+        shape, W = self._picture_shape(image_shape), self.parameters.weights[0]
+        is_last = not self.architecture.layers
+        what = "hidden units" if not is_last else "classes" if self.classes else "outputs"
+        labels = (
+            [str(label) for label in self.classes] if is_last and W.shape[1] == len(self.classes) else None
+        )
+        return plots.weights(
+            ax, W, what, labels=labels, image_shape=shape, most=whole_number("units", units, 1, 10_000)
+        )
+
+    def _picture_shape(self, told: Any) -> tuple[int, int] | None:
+        """Rows and columns of a picture that a row of inputs is; None for none. Raises ConfigError."""
+        D = self.architecture.inputs
+        if told is None:
+            side = math.isqrt(D)
+            is_picture = side * side == D and side >= _LEAST_SIDE and not self.preprocessing.by_column
+            return (side, side) if is_picture else None
+        sides = [as_whole(side) or 0 for side in as_list(told) or ()]
+        if len(sides) != 2 or math.prod(sides) != D or min(sides) < 1:
+            raise ConfigError(f"image_shape must be (rows, columns) of {D:,} inputs", shown(told))
+        return None if min(sides) == 1 else (sides[0], sides[1])
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
         """Write the file, whole or not at all. ``extra``: further entries of its metadata.

@@ -72,12 +72,26 @@ def page(found: Diagnosis, svg: bytes) -> str:
 
 
 def drawing(found: Diagnosis, kind: str) -> bytes:
-    """Four panels: loss and accuracy, curvature against its limit, shares of units and samples, changes."""
+    """The figure as a file of that kind, ``png`` or ``svg``."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "fastmlp", "font.size": 9, "axes.spines.top": False}):
-        figure = Figure(figsize=(10, 7), layout="constrained")
+    figure, out = Figure(figsize=(10, 7), layout="constrained"), io.BytesIO()
+    draw(found, figure)
+    metadata = {"Date": None} if kind == "svg" else None
+    with mpl.rc_context({"svg.hashsalt": "fastmlp"}):
+        figure.savefig(out, format=kind, dpi=150, metadata=metadata)
+    return out.getvalue()
+
+
+def draw(found: Diagnosis, figure: Any) -> Any:
+    """Four panels: loss and accuracy, curvature against its limit, shares of units and samples, changes.
+
+    figure: matplotlib's, empty. Returns its axes (2, 2).
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
         panels = figure.subplots(2, 2)
         seen = [snapshot for snapshot in found.trajectory if snapshot.not_finite is None]
         _learning(panels[0, 0], seen)
@@ -92,10 +106,7 @@ def drawing(found: Diagnosis, kind: str) -> bytes:
             )
             panel.set_xlim(0, max(25, seen[-1].step))
             panel.set_xlabel("step")
-        out = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else None
-        figure.savefig(out, format=kind, dpi=150, metadata=metadata)
-    return out.getvalue()
+    return panels
 
 
 def _series(seen: list[Snapshot], name: str, pick: Any = lambda value: value) -> tuple[list[int], list[Any]]:

@@ -6,13 +6,16 @@ Not in here: how it was found (examine.py, rules.py), and pictures (picture.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.diagnosis.findings import SEVERE, Finding
 from fastmlp.diagnosis.measures import Measures
 from fastmlp.diagnosis.trials import Changes, Snapshot, Trial
 from fastmlp.display import Display, Displayed
 from fastmlp.spec import NUMERICS_REVISION, Training
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,6 +65,17 @@ class Diagnosis(Displayed):
             f"nothing that was measured costs {SEVERE:.0%} of accuracy or more: "
             f"{_share(self.trials[0].accuracy)} on held-out rows {after}{''.join(helpful)}."
         )
+
+    def plot(self) -> NDArray[Any]:
+        """Draw what was measured as it trained and what each change did; returns matplotlib's axes (2, 2).
+
+        They are in a new figure of pyplot, which a notebook shows. Raises ConfigError without matplotlib.
+        """
+        from fastmlp.diagnosis.picture import draw
+        from fastmlp.display import plots
+
+        axes: NDArray[Any] = draw(self, plots.figure(10, 7))
+        return axes
 
     def _display(self) -> Display:
         heading = ("", "finding", "measured", "change")

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from fastmlp.train.epochs import Clock, Epoch, Trainer
 from fastmlp.train.plateau import rates_of
 from fastmlp.words.losses import Loss
 from fastmlp.words.scales import scale_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = NDArray[Any]
 
@@ -100,6 +104,45 @@ class History(Displayed):
     def final(self) -> EpochResult:
         """The epoch whose weights the net has now: the best with ``patience``, else the last."""
         return self.epochs[-1 if self.best_epoch is None else self.best_epoch - 1]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The epochs' figures by name, a number for each epoch; names without any are left out."""
+        told = [result.to_json() for result in self.epochs]
+        names = [name for name in (told[0] if told else {}) if any(one[name] is not None for one in told)]
+        return {name: [one[name] for one in told] for name in names}
+
+    def to_frame(self) -> Any:
+        """The same as a pandas DataFrame, a row an epoch. Raises ConfigError without pandas."""
+        try:
+            pd = import_module("pandas")
+        except ImportError:
+            raise ConfigError(
+                "to_frame must have pandas",
+                "none installed",
+                "install it: pip install pandas, or use to_dict",
+            ) from None
+        told = self.to_dict()
+        return pd.DataFrame(told, index=pd.Index(told.pop("epoch", []), name="epoch"))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw losses, and beside them accuracies or R2, by epoch; returns matplotlib's axes.
+
+        ax: where; None: in a new figure of pyplot, which a notebook shows. Raises ConfigError without
+        matplotlib, and without an epoch.
+        """
+        from fastmlp.display import plots
+
+        plots.check()
+        told = self.to_dict()
+        if not told:
+            raise ConfigError("a history must have an epoch to be drawn", "none", "train it for one")
+        score, name = ("accuracy", "accuracy") if "train_accuracy" in told else ("R2", "r2")
+        parts = {"train": "training", "validation": "held-out", "test": "test"}
+        losses, scores = (
+            {parts[part]: told[f"{part}_{what}"] for part in parts if f"{part}_{what}" in told}
+            for what in ("loss", name)
+        )
+        return plots.curves(ax, told["epoch"], losses, scores, score, self.best_epoch)
 
     def _display(self) -> Display:
         count = len(self.epochs)
