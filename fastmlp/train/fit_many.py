@@ -6,13 +6,14 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from fastmlp.backends.threads import resolve, start
-from fastmlp.checks import shown
+from fastmlp.checks import flag, shown
 from fastmlp.data.dataset import Dataset
 from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError, DivergedError
@@ -21,6 +22,7 @@ from fastmlp.net import Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fit import architecture_of, first_model, train_model
 from fastmlp.train.loop import History
+from fastmlp.train.progress import told_of
 
 _BACKEND = "numba"
 _FIGURES = (
@@ -68,6 +70,7 @@ def fit_many(
     threads: int | str = "auto",
     test_data: tuple[ArrayLike, ArrayLike] | None = None,
     initials: Sequence[Parameters | None] | None = None,
+    progress: bool = False,
 ) -> Generator[Fitted, None, None]:
     """Train a net for each of ``trainings`` on X (N, D), y (N,); yields each when it is finished.
 
@@ -80,6 +83,7 @@ def fit_many(
     X, y, test_data: as in ``fit``; y is None beside a Dataset. They must suit the loss of each training.
     threads:  how many nets are trained at a time; "auto": one a core.
     initials: first weights for each training in place of its ``init``, or None for those without.
+    progress: True for a bar of the finished nets, as ``fit`` has it of epochs.
 
     Training begins when the first result is asked for, and stops within a batch or so when the
     generator is closed or interrupted; no thread is left then. Raises ConfigError, DataError,
@@ -100,7 +104,18 @@ def fit_many(
     data = Dataset.of(X, y, test_data, chosen[0].loss if chosen else "logits")
     for training, initial in zip(chosen, first, strict=True):
         architecture_of(data.suited(training.loss), training, initial)
-    return _Crew(data, chosen, first).results(min(most, len(chosen)))
+    results = _Crew(data, chosen, first).results(min(most, len(chosen)))
+    return _told(results, len(chosen)) if flag("progress", progress) else results
+
+
+def _told(results: Generator[Fitted, None, None], count: int) -> Generator[Fitted, None, None]:
+    """The same, with a bar."""
+    from fastmlp.display.bar import bar
+
+    with closing(results), bar(count, "net") as show:
+        for done, net in enumerate(results, 1):
+            show(done, "diverged" if net.failure else told_of(net.history.final))
+            yield net
 
 
 def _listed(name: str, items: Iterable[Any]) -> list[Any]:
