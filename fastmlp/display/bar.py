@@ -60,7 +60,7 @@ class _State:
         count = int(self.done)
         took = _duration(time.perf_counter() - self.began)
         nouns = f"{self.noun}{'s' * (count != 1)}"
-        self.surface.end(self.share, f"{count:,} {nouns} in {took}{self._behind}")
+        self.surface.end(self.share, f"{count:,} {nouns} in {took}{self._behind.replace(',', ':', 1)}")
 
     @property
     def share(self) -> float:

@@ -85,13 +85,15 @@ class Display:
         return [(_LEFT_OUT, "") if fact is None else (cell(fact[0]), _line(fact[1])) for fact in kept]
 
     def _cells(self, most: int) -> list[list[str]]:
-        """The heading and the rows, as texts; [] without a heading."""
+        """The heading and the rows, as texts, but for columns that are blank; [] without a heading."""
         if not self.heading:
             return []
         dots = [_LEFT_OUT] * len(self.heading)
         kept = ends(self.rows, MOST_ROWS) if len(self.rows) > MOST_ROWS + 1 else self.rows
         rows = [dots if row is None else [_line(value, most) for value in row] for row in kept]
-        return [[*map(cell, self.heading)], *rows]
+        real = [row for row in rows if row is not dots]
+        told = [j for j in range(len(self.heading)) if not real or any(row[j].strip() for row in real)]
+        return [[row[j] for j in told] for row in ([*map(cell, self.heading)], *rows)]
 
     @staticmethod
     def _right(cells: list[list[str]]) -> list[bool]:
@@ -169,11 +171,11 @@ def _written(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return _printable(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if getattr(value, "ndim", 0):  # an array is never written out
         return f"array of shape {value.shape}"
+    if isinstance(value, bool) or kind == "b":
+        return "yes" if value else "no"
     if isinstance(value, int) or kind in ("i", "u"):
         return f"{int(value):,}"
     if isinstance(value, float) or kind == "f":

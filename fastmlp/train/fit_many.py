@@ -114,7 +114,8 @@ def _told(results: Generator[Fitted, None, None], count: int) -> Generator[Fitte
 
     with closing(results), bar(count, "net") as show:
         for done, net in enumerate(results, 1):
-            show(done, "diverged" if net.failure else told_of(net.history.final))
+            told = "diverged" if net.failure else told_of(net.history.final)
+            show(done, f"the last with {told}" if not net.failure else f"the last {told}")
             yield net
 
 

@@ -26,7 +26,7 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
-from fastmlp.display import Display, Displayed, brief
+from fastmlp.display import Display, Displayed, brief, listed
 from fastmlp.errors import ConfigError
 from fastmlp.words.activations import checked_act
 from fastmlp.words.inits import checked_init
@@ -445,7 +445,7 @@ class Architecture:
         return brief(self, output=Layer(self.outputs, "identity"))
 
     def __str__(self) -> str:
-        return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))
+        return listed((self.inputs, *self.hidden, self.outputs), 16, str).replace(", ", "-")
 
     @classmethod
     def of(
