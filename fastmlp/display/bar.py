@@ -98,11 +98,10 @@ def _surface() -> _Surface:
 class _Terminal:
     def __init__(self, console: Any) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
-        columns = (
-            BarColumn(24, complete_style="cyan", finished_style="cyan"),
-            TextColumn("{task.description}"),
-        )
+        text = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        columns = BarColumn(24, complete_style="cyan", finished_style="cyan"), text
         self.console, self.bar = console, Progress(*columns, console=console, transient=True)
         self.task = self.bar.add_task("", total=1.0)
         self.bar.start()

@@ -101,7 +101,7 @@ def curves(
         ax.axvline(best, color=GREY, linestyle=":")
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if scores:
         beside = ax.twinx()
         drawn += [
