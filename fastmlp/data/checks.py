@@ -27,7 +27,7 @@ def features(X: NDArray[Any], where: str) -> Features:
     images = pictures(X)
     if images.ndim not in (2, 3):
         raise DataError(
-            f"{where} must hold images of shape (N, features) or (N, rows, columns)",
+            f"{where} must hold rows of shape (N, features) or (N, rows, columns)",
             f"shape {X.shape}",
             "reshape the array",
         )
@@ -103,14 +103,14 @@ def labels(y: NDArray[Any], n: int, where: str) -> NDArray[np.int64]:
         y = y[:, 0]
     if y.ndim != 1:
         raise DataError(
-            f"the labels of {where} must be one number per image, shape (N,)",
+            f"the labels of {where} must be one number per row, shape (N,)",
             f"shape {y.shape}",
-            "give class numbers, not one-hot rows or images",
+            "give class numbers, not one-hot rows or pixels",
         )
     if len(y) != n:
         raise DataError(
-            f"{where} must have as many labels as images",
-            f"{n:,} images and {len(y):,} labels",
+            f"{where} must have as many labels as rows",
+            f"{n:,} rows and {len(y):,} labels",
             "use files that belong together",
         )
     bad = not_labels(y)

@@ -6,14 +6,16 @@ import html
 import io
 import os
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.checks import shown
 from fastmlp.diagnosis.findings import in_words
-from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.diagnosis.trials import Snapshot
 from fastmlp.errors import ConfigError
 from fastmlp.files import path_of, write_whole
+
+if TYPE_CHECKING:
+    from fastmlp.diagnosis.report import Diagnosis
 
 SUFFIXES = (".png", ".svg", ".html")
 _BLUE, _ORANGE, _GREEN, _GREY = "#2f6fb0", "#c8641b", "#3a8a4d", "#808080"

@@ -47,7 +47,7 @@ class EpochResult(Displayed):
     train_loss, train_accuracy, live_share: running means over the epoch's batches, each as the
                  net was then. live_share is 1 by definition for losses without a clip.
     test_loss, test_accuracy: after the epoch; None without test data.
-    dead_units:  per hidden layer, after the epoch: units that no training image activates.
+    dead_units:  per hidden layer, after the epoch: units that no training row activates.
     validation_loss, validation_accuracy: on the rows held out; None without them.
 
     A regression has no accuracies, which are None, but R2 and mean absolute error: test_r2, test_mae,

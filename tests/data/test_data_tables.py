@@ -156,9 +156,9 @@ def test_values_that_float32_cannot_hold(tmp_path, data_refused, value):
         (np.where(Y == 1, 1e300, Y), "got 1e\\+300"),
         (Y.astype(np.uint64) + 2**63, "whole numbers from 0"),
         (Y * 0 + 4, "the label 4 alone"),
-        (Y[:-1], "12 images and 11 labels"),
+        (Y[:-1], "12 rows and 11 labels"),
         (np.eye(3)[Y] * 2, "shares of classes"),
-        (Y.reshape(12, 1, 1), "one number per image"),
+        (Y.reshape(12, 1, 1), "one number per row"),
         (np.arange(12), "two rows"),
     ],
 )
