@@ -1,61 +1,55 @@
-"""Tables: from frames and files to a Table. A first form: what pandas reads."""
+"""Tables of files, streams and frames: what people have, to a Table. Nothing is fitted or scaled here.
+
+text.py reads CSV and its like, arrow.py Parquet, Feather and Arrow, frames.py frames.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from fastmlp.checks import whole_number
+from fastmlp.data.table import Kind, Table
+from fastmlp.data.tables import arrow, text
+from fastmlp.data.tables.convert import as_kind, as_kinds
+from fastmlp.data.tables.frames import column_of, from_frame, is_frame
+from fastmlp.data.tables.rows import arrow_or_none
+from fastmlp.files import PathLike, path_of
 
-from fastmlp.data.table import Column, Kind, Table
+__all__ = ["as_kind", "as_kinds", "chunks", "column_of", "from_frame", "is_frame", "is_table_file", "read"]
 
-_ENDS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".feather", ".arrow")
-
-
-def is_frame(X: Any) -> bool:
-    """Tell whether it is a frame of pandas or polars, or a dict of columns."""
-    home = type(X).__module__.split(".")[0]
-    return isinstance(X, dict) or (home in ("pandas", "polars") and type(X).__name__ == "DataFrame")
-
-
-def is_table_file(path: Any) -> bool:
-    """Tell by the end of its name whether a file holds a table."""
-    return str(path).lower().endswith(_ENDS)
+TEXT = (".csv", ".tsv", ".tab", ".txt", ".data")
 
 
-def from_frame(X: Any) -> Table:
-    """The table of a frame."""
-    names = list(X) if isinstance(X, dict) else list(X.columns)
-    return Table(tuple(_column(str(name), X[name]) for name in names))
+def is_table_file(path: PathLike) -> bool:
+    """Tell by its name whether a file is a table: CSV and its like, Parquet, Feather or Arrow."""
+    name = path_of("data", path).name.lower()
+    return name.removesuffix(".gz").endswith(TEXT) or name.endswith(arrow.PARQUET + arrow.ARROW)
 
 
-def read(path: Any, *, kinds: Mapping[str, Kind] | None = None) -> Table:
-    """The table of a CSV file."""
-    import pandas  # type: ignore[import-untyped]
+def read(path: PathLike, *, kinds: Mapping[str, Kind] | None = None) -> Table:
+    """Read the Table in a file, by the end of its name.
 
-    table = from_frame(pandas.read_csv(path, sep=None, engine="python"))
-    return replace(table, where=str(path), lines=np.arange(len(table)) + 2)
+    kinds: by name of a column the kind that its cells are read as, as a model knows it; a cell that is not is
+           an error. Without them kinds are found from the cells.
+    Raises DataError with file, line and column.
+    """
+    path = path_of("data", path)
+    if path.name.lower().endswith(arrow.PARQUET + arrow.ARROW):
+        return arrow.read(path, kinds)
+    return text.read(path, kinds, arrow=arrow_or_none())
 
 
-def _column(name: str, values: Any) -> Column:
-    cells = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
-    if cells.dtype.kind in "OU":
-        cells = cells.astype(object)
-        is_there = np.array([cell is not None and cell == cell for cell in cells.tolist()], bool)
-        types = {type(cell) for cell in cells[is_there].tolist()}
-        if types <= {bool}:
-            return Column(name, "flag", np.where(is_there, cells == True, -1).astype(np.int8))  # noqa: E712
-        if not types <= {int, float}:
-            words = sorted({str(cell) for cell in cells[is_there].tolist()})
-            places = {word: place for place, word in enumerate(words)}
-            codes = [
-                places.get(str(cell), -1) if here else -1 for cell, here in zip(cells, is_there, strict=True)
-            ]
-            return Column(name, "text", np.array(codes, np.int32), tuple(words))
-        cells = np.where(is_there, cells, np.nan)
-    if cells.dtype.kind == "b":
-        return Column(name, "flag", cells.astype(np.int8))
-    numbers = cells.astype(np.float64)
-    there = numbers[~np.isnan(numbers)]
-    return Column(name, "number", numbers, whole=bool((there == np.floor(there)).all()))
+def chunks(file: Any, rows: int = 65_536, *, kinds: Mapping[str, Kind] | None = None) -> Iterator[Table]:
+    """Read a table of a path, or of a binary stream of CSV, in Tables of so many rows, the last one of fewer.
+
+    Memory is that of some chunks, whatever the length. Without kinds those of the first chunk hold for all.
+    """
+    rows = whole_number("rows", rows, 1, 2**31)
+    if hasattr(file, "read"):
+        return text.chunks(file, rows, kinds, arrow=arrow_or_none())
+    path: Path = path_of("data", file)
+    if path.name.lower().endswith(arrow.PARQUET + arrow.ARROW):
+        return arrow.chunks(path, rows, kinds)
+    return text.chunks(path, rows, kinds, arrow=arrow_or_none())
