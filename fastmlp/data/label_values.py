@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of, shown
+from fastmlp.data.checks import distinct
 from fastmlp.data.kinds import time_of, word_of
 from fastmlp.data.table import Column, Kind, Table
 from fastmlp.errors import DataError
@@ -133,7 +134,8 @@ class Values:
             there = np.flatnonzero(counts).tolist()
             classes = tuple(self.words[k] if self.kind == "text" else bool(k) for k in there)
             return classes, place[self.values]
-        different, indices = np.unique(self.values, return_inverse=True)
+        different = distinct(self.values)
+        indices = np.searchsorted(different, self.values)
         if self.kind == "time":
             words = [word_of(value, "time") for value in different.tolist()]
             return tuple(words), indices.astype(np.int64)
