@@ -73,7 +73,9 @@ class Values:
                 return cls("number", array.astype(np.int64), none)
             case "u":
                 if len(array) and int(array.max()) >= _END:
-                    raise DataError(f"{where} must hold whole numbers below 2**63", int(array.max()))
+                    raise DataError(
+                        f"{where} must hold whole numbers below 2**63", int(array.max()), "number the classes"
+                    )
                 return cls("number", array.astype(np.int64), none)
             case "f":
                 numbers = array.astype(np.float64)
