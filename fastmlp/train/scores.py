@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmlp.checks import shown
+from fastmlp.errors import ConfigError
 from fastmlp.model import Model
 
 MOST_CLASSES = 100  # in a confusion table
@@ -46,16 +48,16 @@ class Scores:
     r2:        as in ``Evaluation``: None of one row.
     mean_absolute_error, root_mean_squared_error: in the targets' units, over all of them.
     guess:     what is reached without a look at the inputs.
-    no_better_than_guessing: True where the rows do not show that it is better; see ``is_better``. It may be
-               better by accuracy, or by the mean recall of the classes; of flags by accuracy; of numbers by
-               squared errors, or by absolute ones. Four rows can show nothing.
+    gains:     sums over the rows, and sums of squares, of what it gains over that guess. It may be better by
+               accuracy, or by the mean recall of the classes; of flags by accuracy; of numbers by squared
+               errors, or by absolute ones.
     """
 
     task: str
     rows: int
     loss: float
     guess: Guess
-    no_better_than_guessing: bool
+    gains: tuple[tuple[float, float], ...]
     accuracy: float | None = None
     log_loss: float | None = None
     classes: tuple[int | float | bool | str, ...] = ()
@@ -83,19 +85,38 @@ class Scores:
         task = "flags" if is_of_flags else "classes"
         return cls(task, len(targets), told.loss, accuracy=told.accuracy, classes=model.classes, **figures)
 
+    @property
+    def no_better_than_guessing(self) -> bool:
+        """True where the rows do not show that it is better than guessing.
+
+        A mean gain must be over two standard errors, as they are where the true one is 0: the sum over twice
+        the root of the sum of squares. Of gains of 1, 0 and -1 that is McNemar's test. Four rows show none.
+        """
+        return not any(total > SIGMAS * squares**0.5 for total, squares in self.gains)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump: the figures that its task has."""
-        told = {name: value for name, value in asdict(self).items() if value is not None and value != ()}
-        return told | {"guess": {name: value for name, value in told["guess"].items() if value is not None}}
+        told = asdict(self) | {"no_better_than_guessing": self.no_better_than_guessing}
+        told["guess"] = {name: value for name, value in told["guess"].items() if value is not None}
+        return {name: value for name, value in told.items() if value is not None and value != ()}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """The inverse of ``to_json``. Raises ConfigError."""
+        try:
+            told = {name: _tupled(value) for name, value in data.items() if name != "no_better_than_guessing"}
+            return cls(**told | {"guess": Guess(**data["guess"])})
+        except (AttributeError, KeyError, TypeError):
+            raise ConfigError("scores must be an object as Scores.to_json has it", shown(data)) from None
 
 
-def is_better(gains: NDArray[np.float64]) -> bool:
-    """Tell whether gains (N,) of the rows, over a guess, show that their mean is over 0.
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
 
-    It must be over two standard errors, sqrt(sum of squares) / N as it is where the mean is 0. Of gains of 1,
-    0 and -1 that is McNemar's test. Rows of equal gains need to be five at least.
-    """
-    return bool(gains.sum() > SIGMAS * np.sqrt((gains**2).sum()))
+
+def _gain(*ways: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
+    """Sum and sum of squares of the gains (N,) in each way."""
+    return tuple((float(each.sum()), float((each**2).sum())) for each in ways)
 
 
 def _of_classes(p: NDArray[np.float64], y: NDArray[Any], classes: tuple[Any, ...]) -> Figures:
@@ -117,7 +138,7 @@ def _of_classes(p: NDArray[np.float64], y: NDArray[Any], classes: tuple[Any, ...
         confusion = tuple(map(tuple, table.tolist()))
     return {
         "guess": Guess(accuracy=float(counts.max() / N), log_loss=_entropy(usual)),
-        "no_better_than_guessing": not (is_better(gains) or is_better(gains / counts[true])),
+        "gains": _gain(gains, gains / counts[true]),
         "log_loss": log_loss,
         "counts": tuple(counts.tolist()),
         "recall": _shares(recognised, counts),
@@ -136,7 +157,7 @@ def _of_flags(p: NDArray[np.float64], y: NDArray[Any]) -> Figures:
             accuracy=float(usual.mean()),
             log_loss=float(np.mean([_entropy(np.array([1 - s, s])) for s in share])),
         ),
-        "no_better_than_guessing": not is_better(right.mean(axis=1) - usual.mean(axis=1)),
+        "gains": _gain(right.mean(axis=1) - usual.mean(axis=1)),
         "log_loss": -float(np.log(np.where(true, p, 1 - p)).mean()),
         "counts": tuple(counts.tolist()),
         "recall": _shares((right & true).sum(axis=0), counts),
@@ -154,7 +175,7 @@ def _of_numbers(predicted: NDArray[np.float64], y: NDArray[Any]) -> Figures:
     by_sizes = ((np.abs(away) - np.abs(errors)) / spread).mean(axis=1)
     return {
         "guess": Guess(mean_absolute_error=_mean_size(away), root_mean_squared_error=_root_mean_square(off)),
-        "no_better_than_guessing": not (is_better(by_squares) or is_better(by_sizes)),
+        "gains": _gain(by_squares, by_sizes),
         "mean_absolute_error": _mean_size(errors),
         "root_mean_squared_error": _root_mean_square(errors),
     }

@@ -9,11 +9,12 @@ import pytest
 from sklearn import metrics
 
 import fastmlp
+from fastmlp.errors import ConfigError
 from fastmlp.net import Net, Preprocessing
 from fastmlp.spec import Training
 from fastmlp.target_scale import TargetScale
 from fastmlp.train import scores
-from fastmlp.train.scores import Scores, is_better
+from fastmlp.train.scores import Guess, Scores
 
 
 def drawn(seed, loss, K, classes=(), scale=None, gain=8.0):
@@ -129,6 +130,11 @@ def test_the_commonest_class_alone_is_no_better_than_guessing():
     assert found.no_better_than_guessing
 
 
+def is_better(gains):
+    scored = Scores("classes", len(gains), 0.0, Guess(), scores._gain(gains))
+    return not scored.no_better_than_guessing
+
+
 def test_guesses_are_rarely_called_better():
     rng = np.random.default_rng(0)
     for n in (5, 20, 200):
@@ -163,11 +169,24 @@ def test_plain_data_has_the_figures_of_the_task():
     model, X, rng = drawn(0, "logits", 2, (0, 1))
     told = Scores.of(model, X, rng.integers(0, 2, 60)).to_json()
     assert set(told) == {
-        "task", "rows", "loss", "guess", "no_better_than_guessing", "accuracy", "log_loss", "classes",
-        "counts", "recall", "confusion",
+        "task", "rows", "loss", "guess", "gains", "no_better_than_guessing", "accuracy", "log_loss",
+        "classes", "counts", "recall", "confusion",
     }  # fmt: skip
     assert set(told["guess"]) == {"accuracy", "log_loss"}
     numbers, X, _ = drawn(0, "squared", 1)
     told = Scores.of(numbers, X, rng.normal(size=60)).to_json()
     assert set(told["guess"]) == {"mean_absolute_error", "root_mean_squared_error"}
     assert {"r2", "root_mean_squared_error"} < set(told)
+
+
+@pytest.mark.parametrize(("loss", "classes"), [("logits", (3, 4)), ("binary", (3, 4)), ("squared", ())])
+def test_plain_data_and_back(loss, classes):
+    model, X, rng = drawn(2, loss, 2 if classes else 1, classes)
+    found = Scores.of(model, X, rng.choice((3, 4), 60))
+    assert Scores.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"rows": 3}, {"guess": {}}, {"guess": {"luck": 1}}])
+def test_other_data_are_no_scores(data):
+    with pytest.raises(ConfigError, match="scores must be an object"):
+        Scores.from_json(data)
