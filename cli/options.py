@@ -6,11 +6,13 @@ become one error. Imported for ``--help``: nothing heavy may be loaded here.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 import typer
 
+from fastmlp.checks import one_of, shown
 from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS, DRIVERS, Training
 from fastmlp.words.activations import ACTIVATIONS
@@ -26,13 +28,15 @@ from .failures import AccuracyError
 MODEL, TRAINING, LOSS, OPTIMIZER = "Model", "Training", "Loss", "Optimizer"
 DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
 SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; all else is a path
+TASKS = ("auto", "classes", "numbers")
+LISTS = ("drop", "keep", "as_category")  # options that name columns
 
 ALONE = {"--batch-norm": PLACES[0]}  # options that may stand without a value, and what they then mean
 
 _PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
-DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
+DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "task": TASKS[0], "backend": BACKENDS[0]}
 DEFAULTS |= {"scale": f"{DEFAULTS['scale']:g}", "center": None}
 DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
@@ -85,7 +89,8 @@ Data = Annotated[
     str,
     option(
         DATA,
-        "Data to train on: auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
+        "Data to train on: auto, mnist, synthetic, or a path: a table (.csv, .tsv, .parquet, .feather, "
+        ".arrow), .npz, .npy, IDX files or their folder.",
         metavar="SOURCE",
         choices=SOURCES,
     ),
@@ -94,7 +99,8 @@ TestData = Annotated[
     str | None,
     option(
         DATA,
-        "File or folder to test on. Default: the data's own test part, or a sixth that is held out.",
+        "File or folder to test on. Default: the data's own test part, or a sixth that is held out, of each "
+        "class alike.",
         metavar="PATH",
     ),
 ]
@@ -102,9 +108,33 @@ Label = Annotated[
     str | None,
     option(
         DATA,
-        "Label column of a CSV file, by name or by index. Default: the column 'label', else the first.",
+        "Label column of a table, by name or by index. Default: label, class, target or y, else the only "
+        "text column, else the last.",
         metavar="NAME|INDEX",
     ),
+]
+Task = Annotated[
+    str,
+    option(
+        DATA,
+        "What the label holds: classes, or numbers to be met as closely as can be. auto: numbers where it "
+        "has fractions, or many different whole numbers.",
+        choices=TASKS,
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    option(
+        DATA,
+        "Columns of a table to leave out. A name with a comma stands in double quotes; the option may be "
+        "given again.",
+        metavar="NAME,...",
+    ),
+]
+Keep = Annotated[list[str] | None, option(DATA, "Columns to learn from, and no others.", metavar="NAME,...")]
+AsCategory = Annotated[
+    list[str] | None,
+    option(DATA, "Columns of numbers that are names of something: an input for each.", metavar="NAME,..."),
 ]
 MinAccuracy = Annotated[
     float | None, option(OUTPUT, "Exit with code 5 when the test accuracy is below A.", metavar="A")
@@ -321,12 +351,45 @@ class TrainingOptions(PlainOptions, total=False):
     ]  # fmt: skip
 
 
-class SourceOptions(TypedDict, total=False):
-    """Arguments of ``data.load``."""
+class TableOptions(TypedDict, total=False):
+    """What a table is to be taken as: arguments of ``data.load``."""
+
+    label: Label
+    task: Task
+    drop: Drop
+    keep: Keep
+    as_category: AsCategory
+
+
+class SourceOptions(TableOptions, total=False):
+    """All arguments of ``data.load``."""
 
     data: Data
     test_data: TestData
-    label: Label
+
+
+def source_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with lists of names in place of texts. Raises ConfigError."""
+    found = {name: names_in(name, value) if name in LISTS else value for name, value in given.items()}
+    if "task" in found:
+        one_of("task", found["task"], TASKS)
+    return found
+
+
+def names_in(option: str, texts: Sequence[str]) -> list[str]:
+    """The names in texts like ``age,"height, cm"``. Raises ConfigError."""
+    try:
+        rows = list(csv.reader(texts, skipinitialspace=True, strict=True))
+    except csv.Error:
+        rows = [[]]
+    names = [name.strip() for row in rows for name in row]
+    if len(rows) != len(texts) or not all(names) or not names:
+        raise ConfigError(
+            f"{option.replace('_', '-')} must name columns, with commas between them",
+            shown(texts[0] if len(texts) == 1 else texts),
+            "write --drop age,city, and a name with a comma in double quotes",
+        )
+    return names
 
 
 def checked(*checks: Callable[[], Any]) -> list[Any]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.checks import checked_weights
 from fastmlp.data.dataset import Dataset
-from fastmlp.data.split import folds
+from fastmlp.data.split import fold_rows
 from fastmlp.spec import Training
 from fastmlp.train.fit import Callback, fit
 from fastmlp.train.scores import Guess, Scores
@@ -128,13 +128,13 @@ def cross_validate(
     """
     weights = checked_weights(sample_weight, len(data.y))
     found = list(done)
-    for k, fold in enumerate(folds(data, n, training.seed), start=1):
+    for k, (rows, tested) in enumerate(fold_rows(data, n, training.seed), start=1):
         if k <= len(done):
             continue
-        own = None if weights is None else weights[fold_rows(data, n, training.seed, k)]
+        fold = data.part(rows, tested)
         model, _ = fit(
-            fold, training=training, threads=threads, driver=driver, backend=backend, sample_weight=own,
-            callbacks=callbacks,
+            fold, training=training, threads=threads, driver=driver, backend=backend, callbacks=callbacks,
+            sample_weight=None if weights is None else weights[rows],
         )  # fmt: skip
         found.append(Scores.of(model, fold.X_test, fold.as_given(fold.y_test), threads=threads))
         if on_fold is not None:
