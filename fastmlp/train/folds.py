@@ -18,7 +18,7 @@ from fastmlp.data.dataset import Dataset
 from fastmlp.data.split import fold_rows
 from fastmlp.spec import Training
 from fastmlp.train.fit import Callback, fit
-from fastmlp.train.scores import Guess, Scores
+from fastmlp.train.scores import Guess, Scores, recalls
 
 FIGURES = {
     "test_accuracy": "accuracy",
@@ -66,7 +66,9 @@ class CrossValidation:
             return fold.guess
 
         counts = _summed([fold.counts for fold in self.folds])
-        found = [[round((r or 0) * n) for r, n in zip(f.recall, f.counts, strict=True)] for f in self.folds]
+        found = _summed(
+            [[round((r or 0) * n) for r, n in zip(f.recall, f.counts, strict=True)] for f in self.folds]
+        )
         return Scores(
             first.task,
             rows,
@@ -82,7 +84,7 @@ class CrossValidation:
             log_loss=mean("log_loss"),
             classes=first.classes,
             counts=counts,
-            recall=tuple(n and right / n or None for right, n in zip(_summed(found), counts, strict=True)),
+            recall=recalls(found, counts),
             confusion=None if first.confusion is None else _summed([fold.confusion for fold in self.folds]),
             r2=self.mean("r2"),
             mean_absolute_error=mean("mean_absolute_error"),

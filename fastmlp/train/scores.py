@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import shown
+from fastmlp.data.label import places_of
 from fastmlp.errors import ConfigError
 from fastmlp.model import Model
 
@@ -126,7 +128,7 @@ def _of_classes(p: NDArray[np.float64], y: NDArray[Any], classes: tuple[Any, ...
     if y.ndim == 2 and y.shape[1] > 1:
         true, usual, log_loss = y.argmax(axis=1), y.mean(axis=0), -float((y * logs).sum() / N)
     else:
-        true = np.searchsorted(np.asarray(classes), y.reshape(-1))
+        true = places_of(y.reshape(-1), classes)
         usual, log_loss = np.bincount(true, minlength=K) / N, -float(logs[np.arange(N), true].mean())
     taken, counts = p.argmax(axis=1), np.bincount(true, minlength=K)
     right = taken == true
@@ -141,7 +143,7 @@ def _of_classes(p: NDArray[np.float64], y: NDArray[Any], classes: tuple[Any, ...
         "gains": _gain(gains, gains / counts[true]),
         "log_loss": log_loss,
         "counts": tuple(counts.tolist()),
-        "recall": _shares(recognised, counts),
+        "recall": recalls(recognised.tolist(), counts.tolist()),
         "confusion": confusion,
     }
 
@@ -160,7 +162,7 @@ def _of_flags(p: NDArray[np.float64], y: NDArray[Any]) -> Figures:
         "gains": _gain(right.mean(axis=1) - usual.mean(axis=1)),
         "log_loss": -float(np.log(np.where(true, p, 1 - p)).mean()),
         "counts": tuple(counts.tolist()),
-        "recall": _shares((right & true).sum(axis=0), counts),
+        "recall": recalls((right & true).sum(axis=0).tolist(), counts.tolist()),
     }
 
 
@@ -187,8 +189,9 @@ def _entropy(shares: NDArray[np.float64]) -> float:
     return -float((there * np.log(there)).sum()) + 0.0  # no -0.0
 
 
-def _shares(found: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[float | None, ...]:
-    return tuple(a / n if n else None for a, n in zip(found.tolist(), counts.tolist(), strict=True))
+def recalls(found: Sequence[int], counts: Sequence[int]) -> tuple[float | None, ...]:
+    """The share of each class's rows that is recognised, of counts; None where it has no rows."""
+    return tuple(right / n if n else None for right, n in zip(found, counts, strict=True))
 
 
 def _mean_size(values: NDArray[np.float64]) -> float:
