@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import function, positive_number
-from fastmlp.data.dataset import Dataset, held_out
+from fastmlp.data.dataset import Dataset
+from fastmlp.data.split import held_out
 from fastmlp.diagnosis.examine import check, examine
 from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.net import Parameters
@@ -68,7 +69,7 @@ def diagnose(
     architecture_of(data, training, initial)
     if data.test is None:
         held = np.zeros(len(data.y), bool)
-        held[held_out(data.y, training.seed, "the data")] = True
+        held[held_out(len(data.y), data.y, training.seed, "the data")] = True
         rows, indices = data.X[~held], data.y[~held]
         test = data.X[held], data.y[held]
     else:
