@@ -19,6 +19,7 @@ from fastmlp.checks import as_text, flag, function, one_of, shown, whole_number
 from fastmlp.data import arrays, idx, mnist, npy, tables, targets
 from fastmlp.data.assemble import assemble
 from fastmlp.data.checks import features, image_shape
+from fastmlp.data.columns import Columns
 from fastmlp.data.dataset import Choice, Dataset
 from fastmlp.data.label import TASKS, Labels, find_label
 from fastmlp.data.parts import Part, Parts, part_of
@@ -175,15 +176,18 @@ def read_test(
     label: str | int | None = None,
     loss: str | None = None,
     task: str = "auto",
-    kinds: Mapping[str, Kind] | None = None,
+    columns: Columns | None = None,
 ) -> tuple[Any, NDArray[Any]]:
     """Read X (N, D), or a Table, and targets as the file has them: its test part if any, else all of it.
 
     loss, task: what the targets are read for: labels (N,) or, of a loss of numbers, numbers (N, K).
-    kinds: of a table's columns, by name, as a model knows them.
+    columns: a model's: what kind a table's columns are, and which is the label, unless one is named.
     """
     label = _checked_label(label, Choice(), path)
-    parts = read_parts(path, label, kinds)
+    if columns is None:
+        parts = read_parts(path, label)
+    else:
+        parts = read_parts(path, columns.label if label is None else label, columns.kinds)
     part = parts.test or parts.train
     assert part is not None
     X = features(part.X, part.where) if part.table is None else part.X
@@ -196,13 +200,13 @@ def read_test(
 
 
 def read_images(
-    path: PathLike, *, label: str | int | None = None, kinds: Mapping[str, Kind] | None = None
+    path: PathLike, *, label: str | int | None = None, columns: Columns | None = None
 ) -> tuple[Any, tuple[int, int] | None]:
     """Read X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
 
     Of a folder or .npz with two parts, the test part. Of a table a Table, without the label's column where
-    one is named. kinds: of a table's columns, by name, as a model knows them; without them a column called
-    ``label`` is left out too.
+    one is named. columns: a model's: what kind a table's columns are, and the label's is left for it; without
+    them a column called ``label`` is left out too.
     """
     label = _checked_label(label, Choice(), path)
     path = path_of("data", path)
@@ -212,10 +216,10 @@ def read_images(
         assert part is not None
         X = part.X
     elif tables.is_table_file(path):
-        table = tables.read(path, kinds=kinds)
+        table = tables.read(path, kinds=None if columns is None else columns.kinds)
         if label is not None:
             return table.without([find_label(table, label).name]), None
-        called = [name for name in table.names if name.casefold() == "label"] if kinds is None else []
+        called = [name for name in table.names if name.casefold() == "label"] if columns is None else []
         return table.without(called), None
     else:
         match _kind(path):
