@@ -22,6 +22,7 @@ from .options import (
     SourceOptions,
     Threads,
     checked,
+    fields_of,
     option,
     training_of,
 )
@@ -77,6 +78,7 @@ def diagnose(
     from fastmlp.diagnosis.examine import examine
     from fastmlp.files import path_of
     from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
+    from fastmlp.train.defaults import chosen
 
     from .render import Screen
 
@@ -88,9 +90,12 @@ def diagnose(
             load_model(run)  # raises an error unless the folder is of one run
         place |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
     dataset = screen.load(**place, loss=checked_loss(setting.loss, "classes"), seed=setting.seed)
+    setting, told = chosen(dataset, *((None, fields_of(training)) if run is None else (setting, {})))
     screen.describe(dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
     screen.say("", f"{setting}")
+    if told:
+        screen.say("", told)
     screen.say_if_compiling("numba")
     found = examine(
         dataset.X, dataset.y, dataset.X_test, dataset.y_test, len(dataset.classes), setting,

@@ -28,6 +28,7 @@ from .options import (
     Threads,
     TrainingOptions,
     checked,
+    fields_of,
     option,
     training_of,
 )
@@ -82,7 +83,8 @@ def train(
 ) -> None:
     """Train a net and keep it in a run folder.
 
-    Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD.
+    Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD. A table has its columns
+    standardised, and Adam: 200 epochs, or until rows held out get no better where it has over 1,000.
 
     Examples:
       fastmlp train --act relu --scale 255
@@ -132,10 +134,11 @@ def train(
             if setting != begun.identity.training or source.keys() & recorded:
                 report = None
         if report is None:
+            asked = (setting, {}) if begun is not None else (None, fields_of(training))
             facts, failure = _train_into(
-                run, source, setting, backend, driver, threads, checkpoint_seconds, resume is not None, screen
+                run, source, asked, backend, driver, threads, checkpoint_seconds, resume is not None, screen
             )
-            report = run.report(failure, setting.loss) | facts
+            report = run.report(failure, facts["config"]["loss"]) | facts
             report["seconds_total"] = time.perf_counter() - started
             run.finish(report)
         else:
@@ -169,7 +172,7 @@ def _weights(path: str | None, n: int) -> Any:
 def _train_into(
     run: RunFolder,
     source: dict[str, Any],
-    training: Training,
+    asked: tuple[Training | None, dict[str, Any]],
     backend: str,
     driver: str,
     threads: int | str,
@@ -182,17 +185,25 @@ def _train_into(
     from fastmlp.data.encode import look_at, walk_of
     from fastmlp.runs import absolute, data_arguments
     from fastmlp.train.checkpoint import Identity, sums_of
+    from fastmlp.train.defaults import chosen, loss_of
 
     from .render import scale_note
 
     sample_weight = source.pop("sample_weight")
     with heard():
-        dataset = screen.load(**source, loss=training.loss, seed=training.seed)
+        loss, seed = (
+            loss_of(*asked) or Training.loss,
+            asked[1].get("seed", getattr(asked[0], "seed", Training.seed)),
+        )
+        dataset = screen.load(**source, loss=loss, seed=seed)
+        training, told = chosen(dataset, *asked)
         weights = _weights(sample_weight, len(dataset.y))
     architecture = training.architecture(dataset.X.shape[1], dataset.outputs(training.loss))
     screen.describe(dataset)
     screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
     screen.say("", f"{training}")
+    if told:
+        screen.say("", told)
     n_threads = resolve(threads)
     most = "up to " if threads == "auto" and n_threads > 1 else ""
     team = f"{most}{n_threads} thread{'s' * (n_threads > 1)}{', prange' * (driver == 'prange')}"

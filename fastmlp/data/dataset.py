@@ -52,6 +52,7 @@ class Dataset:
     source:    one line for people: where it came from, and how the test part came to be.
     image_shape: (rows, columns) where a row of X is a picture, else None.
     targets:   what y is: "labels", "flags", "shares" or "numbers"; see data/targets.py.
+    narrowed:  True where rows of another type than uint8 are kept as bytes, because they hold nothing else.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Dataset:
     classes: tuple[int, ...]
     image_shape: tuple[int, int] | None = None
     targets: str = "labels"
+    narrowed: bool = False
 
     @classmethod
     def of(
@@ -104,7 +106,8 @@ class Dataset:
                     f"test data must be (N, {D}) with N labels", f"{X_test.shape} and {len(y_test)}"
                 )
         y = np.searchsorted(known, found) if kind == "labels" else found
-        return cls("arrays", "arrays", rows, y, X_test, y_test, classes, targets=kind)
+        narrowed = rows.dtype == np.uint8 and getattr(X, "dtype", None) != np.uint8
+        return cls("arrays", "arrays", rows, y, X_test, y_test, classes, targets=kind, narrowed=narrowed)
 
     def suited(self, loss: str) -> Self:
         """The same for that loss: itself, or with its labels as numbers. Raises DataError."""
@@ -257,6 +260,7 @@ def assemble(
         classes=tuple(classes.tolist()),
         image_shape=image_shape(parts.train.X, X),
         targets=kind,
+        narrowed=X.dtype == np.uint8 and parts.train.X.dtype != np.uint8,
     )
 
 

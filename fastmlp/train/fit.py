@@ -21,7 +21,8 @@ from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Training
 from fastmlp.target_scale import TargetScale
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
-from fastmlp.train.fields import asked, takes_fields
+from fastmlp.train.defaults import chosen, loss_of
+from fastmlp.train.fields import takes_fields
 from fastmlp.train.loop import EpochResult, History, parted, train
 from fastmlp.words.layers import Architecture
 
@@ -66,8 +67,10 @@ def fit(
         poisson's are counts, from 0, and are not.
     training: all that decides the result but the data, whole; or by its fields: ``fit(X, y, lr=0.1)``.
         Fields beside it change it.
-    fields: of ``Training`` and of its ``Optimizer``, flat: hidden, act, scale, momentum, ... Inputs are
-        divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already, "standard" a table.
+    fields: of ``Training`` and of its ``Optimizer``, flat: hidden, act, scale, momentum, ... Those that are
+        not given suit the data: of uint8 the inputs are divided by 255, and the steps are plain SGD's; of all
+        other rows each column is standardised, the steps are Adam's, and over 1,000 rows a tenth is held out
+        to stop early; see ``train.defaults``. ``model.training`` has what was used.
     threads: their number, or "auto": as many as there are cores, or fewer where those are found to
         be faster. The result is the same bytes for any.
     driver: "team", or "prange" for Numba's parallel loops: the same bytes again.
@@ -90,12 +93,13 @@ def fit(
     checkpoint that cannot be read or written, is in use or of another numerics revision), and
     DivergedError, which holds ``model`` and ``history`` of the epochs before.
     """
-    training = asked(training, fields)
+    loss = loss_of(training, fields) or Training.loss
     one_of("backend", backend, BACKENDS)
     tuner = ThreadTuner(threads, driver)
     listened = functions("callbacks", callbacks)
     function("progress", progress)
-    data = Dataset.of(X, y, test_data, training.loss)
+    data = Dataset.of(X, y, test_data, loss)
+    training, _ = chosen(data, training, fields)
     weights = checked_weights(sample_weight, len(data.y))
     model = first_model(data, training, initial, backend, weights)
 
