@@ -116,7 +116,7 @@ def _cover_type(r: np.random.Generator) -> Drawn:
     water, road, fire = r.gamma(1.2, 220, n), r.gamma(1.6, 1450, n), r.gamma(1.8, 1100, n)
     above = r.normal(0.17 * water, 30)
     noon = 220 - 0.8 * slope * np.cos(np.radians(aspect)) + r.normal(0, 8, n)
-    families = (
+    families = _words(
         "Leighcan Como Bullwark Catamount Vanet Ratake Legault Gothic Moran Haploborolis Wetmore Cryaquolis"
     )
     at = np.clip(np.round((elevation - 2300) / 110 + r.normal(0, 1.6, n)), 0, len(families) - 1).astype(int)
