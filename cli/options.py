@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 import typer
@@ -20,7 +21,7 @@ from fastmlp.words.inits import INITS
 from fastmlp.words.layers import PLACES
 from fastmlp.words.losses import LOSSES, Loss, clip_bounds
 from fastmlp.words.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
-from fastmlp.words.scales import SCALES
+from fastmlp.words.scales import AUTO, SCALES
 from fastmlp.words.schedules import SCHEDULES
 
 from .failures import AccuracyError
@@ -37,7 +38,15 @@ _PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "task": TASKS[0], "backend": BACKENDS[0]}
-DEFAULTS |= {"scale": f"{DEFAULTS['scale']:g}", "center": None}
+BY_DATA = (
+    "optimizer",
+    "lr",
+    "batch_size",
+    "epochs",
+    "validation",
+    "patience",
+)  # what they decide, if none is given
+DEFAULTS |= dict.fromkeys(("center", *BY_DATA))
 DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
@@ -174,9 +183,10 @@ class PlainOptions(TypedDict, total=False):
             MODEL,
             "Divide the inputs by this number: 255 for pixels, 1 to leave them as they are. Or scale each "
             "column by its training rows: standard (less the mean, by the standard deviation), minmax (to "
-            "0..1), robust (less the median, by the interquartile range).",
+            "0..1), robust (less the median, by the interquartile range). auto: 255 for pixels, standard for "
+            "tables.",
             metavar="NUMBER|NAME",
-            choices=tuple(SCALES),
+            choices=(AUTO, *SCALES),
         ),
     ]
     center: Annotated[
@@ -198,8 +208,17 @@ class PlainOptions(TypedDict, total=False):
             choices=tuple(INITS),
         ),
     ]
-    epochs: Annotated[int, option(TRAINING, "Passes over the training rows.")]
-    batch_size: Annotated[int, option(TRAINING, "Training rows in each step.")]
+    epochs: Annotated[
+        int | None,
+        option(
+            TRAINING,
+            "Passes over the training rows. Default: 15 for images; for tables 200, or up to 1,000 with "
+            "--patience.",
+        ),
+    ]
+    batch_size: Annotated[
+        int | None, option(TRAINING, "Training rows in each step. Default: 100 for images, 200 for tables.")
+    ]
     seed: Annotated[
         int, option(TRAINING, "Seed of the first weights, the order of samples, and of what is held out.")
     ]
@@ -214,7 +233,14 @@ class PlainOptions(TypedDict, total=False):
         ),
     ]
     clip: Annotated[tuple[float, float] | None, option(LOSS, "Short for --loss clip:LO,HI.", metavar="LO HI")]
-    lr: Annotated[float, option(OPTIMIZER, "Learning rate, from which a schedule goes.", "--lr")]
+    lr: Annotated[
+        float | None,
+        option(
+            OPTIMIZER,
+            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam and the like.",
+            "--lr",
+        ),
+    ]
 
 
 class TrainingOptions(PlainOptions, total=False):
@@ -270,10 +296,12 @@ class TrainingOptions(PlainOptions, total=False):
         ),
     ]
     optimizer: Annotated[
-        str,
+        str | None,
         option(
-            OPTIMIZER, f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}.", "--optimizer",
-            "--optimiser", metavar="NAME", choices=OPTIMIZERS,
+            OPTIMIZER,
+            f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}. Default: sgd for images, adam "
+            "for tables.",
+            "--optimizer", "--optimiser", metavar="NAME", choices=OPTIMIZERS,
         ),
     ]  # fmt: skip
     form: Annotated[
@@ -321,18 +349,20 @@ class TrainingOptions(PlainOptions, total=False):
     ]
     clip_value: Annotated[float, option(OPTIMIZER, "Cut each number of a gradient to at most this size.")]
     validation: Annotated[
-        float,
+        float | None,
         option(
-            TRAINING, "Hold out this share of the training rows, and evaluate on it after each epoch.",
+            TRAINING,
+            "Hold out this share of the training rows, and evaluate on it after each epoch. Default: 0.1 for "
+            "tables of over 1,000 rows, else none.",
             metavar="SHARE",
         ),
-    ]  # fmt: skip
+    ]
     patience: Annotated[
-        int,
+        int | None,
         option(
             TRAINING,
             "Stop after this many epochs without a lower validation loss, and keep the best weights; 0 never "
-            "stops early.",
+            "stops early. Default: 20 for tables of over 1,000 rows, else 0.",
             metavar="EPOCHS",
         ),
     ]
@@ -405,8 +435,8 @@ def checked(*checks: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Training:
-    """The Training of the options given; the others are those of a run that was begun, else the defaults."""
+def fields_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a Training, of the options given. Raises ConfigError where they contradict each other."""
     words = dict(given)
     if (clip := words.pop("clip", None)) is not None:
         loss = words.get("loss")
@@ -417,10 +447,33 @@ def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Trai
                 "give one of the two",
             )
         words["loss"] = f"clip:{clip[0]!r},{clip[1]!r}"
-    base = {} if begun is None else begun.to_json()
+    return words
+
+
+def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Training:
+    """The Training of the options given; the others are those of a run that was begun, else the defaults.
+
+    Without a run it is to check them, and is none to train by: the data have a say. Raises ConfigError for
+    what is wrong whatever the data are.
+    """
+    words = fields_of(given)
+    if begun is None:
+        return _as_some_data_allow(words)
+    base = begun.to_json()
     if words.get("optimizer", base.get("optimizer")) != base.get("optimizer"):
         base = {name: value for name, value in base.items() if name not in FIELDS}
     return Training.of(**{**base, **words})
+
+
+def _as_some_data_allow(words: dict[str, Any]) -> Training:
+    try:
+        return Training.of(**words)
+    except ConfigError:
+        from fastmlp.train.defaults import steps_of
+
+        with suppress(ConfigError):
+            return Training.of(**{**steps_of(10**6, words), **words})
+        raise
 
 
 def checked_share(name: str, value: float | None) -> None:

@@ -63,8 +63,8 @@ def train(
         int | None,
         option(
             TRAINING,
-            "Cross-validate first: train N times, each time testing on another N-th of the rows, and show mean "
-            "and spread. The model that is kept is then trained on all rows.",
+            "Cross-validate first: train N times, each time testing on another N-th of the rows, and show "
+            "mean and spread. The model that is kept is then trained on all rows.",
             metavar="N",
         ),
     ] = None,
@@ -250,6 +250,7 @@ class _Job:
         from fastmlp.data.encode import look_at, walk_of
         from fastmlp.train.checkpoint import Identity, sums_of
         from fastmlp.train.defaults import chosen, loss_of
+        from fastmlp.train.fit import prepared
         from fastmlp.train.scores import Scores
 
         run, screen, source = self.run, self.screen, self.source
@@ -260,11 +261,11 @@ class _Job:
             training, told = chosen(dataset, *self.asked)
             self.least.check(training.loss)
             weights = _weights(sample_weight, len(dataset.y))
-            ready = _encoded(dataset, training)
+            ready = prepared(dataset, training)
         architecture = training.architecture(ready.X.shape[1], ready.outputs(training.loss))
         screen.describe(dataset, ready)
         screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
-        screen.say("", training.in_words())
+        screen.say("", str(training))
         if told:
             screen.say("", told)
         n_threads = resolve(self.threads)
@@ -346,11 +347,3 @@ class _Job:
             )  # fmt: skip
         self.screen.say("", "a model is trained on all rows")
         return found.together
-
-
-def _encoded(dataset: Dataset, training: Training) -> Dataset:
-    """The data as arrays, their columns fitted to the rows that are trained on."""
-    from fastmlp.train.loop import parted
-
-    rows, _ = parted(len(dataset.y), training.validation, training.seed)
-    return dataset.numeric(rows if training.validation else None)

@@ -50,7 +50,7 @@ from fastmlp.train.loop import Checkpoint, EpochResult
 from fastmlp.train.scores import Scores
 from fastmlp.words.layers import act_text
 from fastmlp.words.losses import Loss
-from fastmlp.words.scales import scale_text
+from fastmlp.words.scales import AUTO, scale_text
 
 CONFIG, ENVIRONMENT, METRICS, FOLDS = "config.json", "environment.json", "metrics.jsonl", "folds.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
@@ -102,8 +102,8 @@ class RunFolder:
             return cls._make(path_of("the run folder", path, ConfigError))
         stamp = time.strftime("%Y%m%d-%H%M%S")
         act = act_text(training.act).replace(":", "")  # which no folder may have on Windows
-        scale = scale_text(training.scale).split()[-1]
-        name = f"{stamp}-{act}-scale{scale}-seed{training.seed}"
+        scale = "" if training.scale == AUTO else f"scale{scale_text(training.scale).split()[-1]}-"
+        name = f"{stamp}-{act}-{scale}seed{training.seed}"
         for number in range(1, 1000):
             with suppress(FileExistsError):
                 return cls._make(HOME / (name if number == 1 else f"{name}-{number}"), exist_ok=False)
