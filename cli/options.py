@@ -237,7 +237,7 @@ class PlainOptions(TypedDict, total=False):
         float | None,
         option(
             OPTIMIZER,
-            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam and the like.",
+            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam and its like.",
             "--lr",
         ),
     ]

@@ -16,6 +16,7 @@ from .command import grouped
 from .ends import heard, held, whole
 from .options import (
     DEFAULTS,
+    LISTS,
     LOSS,
     RUN,
     TRAINING,
@@ -123,6 +124,7 @@ def train(
             if report is None or training or recorded or folds is not None:
                 begun = run.begun()
         source: dict[str, Any] = {name: DEFAULTS.get(name) for name in RecordedOptions.__annotations__}
+        source |= dict.fromkeys(LISTS, ())
         if begun is not None:
             source |= {**begun.arguments, "backend": begun.identity.backend}
         least = Least(min_accuracy, min_r2)
@@ -164,7 +166,7 @@ def train(
             screen.say("done", "nothing is left to do")
         screen.say("kept", f"in {run.path}")
         if scores is not None:
-            screen.score(scores, report["config"]["loss"], str(run.path), report["data"])
+            screen.score(scores, report["config"]["loss"], str(run.path), source["data"])
     if json:
         echo(strict_json(report))
     if failure is not None:
@@ -299,7 +301,7 @@ class _Job:
             given["sample_weight"] = sample_weight and arguments.absolute(sample_weight)
             folds = {"folds": self.folds} if self.folds else {}
             run.begin({**facts, "arguments": given, **folds, **identity.to_json()}, machine)
-        words = {"threads": self.threads, "driver": self.driver, "backend": self.backend}
+        words: dict[str, Any] = {"threads": self.threads, "driver": self.driver, "backend": self.backend}
         scores = None
         try:
             screen.say_if_compiling(self.backend, "run" if self.driver == "team" else self.driver)
