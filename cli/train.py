@@ -12,6 +12,7 @@ from fastmlp.checks import one_of, positive_number, whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
 
+from .asked import Least, source_of
 from .command import grouped
 from .ends import heard, held, whole
 from .options import (
@@ -23,7 +24,6 @@ from .options import (
     Backend,
     Driver,
     Json,
-    Least,
     MinAccuracy,
     MinR2,
     Quiet,
@@ -33,7 +33,6 @@ from .options import (
     checked,
     fields_of,
     option,
-    source_of,
     training_of,
 )
 from .streams import echo
