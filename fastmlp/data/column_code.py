@@ -40,7 +40,7 @@ _COVERED = 0.1  # of its cells: so many at least must be of categories with an i
 
 @dataclass(frozen=True)
 class ColumnCode:
-    """What becomes of one column.
+    """The inputs that are made of one column.
 
     kind:       as it was in the training table; a column of another kind is read as this one, or is an error.
     as_category: True where its values are categories: a text's always. Without any category only a gap says
@@ -125,20 +125,20 @@ class ColumnCode:
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """Of each of its inputs: True for a number, which a word scales; False for 0 and 1."""
+        """The kind of each of its inputs: True for a number, which a word scales; False for 0 and 1."""
         first = not (self.as_category or self.kind == "flag")
         return tuple(first and k == 0 for k in range(self.width))
 
     @property
     def told(self) -> str:
-        """What becomes of it, in words."""
+        """Words for what becomes of it."""
         if self.dropped:
             return f"left out ({REASONS[self.dropped]})"
         parts = []
         if self.as_category and self.categories:
             parts.append(f"{len(self.categories)} categor{'y' if len(self.categories) == 1 else 'ies'}")
         if self.rare:
-            parts.append(f"{len(self.rare):,} rare ones together")
+            parts.append(f"{len(self.rare):,} rare one{'s' * (len(self.rare) > 1)} together")
         if not self.as_category:
             parts.append({"number": "a number", "time": "a time, in days"}.get(self.kind, "0 and 1"))
         if self.flag and self.as_category:
@@ -154,7 +154,7 @@ class ColumnCode:
         return found.astype(np.float32)
 
     def seats(self, column: Column) -> NDArray[np.intp]:
-        """Which of its inputs is 1 in each row (N,), from 0; -1 where none is."""
+        """The place of the input that is 1 in each row (N,), from 0; -1 where none is."""
         column = in_words(column)
         known = enumerate((*self.categories, *self.rare))
         seat_of = {word: min(k, len(self.categories)) for k, word in known}

@@ -26,7 +26,7 @@ _MOST_SAID = 8  # columns in a message
 
 @dataclass(frozen=True)
 class Columns:
-    """How a table becomes rows of inputs (N, D), float32.
+    """The way from a table to rows of inputs (N, D), float32.
 
     codes: one for each column of the training table, in its order, but the label's.
     label: the name of the label's column, which predicted tables may hold too: no input is made of it.
@@ -86,7 +86,7 @@ class Columns:
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        """By name of each column of training, but the label: its kind."""
+        """The kind of each column of training but the label, by its name."""
         return {code.name: code.kind for code in self.codes}
 
     @property
@@ -134,7 +134,7 @@ class Columns:
         return X
 
     def _parts(self, table: Table) -> Iterator[_Part]:
-        """What each column with inputs writes."""
+        """The parts that the columns with inputs write."""
         first, by_name = 0, {column.name: column for column in table.columns}
         for code in self.codes:
             if not code.width:
@@ -187,7 +187,7 @@ class Columns:
 
 
 class _Part(NamedTuple):
-    """What a column writes into rows of inputs.
+    """The inputs that a column writes into rows.
 
     numbers (N,) into the first of its inputs; or a 1 into that of its ``seats`` (N,), from the first on,
     unless it is -1; ``missing`` (N,) into its last.
@@ -222,14 +222,13 @@ def _named(option: str, value: Any, table: Table, label: str | None) -> set[str]
     items = [value] if isinstance(value, str) else as_list(value)
     if items is None or not all(isinstance(item, str) for item in items):
         raise ConfigError(f"{option} must be a list of names of columns", shown(value))
-    names = set(table.names)
-    for item in items:
-        if item not in names:
-            do = near(item, table.names) or f"its columns are {listed(table.names)}"
-            raise ConfigError(f"{option} must name columns of {table.where}", short(item), do)
-    if label in items and option != "keep":
+    given, names = {as_text(item) or "" for item in items}, set(table.names)
+    for name in sorted(given - names):
+        do = near(name, table.names) or f"its columns are {listed(table.names)}"
+        raise ConfigError(f"{option} must name columns of {table.where}", short(name), do)
+    if label in given and option != "keep":
         raise ConfigError(f"{option} must name columns beside the label", short(str(label)))
-    return {*items} - {label}
+    return given - {label}
 
 
 def _nothing_left(codes: list[ColumnCode], table: Table) -> DataError:

@@ -120,7 +120,7 @@ def cell(column: Column, row: int) -> str:
 
 
 def _meant(known: Collection[str], kind: Kind) -> dict[float, str]:
-    """By value of that kind: the known text that means it; of several the one of ``word_of``."""
+    """The known text that means it, by value of that kind; of several the one of ``word_of``."""
     meant: dict[float, str] = {}
     for word in known:
         value = VALUE_OF[kind](word)
