@@ -207,7 +207,7 @@ class PlainOptions(TypedDict, total=False):
         float | None,
         option(
             OPTIMIZER,
-            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam and the like.",
+            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam.",
             "--lr",
         ),
     ]
@@ -269,8 +269,8 @@ class TrainingOptions(PlainOptions, total=False):
         str | None,
         option(
             OPTIMIZER,
-            f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}. Default: sgd for images, adam "
-            "for tables.",
+            f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}. Default: sgd for images, "
+            "adam for tables.",
             "--optimizer", "--optimiser", metavar="NAME", choices=OPTIMIZERS,
         ),
     ]  # fmt: skip
@@ -390,8 +390,8 @@ def fields_of(given: Mapping[str, Any]) -> dict[str, Any]:
 def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Training:
     """The Training of the options given; the others are those of a run that was begun, else the defaults.
 
-    Without a run it is to check them, and is none to train by: the data have a say. Raises ConfigError for what
-    is wrong whatever the data are.
+    Without a run it is to check them, and is none to train by: the data have a say. Raises ConfigError for
+    what is wrong whatever the data are.
     """
     words = fields_of(given)
     if begun is None:
