@@ -56,8 +56,8 @@ def evaluate(
 ) -> None:
     """Test a trained model.
 
-    A sixth of the data that training held out is found again by the model's seed. Columns of a table may be in
-    any order.
+    A sixth of the data that training held out is found again by the model's seed.
+    The columns of a table may be in any order.
 
     Examples:
       fastmlp evaluate runs/long
@@ -139,7 +139,7 @@ def _tested(
         return _Tested(X, y, Path(data or "").name, str(data), str(data))
     if own and test_data is None and (folds := recorded_folds(model)):
         raise ConfigError(
-            f"data must be named to test the model of a run with {folds} folds: it has seen all of the run's own",
+            f"data must be named to test the model of a run with {folds} folds, which has seen its own",
             "none",
             f"give --data; the scores of the folds are in {model.with_name('summary.json')}",
         )

@@ -233,7 +233,7 @@ class PlainOptions(TypedDict, total=False):
         float | None,
         option(
             OPTIMIZER,
-            "Learning rate, from which a schedule goes. Default: 0.01; of tables 0.001 with adam and its like.",
+            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam.",
             "--lr",
         ),
     ]
