@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_whole, one_of, shown
+from fastmlp.data.checks import distinct
 from fastmlp.data.kinds import number_of
 from fastmlp.data.label_values import Values
 from fastmlp.data.names import listed, near, short
@@ -156,7 +157,8 @@ def taken(values: Any, asked: str = "auto") -> Taken:
     there = found.values[~found.missing]
     if not len(there) or (found.values.dtype.kind == "f" and not (np.floor(there) == there).all()):
         return Taken("numbers", "task: numbers (with a fraction)")
-    different, counts = np.unique(there, return_counts=True)
+    different = distinct(there)
+    counts = np.bincount(np.searchsorted(different, there))
     K = len(different)
     task: Task = "classes" if _are_classes(different, counts) else "numbers"
     other = "numbers" if task == "classes" else "classes"
