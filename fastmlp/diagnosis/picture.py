@@ -14,6 +14,7 @@ from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.diagnosis.trials import Snapshot
 from fastmlp.errors import ConfigError
 from fastmlp.files import path_of, write_whole
+from fastmlp.words.optimizers import PLAIN
 
 SUFFIXES = (".png", ".svg", ".html")
 _BLUE, _ORANGE, _GREEN, _GREY = "#2f6fb0", "#c8641b", "#3a8a4d", "#808080"
@@ -119,7 +120,8 @@ def _curvature(panel: Any, seen: list[Snapshot], found: Diagnosis) -> None:
     limit = 2 / found.training.lr
     steps, values = _series(seen, "gauss_newton", lambda value: max(value, limit * _FLAT))
     panel.plot(steps, values, color=_BLUE, marker="o", markersize=3, label="curvature")
-    panel.axhline(limit, color=_GREY, linestyle="--", label="2 / lr: stable below")
+    if found.training.optimizer == PLAIN:
+        panel.axhline(limit, color=_GREY, linestyle="--", label="2 / lr: stable below")
     panel.set_yscale("log")
     panel.set_ylabel("top Gauss-Newton eigenvalue")
     panel.legend(frameon=False)
