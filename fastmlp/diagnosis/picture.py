@@ -13,6 +13,7 @@ from fastmlp.diagnosis.findings import in_words
 from fastmlp.diagnosis.trials import Snapshot
 from fastmlp.errors import ConfigError
 from fastmlp.files import path_of, write_whole
+from fastmlp.words.optimizers import PLAIN
 
 if TYPE_CHECKING:
     from fastmlp.diagnosis.report import Diagnosis
@@ -132,7 +133,8 @@ def _curvature(panel: Any, seen: list[Snapshot], found: Diagnosis) -> None:
     limit = 2 / found.training.lr
     steps, values = _series(seen, "gauss_newton", lambda value: max(value, limit * _FLAT))
     panel.plot(steps, values, color=_BLUE, marker="o", markersize=3, label="curvature")
-    panel.axhline(limit, color=_GREY, linestyle="--", label="2 / lr: stable below")
+    if found.training.optimizer == PLAIN:
+        panel.axhline(limit, color=_GREY, linestyle="--", label="2 / lr: stable below")
     panel.set_yscale("log")
     panel.set_ylabel("top Gauss-Newton eigenvalue")
     panel.legend(frameon=False)

@@ -196,7 +196,7 @@ def test_other_inputs_and_labels_are_refused(trained):
     model, X, y = trained
     with pytest.raises(ModelError, match="must have 12 columns, as this model was trained on; got 11"):
         model.predict(X[:, :11])
-    with pytest.raises(DataError, match="among the training's 2 classes 4, 30; got 5"):
+    with pytest.raises(DataError, match="the labels of training alone, 4, 30; got 5 in row 0"):
         model.evaluate(X, np.full(200, 5))
     with pytest.raises(DataError, match="same length"):
         model.evaluate(X, y[:9])

@@ -399,9 +399,9 @@ def test_a_models_parts_must_fit():
     X, y = drawn(40)
     model, _ = fastmlp.fit(X, y, loss="squared", **QUICK)
     for wrong, message in (
-        ({"classes": (0,)}, "classes must be 0 different integers"),
+        ({"classes": (0,)}, "classes must be 0 different labels"),
         ({"target_scale": TargetScale([0, 0], [1, 1])}, "target_scale must be of 1 numbers; got 2"),
-        ({"training": Training(loss="binary")}, "classes must be 2 different integers"),
+        ({"training": Training(loss="binary")}, "classes must be 2 different labels"),
         ({"target_scale": 3}, "target_scale must be"),
     ):
         with pytest.raises((ModelError, ConfigError), match=message):

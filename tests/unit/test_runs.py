@@ -29,6 +29,7 @@ from fastmlp import (
     runs,
 )
 from fastmlp.data import Dataset
+from fastmlp.data.dataset import Choice
 from fastmlp.files.lock import LOCK
 from fastmlp.runs import RunFolder, data_arguments, find_model, load_model, recorded_data, strict_json
 
@@ -269,11 +270,16 @@ def test_data_can_be_found_again_from_anywhere(place, monkeypatch, data, name, e
     monkeypatch.delenv(runs.ENVIRONMENT_VARIABLE, raising=False)
     if environment:
         monkeypatch.setenv(runs.ENVIRONMENT_VARIABLE, environment)
-    arguments = data_arguments(data, "t.csv", "kind", dataset(name))
+    read = replace(dataset(name), choice=Choice(("b", "c, d"), (), ("a",)))
+    arguments = data_arguments(data, "t.csv", "kind", read, "numbers")
     assert arguments == {
         "data": again.replace("HERE", str(place)),
         "test_data": str(place / "t.csv"),
         "label": "kind",
+        "task": "numbers",
+        "drop": ["b", "c, d"],
+        "keep": [],
+        "as_category": ["a"],
     }
     run = RunFolder.create("run", Training())
     run.begin({"arguments": arguments}, {})
