@@ -9,16 +9,19 @@ import html
 import os
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp import pictures
 from fastmlp.checks import shown
 from fastmlp.diagnosis.findings import in_words
-from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.diagnosis.trials import Snapshot
 from fastmlp.errors import ConfigError
 from fastmlp.files import path_of, write_whole
 from fastmlp.pictures import BLUE, GREEN, GREY, VERMILION, headline
+from fastmlp.words.optimizers import PLAIN
+
+if TYPE_CHECKING:
+    from fastmlp.diagnosis.report import Diagnosis
 
 SUFFIXES = (".png", ".svg", ".html")
 _HEIGHT = 3.3  # inches of a panel
@@ -61,7 +64,7 @@ def save(found: Diagnosis, path: str | os.PathLike[str]) -> None:
         return
     with pictures.style():
         figure = pictures.figure(2 * _HEIGHT, 2 * pictures.WIDTH)
-        draw(found, figure)
+    draw(found, figure)
     content = (
         pictures.png(figure) if kind == ".png" else pictures.alone(pictures.svg(figure, "diagnosis")).encode()
     )
@@ -93,22 +96,23 @@ def page(found: Diagnosis) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Why does it not train?</h1>"
-        f'<p class="dim">{html.escape(str(found.training))}</p>'
+        f'<p class="dim">{html.escape(found.training.in_words())}</p>'
         f"<p><strong>{html.escape(found.verdict)}</strong></p>"
         f'<div class="panels">{"".join(drawn)}</div>{blocks}</body></html>\n'
     )
 
 
 def draw(found: Diagnosis, figure: Any) -> Any:
-    """Draw the four panels into an empty figure, and return their axes (2, 2). Within ``pictures.style``."""
+    """Draw the four panels into an empty figure of matplotlib's, and return their axes (2, 2)."""
     import numpy as np
 
     axes = np.empty((2, 2), dtype=object)
-    places = figure.subfigures(2, 2, wspace=0.04, hspace=0.04)
-    for place, panel, at in zip(places.ravel(), PANELS.values(), np.ndindex(2, 2), strict=True):
-        place.patch.set_alpha(0)
-        axes[at] = place.subplots()
-        panel(axes[at], found)
+    with pictures.style():
+        places = figure.subfigures(2, 2, wspace=0.04, hspace=0.04)
+        for place, panel, at in zip(places.ravel(), PANELS.values(), np.ndindex(2, 2), strict=True):
+            place.patch.set_alpha(0)
+            axes[at] = place.subplots()
+            panel(axes[at], found)
     return axes
 
 
@@ -161,15 +165,23 @@ def _curvature(panel: Any, found: Diagnosis) -> None:
     seen, limit = _seen(found), 2 / found.training.lr
     steps, values = _series(seen, "gauss_newton", lambda value: max(value, limit * _FLAT))
     panel.plot(steps, values, "o-", color=BLUE, markersize=3, label="curvature")
-    panel.axhline(limit, color=GREY, linestyle="--", label=f"2 / lr = {limit:.3g}: stable below")
+    plain = found.training.optimizer == PLAIN  # whose steps alone the curvature bounds
+    if plain:
+        panel.axhline(limit, color=GREY, linestyle="--", label=f"2 / lr = {limit:.3g}: stable below")
     _by_powers(panel, values)
     panel.set_ylabel("top Gauss-Newton eigenvalue")
     _by_step(panel, seen)
     pictures.legend(panel)
     most = max(values, default=0.0) / limit
-    stays = "The curvature stays below what the learning rate allows"
-    passes = f"The curvature reaches {_round(most)} times what the learning rate allows"
-    headline(panel.get_figure(root=False), passes if most > 1 else stays)
+    if not values:
+        said = "No curvature was measured"
+    elif not plain:
+        said = f"The curvature goes from {_round(values[0])} to {_round(values[-1])}"
+    elif most > 1:
+        said = f"The curvature reaches {_round(most)} times what the learning rate allows"
+    else:
+        said = "The curvature stays below what the learning rate allows"
+    headline(panel.get_figure(root=False), said)
 
 
 def _round(value: float) -> str:
