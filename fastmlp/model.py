@@ -140,7 +140,7 @@ class Model(Displayed):
         facts = [
             ("columns", in_brief(self.columns.kinds, 6) if self.columns else ""),
             ("inputs", f"{shape.inputs:,}, each {self.preprocessing.in_words()}"),
-            ("classes", in_brief(told)),
+            ("classes", in_brief(map(str, told))),
             ("loss", self._text),
             ("training", "" if self.training is None else self.training.in_words()),
             ("parameters", shape.n_parameters),
@@ -373,7 +373,7 @@ class Model(Displayed):
             raise ModelError(
                 f"inputs must have {self.architecture.inputs} columns, as this model was trained on",
                 f"{X.shape[1]}",
-                "write X[None] for one row" if is_one else "use the model or the data that fits",
+                "use X[None] for one row" if is_one else "use the model or the data that fits",
             )
         return X
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastmlp.diagnosis.report import Diagnosis
 
 SUFFIXES = (".png", ".svg", ".html")
-_HEIGHT = 3.3  # inches of a panel
+HEIGHT = 3.3  # inches of a panel
 _FLAT = 1e-3  # of the limit: curvature below it is drawn there
 _WATCHED = 20  # first steps, each of which is as wide as the others
 _STEPS = (0, 5, 10, 20, 100, 1000, 10_000, 100_000, 1_000_000)
@@ -63,8 +63,8 @@ def save(found: Diagnosis, path: str | os.PathLike[str]) -> None:
         write_whole(path, page(found).encode())
         return
     with pictures.style():
-        figure = pictures.figure(2 * _HEIGHT, 2 * pictures.WIDTH)
-    draw(found, figure)
+        figure = pictures.figure(2 * HEIGHT, 2 * pictures.WIDTH)
+        draw(found, figure)
     content = (
         pictures.png(figure) if kind == ".png" else pictures.alone(pictures.svg(figure, "diagnosis")).encode()
     )
@@ -76,7 +76,7 @@ def page(found: Diagnosis) -> str:
     drawn = []
     for name, panel in PANELS.items():
         with pictures.style():
-            figure = pictures.figure(_HEIGHT)
+            figure = pictures.figure(HEIGHT)
             panel(figure.subplots(), found)
         drawn.append(f"<figure style='margin:0'>{pictures.svg(figure, name)}</figure>")
     blocks = "".join(
@@ -103,16 +103,15 @@ def page(found: Diagnosis) -> str:
 
 
 def draw(found: Diagnosis, figure: Any) -> Any:
-    """Draw the four panels into an empty figure of matplotlib's, and return their axes (2, 2)."""
+    """Draw the four panels into an empty figure, and return their axes (2, 2). Within ``pictures.style``."""
     import numpy as np
 
     axes = np.empty((2, 2), dtype=object)
-    with pictures.style():
-        places = figure.subfigures(2, 2, wspace=0.04, hspace=0.04)
-        for place, panel, at in zip(places.ravel(), PANELS.values(), np.ndindex(2, 2), strict=True):
-            place.patch.set_alpha(0)
-            axes[at] = place.subplots()
-            panel(axes[at], found)
+    places = figure.subfigures(2, 2, wspace=0.04, hspace=0.04)
+    for place, panel, at in zip(places.ravel(), PANELS.values(), np.ndindex(2, 2), strict=True):
+        place.patch.set_alpha(0)
+        axes[at] = place.subplots()
+        panel(axes[at], found)
     return axes
 
 

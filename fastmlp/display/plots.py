@@ -94,12 +94,12 @@ def curves(
 
 
 def _look(ax: Any) -> AbstractContextManager[None]:
-    """The style of all pictures for axes that are new; no other for those of a reader."""
-    return pictures.style() if ax is None else nullcontext()
+    """The style of all pictures for axes that are new, in the reader's light or dark; none for others."""
+    return pictures.style(ink=False) if ax is None else nullcontext()
 
 
 def _place(ax: Any, found: Axes) -> Any:
-    """Where a headline stands: over the whole of a new figure, over axes of a reader's."""
+    """The place of a headline: the whole of a new figure, or the axes of a reader."""
     return found.get_figure() if ax is None else found
 
 

@@ -54,11 +54,15 @@ def check(name: str) -> None:
 
 
 @contextmanager
-def style(name: str = "fastmlp") -> Iterator[None]:
-    """Draw in the project's style within. The same name and the same numbers give the same bytes."""
+def style(name: str = "fastmlp", *, ink: bool = True) -> Iterator[None]:
+    """Draw in the project's style within. The same name and the same numbers give the same bytes.
+
+    ink False: text and axes keep the colours of the style that the reader has, light or dark.
+    """
     import matplotlib as mpl
 
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    rest = {word: value for word, value in _STYLE.items() if ink or value != INK}
+    with mpl.rc_context({**rest, "svg.hashsalt": name}):
         yield
 
 

@@ -226,7 +226,7 @@ def test_models_say_what_they_are_of():
     model, _ = fastmlp.fit(X, X[:, 0] > 0, scale="standard", epochs=2, hidden=(5, 4), dropout=0.5)
     text = str(model)
     assert text.startswith("Model 3-5-4-2 of 2 classes, after epoch 2\n")
-    assert re.search(r"^  classes +0, 1$", text, re.M)
+    assert re.search(r"^  classes +False, True$", text, re.M)
     assert re.search(r"^  hidden 1 +3 x 5 +relu +dropout 0.5 +20$", text, re.M)
     assert re.search(r"^  output +4 x 2 +identity +10$", text, re.M)
     numbers, history = fastmlp.fit(X, X, loss="squared", scale="standard", epochs=2)
