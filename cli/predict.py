@@ -50,7 +50,7 @@ def predict(
     proba: Annotated[
         bool, option(OUTPUT, "Write the label, and the probability of each class.", "--proba")
     ] = False,
-    form: Annotated[
+    format: Annotated[
         str | None,
         option(
             OUTPUT,
@@ -77,13 +77,13 @@ def predict(
       fastmlp predict runs/long images.npy
       zcat new.csv.gz | fastmlp predict runs/long - --format jsonl
     """
-    n_threads, _, (path, found_form), *_ = checked(
+    n_threads, _, (path, written_as), *_ = checked(
         lambda: resolve(threads),
         lambda: one_of("backend", backend, BACKENDS),
-        lambda: checked_place(out, form, source),
-        lambda: _check_alone(json, out, form),
+        lambda: checked_place(out, format, source),
+        lambda: _check_alone(json, out, format),
     )
-    check_library(found_form)
+    check_library(written_as)
 
     from fastmlp.runs import load_model
 
@@ -107,15 +107,15 @@ def predict(
         _print_json(net, found(), proba)
         return
     columns = columns_of(net, proba=proba)
-    heading = proba or out is not None or form is not None or net.columns is not None
-    with written(path, found_form, columns, heading=heading) as write:
+    heading = proba or out is not None or format is not None or net.columns is not None
+    with written(path, written_as, columns, heading=heading) as write:
         for piece in found():
             write(piece)
 
 
-def _check_alone(json: bool, out: str | None, form: str | None) -> None:
+def _check_alone(json: bool, out: str | None, format: str | None) -> None:
     """Raises ConfigError where one JSON object and another result are asked for."""
-    if json and (out is not None or form is not None):
+    if json and (out is not None or format is not None):
         raise ConfigError(
             "json, one object on stdout, must be left out beside format and out", "both", "use --format jsonl"
         )
