@@ -214,7 +214,7 @@ def _asked(
     out = {*table.names} - found["keep"] - {label}
     if both := sorted(found["as_category"] & out):
         raise ConfigError("columns in as_category must be in keep too, where it is given", listed(both))
-    return out | found["drop"], found["as_category"]
+    return out, found["as_category"]
 
 
 def _named(option: str, value: Any, table: Table, label: str | None) -> set[str]:

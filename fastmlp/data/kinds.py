@@ -133,13 +133,7 @@ def _values(column: Column, kind: Kind) -> NDArray[np.float64]:
     """The values as that kind, float64, nan where one is missing or is none of it."""
     values: NDArray[Any]
     if column.kind == "text":
-        used = np.zeros(len(column.words) + 1, bool)
-        used[column.values] = True
-        parsed = [
-            VALUE_OF[kind](word) if is_used else math.nan
-            for word, is_used in zip(column.words, used[:-1].tolist(), strict=True)
-        ]
-        found: NDArray[np.float64] = np.array([*parsed, math.nan])[column.values]
+        found: NDArray[np.float64] = np.array([*map(VALUE_OF[kind], column.words), math.nan])[column.values]
         return found
     values = np.where(column.missing, np.nan, column.values)
     if (column.kind, kind) == ("flag", "number"):

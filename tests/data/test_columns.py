@@ -322,6 +322,14 @@ def test_a_number_beyond_float32_is_named(value, data_refused):
     assert Columns.fitted(bad, drop="age").encode(bad).shape[0] == 4
 
 
+def test_a_number_too_far_from_the_others_is_named(data_refused):
+    cells = [3e38, 3e38 + 1e27, 3e38 + 2e27, 3e38 + 3e27, -3e38]
+    with data_refused(
+        r"row 5 of the table must hold a finite number within float32 in column 'n'; got -3e\+38"
+    ):
+        Columns.fitted(Table((number("n", cells),)))
+
+
 def test_a_gap_that_training_had_not_is_the_median():
     columns = Columns.fitted(Table((number("n", [1, 2, 10]), flag("f", [1, 1, 0]))))
     assert columns.encode(Table((number("n", [None]), flag("f", [None])))).tolist() == [[2, 1]]

@@ -97,6 +97,12 @@ def test_another_kind_that_is_not_exact_is_refused(column, match, data_refused):
         columns.encode(table)
 
 
+def test_of_texts_that_mean_the_same_number_the_plain_one_is_meant():
+    columns = Columns.fitted(Table((text("w", ["01", "1", "1.0", "x"] * 2),)))
+    assert columns.names == ("w=01", "w=1", "w=1.0", "w=x")
+    assert columns.encode(Table((number("w", [1, 2]),))).tolist() == [[0, 1, 0, 0], [0] * 4]
+
+
 def test_words_that_no_row_has_need_not_be_numbers():
     columns = Columns.fitted(Table((number("n", [1, 2, 3]),)))
     assert columns.encode(Table((text("n", ["4", "5"], ["x", "y"]),))).tolist() == [[4], [5]]

@@ -150,6 +150,8 @@ CLASSES = {
     "grades of wine": DRAW.choice(np.arange(3, 10), 4898, p=[0.004, 0.033, 0.297, 0.449, 0.18, 0.036, 0.001]),
     "codes": DRAW.choice([100, 205, 310, 999], 80),
     "few counts": np.minimum(counts(2, 500), 8),
+    "ten codes": np.repeat(np.arange(10) ** 3, [1, *range(2, 11)]),
+    "twelve, twice each": np.repeat(np.arange(12), 2),
     "ten rows of three": [0, 1, 2, 0, 1, 2, 0, 1, 2, 0],
 }
 NUMBERS = {
@@ -169,6 +171,10 @@ NUMBERS = {
     "grades out of 20": np.clip(DRAW.normal(11, 3, 395).astype(int), 0, 20),
     "hours with a gap": np.repeat([*range(12), *range(13, 24)], 9),
     "more than a thousand": np.repeat(np.arange(1001), 9),
+    "eleven codes": np.repeat(np.arange(11) ** 3, 9),
+    "even ages from 17": np.repeat(np.arange(17, 60), 9),
+    "twelve, one of them once": np.repeat(np.arange(12), [1, *[3] * 11]),
+    "fifteen, one of them rare": np.repeat(np.arange(15), [*[100] * 14, 15]),
     "negative": np.arange(-9, 9).repeat(5),
 }
 
