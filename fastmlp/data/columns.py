@@ -5,7 +5,7 @@ What becomes of one column: column_code.py. Which column is the label is label.p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp.checks import as_list, as_text, shown
 from fastmlp.data.column_code import REASONS, ColumnCode
+from fastmlp.data.kinds import word_of
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Kind, Table
 from fastmlp.errors import ConfigError, DataError
@@ -91,13 +92,13 @@ class Columns:
 
     @property
     def told(self) -> tuple[str, ...]:
-        """Lines for people: columns left out and why, categories, and gaps that are filled."""
+        """Lines for people: columns left out and why, categories, gaps that are filled, and times."""
         lines = []
-        for reason, words in REASONS.items():
-            if out := [code.name for code in self.codes if code.dropped == reason]:
-                lines.append(f"left out: {listed(out)} ({words})")
-        told = [code for code in self.codes if not code.dropped and (code.as_category or code.flag)]
-        return (*lines, *(f"{short(code.name)}: {code.told}" for code in told))
+        for head, item in _TOLD.items():
+            if items := [short(code.name) + told for code in self.codes if (told := item(code)) is not None]:
+                more = f", ... ({len(items):,} columns)" * (len(items) > _MOST_SAID)
+                lines.append(f"{head}: {', '.join(items[:_MOST_SAID])}{more}")
+        return tuple(lines)
 
     def __str__(self) -> str:
         wide = max((len(short(code.name)) for code in self.codes), default=0)
@@ -184,6 +185,28 @@ class Columns:
         if len(set(names)) < len(names) or not any(code.width for code in columns.codes):
             raise ConfigError("a model's columns must have different names, and inputs", listed(names))
         return columns
+
+
+def _left_out(reason: str) -> Callable[[ColumnCode], str | None]:
+    return lambda code: "" if code.dropped == reason else None
+
+
+_TOLD: dict[str, Callable[[ColumnCode], str | None]] = {
+    **{f"left out ({words})": _left_out(reason) for reason, words in REASONS.items()},
+    "categories (inputs)": lambda code: (
+        f" ({code.width})" if code.as_category and code.width > code.flag else None
+    ),
+    "missing cells filled with the median, and said by an input": lambda code: (
+        f" ({word_of(code.fill, code.kind)})" if code.flag and not code.as_category else None
+    ),
+    "only whether it is missing, all else is the same": lambda code: (
+        "" if code.width == code.flag == code.as_category == 1 else None
+    ),
+    "times, in days": lambda code: (
+        "" if code.width and code.kind == "time" and not code.as_category else None
+    ),
+}
+"""By the head of a line: what is said of a column behind its name; None where the line is not about it."""
 
 
 class _Part(NamedTuple):

@@ -49,6 +49,23 @@ def cells_of(column: Column) -> list[Any]:
     )
 
 
+PEOPLE = Table(
+    (
+        number("age", [31, 45, None, 28, 60, 33, 51, 45]),
+        text("city", ["Rome", "Oslo", "Rome", None, "Rome", "Oslo", "Lima", "Oslo"]),
+        flag("member", [True, False, True, True, None, False, True, True]),
+        time("since", [19000.25, 19001, 19002, 19003, 19004, 19005, 19006, 19007]),
+        text("id", [f"u{k}" for k in range(8)]),
+        number("zip", [101, 101, 202, 202, 303, 303, 101, 202], whole=True),
+        number("same", [3] * 8),
+        number("nothing", [None] * 8),
+        text("class", list("abababab")),
+    ),
+    "people.csv",
+    lines=np.arange(2, 10),
+)
+
+
 def drawn_table(seed: int, rows: int | None = None) -> Table:
     """A table of 1 to 12 columns and, unless it is said, 2 to 300 rows; all kinds, gaps in half of them."""
     draw = np.random.default_rng(seed)
