@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_text, function, shown, whole_number
-from fastmlp.data import csv, idx, mnist, npy, tables, targets
+from fastmlp.data import arrays, csv, idx, mnist, npy, targets
 from fastmlp.data.checks import Features, features, image_shape
 from fastmlp.data.dataset import Dataset, Part, Parts, assemble
 from fastmlp.errors import ConfigError, DataError
@@ -123,9 +123,9 @@ def read_parts(path: PathLike, label: str | int | None = None, loss: str = "logi
         return idx.read_folder(path)
     match _kind(path):
         case "npz":
-            return tables.read_npz(path)
+            return arrays.read_npz(path)
         case "npy":
-            return Parts(tables.read_npy(path))
+            return Parts(arrays.read_npy(path))
         case "csv":
             return Parts(csv.read(path, label, numbers=Loss.of(loss).task == "numbers"))
         case _:
@@ -162,7 +162,7 @@ def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Feat
     else:
         match _kind(path):
             case "npz":
-                X = tables.read_npz_images(path)
+                X = arrays.read_npz_images(path)
             case "npy":
                 X = npy.read(path)
             case "csv":
