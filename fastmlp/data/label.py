@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_whole, one_of, shown
-from fastmlp.data.kinds import number_of
+from fastmlp.data.kinds import flags_of, numbers_of
 from fastmlp.data.label_values import Values
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Column, Table
@@ -239,7 +239,7 @@ def targets_of(values: Any, task: str, where: str = "y", table: Table | None = N
         return found
     cells = _filled(values, where, table)
     if cells.kind == "text":
-        numbers: NDArray[np.float64] = np.array([*map(number_of, cells.words), math.nan])[cells.values]
+        numbers: NDArray[np.float64] = np.append(numbers_of(cells.words), np.nan)[cells.values]
     else:
         numbers = cells.values.astype(np.float64)
     wrong = ~(np.abs(numbers) <= LARGEST)
@@ -270,15 +270,14 @@ def _filled(values: Any, where: str, table: Table | None) -> Values:
     return found
 
 
-def _plain(label: Label) -> str:
-    """The text by which labels of different types are compared."""
-    if isinstance(label, bool):
-        return str(label).casefold()
-    number = float(label) if not isinstance(label, str) else number_of(label)
-    if math.isnan(number):
-        word = str(label)
-        return word.casefold() if word.casefold() in ("true", "false") else word
-    return repr(number)
+def _plain(label: Label) -> Label:
+    """The value by which labels of different types are compared: the number or the bool that a text is."""
+    if not isinstance(label, str):
+        return label
+    for values_of, kind in ((numbers_of, float), (flags_of, bool)):
+        if not math.isnan(value := values_of([label])[0]):
+            return kind(value)
+    return label
 
 
 def _some(classes: tuple[Label, ...]) -> str:

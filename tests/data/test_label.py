@@ -260,6 +260,11 @@ DAY = datetime.date(2024, 1, 31)
         ([True, False, True], (False, True)),
         (np.array([True, False], object), (False, True)),
         (flag("y", [1, 1]), (True,)),
+        (flag("y", [1, 0], ()), (False, True)),
+        (flag("y", [1, 0], ("FALSE", "True")), (False, True)),
+        (flag("y", [1, 0], ("no", "yes")), ("no", "yes")),
+        (flag("y", [0, 0], ("No", "Yes")), ("No",)),
+        (flag("y", [1, 0], ("no", "TRUE")), ("TRUE", "no")),
         ([3, 1, 2, 1], (1, 2, 3)),
         ([1.0, 0.0], (0, 1)),
         (np.float32([-1, 1]), (-1, 1)),
@@ -300,7 +305,7 @@ def test_labels_of_a_column_and_of_its_cells_are_the_same(seed):
         if not len(there) or column.kind == "time":
             continue
         values = [there.words[k] for k in there.values] if column.kind == "text" else there.values
-        values = values.astype(bool) if column.kind == "flag" else values
+        values = values.astype(bool) if column.kind == "flag" else values  # its words are false and true
         one, other = labels_of(there), labels_of(values)
         assert one.classes == other.classes
         np.testing.assert_array_equal(one.indices, other.indices)
@@ -319,6 +324,7 @@ def test_texts_too_long_for_an_array_of_numpys_stay_objects():
         (["1", " 2.5", "-1e3"], [1, 2.5, -1000]),
         (text("y", ["3", "4"], ["x"]), [3, 4]),
         ([True, False], [1, 0]),
+        (flag("y", [1, 0], ("no", "yes")), [1, 0]),
         (time("y", [3, 0.5]), [3, 0.5]),
         (np.array(["1970-01-03T12"], "M8[h]"), [2.5]),
         (np.uint8([200, 100]), [200, 100]),
@@ -386,6 +392,9 @@ def test_targets_that_are_no_numbers(data_refused):
         ([True, False], ("False", "True"), [1, 0]),
         (["2.50"], (0.5, 2.5), [1]),
         ([1], ("1", "1.0"), [0]),
+        (["yes", "no", "1"], (False, True), [1, 0, 1]),
+        ([True], ("no", "yes"), [1]),
+        (flag("y", [1, 0], ("no", "yes")), ("no", "yes", "perhaps"), [1, 0]),
     ],
 )
 def test_known_labels_of_another_type_are_those_that_mean_the_same(y, classes, places):

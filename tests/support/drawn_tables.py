@@ -22,9 +22,10 @@ def time(name: str, cells: Sequence[Any]) -> Column:
     return Column(name, "time", np.array([np.nan if cell is None else cell for cell in cells], "f8"))
 
 
-def flag(name: str, cells: Sequence[Any]) -> Column:
-    """A column of True and False; None is a missing cell."""
-    return Column(name, "flag", np.array([-1 if cell is None else cell for cell in cells], KINDS["flag"]))
+def flag(name: str, cells: Sequence[Any], words: tuple[str, ...] = ("false", "true")) -> Column:
+    """A column of True and False, which were these words; None is a missing cell."""
+    values = [-1 if cell is None else cell for cell in cells]
+    return Column(name, "flag", np.array(values, KINDS["flag"]), words)
 
 
 def text(name: str, cells: Sequence[Any], more: Sequence[str] = ()) -> Column:
