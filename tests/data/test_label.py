@@ -273,7 +273,7 @@ DAY = datetime.date(2024, 1, 31)
         (np.array([2**60 + 1, 2**60], object), (2**60, 2**60 + 1)),
         (np.array([2**63 - 1], np.uint64), (2**63 - 1,)),
         (number("y", [7, 3, 7]), (3, 7)),
-        ([1e300, 2], (2.0, 1e300)),
+        ([2.0**53 - 1, -0.0], (0, 2**53 - 1)),
         (time("y", [0, 19753]), ("1970-01-01", "2024-01-31")),
         (np.array(["2024-01-31", "1970-01-01"], "M8[ns]"), ("1970-01-01", "2024-01-31")),
         ([DAY, datetime.datetime(1970, 1, 1)], ("1970-01-01", "2024-01-31")),
@@ -378,6 +378,17 @@ def test_targets_that_are_no_numbers(data_refused):
     bad = replace(table["n"], values=np.array([0, np.inf]))
     with data_refused(r"column 'n' must have a label in every row; got inf in line 9 of houses\.csv"):
         labels_of(bad, "column 'n'", table)
+
+
+@pytest.mark.parametrize("label", [2.0**53, -(2.0**60), 1e300])
+def test_labels_that_no_float_tells_apart(label):
+    for y in ([1, label], number("y", [1, label])):
+        for function in (labels_of, lambda y: places_of(y, (1, 2)), lambda y: targets_of(y, "classes")):
+            with pytest.raises(
+                DataError, match=r"below 2\*\*53 where they are numbers; got -?[0-9]+ in row 1"
+            ):
+                function(y)
+    assert labels_of(np.array([1, 2**60])).classes == (1, 2**60)
 
 
 @pytest.mark.parametrize(
