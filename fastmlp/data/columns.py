@@ -22,6 +22,7 @@ from fastmlp.errors import ConfigError, DataError
 MOST_COLUMNS = 1 << 20
 
 _BLOCK = 1 << 17  # inputs written together: they stay in a cache
+_LEAST_ROWS = 256  # of those: a column's part is written by a few calls of NumPy
 _MOST_SAID = 8  # columns in a message
 
 
@@ -120,7 +121,7 @@ class Columns:
         self._check_names(table)
         N, D = len(table), sum(code.width for code in self.codes)
         X = np.zeros((N, D), np.float32)
-        parts, step = tuple(self._parts(table)), max(1, _BLOCK // max(1, D))
+        parts, step = tuple(self._parts(table)), max(_LEAST_ROWS, _BLOCK // max(1, D))
         for start in range(0, N, step):
             block, rows = X[start : start + step], slice(start, start + step)
             for part in parts:

@@ -112,8 +112,9 @@ def test_many_rows_are_written_block_by_block(monkeypatch):
     table = drawn_table(3, 300)
     columns = Columns.fitted(table)
     X = columns.encode(table)
-    for block in (1, 100, 10**9):
+    for block, rows in ((1, 1), (100, 2), (1, 150), (10**9, 1)):
         monkeypatch.setattr("fastmlp.data.columns._BLOCK", block)
+        monkeypatch.setattr("fastmlp.data.columns._LEAST_ROWS", rows)
         np.testing.assert_array_equal(columns.encode(table), X)
 
 
