@@ -18,6 +18,7 @@ from fastmlp.checks import as_float, as_list, as_text, shown
 from fastmlp.data.kinds import RowOf, as_kind, cell, in_words, word_of
 from fastmlp.data.names import short
 from fastmlp.data.table import KINDS, Column, Kind
+from fastmlp.display import brief
 from fastmlp.errors import ConfigError, DataError
 
 MOST_CATEGORIES = 100  # of a column; the rarer ones share one input
@@ -106,6 +107,9 @@ class ColumnCode:
             return cls(name, kind, True, dropped="all different")
         categories, rare = (tuple(column.words[k] for k in np.sort(part)) for part in (own, others))
         return cls(name, kind, True, categories, rare, flag=flag)
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     @property
     def width(self) -> int:

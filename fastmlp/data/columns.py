@@ -17,6 +17,7 @@ from fastmlp.data.column_code import REASONS, ColumnCode
 from fastmlp.data.kinds import word_of
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Kind, Table
+from fastmlp.display import Display, Displayed, ends
 from fastmlp.errors import ConfigError, DataError
 
 MOST_COLUMNS = 1 << 20
@@ -26,8 +27,8 @@ _LEAST_ROWS = 256  # of those: a column's part is written by a few calls of NumP
 _MOST_SAID = 8  # columns in a message
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, repr=False)
+class Columns(Displayed):
     """The way from a table to rows of inputs (N, D), float32.
 
     codes: one for each column of the training table, in its order, but the label's.
@@ -101,10 +102,14 @@ class Columns:
                 lines.append(f"{head}: {', '.join(items[:_MOST_SAID])}{more}")
         return tuple(lines)
 
-    def __str__(self) -> str:
-        wide = max((len(short(code.name)) for code in self.codes), default=0)
-        head = f"{len(self.codes)} columns -> {sum(code.width for code in self.codes)} inputs"
-        return "\n".join([head, *(f"  {short(code.name):{wide}}  {code.told}" for code in self.codes)])
+    def _display(self) -> Display:
+        rows = [
+            None if code is None else (code.name, code.kind, code.width, code.told)
+            for code in ends(self.codes)
+        ]
+        title = f"Columns: {len(self.codes):,} make {sum(code.width for code in self.codes):,} inputs"
+        label = [] if self.label is None else [("label", self.label)]
+        return Display(title, label, ("column", "kind", "inputs", "becomes"), rows)
 
     def left_out(self, table: Table) -> tuple[str, ...]:
         """The names of the columns of a table that no input is made of: the label's, and dropped ones."""

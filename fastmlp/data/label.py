@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_whole, one_of, shown
-from fastmlp.data.checks import MAX_LABEL
+from fastmlp.data.checks import MAX_LABEL, distinct
 from fastmlp.data.kinds import flags_of, numbers_of
 from fastmlp.data.label_values import Values
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Column, Table
-from fastmlp.data.targets import LARGEST
 from fastmlp.errors import DataError
 
 Task = Literal["classes", "numbers"]
 Label = int | float | bool | str
 
+LARGEST = 1e30  # of a target that is a number: float32 holds it, and float64 its square
 TASKS = ("auto", "classes", "numbers")
 LABEL_NAMES = ("label", "class", "target", "y")
 FEW = 10  # whole numbers of so many different values are classes
@@ -157,7 +157,8 @@ def taken(values: Any, asked: str = "auto") -> Taken:
     there = found.values[~found.missing]
     if not len(there) or (found.values.dtype.kind == "f" and not (np.floor(there) == there).all()):
         return Taken("numbers", "task: numbers (with a fraction)")
-    different, counts = np.unique(there, return_counts=True)
+    different = distinct(there)
+    counts = np.bincount(np.searchsorted(different, there))
     K = len(different)
     task: Task = "classes" if _are_classes(different, counts) else "numbers"
     other = "numbers" if task == "classes" else "classes"

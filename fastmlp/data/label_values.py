@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of, shown
+from fastmlp.data.checks import distinct
 from fastmlp.data.kinds import in_words, times_of
 from fastmlp.data.table import Column, Kind, Table
 from fastmlp.errors import DataError
@@ -74,7 +75,9 @@ class Values:
                 return cls("number", array.astype(np.int64), none)
             case "u":
                 if len(array) and int(array.max()) >= _END:
-                    raise DataError(f"{where} must hold whole numbers below 2**63", int(array.max()))
+                    raise DataError(
+                        f"{where} must hold whole numbers below 2**63", int(array.max()), "number the classes"
+                    )
                 return cls("number", array.astype(np.int64), none)
             case "f":
                 numbers = array.astype(np.float64)
@@ -137,7 +140,8 @@ class Values:
         if self.kind == "time":
             column = in_words(Column("", "time", self.values))
             return Values("text", column.values, self.missing, column.words).distinct()
-        different, indices = np.unique(self.values, return_inverse=True)
+        different = distinct(self.values)
+        indices = np.searchsorted(different, self.values)
         values = different.tolist()
         if all(abs(value) < _END and value == int(value) for value in values):
             values = list(map(int, values))
