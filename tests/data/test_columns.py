@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from drawn_tables import PEOPLE, cells_of, drawn_table, flag, number, text, time
+from drawn_columns import PEOPLE, cells_of, drawn_table, flag, number, text, time
 from nasty import VALUES, said_in_a_line
 
 from fastmlp.data.column_code import LEAST_ROWS, MOST_CATEGORIES, MOST_RARE, REASONS

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from drawn_tables import PEOPLE, drawn_table
+from drawn_columns import PEOPLE, drawn_table
 from nasty import VALUES, said_in_a_line
 
 from fastmlp.data.column_code import ColumnCode

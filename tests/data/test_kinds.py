@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_tables import flag, number, text, time
+from drawn_columns import flag, number, text, time
 
 from fastmlp.data.columns import Columns
 from fastmlp.data.kinds import VALUES_OF, word_of

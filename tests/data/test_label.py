@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_tables import drawn_table, flag, number, text, time
+from drawn_columns import drawn_table, flag, number, text, time
 from nasty import VALUES, said_in_a_line
 
 from fastmlp.data.label import (
