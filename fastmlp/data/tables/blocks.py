@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastmlp.errors import DataError
 from fastmlp.files.bounded import BYTE_BUDGET, Stream
 
-BLOCK = 4 << 20
+BLOCK = 2 << 20
 MOST_RECORD = 16 << 20  # bytes
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -84,11 +84,23 @@ def begin(stream: Stream, where: str, size: int = BLOCK) -> bytes:
     return text.removeprefix(BOM)
 
 
-def blocks(
-    begun: bytes, stream: Stream, separator: str, where: str, first: int = 1, size: int = BLOCK
-) -> Iterator[Block]:
-    """The text from line ``first`` on, in blocks of about so many bytes; ``begun`` is what of it was read."""
-    total, held, ended = len(begun), begun, False
+class Resumed:
+    """A stream of which a piece was read, as if it had not been."""
+
+    def __init__(self, begun: bytes, stream: Stream) -> None:
+        self.begun, self.stream, self.at = begun, stream, 0
+
+    def read(self, size: int, /) -> bytes:
+        """The next ``size`` bytes at most, none at the end."""
+        if self.at == len(self.begun):
+            return self.stream.read(size)
+        self.at += len(piece := self.begun[self.at : self.at + size])
+        return piece
+
+
+def blocks(stream: Resumed, separator: str, where: str, first: int = 1, size: int = BLOCK) -> Iterator[Block]:
+    """The rest of a text, from line ``first`` on, in blocks of about so many bytes."""
+    total, held, ended = 0, b"", False
     while not ended:
         more = stream.read(max(size, len(held)))
         held, total, ended = held + more, total + len(more), not more
