@@ -22,7 +22,7 @@ MOST_RECORD = 16 << 20  # bytes
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BINARY = {b"PAR1": "Parquet", b"ARRO": "Arrow", b"FEA1": "Feather", b"PK\x03\x04": "zip", b"\x93NUM": ".npy"}
-OPEN = re.compile(r'[ \t]*+"(?:[^"]++|"")*+"?[ \t]*+\r?\Z')  # a cell that may go on after the end of a piece
+OPEN = re.compile(r'[ \t]*+"(?:[^"]++|"")*+"?[ \t]*+\r{0,2}\Z')  # a cell that may go on
 
 
 class Block(NamedTuple):
@@ -104,6 +104,8 @@ def blocks(stream: Resumed, separator: str, where: str, first: int = 1, size: in
     while not ended:
         more = stream.read(max(size, len(held)))
         held, total, ended = held + more, total + len(more), not more
+        if ended:
+            held = held.rstrip(b"\r")
         if total > BYTE_BUDGET:
             raise DataError(f"{where} must hold at most {BYTE_BUDGET:,} bytes", "more", "use a smaller file")
         end, quoted, plain = _cut(held, separator, first, where, ended)

@@ -168,7 +168,9 @@ class Gathered:
         return Column(self.name, kind, np.concatenate(parts))
 
     def _codes(self) -> NDArray[np.int32]:
-        return np.concatenate(self.parts)
+        """The codes of all cells, where none of them became a number: empty ones may have."""
+        parts = [p if p.dtype == np.int32 else np.full(len(p), -1, np.int32) for p in self.parts]
+        return np.concatenate(parts)
 
     def _wrong(
         self, words: Sequence[str], bad: NDArray[np.bool_], kind: Kind, lines: NDArray[np.int64]

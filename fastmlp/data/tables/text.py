@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -30,11 +30,25 @@ def read(
     blocks = _Blocks(path, size or _size(arrow), arrow)
     source = Source(str(path), blocks.head.separator, kinds=kinds or {}, lenient=kinds is not None)
     head = blocks.head
-    return gathered(blocks, head.names, range(head.first, head.columns), source, head.told)
+    return _table(blocks, head, source)
 
 
 def _size(arrow: ModuleType | None) -> int:
     return BLOCK * 4 if arrow else BLOCK
+
+
+def _table(blocks: Iterable[Rows], head: Head, source: Source) -> Table:
+    table = gathered(blocks, head.names, range(head.first, head.columns), source, head.told)
+    if head.names[-1]:
+        return table
+    spare = table.columns[-1].missing
+    if not spare.all():
+        raise DataError(
+            f"{table.row(int(spare.argmin()))} must be empty in its last column, which has no name",
+            "another cell",
+            "name the column, or remove it",
+        )
+    return table.without([""])
 
 
 def is_table(path: Path) -> bool:
@@ -78,7 +92,7 @@ def chunks(
         head, rest = begun(stream, where)
         source = Source(where, head.separator, kinds=kinds or {}, lenient=kinds is not None)
         for held in in_chunks(_rows(rest, head, where, size, arrow), rows):
-            table = gathered(held, head.names, range(head.first, head.columns), source, head.told)
+            table = _table(held, head, source)
             if kinds is None:
                 kinds = {column.name: column.kind for column in table.columns if not column.missing.all()}
                 source = Source(where, head.separator, kinds=kinds)
