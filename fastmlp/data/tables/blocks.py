@@ -134,7 +134,7 @@ def _cut(text: bytes, separator: str, first: int, where: str, ended: bool) -> tu
         return len(text) if ended else text.rfind(b"\n"), False, True
     letters = np.frombuffer(text, np.uint8)
     quotes = np.flatnonzero(letters == ord('"'))
-    if _are_plain(letters, quotes, separator):
+    if are_plain(text, separator, quotes):
         if ended and len(quotes) % 2:
             raise _wrong_quotes(text, int(quotes[-1]), first, where)
         lines = np.flatnonzero(letters == ord("\n"))
@@ -152,8 +152,13 @@ def _cut(text: bytes, separator: str, first: int, where: str, ended: bool) -> tu
     return last, True, False
 
 
-def _are_plain(letters: NDArray[np.uint8], quotes: NDArray[np.intp], separator: str) -> bool:
-    """Tell whether quotes open at the beginnings of cells and close at their ends: Block's ``plain``."""
+def are_plain(text: bytes, separator: str, quotes: NDArray[np.intp] | None = None) -> bool:
+    """Tell whether quotes open at the beginnings of cells and close at their ends: Block's ``plain``.
+
+    quotes: where they are, if that is known.
+    """
+    letters = np.frombuffer(text, np.uint8)
+    quotes = np.flatnonzero(letters == ord('"')) if quotes is None else quotes
     around = np.concatenate(([ord("\n")], letters, [ord("\n")]))
     before, after = around[quotes[::2]], around[quotes[1::2] + 2]
     ends = [ord(letter) for letter in f'{separator}\n"']

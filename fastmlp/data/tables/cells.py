@@ -28,6 +28,7 @@ PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"})
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+FLAG_SPELLINGS = 16  # ways to write yes and no in one column, at most
 LONGEST_WORD = 40  # of what may be missing, a number, a flag or a time
 BEGINS = frozenset("0123456789+-.,")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -122,10 +123,10 @@ def are_whole(words: Iterable[str]) -> bool:
 
 def flags(words: Sequence[str]) -> NDArray[np.int8] | None:
     """1 or 0 (n,) for words that say yes or no, all of one pair; None where some do not."""
-    small = {word.casefold() for word in words[:100] if len(word) <= LONGEST_WORD}
-    if not 0 < len(words) <= 100 or not any(small <= pair for pair in PAIRS):
+    small = [word[:LONGEST_WORD].casefold() for word in words[:FLAG_SPELLINGS]]
+    if not 0 < len(words) <= FLAG_SPELLINGS or not any(pair.issuperset(small) for pair in PAIRS):
         return None
-    return np.array([FLAGS[word.casefold()] for word in words], np.int8)
+    return np.array([FLAGS[word] for word in small], np.int8)
 
 
 def times(words: Sequence[str]) -> NDArray[np.float64]:

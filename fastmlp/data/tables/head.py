@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from fastmlp.data.tables import cells as meaning
-from fastmlp.data.tables.blocks import records
+from fastmlp.data.tables.blocks import are_plain, records
 from fastmlp.errors import DataError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE = 200  # records that are looked at
+QUOTES = 1 << 16  # characters that are looked at for quotes
 SAMPLE_CELLS = 200_000
 MAX_COLUMNS = 100_000
 COUNTED = 8  # so many columns are not counted by a row
@@ -103,20 +104,26 @@ def head_of(text: str, where: str, *, whole: bool) -> Head:
 def separator_of(text: str, whole: bool = True) -> str:
     """The separator that cuts the text best.
 
-    Best is what cuts the first record like most others, into two cells or more; then what cuts most alike;
-    then what makes most cells numbers and the like (1,5 is one between semicolons); then what makes most.
+    Best is what cuts the first record like most others, into two cells or more; then what all quotes stand
+    beside; then what cuts most alike; then tabs, which texts rarely hold; then what makes most cells numbers
+    and the like (1,5 is one between semicolons); then what makes most.
     """
 
-    def fit(separator: str) -> tuple[bool, float, float, int]:
+    quoted = text[:QUOTES].encode()
+
+    def fit(separator: str) -> tuple[bool, bool, float, bool, float, int]:
         rows = [cells for _, cells in _sample(text, separator, whole)]
         widths = [len(row) for row in rows[1:] or rows]
         width = max(set(widths), key=widths.count, default=1)
         if width == 1:
-            return False, 0.0, 0.0, 0
+            return False, False, 0.0, False, 0.0, 0
+        tabs = separator == "\t"
         typed = [_is_typed(cell.strip()) for row in rows for cell in row]
         return (
             len(rows[0]) == width,
+            are_plain(quoted, separator),
             round(widths.count(width) / len(widths), 1),
+            tabs,
             sum(typed) / len(typed),
             width,
         )
