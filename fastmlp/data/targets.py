@@ -101,6 +101,10 @@ def as_column(y: Any, what: str) -> Any:
         raise
     except Exception as problem:  # ValueError of rows of different lengths, or whatever __array__ raises
         raise DataError(f"{what} must be an array of labels or numbers", reason_of(problem)) from None
+    if array.ndim not in (1, 2):
+        raise DataError(
+            f"{what} must have shape (N,) or (N, K)", f"shape {array.shape}", "give a label a row"
+        )
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
@@ -189,7 +193,9 @@ def check_labels(classes: Sequence[Label], loss: str, what: str = "y") -> None:
     """Raise DataError unless there are as many classes as this loss takes: two, or from two."""
     if len(classes) < 2:
         raise DataError(
-            f"{what} must hold at least two different labels", f"{classes[0]} alone" if classes else "none"
+            f"{what} must hold at least two different labels",
+            f"{classes[0]} alone" if classes else "none",
+            "use data with several classes, or name the right label column",
         )
     if Loss.of(loss).task == "binary" and len(classes) > 2:
         shown = ", ".join(map(str, classes[:8])) + ", ..." * (len(classes) > 8)
