@@ -1,0 +1,137 @@
+"""A column of numbers: a value that stands for none, cells of another unit, numbers that only count the rows.
+
+Each function sees the cells that are there, and returns what it saw, or None. Nothing here has words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST = 20  # cells of a column that can be judged
+VARIED = 10  # different values beside a sentinel: fewer are steps, not a range
+NEGATIVE = {-1, -2, -9, -99, -999, -9999, -99999, -999999, -32768, -2147483648}
+LARGE = {99, 999, 9999, 99999, 999999, 9999999, 99999999, 999999999, 32767, 65535, 2147483647}
+DAYS = {-25567, -719162, 0, 2932896, 2932531}  # 1900, 0001 and 1970, 9999-12-31 and 9998-12-31
+UNLIKELY = 1e-5  # by chance, of a column
+OUTLYING = 8  # deviations of the logarithms: no lognormal column has such a cell
+APART = 20  # deviations of the numbers themselves
+MOST_OUTLYING = 100  # one cell in so many
+BLOWN_UP = 3  # times the spread without them
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """A value at the edge, in ``count`` cells; the others lie in low .. high."""
+
+    value: float
+    count: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Outlying:
+    """Few cells far from all others: their places among the cells, and the spreads with and without them."""
+
+    places: NDArray[np.int64]
+    values: NDArray[np.float64]
+    low: float
+    high: float
+    spread: float
+    without: float
+
+
+def sentinel(values: NDArray[np.float64], is_time: bool = False) -> Sentinel | None:
+    """A repeated value at an edge of the column that stands for something else than a quantity.
+
+    Numbers that people use for it need to stand apart by a part of the others' range, or be the only negative
+    number and three times as frequent as any other; 0 by more; a number that nobody uses by twice the range.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(values) < FEWEST or len(distinct) <= VARIED:
+        return None
+    for edge, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
+        value, count, others = float(distinct[edge]), int(counts[edge]), distinct[rest]
+        if count < 2:
+            continue
+        gap = abs(value - float(others[-1 if edge else 0]))
+        inner = np.repeat(others, counts[rest])
+        if len(inner) < FEWEST // 2:
+            continue
+        low, high = np.quantile(inner, [0.05, 0.95])
+        width, whole = float(high - low), float(others[-1] - others[0])
+        often = count >= 5 and count >= 3 * counts[rest].max()
+        if is_time:
+            found = value in DAYS and gap >= width / 2
+        elif value == 0 and edge == 0:
+            found = count >= 3 and gap >= 0.4 * width and gap >= 0.2 * whole
+        elif value in NEGATIVE and edge == 0 and others[0] >= 0:
+            found = gap >= width / 5 or often
+        elif value in NEGATIVE | LARGE:
+            found = gap >= width / 2 or (often and gap >= width / 4)
+        else:
+            found = count >= 3 and gap >= 2 * whole
+        if found:
+            return Sentinel(value, count, float(others[0]), float(others[-1]))
+    return None
+
+
+def outlying(values: NDArray[np.float64]) -> Outlying | None:
+    """Cells that dominate the spread, and are no tail of the others.
+
+    They are at most one in MOST_OUTLYING (or one), their distances from the median end a gap that a tail
+    falling as slowly as that of the other cells would hardly ever leave, and they blow the spread up. In
+    columns without negative numbers the logarithms must say so too.
+    """
+    n = len(values)
+    if n < FEWEST:
+        return None
+    middle = float(np.median(values))
+    away = np.abs(values - middle)
+    order = np.argsort(-away, kind="stable")
+    most = max(1, n // MOST_OUTLYING)
+    tail = away[order]
+    if tail[0] == 0 or tail[most] == 0:
+        return None
+    size = 1.4826 * float(np.median(away)) or float(np.mean(tail[most:]))
+    drops = np.log(tail[:most] / np.maximum(tail[1 : most + 1], 1e-300))
+    j = int(drops.argmax()) + 1
+    m = int(np.clip((n - j) // 10, 20, (n - j) // 2))
+    mean_log = float(np.mean(np.log(tail[j : j + m] / tail[j + m]))) if tail[j + m] > 0 else np.inf
+    # Under a tail that falls as a power, the gap over the mean log has this chance (m of them were averaged)
+    chance = (1 + drops[j - 1] / (m * mean_log)) ** -m if 0 < mean_log < np.inf else 0.0
+    places, rest = np.sort(order[:j]), np.delete(values, order[:j])
+    if (rest >= 0).all() and (values > 0).any():
+        logs = np.log(rest[rest > 0]) if (rest > 0).any() else np.zeros(1)
+        centre = float(np.median(logs))
+        log_size = 1.4826 * float(np.median(np.abs(logs - centre))) or float(logs.std())
+        positive = values[places] > 0
+        far = np.abs(np.log(values[places][positive]) - centre)
+        is_far = len(far) == 0 or (log_size > 0 and float(far.min()) >= OUTLYING * log_size)
+        is_far = is_far and bool((positive | (values[places] < 0)).all())
+        unlikely = chance < 1e-3
+    else:
+        is_far, unlikely = True, chance * most < UNLIKELY
+    is_far = is_far and tail[j - 1] >= APART * size
+    spread, without = float(values.std()), float(rest.std())
+    if not (is_far and unlikely and without > 0 and spread >= BLOWN_UP * without):
+        return None
+    return Outlying(places, values[places], float(rest.min()), float(rest.max()), spread, without)
+
+
+def counts_rows(values: NDArray[np.float64]) -> bool:
+    """Tell whether whole numbers, all different, were drawn without putting back, or count the rows.
+
+    By chance n numbers out of a range R are all different with probability exp(-n^2 / 2R) at most.
+    """
+    n = len(values)
+    if n < 10 or not np.isfinite(values).all() or (values != np.round(values)).any():
+        return False
+    steps = np.diff(values)
+    if steps[0] != 0 and (steps == steps[0]).all():
+        return True
+    width = float(values.max() - values.min()) + 1
+    return bool(n * n / (2 * width) > -np.log(UNLIKELY))
