@@ -87,7 +87,7 @@ def diagnose(
         if find_model(run).exists():
             load_model(run)  # raises an error unless the folder is of one run
         place |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
-    dataset = screen.load(**place, loss=checked_loss(setting.loss, "classes"), seed=setting.seed)
+    dataset = screen.load(**place, loss=checked_loss(setting.loss, "classes"), seed=setting.seed).numeric()
     screen.describe(dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
     screen.say("", f"{setting}")
@@ -95,6 +95,7 @@ def diagnose(
     found = examine(
         dataset.X, dataset.y, dataset.X_test, dataset.y_test, len(dataset.classes), setting,
         threads=threads, seconds=seconds, notify=lambda text: screen.say("", text),
+        columns=dataset.columns,
     )  # fmt: skip
     if plot is not None:
         from fastmlp.diagnosis.picture import save

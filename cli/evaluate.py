@@ -29,6 +29,8 @@ from .options import (
 from .streams import echo
 
 if TYPE_CHECKING:
+    from fastmlp.data.columns import Columns
+
     from .render import Screen
 
 MOST_CLASSES = 100  # in a confusion matrix
@@ -76,7 +78,7 @@ def evaluate(
     loss = net.training.loss if net.training else net.loss.name
     least.check(loss)
     seed = net.training.seed if net.training else 0
-    tested = _tested(path, data, test_data, label, loss, seed, screen)
+    tested = _tested(path, data, test_data, label, loss, seed, screen, net.columns)
     layers, scale = net.architecture.in_words(), scale_text(net.preprocessing.scale)
     screen.say("model", f"{path}: {net.architecture}, {layers}, scale {scale}")
     screen.say("data", tested.source)
@@ -123,6 +125,7 @@ def _tested(
     loss: str,
     seed: int,
     screen: Screen,
+    columns: Columns | None,
 ) -> _Tested:
     """Rows that the options ask for: the run's own test part, another source's, or all of another file."""
     from fastmlp.data import read_test
@@ -132,7 +135,7 @@ def _tested(
     recorded = recorded_data(model)
     own = data is None or (bool(recorded) and absolute(data) == recorded["data"])
     if not own and data not in (*WORDS, "auto") and test_data is None:
-        X, y = read_test(data or "", label, loss)
+        X, y = read_test(data or "", label, loss, columns=columns)
         return _Tested(X, y, Path(data or "").name, str(data))
     given: dict[str, Any] = {"test_data": test_data, "label": label}
     if own:
@@ -143,7 +146,7 @@ def _tested(
     return _Tested(dataset.X_test, dataset.as_given(dataset.y_test), dataset.name, dataset.source)
 
 
-def _confusion(y: Any, predicted: Any, classes: tuple[int, ...]) -> list[list[int]] | None:
+def _confusion(y: Any, predicted: Any, classes: tuple[Any, ...]) -> list[list[int]] | None:
     """Counts as [true][predicted]; None for very many classes."""
     import numpy as np
 
@@ -155,7 +158,7 @@ def _confusion(y: Any, predicted: Any, classes: tuple[int, ...]) -> list[list[in
     return table
 
 
-def _worst(confusion: list[list[int]], classes: tuple[int, ...]) -> str | None:
+def _worst(confusion: list[list[int]], classes: tuple[Any, ...]) -> str | None:
     """The class that is recognised least often, and the commonest mistake; None where there are none."""
     K = range(len(classes))
     recall = [confusion[k][k] / max(1, sum(confusion[k])) if sum(confusion[k]) else 1.0 for k in K]

@@ -50,7 +50,7 @@ def predict(
     net = replace(load_model(model), backend=backend)
     if proba and not net.classes:
         raise ConfigError("proba must be left out of a model of numbers", "--proba")
-    X, _ = read_images(images, label=label)
+    X, _ = read_images(images, label=label, columns=net.columns)
     Screen().say_if_compiling(backend)
     found = net.predict(X, threads=n_threads)
     p = net.predict_proba(X, threads=n_threads) if proba else None

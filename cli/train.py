@@ -182,12 +182,13 @@ def _train_into(
     from fastmlp.data.encode import look_at, walk_of
     from fastmlp.runs import absolute, data_arguments
     from fastmlp.train.checkpoint import Identity, sums_of
+    from fastmlp.train.fit import prepared
 
     from .render import scale_note
 
     sample_weight = source.pop("sample_weight")
     with heard():
-        dataset = screen.load(**source, loss=training.loss, seed=training.seed)
+        dataset = prepared(screen.load(**source, loss=training.loss, seed=training.seed), training)
         weights = _weights(sample_weight, len(dataset.y))
     architecture = training.architecture(dataset.X.shape[1], dataset.outputs(training.loss))
     screen.describe(dataset)

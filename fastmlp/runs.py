@@ -52,7 +52,11 @@ from fastmlp.words.scales import scale_text
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
 _REPLACED = (CONFIG, ENVIRONMENT, MODEL, SUMMARY, CHECKPOINT)  # as whole files
-_SOURCE = ("data", "test_data", "label")  # arguments of ``data.load``
+_SOURCE: dict[str, Any] = {  # arguments of ``data.load``, as they are where a folder does not tell them
+    "data": "auto", "test_data": None, "label": None, "task": "auto", "drop": [], "keep": [],
+    "as_category": [],
+}  # fmt: skip
+_TOLD = ("data", "test_data", "label", "sample_weight")  # that every folder tells
 _MOST_METRICS = 4 << 30  # bytes
 HOME = Path("runs")  # of folders without a name of their own
 _TRIES = 100
@@ -66,7 +70,7 @@ class Begun:
     """
 
     identity: Identity
-    arguments: dict[str, str | None]
+    arguments: dict[str, Any]
 
 
 class RunFolder:
@@ -162,11 +166,12 @@ class RunFolder:
         config = read_json(path, RunFolderError, do=do)
         try:
             identity = Identity.from_json(config)
-            arguments = {name: config["arguments"][name] for name in (*_SOURCE, "sample_weight")}
+            told = config["arguments"]
+            arguments = {name: told[name] for name in _TOLD} | _source(told)
         except (KeyError, TypeError, ConfigError) as problem:
             got = f"no {problem}" if isinstance(problem, KeyError) else reason_of(problem)
             raise RunFolderError(f"{path} must say how a run was begun", got, do) from None
-        if not all(value is None or isinstance(value, str) for value in arguments.values()):
+        if not all(map(_is_plain, arguments.values())):
             raise RunFolderError(f"{path} must say where the data are", shown(arguments), do)
         return Begun(identity, arguments)
 
@@ -333,14 +338,16 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 
 def data_arguments(
-    data: str, test_data: str | None, label: str | None, dataset: Dataset
-) -> dict[str, str | None]:
+    data: str, test_data: str | None, label: str | None, dataset: Dataset, task: str = "auto"
+) -> dict[str, Any]:
     """Arguments with which ``data.load`` gives ``dataset`` again, from any folder."""
     if data == "auto":
         data = os.environ.get(ENVIRONMENT_VARIABLE) or dataset.name
     if data not in ("mnist", "synthetic"):
         data = absolute(data)
-    return {"data": data, "test_data": test_data and absolute(test_data), "label": label}
+    chosen = {name: list(names) for name, names in dataset.choice.words.items()}
+    test_data = test_data and absolute(test_data)
+    return {"data": data, "test_data": test_data, "label": label, "task": task, **chosen}
 
 
 def recorded_training(path: str | os.PathLike[str]) -> Training:
@@ -358,17 +365,28 @@ def recorded_training(path: str | os.PathLike[str]) -> Training:
         ) from None
 
 
-def recorded_data(model: Path) -> dict[str, str | None]:
+def recorded_data(model: Path) -> dict[str, Any]:
     """The ``data_arguments`` of the run that a model's file lies in; empty where there are none."""
     try:
         config = read_json(model.parent / CONFIG, RunFolderError)
     except RunFolderError:
         return {}
     arguments = config.get("arguments") if isinstance(config, dict) else None
-    found = arguments if isinstance(arguments, dict) else {}
-    texts = {name: found.get(name, 0) for name in _SOURCE}
-    known = all(value is None or isinstance(value, str) for value in texts.values())
-    return texts if known and texts["data"] is not None else {}
+    if not isinstance(arguments, dict) or not isinstance(arguments.get("data"), str):
+        return {}
+    found = _source(arguments)
+    return found if all(map(_is_plain, found.values())) else {}
+
+
+def _source(told: Any) -> dict[str, Any]:
+    """Arguments of ``data.load`` of those that a folder tells."""
+    return {name: told.get(name, usual) for name, usual in _SOURCE.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    """True for a text, a list of texts, or None."""
+    items = value if isinstance(value, list) else [value]
+    return value is None or all(isinstance(item, str) for item in items)
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:

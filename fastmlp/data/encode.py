@@ -78,17 +78,23 @@ def as_rows(X: Any) -> Any:
     """
     if is_scipy_sparse(X):
         return as_csr(X)
-    array = as_array("X", X)
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    if array.ndim < 2 or array.size == 0:
-        raise DataError("X must be a table of shape (N, D) with at least one value", f"shape {array.shape}")
-    array = array.reshape(len(array), -1)
+    array = as_matrix(X)
     if array.dtype != np.uint8:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
         check_finite(array, "X must be finite in float32", first=0)
     return np.ascontiguousarray(array)
+
+
+def as_matrix(X: Any) -> NDArray[Any]:
+    """X as an array (N, D) of numbers, pictures flattened, bools as uint8. Raises DataError."""
+    array = as_array("X", X)
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if array.ndim < 2 or array.size == 0:
+        do = "use X[None] for one row" if array.ndim == 1 and array.size else ""
+        raise DataError("X must be rows of shape (N, D) with at least one value", f"shape {array.shape}", do)
+    return array.reshape(len(array), -1)
 
 
 def column_means(X: Any) -> NDArray[np.float32]:

@@ -19,12 +19,12 @@ from fastmlp.data.kinds import number_of
 from fastmlp.data.label_values import Values
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Column, Table
-from fastmlp.data.targets import LARGEST
 from fastmlp.errors import DataError
 
 Task = Literal["classes", "numbers"]
 Label = int | float | bool | str
 
+LARGEST = 1e30  # of a target that is a number: float32 holds it, and float64 its square
 TASKS = ("auto", "classes", "numbers")
 LABEL_NAMES = ("label", "class", "target", "y")
 FEW = 10  # whole numbers of so many different values are classes

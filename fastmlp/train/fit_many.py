@@ -9,16 +9,15 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from numpy.typing import ArrayLike
-
 from fastmlp.backends.threads import resolve, start
 from fastmlp.checks import shown
 from fastmlp.data.dataset import Dataset
+from fastmlp.data.table import Table
 from fastmlp.errors import ConfigError, DivergedError
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
-from fastmlp.train.fit import architecture_of, first_model, train_model
+from fastmlp.train.fit import architecture_of, first_model, prepared, train_model
 from fastmlp.train.loop import History
 
 _BACKEND = "numba"
@@ -43,12 +42,12 @@ class Fitted:
 
 
 def fit_many(
-    X: ArrayLike | Dataset,
-    y: ArrayLike | None,
+    X: Any,
+    y: Any,
     trainings: Iterable[Training],
     *,
     threads: int | str = "auto",
-    test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    test_data: Any = None,
     initials: Sequence[Parameters | None] | None = None,
 ) -> Generator[Fitted, None, None]:
     """Train a net for each of ``trainings`` on X (N, D), y (N,); yields each when it is finished.
@@ -81,7 +80,9 @@ def fit_many(
     most = resolve(threads)
     data = Dataset.of(X, y, test_data, chosen[0].loss if chosen else "logits")
     for training, initial in zip(chosen, first, strict=True):
-        architecture_of(data.suited(training.loss), training, initial)
+        needs_width = initial is not None or isinstance(training.scale, tuple)
+        rows = prepared(data, training) if needs_width else data.numeric()
+        architecture_of(rows.suited(training.loss), training, initial)
     return _Crew(data, chosen, first).results(min(most, len(chosen)))
 
 
@@ -105,13 +106,15 @@ class _Crew:
         self.data = data
         self.jobs = iter(list(enumerate(zip(trainings, initials, strict=True))))
         self.count = len(trainings)
-        self.taking = threading.Lock()
+        self.taking, self.encoding = threading.Lock(), threading.Lock()
+        self.is_table = isinstance(data.X, Table)
+        self.encoded: Dataset | None = None
         self.stop = threading.Event()
 
     def results(self, workers: int) -> Generator[Fitted, None, None]:
         if not self.count:
             return
-        self.encoded = self.data.encoded(load_backend(_BACKEND))
+        self.encoded = None if self.is_table else self.data.encoded(load_backend(_BACKEND))
         # no more wait here than are trained: whoever reads slowly needs no more memory
         self.finished: queue.Queue[Fitted | BaseException] = queue.Queue(workers)
         threads = [
@@ -162,16 +165,27 @@ class _Crew:
 
     def _fitted(self, index: int, job: tuple[Training, Parameters | None]) -> Fitted:
         training, initial = job
-        model, failure = first_model(self.data.suited(training.loss), training, initial, _BACKEND), None
+        data = prepared(self.data, training)
+        model, failure = first_model(data.suited(training.loss), training, initial, _BACKEND), None
+        encoded = self._encoded(data, training)
         try:
             history = train_model(
-                self.encoded.suited(training.loss), model,
+                encoded.suited(training.loss), model,
                 backend=_BACKEND, threads=1, on_epoch=self._listen, on_progress=self._listen,
             )  # fmt: skip
         except DivergedError as error:
             history, failure = error.history, error  # type: ignore[assignment]  # an error knows no History
         epoch = history.final.epoch if history.epochs else 0
         return Fitted(index, training, replace(model, epoch=epoch), history, failure)
+
+    def _encoded(self, data: Dataset, training: Training) -> Dataset:
+        """The data that ``prepared`` returned, encoded: shared, but where each training has its own rows."""
+        if self.is_table and training.validation:
+            return data.encoded(load_backend(_BACKEND))
+        with self.encoding:
+            if self.encoded is None:
+                self.encoded = data.encoded(load_backend(_BACKEND))
+            return self.encoded
 
     def _listen(self, *_: Any) -> None:
         if self.stop.is_set():

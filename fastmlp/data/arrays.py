@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastmlp.data import npy
-from fastmlp.data.dataset import Part, Parts
+from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
 from fastmlp.files import is_file
 
