@@ -29,7 +29,7 @@ from fastmlp.words import layers, optimizers
 from fastmlp.words.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
 from fastmlp.words.losses import Loss, checked_loss
 from fastmlp.words.optimizers import Optimizer
-from fastmlp.words.scales import Scale, checked_scale, scale_text
+from fastmlp.words.scales import AUTO, SCALES, Scale, checked_scale, scale_text
 from fastmlp.words.schedules import Schedule
 
 BACKENDS = ("numba", "numpy")
@@ -53,6 +53,7 @@ class Training:
     scale:      inputs are divided by it: a number (255 for pixel bytes, 1 for none), one for each column, or
                 what the rows trained on say of each column: ``standard``, less the mean, by the standard
                 deviation; ``minmax``, to 0..1; ``robust``, less the median, by the interquartile range.
+                ``auto``: where the training begins, the data make it 255 or ``standard``.
     center:     subtract something of each column before that: its training mean, or what the word says.
                 None: a word does, a number does not. False beside a word: a 0 stays 0.
     lr, batch_size, epochs: steps on the mean batch loss.
@@ -71,8 +72,8 @@ class Training:
     class_weight: how much each class counts in the mean loss, in their order; ``balanced``: N / (K N_k);
                 None: all the same. Of labels alone.
 
-    Defaults are those of the Keras script in the question that started this project, on scaled
-    pixels. Raises ConfigError with every problem at once.
+    Defaults are those of the Keras script in the question that started this project; ``fit`` without a
+    Training has others for tables. Raises ConfigError with every problem at once.
     """
 
     hidden: tuple[int, ...] = (100,)
@@ -85,7 +86,7 @@ class Training:
     max_norm: float | tuple[float, ...] = 0.0
     frozen: bool | tuple[bool, ...] = False
     input_dropout: float = 0.0
-    scale: Scale = 255.0
+    scale: Scale = AUTO
     center: bool | None = None
     init: str | tuple[str, ...] = "glorot_uniform"
     lr: float = 0.01
@@ -126,7 +127,7 @@ class Training:
             scale_targets=lambda v: flag("scale_targets", v),
         )
         self._check_loss()
-        if self.center is isinstance(self.scale, str):
+        if self.scale != AUTO and self.center is isinstance(self.scale, str):
             object.__setattr__(self, "center", None)
         on_plateau = self.schedule if Schedule.of(self.schedule).name == "plateau" else None
         for name in (self.patience and "patience", on_plateau and f"schedule {on_plateau}"):
@@ -205,8 +206,8 @@ class Training:
 
     @property
     def centred(self) -> bool:
-        """True where something is subtracted from each column."""
-        return isinstance(self.scale, str) if self.center is None else self.center
+        """True where something is subtracted from each column; of an ``auto`` scale, where that is asked."""
+        return self.scale in SCALES if self.center is None else self.center
 
     def lr_at(self, epoch: int, batch: int = 0, batches: int = 1) -> float:
         """The learning rate of an epoch, from 1; of one of its ``batches``, from 0, where they differ."""
@@ -271,7 +272,7 @@ class Training:
                 continue
             told[word.name] = list(value) if isinstance(value, tuple) else value
             if word.name == "center":
-                told["center"] = self.centred
+                told["center"] = self.center if self.scale == AUTO else self.centred
             if word.name in LAYER_WORDS:
                 told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":

@@ -38,6 +38,9 @@ def assemble(
     told = f" ({', '.join(train.read)})" if train.read else ""
     shape = None if train.table is not None else image_shape(parts.train.X, train.X)
     data = Dataset.made(name, source + told, train, test, loss, task, choice, shape)
+    if train.table is None:
+        narrowed = train.X.dtype == np.uint8 and parts.train.X.dtype != np.uint8
+        data = replace(data, narrowed=narrowed)
     if test is not None:
         how = f"test part from {test_source}" if test_source else "with its own test part"
         how += f" ({', '.join(test.read)})" if test_source and test.read else ""

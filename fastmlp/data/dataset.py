@@ -78,6 +78,7 @@ class Dataset:
     choice:    which of a table's columns are used, and how.
     columns:   how a table became X; None for arrays that were none, and before ``numeric``.
     told:      for people: what was taken for the label and the task, what was left out.
+    narrowed:  True where rows of another type than uint8 are kept as bytes, because they hold nothing else.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Dataset:
     choice: Choice = field(default_factory=Choice)
     columns: Columns | None = None
     told: tuple[str, ...] = ()
+    narrowed: bool = False
 
     @classmethod
     def of(
@@ -144,7 +146,9 @@ class Dataset:
         if test_data is not None:
             other, told = as_pair("test_data", test_data)
             test = Part(as_rows(other), told, "the test data")
-        return cls.made("arrays", "arrays", Part(as_rows(X), y), test, loss, task)
+        rows = as_rows(X)
+        made = cls.made("arrays", "arrays", Part(rows, y), test, loss, task)
+        return replace(made, narrowed=rows.dtype == np.uint8 and getattr(X, "dtype", None) != np.uint8)
 
     @classmethod
     def made(

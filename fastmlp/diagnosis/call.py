@@ -15,7 +15,8 @@ from fastmlp.diagnosis.examine import check, examine
 from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
-from fastmlp.train.fields import asked, takes_fields
+from fastmlp.train.defaults import chosen, loss_of
+from fastmlp.train.fields import takes_fields
 from fastmlp.train.fit import architecture_of
 from fastmlp.words.losses import checked_loss
 
@@ -59,11 +60,12 @@ def diagnose(
 
     Raises ConfigError, DataError, ModelError as ``fit`` does. A training that diverges is a finding.
     """
-    training = asked(training, fields)
+    loss = checked_loss(loss_of(training, fields) or Training.loss, "classes")
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
     function("notify", notify)
-    data = Dataset.of(X, y, test_data, checked_loss(training.loss, "classes"))
+    data = Dataset.of(X, y, test_data, loss)
+    training, _ = chosen(data, training, fields)
     check(training, data.y)
     if data.test is None:
         held = held_out(len(data.y), data.y, training.seed, "the data")

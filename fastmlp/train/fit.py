@@ -22,7 +22,8 @@ from fastmlp.net import Net, Parameters, Preprocessing, initialise
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, Training
 from fastmlp.target_scale import TargetScale
 from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
-from fastmlp.train.fields import asked, takes_fields
+from fastmlp.train.defaults import chosen, loss_of
+from fastmlp.train.fields import takes_fields
 from fastmlp.train.loop import EpochResult, History, parted, train
 from fastmlp.words.layers import Architecture
 
@@ -72,8 +73,10 @@ def fit(
         poisson's are counts, from 0, and are not.
     training: all that decides the result but the data, whole; or by its fields: ``fit(X, y, lr=0.1)``.
         Fields beside it change it.
-    fields: of ``Training`` and of its ``Optimizer``, flat: hidden, act, scale, momentum, ... Inputs are
-        divided by ``scale``: 255 suits pixel bytes, 1 data that is scaled already, "standard" a table.
+    fields: of ``Training`` and of its ``Optimizer``, flat: hidden, act, scale, momentum, ... Those that are
+        not given suit the data: of uint8 the inputs are divided by 255, and the steps are plain SGD's; of all
+        other rows each column is standardised, the steps are Adam's, and over 1,000 rows a tenth is held out
+        to stop early; see ``train.defaults``. ``model.training`` has what was used.
     task: "classes" or "numbers", where no loss is given: what y holds; "auto": what it looks like. Numbers
         are trained with the squared loss.
     threads: their number, or "auto": as many as there are cores, or fewer where those are found to
@@ -98,14 +101,13 @@ def fit(
     checkpoint that cannot be read or written, is in use or of another numerics revision), and
     DivergedError, which holds ``model`` and ``history`` of the epochs before.
     """
-    given = asked(training, fields)
+    loss = loss_of(training, fields)
     one_of("backend", backend, BACKENDS)
     tuner = ThreadTuner(threads, driver)
     listened = functions("callbacks", callbacks)
     function("progress", progress)
-    has_loss = training is not None or "loss" in fields
-    data = Dataset.of(X, y, test_data, given.loss if has_loss else None, task)
-    training = given if has_loss else given.but(loss=data.usual_loss)
+    data = Dataset.of(X, y, test_data, loss, task)
+    training, _ = chosen(data, training, fields)
     data = prepared(data, training)
     weights = checked_weights(sample_weight, len(data.y))
     model = first_model(data, training, initial, backend, weights)

@@ -17,6 +17,7 @@ from fastmlp.errors import ConfigError, DivergedError
 from fastmlp.model import Model, load_backend
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
+from fastmlp.train.defaults import chosen, loss_of
 from fastmlp.train.fit import architecture_of, first_model, prepared, train_model
 from fastmlp.train.loop import History
 
@@ -44,7 +45,7 @@ class Fitted:
 def fit_many(
     X: Any,
     y: Any,
-    trainings: Iterable[Training],
+    trainings: Iterable[Training | dict[str, Any]],
     *,
     threads: int | str = "auto",
     test_data: Any = None,
@@ -59,6 +60,7 @@ def fit_many(
     Parameters
     ----------
     X, y, test_data: as in ``fit``; y is None beside a Dataset. They must suit the loss of each training.
+    trainings: each whole, or its fields as ``fit`` takes them: ``[{"seed": 0}, {"seed": 1, "lr": 0.1}]``.
     threads:  how many nets are trained at a time; "auto": one a core.
     initials: first weights for each training in place of its ``init``, or None for those without.
 
@@ -66,24 +68,27 @@ def fit_many(
     generator is closed or interrupted; no thread is left then. Raises ConfigError, DataError,
     ModelError, all of them at the call.
     """
-    chosen = _listed("trainings", trainings)
-    strange = [training for training in chosen if not isinstance(training, Training)]
+    asked = _listed("trainings", trainings)
+    strange = [training for training in asked if not isinstance(training, Training | dict)]
     if strange:
         raise ConfigError(
-            "trainings must be Training objects", shown(strange[0]), "for example [Training(seed=0)]"
-        )
-    first = [None] * len(chosen) if initials is None else _listed("initials", initials)
-    if len(first) != len(chosen):
+            "trainings must be Training objects, or dicts of their fields", shown(strange[0]),
+            "for example [Training(seed=0)]",
+        )  # fmt: skip
+    first = [None] * len(asked) if initials is None else _listed("initials", initials)
+    if len(first) != len(asked):
         raise ConfigError(
-            "initials must be as many as trainings", f"{len(first)} and {len(chosen)}", "use None for none"
+            "initials must be as many as trainings", f"{len(first)} and {len(asked)}", "use None for none"
         )
     most = resolve(threads)
-    data = Dataset.of(X, y, test_data, chosen[0].loss if chosen else "logits")
-    for training, initial in zip(chosen, first, strict=True):
+    pairs = [(None, each) if isinstance(each, dict) else (each, {}) for each in asked]
+    data = Dataset.of(X, y, test_data, loss_of(*pairs[0]) if pairs else None)
+    settled = [chosen(data.suited(loss_of(*pair) or data.usual_loss), *pair)[0] for pair in pairs]
+    for training, initial in zip(settled, first, strict=True):
         needs_width = initial is not None or isinstance(training.scale, tuple)
         rows = prepared(data, training) if needs_width else data.numeric()
         architecture_of(rows.suited(training.loss), training, initial)
-    return _Crew(data, chosen, first).results(min(most, len(chosen)))
+    return _Crew(data, settled, first).results(min(most, len(settled)))
 
 
 def _listed(name: str, items: Iterable[Any]) -> list[Any]:
