@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.table import Column, Table
-
 Cells = dict[str, NDArray[Any]]
 Draw = Callable[[np.random.Generator, int], Cells]
-
-
-def table_of(cells: Cells, where: str = "drawn.csv") -> Table:
-    """Arrays of numbers, bools, days and texts (None where one is missing) as a Table."""
-    return Table(tuple(column_of(name, np.asarray(values)) for name, values in cells.items()), where)
-
-
-def column_of(name: str, values: NDArray[Any]) -> Column:
-    match values.dtype.kind:
-        case "b":
-            return Column(name, "flag", values.astype(np.int8))
-        case "M":
-            return Column(name, "time", values.astype("datetime64[s]").astype(np.float64) / 86_400)
-        case "O" | "U":
-            words = sorted({str(value) for value in values.tolist() if value is not None})
-            place = {word: k for k, word in enumerate(words)} | {None: -1}
-            codes = np.array([place[None if v is None else str(v)] for v in values.tolist()], np.int32)
-            return Column(name, "text", codes, tuple(words))
-    numbers = values.astype(np.float64)
-    there = numbers[np.isfinite(numbers)]
-    return Column(name, "number", numbers, whole=bool((there == there.round()).all()))
 
 
 def with_gaps(g: np.random.Generator, values: NDArray[Any], share: float) -> NDArray[Any]:
@@ -109,140 +87,226 @@ def answers(g: np.random.Generator, n: int) -> Cells:
     return cells | {"again": mood + g.normal(size=n) > 0}
 
 
+def flowers(g: np.random.Generator, n: int) -> Cells:
+    """Measures that go together and nearly tell three kinds apart, to one decimal."""
+    kind = g.integers(0, 3, n)
+    size = kind + g.normal(0, 0.35, n)
+    cells: Cells = {
+        name: np.round(mean + slope * size + g.normal(0, noise, n), 1)
+        for name, mean, slope, noise in (
+            ("sepal length", 5.0, 0.8, 0.4), ("sepal width", 3.4, -0.2, 0.3),
+            ("petal length", 1.5, 2.0, 0.3), ("petal width", 0.3, 0.9, 0.2),
+        )
+    }  # fmt: skip
+    return cells | {"species": np.array(["small", "middle", "large"])[kind]}
+
+
+def sales(g: np.random.Generator, n: int) -> Cells:
+    """Counts, sums and shares that depend on each other; a quantity that is counted is the label."""
+    store, weekday = g.integers(1, 31, n), g.integers(0, 7, n)
+    visitors = g.poisson(120 + 20 * (weekday > 4))
+    price = np.round(g.choice([9.99, 14.99, 19.99, 24.99], n) * g.choice([1, 0.8, 0.5], n), 2)
+    return {
+        "store": store,
+        "weekday": weekday,
+        "visitors": visitors,
+        "price": price,
+        "holiday": g.random(n) < 0.05,
+        "rain": np.where(g.random(n) < 0.7, 0, np.round(g.gamma(1.2, 4, n), 1)),
+        "temperature": np.round(g.normal(12, 8, n)),
+        "opened": 2020 - g.geometric(0.2, n),
+        "sold": g.poisson(visitors * np.exp(-price / 20)),
+    }
+
+
+def clinic(g: np.random.Generator, n: int) -> Cells:
+    """Many gaps, categories of few rows; three patients in ten are ill."""
+    risk = g.normal(size=n)
+    cells: Cells = {f"marker {k}": with_gaps(g, g.lognormal(k, 0.5, n) + risk.clip(0), 0.3) for k in range(6)}
+    return cells | {
+        "rare": g.random(n) < 0.2,
+        "sex": g.choice(["f", "m"], n),
+        "ward": with_gaps(g, g.choice([f"W{k}" for k in range(12)], n), 0.5),
+        "blood": g.choice(["A", "B", "AB", "0"], n, p=[0.4, 0.12, 0.06, 0.42]),
+        "stage": g.integers(0, 5, n),
+        "ill": risk + g.normal(0, 0.5, n) > 0.6,
+    }
+
+
+def two(g: np.random.Generator, n: int) -> Cells:
+    """The table ``people`` with two classes."""
+    cells = people(g, n)
+    return cells | {"label": np.where(cells["label"] == "low", "low", "high")}
+
+
 SOUND: dict[str, tuple[Draw, str]] = {
     "people": (people, "label"),
+    "two": (two, "label"),
     "houses": (houses, "price"),
     "tails": (tails, "label"),
     "answers": (answers, "again"),
+    "flowers": (flowers, "species"),
+    "sales": (sales, "sold"),
+    "clinic": (clinic, "ill"),
 }
 """By name: how a table is drawn, and its label."""
 
 
-def _where(g: np.random.Generator, n: int, share: float, least: int) -> NDArray[np.int64]:
-    """Some rows, in no order."""
+@dataclass(frozen=True)
+class Fault:
+    """What is done to a sound table, and what is to be found then.
+
+    code, column: of the finding; "" where it is of no column.   base: the sound table.
+    plant: makes the faulty one.   least: rows from which on it is sure to be seen.
+    """
+
+    code: str
+    column: str
+    plant: Callable[[np.random.Generator, int, Cells], Cells]
+    base: str = "people"
+    least: int = 50
+
+    def draw(self, seed: int, n: int) -> Cells:
+        """A faulty table of n rows, or a few more."""
+        g = np.random.default_rng(seed)
+        return self.plant(g, n, SOUND[self.base][0](g, n))
+
+    @property
+    def label(self) -> str:
+        return SOUND[self.base][1]
+
+
+def put(code: str, column: str, cells: Callable[..., Any], **options: Any) -> Fault:
+    """A fault in one column, which is replaced or added: a function of the generator, n and the table."""
+    return Fault(code, column, lambda g, n, c: {**c, column: np.asarray(cells(g, n, c))}, **options)
+
+
+def some(g: np.random.Generator, n: int, share: float, least: int) -> NDArray[np.int64]:
+    """Some rows, in no order: a share of them, at least so many."""
     return g.permutation(n)[: max(least, round(share * n))]
 
 
-def _set(values: NDArray[Any], rows: NDArray[np.int64], value: Any) -> NDArray[Any]:
-    values = values.astype(np.float64)
-    values[rows] = value
+def changed(values: NDArray[Any], rows: NDArray[np.int64], to: Any) -> NDArray[Any]:
+    """Numbers or texts of which some are others."""
+    values = values.astype(object if values.dtype.kind in "OU" else np.float64)
+    values[rows] = to(values[rows]) if callable(to) else to
     return values
 
 
-def _swap(cells: Cells, rows: NDArray[np.int64]) -> Cells:
+def taken(cells: Cells, rows: NDArray[np.int64]) -> Cells:
     return {name: values[rows] for name, values in cells.items()}
 
 
-def _shuffled(g: np.random.Generator, n: int, cells: Cells) -> Cells:
-    return _swap(cells, g.permutation(len(next(iter(cells.values())))))
+def by(words: dict[str, Any]) -> Callable[..., Any]:
+    """The label in other words."""
+    return lambda g, n, c: [words[word] for word in c["label"]]
 
 
-def _copied_rows(g: np.random.Generator, n: int, cells: Cells) -> Cells:
-    return _swap(cells, g.permutation(np.append(np.arange(n), g.choice(n, max(3, n // 20), replace=False))))
+def spelled(column: str, write: Callable[[str], str]) -> Callable[..., Any]:
+    """A column some of whose texts are written otherwise."""
+
+    def cells(g: np.random.Generator, n: int, c: Cells) -> Any:
+        return changed(c[column], some(g, n, 0.05, 4), lambda words: [w and write(w) for w in words])
+
+    return cells
 
 
-def _conflict(g: np.random.Generator, n: int, cells: Cells) -> Cells:
-    rows = _where(g, n, 0.02, 3)
-    again = _swap(cells, np.append(np.arange(n), rows))
-    label = again["label"].copy()
-    label[n:] = np.where(label[n:] == "low", "high", "low")
-    return again | {"label": label}
+def copied(g: np.random.Generator, n: int, c: Cells) -> Cells:
+    return taken(c, g.permutation([*range(n), *some(g, n, 0.05, 3)]))
 
 
-def _spelled(g: np.random.Generator, n: int, cells: Cells, name: str, other: Callable[[str], str]) -> Cells:
-    values = cells[name].astype(object)
-    for row in _where(g, n, 0.05, 4):
-        if values[row] is not None:
-            values[row] = other(values[row])
-    return {**cells, name: values}
+def contradicted(g: np.random.Generator, n: int, c: Cells) -> Cells:
+    again = some(g, n, 0.02, 3)
+    other = np.where(c["label"][again] == "low", "high", "low")
+    return taken(c, np.array([*range(n), *again])) | {"label": np.append(c["label"], other)}
 
 
-PLANTED: dict[str, tuple[str, str, Callable[[np.random.Generator, int, Cells], Cells]]] = {
-    "a running number": ("identifier", "row", lambda g, n, c: {"row": np.arange(1, n + 1)} | c),
-    "a shuffled number": ("identifier", "number", lambda g, n, c: {"number": g.permutation(n) + 1000} | c),
-    "a sampled number": (
-        "identifier", "customer_id", lambda g, n, c: c | {"customer_id": g.permutation(50 * n)[:n]}),
-    "a named key": (
-        "identifier", "userId", lambda g, n, c: c | {"userId": np.array([f"u{k:05d}" for k in g.permutation(n)])}),
-    "names": (
+PLACES = {"Rome": 39, "Oslo": 47, "Bern": 41, "Wien": 43, "Graz": 316, "Lima": 51}
+
+FAULTS = {
+    "a running number": put("identifier", "row", lambda g, n, c: np.arange(1, n + 1)),
+    "a shuffled number": put("identifier", "number", lambda g, n, c: g.permutation(n) + 1_000),
+    "a sampled number": put("identifier", "customer_id", lambda g, n, c: g.permutation(50 * n)[:n]),
+    "a named key": put("identifier", "userId", lambda g, n, c: [f"u{k:05d}" for k in g.permutation(n)]),
+    "names": put(
         "texts-different", "who",
-        lambda g, n, c: c | {"who": np.array([f"{a:x} {b:x}" for a, b in g.integers(1 << 40, size=(n, 2))])}),
-    "the label in other words": (
-        "label-copied", "result",
-        lambda g, n, c: c | {"result": np.array([{"low": "C", "mid": "B", "high": "A"}[k] for k in c["label"]])}),
-    "the label as numbers": (
-        "label-copied", "level",
-        lambda g, n, c: c | {"level": np.array([{"low": 0, "mid": 2, "high": 1}[k] for k in c["label"]])}),
-    "a measure taken after": (
+        lambda g, n, c: [f"{a:x} {b:x}" for a, b in g.integers(1 << 40, size=(n, 2)).tolist()],
+    ),
+    "the label in other words": put("label-copied", "result", by({"low": "C", "mid": "B", "high": "A"})),
+    "the label as numbers": put("label-copied", "level", by({"low": 0, "mid": 2, "high": 1})),
+    "a measure taken after": put(
         "label-leaked", "after",
-        lambda g, n, c: c | {"after": np.array([{"low": 0, "mid": 9, "high": 5}[k] for k in c["label"]])
-            + g.uniform(0, 3, n)}),
-    "codes within the label": (
+        lambda g, n, c: np.add(by({"low": 0, "mid": 9, "high": 5})(g, n, c), g.uniform(0, 3, n)),
+    ),
+    "codes within the label": put(
         "label-leaked", "code",
-        lambda g, n, c: c | {"code": np.array([f"{k[0]}{i}" for k, i in zip(c["label"], g.integers(0, 3, n))])}),
-    "-9999": ("sentinel", "height", lambda g, n, c: c | {"height": _set(c["height"], _where(g, n, .03, 3), -9999)}),
-    "999": ("sentinel", "age", lambda g, n, c: c | {"age": _set(c["age"], _where(g, n, .02, 3), 999)}),
-    "-1": ("sentinel", "age", lambda g, n, c: c | {"age": _set(c["age"], _where(g, n, .1, 6), -1)}),
-    "0": ("sentinel", "height", lambda g, n, c: c | {"height": _set(c["height"], _where(g, n, .04, 3), 0)}),
-    "1900": (
+        lambda g, n, c: [word[0] + str(g.integers(3)) for word in c["label"]], least=100,
+    ),
+    "filled in afterwards": put(
+        "label-leaked", "closed", lambda g, n, c: np.where(c["label"] == "low", np.nan, g.integers(1, 99, n)),
+        base="two",
+    ),
+    "-9999": put("sentinel", "height", lambda g, n, c: changed(c["height"], some(g, n, 0.03, 3), -9999)),
+    "999": put("sentinel", "age", lambda g, n, c: changed(c["age"], some(g, n, 0.02, 3), 999)),
+    "-1": put("sentinel", "age", lambda g, n, c: changed(c["age"], some(g, n, 0.1, 6), -1)),
+    "0": put("sentinel", "height", lambda g, n, c: changed(c["height"], some(g, n, 0.04, 3), 0)),
+    "1900-01-01": put(
         "sentinel", "since",
-        lambda g, n, c: c | {"since": np.where(g.random(n) < .2, np.datetime64("1900-01-01"), c["since"])}),
-    "another unit": (
-        "outliers", "height",
-        lambda g, n, c: c | {"height": (lambda rows: _set(c["height"], rows, 10 * g.normal(172, 9, len(rows))))(
-            _where(g, n, .004, 1))}),
-    "a slip": (
+        lambda g, n, c: np.where(g.random(n) < 0.2, np.datetime64("1900-01-01"), c["since"]),
+    ),
+    "another unit": put(
+        "outliers", "height", lambda g, n, c: changed(c["height"], some(g, n, 0.004, 1), lambda x: 10 * x),
+        least=200,
+    ),
+    "slips": put(
         "outliers", "income",
-        lambda g, n, c: c | {"income": _set(c["income"], _where(g, n, .001, 1), 4e8 * (1 + g.random(max(1, round(.001 * n)))))}),
-    "numbers with a unit": (
-        "number-as-text", "height", lambda g, n, c: c | {"height": np.array([f"{h:.1f} cm" for h in g.normal(172, 9, n)])}),
-    "money": (
-        "number-as-text", "income", lambda g, n, c: c | {"income": np.array([f"${x:,.2f}" for x in c["income"]])}),
-    "numbers and a mark": (
-        "number-as-text", "age",
-        lambda g, n, c: c | {"age": np.where(g.random(n) < .04, "?", c["age"].astype(str))}),
-    "dates": (
-        "date-as-text", "since",
-        lambda g, n, c: c | {"since": np.array([f"{d:%d/%m/%Y}" for d in c["since"].tolist()])}),
-    "a rare class": (
-        "classes-rare", "label",
-        lambda g, n, c: c | {"label": np.where(np.isin(np.arange(n), g.permutation(n)[:2]), "odd", c["label"])}),
-    "unequal classes": (
+        lambda g, n, c: changed(c["income"], some(g, n, 0.001, 1), lambda x: 1e5 * x),
+    ),
+    "numbers with a unit": put(
+        "number-as-text", "height", lambda g, n, c: [f"{x:.1f} cm" for x in g.normal(172, 9, n)]
+    ),
+    "money": put("number-as-text", "income", lambda g, n, c: [f"${x:,.2f}" for x in c["income"]]),
+    "numbers and a mark": put(
+        "number-as-text", "age", lambda g, n, c: np.where(g.random(n) < 0.04, "?", c["age"].astype(str))
+    ),
+    "dates": put("date-as-text", "since", lambda g, n, c: [f"{day:%d/%m/%Y}" for day in c["since"].tolist()]),
+    "a rare class": put(
+        "classes-rare", "label", lambda g, n, c: changed(c["label"], some(g, n, 0, 2), "odd")
+    ),
+    "unequal classes": put(
         "classes-imbalanced", "label",
-        lambda g, n, c: c | {"label": np.where(np.isin(np.arange(n), g.permutation(n)[:max(5, n // 50)]), "b", "a")}),
-    "inches too": (
-        "columns-same", "height", lambda g, n, c: c | {"inches": np.round(c["height"] / 2.54, 3)}),
-    "a code beside a name": (
-        "columns-same", "city",
-        lambda g, n, c: c | {"code": np.array([{"R": 39, "O": 47, "B": 41, "W": 43, "G": 44, "L": 51}.get(
-            (k or "?")[0], np.nan) for k in c["city"]])}),
-    "sorted rows": ("rows-ordered", "", lambda g, n, c: _swap(c, np.argsort(c["label"], kind="stable"))),
-    "upper case": ("spellings", "city", lambda g, n, c: _spelled(g, n, c, "city", str.upper)),
-    "space behind": ("spellings", "city", lambda g, n, c: _spelled(g, n, c, "city", lambda w: w + " ")),
-    "a label in two spellings": ("label-spelled", "label", lambda g, n, c: _spelled(g, n, c, "label", str.title)),
-    "space everywhere": (
-        "space-around", "city",
-        lambda g, n, c: c | {"city": np.array([k and f" {k}" for k in c["city"]], object)}),
-    "constant": ("columns-nothing", "zero", lambda g, n, c: c | {"zero": np.zeros(n)}),
-    "empty": ("columns-nothing", "none", lambda g, n, c: c | {"none": np.full(n, np.nan)}),
-    "hardly there": (
-        "mostly-missing", "note", lambda g, n, c: c | {"note": _set(np.full(n, np.nan), np.arange(3), g.random(3))}),
-    "copied rows": ("rows-repeated", "", _copied_rows),
-    "contradictions": ("rows-conflicting", "", _conflict),
-    "gaps in the label": ("rows-unlabelled", "label", lambda g, n, c: c | {"label": with_gaps(g, c["label"], .1)}),
-    "infinite": ("infinite", "income", lambda g, n, c: c | {"income": _set(c["income"], _where(g, n, .01, 1), np.inf)}),
-    "one class": ("label-constant", "label", lambda g, n, c: c | {"label": np.full(n, "a")}),
-    "a label of names": (
-        "label-all-different", "label", lambda g, n, c: c | {"label": np.array([f"n{k}" for k in range(n)])}),
+        lambda g, n, c: changed(np.full(n, "common"), some(g, n, 0.02, 5), "rare"), least=60,
+    ),
+    "inches too": put("columns-same", "inches", lambda g, n, c: np.round(c["height"] / 2.54, 3)),
+    "a code beside a name": put(
+        "columns-same", "code", lambda g, n, c: [PLACES.get(word, np.nan) for word in c["city"]]
+    ),
+    "sorted rows": Fault("rows-ordered", "", lambda g, n, c: taken(c, np.argsort(c["label"], kind="stable"))),
+    "upper case": put("spellings", "city", spelled("city", str.upper)),
+    "an underscore": put("spellings", "town", lambda g, n, c: g.choice(["New York", "new_york", "Boston"], n)),
+    "a label in two spellings": put("label-spelled", "label", spelled("label", str.title)),
+    "constant": put("columns-nothing", "zero", lambda g, n, c: np.zeros(n)),
+    "empty": put("columns-nothing", "none", lambda g, n, c: np.full(n, np.nan)),
+    "hardly there": put(
+        "mostly-missing", "once", lambda g, n, c: changed(np.full(n, np.nan), np.arange(3), [1.5, 2.5, 4.0])
+    ),
+    "copied rows": Fault("rows-repeated", "", copied),
+    "contradictions": Fault("rows-conflicting", "", contradicted),
+    "gaps in the label": put("rows-unlabelled", "label", lambda g, n, c: with_gaps(g, c["label"], 0.1)),
+    "one class": put("label-constant", "label", lambda g, n, c: np.full(n, "a")),
+    "a label of names": put("label-all-different", "label", lambda g, n, c: [f"n{k}" for k in range(n)]),
+    "the price in another unit": put(
+        "label-copied", "dollars", lambda g, n, c: 1.08 * c["price"], base="houses"
+    ),
+    "a fee of the price": put(
+        "label-leaked", "fee", lambda g, n, c: np.sqrt(c["price"]) * g.normal(1, 0.0005, n), base="houses"
+    ),
+    "sorted by the price": Fault(
+        "rows-ordered", "", lambda g, n, c: taken(c, np.argsort(c["price"])), base="houses"
+    ),
+    "a price that drifts": Fault(
+        "rows-ordered", "", lambda g, n, c: c | {"price": np.exp(np.cumsum(g.normal(0, 0.1, n)) / 3)},
+        base="houses", least=200,
+    ),
 }  # fmt: skip
-"""By name: the code of the finding, its column, and what is done to the table ``people``."""
-
-PLANTED_NUMBERS: dict[str, tuple[str, str, Callable[[np.random.Generator, int, Cells], Cells]]] = {
-    "the price in another unit": ("label-copied", "dollars", lambda g, n, c: c | {"dollars": c["price"] * 1.08}),
-    "a fee of the price": (
-        "label-leaked", "fee", lambda g, n, c: c | {"fee": np.sqrt(c["price"]) * g.normal(1, 0.0005, n)}),
-    "sorted by price": ("rows-ordered", "", lambda g, n, c: _swap(c, np.argsort(c["price"]))),
-    "a price that drifts": (
-        "rows-ordered", "", lambda g, n, c: c | {"price": np.exp(np.cumsum(g.normal(0, .1, n)) / 3)}),
-}  # fmt: skip
-"""The same, done to the table ``houses``."""
+"""By name: what may be wrong with a table."""

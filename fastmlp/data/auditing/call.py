@@ -18,8 +18,9 @@ from fastmlp.data.auditing.rows import repeated, sums_of
 from fastmlp.data.auditing.rules import RULES, found_in
 from fastmlp.data.column_code import ColumnCode
 from fastmlp.data.columns import Columns
-from fastmlp.data.label import find_label, labels_of, targets_of, task_of
+from fastmlp.data.label import find_label, labels_of, taken, targets_of
 from fastmlp.data.table import Column, Table
+from fastmlp.data.tables import from_frame, read
 from fastmlp.errors import DataError
 
 QUICK_ROWS = 5_000
@@ -77,8 +78,6 @@ def as_table(data: Any) -> Table:
     """A Table of what is one, of a frame, or of a file. Raises DataError."""
     if isinstance(data, Table):
         return data
-    from fastmlp.data.tables import from_frame, read
-
     return read(data) if isinstance(data, str | os.PathLike) else from_frame(data)
 
 
@@ -103,8 +102,8 @@ def _label(column: Column, how: str, task: str) -> tuple[Column, LabelFacts, NDA
     """The label's column, its facts, codes of the classes or numbers, and the rows that have one."""
     rows = np.flatnonzero(~column.missing)
     there = column.take(rows)
-    task = task_of(there, task)
+    why = taken(there, task)
     y: NDArray[Any] = np.zeros(0, np.int64)
     if len(rows):
-        y = labels_of(there).indices if task == "classes" else targets_of(there, task)
-    return column, label_facts(column, how, task, y), y, rows
+        y = labels_of(there).indices if why.task == "classes" else targets_of(there, why.task)
+    return column, label_facts(column, how, why, y), y, rows

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastmlp.data.auditing import texts
 from fastmlp.data.auditing.facts import ColumnFacts, LabelFacts
 from fastmlp.data.auditing.identifiers import identifiers
+from fastmlp.data.auditing.numbers import Sentinel, sentinel
 from fastmlp.data.auditing.relations import Relations, relations
 from fastmlp.data.auditing.rows import sums_of
 from fastmlp.data.table import Column, Table
@@ -75,6 +76,16 @@ class Evidence:
         """The columns that name the rows, and how that is seen."""
         free = [c for c in self.columns if c.name not in self.categories and c.name not in self.written]
         return identifiers(free, self.facts)
+
+    @cached_property
+    def sentinels(self) -> dict[str, Sentinel]:
+        """The columns of numbers and times with a value that stands for something else."""
+        found = {}
+        for column in self.columns:
+            is_time = column.kind == "time"
+            if (is_time or column.kind == "number") and column.name not in self.identifiers:
+                found[column.name] = sentinel(finite(column)[0], is_time)
+        return {name: seen for name, seen in found.items() if seen is not None}
 
     @cached_property
     def compared(self) -> tuple[Column, ...]:

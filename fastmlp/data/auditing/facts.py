@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fastmlp.data.column_code import ColumnCode
 from fastmlp.data.kinds import word_of
+from fastmlp.data.label import Taken
 from fastmlp.data.table import Column, Kind
-from fastmlp.display import cell
 
 SHOWN = 5  # of the commonest values
 
@@ -30,7 +30,7 @@ class Figures:
     spread: float
 
     def __str__(self) -> str:
-        low, high, mean, median, spread = map(cell, asdict(self).values())
+        low, high, mean, median, spread = map(figure, asdict(self).values())
         return f"{low} .. {high}, median {median}, mean {mean}, spread {spread}"
 
 
@@ -72,7 +72,7 @@ class ColumnFacts:
         if self.figures is None:
             return ""
         ends = self.figures.low, self.figures.high
-        write = cell if self.kind == "number" else _day
+        write = figure if self.kind == "number" else _day
         return " .. ".join(map(write, ends))
 
 
@@ -80,7 +80,7 @@ class ColumnFacts:
 class LabelFacts:
     """The label.
 
-    how:    how it was found, in words.   task: "classes" or "numbers".
+    how:    how it was found, in words.   task: "classes" or "numbers".   why: why it is that, in words.
     counts: of classes, each and its rows, in their order; of numbers none.
     figures: of numbers.   missing: rows without a label.
     """
@@ -88,6 +88,7 @@ class LabelFacts:
     name: str
     how: str
     task: str
+    why: str
     missing: int
     counts: tuple[tuple[str, int], ...] = ()
     figures: Figures | None = None
@@ -124,19 +125,28 @@ def figures_of(values: NDArray[Any]) -> Figures | None:
     return Figures(*map(float, figures))
 
 
-def label_facts(column: Column, how: str, task: str, y: NDArray[Any]) -> LabelFacts:
+def label_facts(column: Column, how: str, taken: Taken, y: NDArray[Any]) -> LabelFacts:
     """The facts of the label's column (N cells); y: of the rows with a label, the codes or the numbers."""
     missing = int(column.missing.sum())
-    if task == "numbers":
-        return LabelFacts(column.name, how, task, missing, figures=figures_of(y))
+    if taken.task == "numbers":
+        return LabelFacts(column.name, how, taken.task, taken.how, missing, figures=figures_of(y))
     found, counts = np.unique(column.values[~column.missing], return_counts=True)
     names = [text_of(column, value) for value in found.tolist()]
-    return LabelFacts(column.name, how, task, missing, tuple(zip(names, counts.tolist(), strict=True)))
+    pairs = tuple(zip(names, counts.tolist(), strict=True))
+    return LabelFacts(column.name, how, taken.task, taken.how, missing, pairs)
 
 
 def text_of(column: Column, value: float) -> str:
     """A value of a column as people write it."""
     return column.words[int(value)] if column.kind == "text" else word_of(float(value), column.kind)
+
+
+def figure(value: float) -> str:
+    """A number in a few characters: 1890, 0.0625, 79,491, 1.024e+12."""
+    size = abs(value)
+    if 1e4 <= size < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if size < 1e4 and value.is_integer() else f"{value:.4g}"
 
 
 def _day(days: float) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data.table import Column
 
+FEW = 5  # rows of a class
 ON_LINE = 0.9999  # correlation of two columns that say the same
 _ENDS, _DIFFERENT = 0.05, 5  # rows at each end of a line that do not count; different values of the others
 _TAIL = 0.01  # of the rows with the lowest and with the highest numbers, which do not count
@@ -59,6 +60,8 @@ class Groups:
 def skill_of_classes(groups: Groups, y: NDArray[np.int64], K: int) -> float:
     """Mean recall of the K classes, from 0, guessing, to 1, all right: y (n,) told by the column.
 
+    Classes of fewer than FEW rows do not count.
+
     A row's class is the commonest among the others with its cell; of a cell that stands alone, that of the
     nearest cell.
     """
@@ -81,9 +84,12 @@ def skill_of_classes(groups: Groups, y: NDArray[np.int64], K: int) -> float:
     commonest = np.bincount(y, minlength=K).argmax()
     right[alone] = np.where(near >= 0, best[near], commonest)[alone] == which[alone]
     rows = np.bincount(y, minlength=K)
-    recall = np.bincount(which, weights=counts * right, minlength=K)[rows > 0] / rows[rows > 0]
+    enough = rows >= FEW
+    recall = np.bincount(which, weights=counts * right, minlength=K)[enough] / rows[enough]
+    if len(recall) < 2:
+        return 0.0
     chance = 1 / len(recall)
-    return float((recall.mean() - chance) / (1 - chance)) if len(recall) > 1 else 0.0
+    return float((recall.mean() - chance) / (1 - chance))
 
 
 def r2_of_numbers(groups: Groups, y: NDArray[np.float64]) -> float:

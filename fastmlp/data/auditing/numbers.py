@@ -15,7 +15,7 @@ VARIED = 10  # different values beside a sentinel: fewer are steps, not a range
 NEGATIVE = {-1, -2, -9, -99, -999, -9999, -99999, -999999, -32768, -2147483648}
 LARGE = {99, 999, 9999, 99999, 999999, 9999999, 99999999, 999999999, 32767, 65535, 2147483647}
 DAYS = {-25567, -719162, 0, 2932896, 2932531}  # 1900, 0001 and 1970, 9999-12-31 and 9998-12-31
-UNLIKELY = 1e-5  # by chance, of a column
+UNLIKELY, UNLIKELY_TAIL = 1e-5, 5e-3  # by chance, of a column
 OUTLYING = 8  # deviations of the logarithms: no lognormal column has such a cell
 APART = 20  # deviations of the numbers themselves
 MOST_OUTLYING = 100  # one cell in so many
@@ -91,35 +91,51 @@ def outlying(values: NDArray[np.float64]) -> Outlying | None:
         return None
     middle = float(np.median(values))
     away = np.abs(values - middle)
-    order = np.argsort(-away, kind="stable")
-    most = max(1, n // MOST_OUTLYING)
-    tail = away[order]
-    if tail[0] == 0 or tail[most] == 0:
+    size = 1.4826 * float(np.median(away))
+    if away.max() < APART * size or not away.any():
         return None
-    size = 1.4826 * float(np.median(away)) or float(np.mean(tail[most:]))
-    drops = np.log(tail[:most] / np.maximum(tail[1 : most + 1], 1e-300))
+    order = np.argsort(-away, kind="stable")
+    most, tail = max(1, n // MOST_OUTLYING), away[order]
+    size = size or float(np.mean(tail[most:]))
+    if tail[most] == 0:
+        return None
+    drops = np.log(tail[:most] / tail[1 : most + 1])
     j = int(drops.argmax()) + 1
-    m = int(np.clip((n - j) // 10, 20, (n - j) // 2))
-    mean_log = float(np.mean(np.log(tail[j : j + m] / tail[j + m]))) if tail[j + m] > 0 else np.inf
-    # Under a tail that falls as a power, the gap over the mean log has this chance (m of them were averaged)
-    chance = (1 + drops[j - 1] / (m * mean_log)) ** -m if 0 < mean_log < np.inf else 0.0
     places, rest = np.sort(order[:j]), np.delete(values, order[:j])
-    if (rest >= 0).all() and (values > 0).any():
-        logs = np.log(rest[rest > 0]) if (rest > 0).any() else np.zeros(1)
-        centre = float(np.median(logs))
-        log_size = 1.4826 * float(np.median(np.abs(logs - centre))) or float(logs.std())
-        positive = values[places] > 0
-        far = np.abs(np.log(values[places][positive]) - centre)
-        is_far = len(far) == 0 or (log_size > 0 and float(far.min()) >= OUTLYING * log_size)
-        is_far = is_far and bool((positive | (values[places] < 0)).all())
-        unlikely = chance < 1e-3
+    chance = _chance_of_gap(tail[j - 1 :])
+    if (rest >= 0).all():  # the logarithms have to say so too
+        is_far = _far_in_logs(values[places], rest) and chance < UNLIKELY_TAIL
     else:
-        is_far, unlikely = True, chance * most < UNLIKELY
+        is_far = chance * most < UNLIKELY
     is_far = is_far and tail[j - 1] >= APART * size
     spread, without = float(values.std()), float(rest.std())
-    if not (is_far and unlikely and without > 0 and spread >= BLOWN_UP * without):
+    if not (is_far and without > 0 and spread >= BLOWN_UP * without):
         return None
     return Outlying(places, values[places], float(rest.min()), float(rest.max()), spread, without)
+
+
+def _chance_of_gap(tail: NDArray[np.float64]) -> float:
+    """The chance of such a gap between the first two distances, descending, in a tail that falls as a power.
+
+    Logarithms fall exponentially in such a tail (Hill, 1975): their mean over m distances is known, and the
+    gap over it has this chance.
+    """
+    rest = tail[1:]
+    m = int(np.clip(len(rest) // 10, 20, len(rest) // 2))
+    if rest[m] == 0:
+        return 1.0
+    mean = float(np.mean(np.log(rest[:m] / rest[m])))
+    return float((1 + np.log(tail[0] / rest[0]) / (m * mean)) ** -m) if mean > 0 else 0.0
+
+
+def _far_in_logs(values: NDArray[np.float64], rest: NDArray[np.float64]) -> bool:
+    """Tell whether values lie beyond all that a lognormal column like ``rest``, from 0 on, would hold."""
+    if (values <= 0).any() or not (rest > 0).any():
+        return bool((values < 0).all())
+    logs = np.log(rest[rest > 0])
+    middle = np.median(logs)
+    size = 1.4826 * float(np.median(np.abs(logs - middle))) or float(logs.std())
+    return bool(size > 0 and np.abs(np.log(values) - middle).min() >= OUTLYING * size)
 
 
 def counts_rows(values: NDArray[np.float64]) -> bool:

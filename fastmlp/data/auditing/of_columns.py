@@ -8,11 +8,11 @@ import numpy as np
 
 from fastmlp.data.auditing import numbers, texts
 from fastmlp.data.auditing.evidence import Evidence, counts_of, finite
-from fastmlp.data.auditing.facts import text_of
+from fastmlp.data.auditing.facts import figure, text_of
 from fastmlp.data.auditing.findings import Seen, named, option, percent, quoted
 from fastmlp.data.auditing.identifiers import TEXTS
 from fastmlp.data.auditing.same import same_columns
-from fastmlp.display import cell, listed
+from fastmlp.display import listed
 
 FEWEST = 20  # rows of a column that is mostly missing
 EMPTY = 0.9  # of its cells
@@ -75,13 +75,9 @@ def dates_as_text(e: Evidence) -> Iterator[Seen]:
 
 def sentinel(e: Evidence) -> Iterator[Seen]:
     """See a number that stands for a missing cell."""
-    for column in e.columns:
-        if column.kind not in ("number", "time") or column.name in e.identifiers:
-            continue
+    for name, found in e.sentinels.items():
+        column = e.table[name]
         values, at = finite(column)
-        found = numbers.sentinel(values, column.kind == "time")
-        if found is None:
-            continue
         value, low, high = (text_of(column, x) for x in (found.value, found.low, found.high))
         yield Seen(
             "warning",
@@ -96,39 +92,23 @@ def sentinel(e: Evidence) -> Iterator[Seen]:
 def outliers(e: Evidence) -> Iterator[Seen]:
     """See few cells that dominate a column's spread."""
     for column in e.columns:
-        if column.kind != "number" or column.name in e.identifiers:
+        if column.kind != "number" or column.name in {*e.identifiers, *e.sentinels}:
             continue
         values, at = finite(column)
-        if numbers.sentinel(values):
-            continue
         found = numbers.outlying(values)
         if found is None:
             continue
-        shown = listed(found.values.tolist(), 3)
+        shown = listed(found.values.tolist(), 3, figure)
         yield Seen(
             "warning",
-            f"{named(column.name)} lies in {cell(found.low)} .. {cell(found.high)} but for "
+            f"{named(column.name)} lies in {figure(found.low)} .. {figure(found.high)} but for "
             f"{len(found.places):,} cell{'s' * (len(found.places) > 1)}: {shown}; they make its spread "
-            f"{cell(found.spread / found.without)} times as large",
+            f"{figure(found.spread / found.without)} times as large",
             "look at those rows: a slip, or another unit",
             (column.name,),
             tuple(at[found.places[:5]].tolist()),
             {"cells": len(found.places), "spread": found.spread, "without": found.without},
         )
-
-
-def infinite(e: Evidence) -> Iterator[Seen]:
-    """See infinite cells."""
-    for column in e.table.columns:
-        if column.kind != "number":
-            continue
-        at = np.flatnonzero(np.isinf(column.values))
-        if len(at):
-            yield Seen(
-                "warning", f"{named(column.name)} is infinite in {len(at):,} rows",
-                "leave those cells empty, or write the number that is meant", (column.name,),
-                tuple(at[:5].tolist()), {"cells": len(at)},
-            )  # fmt: skip
 
 
 def spellings(e: Evidence) -> Iterator[Seen]:
@@ -150,28 +130,10 @@ def spellings(e: Evidence) -> Iterator[Seen]:
         )
 
 
-def space(e: Evidence) -> Iterator[Seen]:
-    """See texts with space around them."""
-    for column in e.columns:
-        if column.kind != "text" or column.name in e.identifiers:
-            continue
-        counts = counts_of(column)
-        words = texts.padded(column.words, counts)
-        if words and not texts.alike(column.words, counts):  # which says it already
-            yield Seen(
-                "note",
-                f"{named(column.name)} has space before or behind {len(words):,} of its texts: "
-                f"{listed(map(quoted, words), 3)}",
-                "take it away, so that new rows are written alike",
-                (column.name,),
-                values={"texts": len(words)},
-            )
-
-
 def same(e: Evidence) -> Iterator[Seen]:
     """See columns that say the same."""
     left_out = {*e.identifiers, *e.relations.copied}
-    for names in same_columns([c for c in e.columns if c.name not in left_out]):
+    for names in same_columns([c for c in e.columns if c.name not in left_out], e.facts):
         shown = listed(map(named, names), 6)
         yield Seen(
             "note", f"{shown} say the same", f"one of them is enough (--drop {option(names[-1])})", names

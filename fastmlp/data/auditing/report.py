@@ -71,7 +71,7 @@ class Audit(Displayed):
         if self.label is None:
             return []
         label = self.label
-        lines = [f"{label.name} ({label.how}), {label.task}"]
+        lines = [f"{label.how.removeprefix('label: ')}; {label.why}"]
         if label.counts:
             K = len(label.counts)
             shown = label.counts if K <= MOST_CLASSES else sorted(label.counts, key=lambda pair: -pair[1])

@@ -77,9 +77,9 @@ def neighbours_related(y: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _by_chance(columns: Sequence[Column]) -> float:
-    """Pairs of equal rows to be expected by the three columns that tell rows apart best, were they not related.
+    """Pairs of equal rows to be expected by the three columns that tell rows apart best, were they unrelated.
 
-    A few copies among rows that all differ make each column's share of equal pairs tiny, and their product none.
+    A few copies among rows that all differ make each column's share of equal pairs tiny, their product none.
     """
     n = len(columns[0])
     alike = []

@@ -127,22 +127,10 @@ RULES = (
         "always a warning",
     ),
     Rule(
-        "infinite", of_columns.infinite,
-        "A cell is infinite.",
-        "No mean and no spread can be had of it.",
-        "always a warning",
-    ),
-    Rule(
         "spellings", of_columns.spellings,
         "Two categories differ in case, in spaces, hyphens and underscores alone.",
         "One category becomes several inputs.",
         "always a warning",
-    ),
-    Rule(
-        "space-around", of_columns.space,
-        "Texts have space before or behind them.",
-        "A new row that is written without it has another category.",
-        "always a note",
     ),
     Rule(
         "columns-same", of_columns.same,

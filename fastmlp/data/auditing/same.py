@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.auditing.facts import ColumnFacts
 from fastmlp.data.auditing.leaks import same_line
 from fastmlp.data.table import Column
 
@@ -18,11 +19,12 @@ _LIKELY = 0.999
 _BESIDE = 5  # rows that are not of the commonest value: fewer may be the same by chance
 
 
-def same_columns(columns: Sequence[Column]) -> list[tuple[str, ...]]:
+def same_columns(columns: Sequence[Column], facts: Mapping[str, ColumnFacts]) -> list[tuple[str, ...]]:
     """Groups of columns that say the same, in the table's order."""
     groups: dict[bytes, list[str]] = defaultdict(list)
     for column in columns:
-        if (key := _parts(column)) is not None:
+        few = facts[column.name].distinct <= len(column) // 4
+        if few and (key := _parts(column)) is not None:
             groups[key].append(column.name)
     found = [tuple(names) for names in groups.values() if len(names) > 1]
     seen = {name for names in found for name in names[1:]}
@@ -34,7 +36,7 @@ def _parts(column: Column) -> bytes | None:
     """A sum of how a column parts the rows, whatever its values are called; None where that says little."""
     values = np.where(column.missing, np.nan, column.values.astype(np.float64))
     _, firsts, places, counts = np.unique(values, return_index=True, return_inverse=True, return_counts=True)
-    if len(counts) < 2 or len(counts) > len(values) // 4 or len(values) - counts.max() < _BESIDE:
+    if len(counts) < 2 or len(values) - counts.max() < _BESIDE:
         return None
     ranks = np.empty(len(firsts), np.int32)
     ranks[np.argsort(firsts)] = np.arange(len(firsts), dtype=np.int32)

@@ -105,13 +105,6 @@ def alike(words: Sequence[str], counts: NDArray[np.int64]) -> list[tuple[str, ..
     return [tuple(word for _, word in sorted(group)) for group in groups.values() if len(group) > 1]
 
 
-def padded(words: Sequence[str], counts: NDArray[np.int64]) -> list[str]:
-    """The words with space before or behind them."""
-    return [
-        word for word, count in zip(words, counts.tolist(), strict=True) if count and word != word.strip()
-    ]
-
-
 def _grouped(digits: str) -> bool:
     """Tell whether digits are grouped by thousands, in one way."""
     return bool(re.fullmatch(r"\d{1,3}(?:([., '\u00a0\u202f])\d{3})+(?:(?!\1)[.,]\d+)?", digits))
