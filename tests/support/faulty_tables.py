@@ -283,7 +283,7 @@ FAULTS = {
     ),
     "sorted rows": Fault("rows-ordered", "", lambda g, n, c: taken(c, np.argsort(c["label"], kind="stable"))),
     "upper case": put("spellings", "city", spelled("city", str.upper)),
-    "an underscore": put("spellings", "town", lambda g, n, c: g.choice(["New York", "new_york", "Boston"], n)),
+    "an underscore": put("spellings", "town", lambda g, n, c: g.choice(["New York", "new_york", "Bonn"], n)),
     "a label in two spellings": put("label-spelled", "label", spelled("label", str.title)),
     "constant": put("columns-nothing", "zero", lambda g, n, c: np.zeros(n)),
     "empty": put("columns-nothing", "none", lambda g, n, c: np.full(n, np.nan)),

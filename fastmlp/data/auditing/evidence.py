@@ -39,7 +39,6 @@ class Evidence:
     y:          (n,) codes of the classes from 0, or numbers, of the rows that have a label.
     labelled:   (n,) those rows, ascending.
     categories: the columns that were asked for as categories.
-    most:       rows on which columns are compared with the label.
     """
 
     table: Table
@@ -49,7 +48,6 @@ class Evidence:
     y: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
     labelled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     categories: frozenset[str] = frozenset()
-    most: int = MOST_ROWS
 
     @property
     def classes(self) -> int:
@@ -67,7 +65,7 @@ class Evidence:
     def relations(self) -> Relations:
         """How well each column alone gives the label, on a sample of the labelled rows."""
         n, D = len(self.labelled), max(1, len(self.columns))
-        most = min(self.most, max(_FEWEST_ROWS, _CELLS // D))
+        most = min(MOST_ROWS, max(_FEWEST_ROWS, _CELLS // D))
         at = np.arange(n) if n <= most else np.sort(permutation(n, 0, "audit")[:most])
         return relations(self.columns, self.labelled, self.y, self.classes, at)
 

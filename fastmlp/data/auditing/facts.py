@@ -72,7 +72,7 @@ class ColumnFacts:
         if self.figures is None:
             return ""
         ends = self.figures.low, self.figures.high
-        write = figure if self.kind == "number" else _day
+        write = figure if self.kind == "number" else day
         return " .. ".join(map(write, ends))
 
 
@@ -149,7 +149,8 @@ def figure(value: float) -> str:
     return f"{value:.0f}" if size < 1e4 and value.is_integer() else f"{value:.4g}"
 
 
-def _day(days: float) -> str:
+def day(days: float) -> str:
+    """The date so many days after 1970-01-01."""
     return word_of(days, "time")[:10]
 
 

@@ -15,6 +15,7 @@ VARIED = 10  # different values beside a sentinel: fewer are steps, not a range
 NEGATIVE = {-1, -2, -9, -99, -999, -9999, -99999, -999999, -32768, -2147483648}
 LARGE = {99, 999, 9999, 99999, 999999, 9999999, 99999999, 999999999, 32767, 65535, 2147483647}
 DAYS = {-25567, -719162, 0, 2932896, 2932531}  # 1900, 0001 and 1970, 9999-12-31 and 9998-12-31
+ZERO_APART, MOST_ZEROS = 0.4, 0.25  # of the others' width; of the cells: with more, 0 is a quantity
 UNLIKELY, UNLIKELY_TAIL = 1e-5, 5e-3  # by chance, of a column
 OUTLYING = 8  # deviations of the logarithms: no lognormal column has such a cell
 APART = 20  # deviations of the numbers themselves
@@ -67,7 +68,8 @@ def sentinel(values: NDArray[np.float64], is_time: bool = False) -> Sentinel | N
         if is_time:
             found = value in DAYS and gap >= width / 2
         elif value == 0 and edge == 0:
-            found = count >= 3 and gap >= 0.4 * width and gap >= 0.2 * whole
+            apart = gap >= ZERO_APART * width and gap >= ZERO_APART / 2 * whole
+            found = apart and 3 <= count <= MOST_ZEROS * len(values)
         elif value in NEGATIVE and edge == 0 and others[0] >= 0:
             found = gap >= width / 5 or often
         elif value in NEGATIVE | LARGE:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from fastmlp.data.auditing import numbers, texts
 from fastmlp.data.auditing.evidence import Evidence, counts_of, finite
-from fastmlp.data.auditing.facts import figure, text_of
+from fastmlp.data.auditing.facts import day, figure
 from fastmlp.data.auditing.findings import Seen, named, option, percent, quoted
 from fastmlp.data.auditing.identifiers import TEXTS
 from fastmlp.data.auditing.same import same_columns
@@ -78,7 +76,8 @@ def sentinel(e: Evidence) -> Iterator[Seen]:
     for name, found in e.sentinels.items():
         column = e.table[name]
         values, at = finite(column)
-        value, low, high = (text_of(column, x) for x in (found.value, found.low, found.high))
+        write = figure if column.kind == "number" else day
+        value, low, high = map(write, (found.value, found.low, found.high))
         yield Seen(
             "warning",
             f"{named(column.name)} is {value} in {found.count:,} rows, and {low} .. {high} in the others",

@@ -113,9 +113,9 @@ RULES = (
     Rule(
         "sentinel", of_columns.sentinel,
         "A repeated number at the edge of a column stands apart from all others: one that people use for "
-        "missing cells (-1, 99, -999, ...) by half the width of the others, 0 by 0.4 of it, any other by "
-        "twice their range; or the only negative number, -1 or the like, is 3 times as frequent as any "
-        "other.",
+        "missing cells (-1, 99, -999, ...) by half the width of the others, 0 in up to a quarter of the "
+        "cells by 0.4 of it, any other by twice their range; or the only negative number, -1 or the like, "
+        "is 3 times as frequent as any other.",
         "It counts as a quantity, and moves the mean and the spread of all others.",
         "always a warning",
     ),
