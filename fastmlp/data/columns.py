@@ -222,14 +222,13 @@ def _named(option: str, value: Any, table: Table, label: str | None) -> set[str]
     items = [value] if isinstance(value, str) else as_list(value)
     if items is None or not all(isinstance(item, str) for item in items):
         raise ConfigError(f"{option} must be a list of names of columns", shown(value))
-    names = set(table.names)
-    for item in items:
-        if item not in names:
-            do = near(item, table.names) or f"its columns are {listed(table.names)}"
-            raise ConfigError(f"{option} must name columns of {table.where}", short(item), do)
-    if label in items and option != "keep":
+    given, names = {as_text(item) or "" for item in items}, set(table.names)
+    for name in sorted(given - names):
+        do = near(name, table.names) or f"its columns are {listed(table.names)}"
+        raise ConfigError(f"{option} must name columns of {table.where}", short(name), do)
+    if label in given and option != "keep":
         raise ConfigError(f"{option} must name columns beside the label", short(str(label)))
-    return {*items} - {label}
+    return given - {label}
 
 
 def _nothing_left(codes: list[ColumnCode], table: Table) -> DataError:

@@ -126,12 +126,12 @@ def task_of(values: Any, asked: str = "auto") -> Task:
     asked: ``classes`` and ``numbers`` are taken at their word. ``auto``:
 
     - texts and flags are classes, numbers with a fraction and times are numbers;
-    - whole numbers, of whatever type, of two different values are classes; they are numbers where more than
-      half as many are different as there are rows;
+    - whole numbers, of whatever type, are classes where they have one or two different values, and numbers
+      where they have less than two rows a value;
     - of 3 to 10 different values they are classes;
-    - of 11 to 1,000 they are classes where they count them, 0..K-1 or 1..K, and every class has a fifth of
-      the mean number of rows, and two rows, at least: letters 1..26, 40 faces of 10 pictures each. Ages,
-      years, counts and prices are not;
+    - of 11 to 1,000 they are classes where they count them, 0..K-1 or 1..K, and each has a fifth of the mean
+      number of rows, and two rows, at least: letters 1..26, 40 faces of 10 pictures each. Ages, years, counts
+      and prices are numbers, by this;
     - of more they are numbers;
     - y (N, K) of several columns: classes where each row is shares that sum to 1, else numbers.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of, shown
-from fastmlp.data.kinds import time_of, word_of
+from fastmlp.data.kinds import in_words, time_of
 from fastmlp.data.table import Column, Kind, Table
 from fastmlp.errors import DataError
 
@@ -133,10 +133,10 @@ class Values:
             there = np.flatnonzero(counts).tolist()
             classes = tuple(self.words[k] if self.kind == "text" else bool(k) for k in there)
             return classes, place[self.values]
-        different, indices = np.unique(self.values, return_inverse=True)
         if self.kind == "time":
-            words = [word_of(value, "time") for value in different.tolist()]
-            return tuple(words), indices.astype(np.int64)
+            column = in_words(Column("", "time", self.values))
+            return Values("text", column.values, self.missing, column.words).distinct()
+        different, indices = np.unique(self.values, return_inverse=True)
         values = different.tolist()
         if all(abs(value) < _END and value == int(value) for value in values):
             values = list(map(int, values))
