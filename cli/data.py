@@ -77,7 +77,9 @@ def data(
 
     from .render import Screen, describe_dataset, draw_images, plain_console
 
-    if source is not None and _is_table(source) and show is None:
+    if source is not None and _is_table(source):
+        if show is not None:
+            raise DataError("data to show must be pictures", f"a table, {source}", "leave --show out")
         _show_table(source, loss, json, asked)
         return
     screen, out = Screen(), plain_console()

@@ -23,7 +23,15 @@ NARROWEST, WIDEST = 60, 120
 MOST_LINES = 50  # of columns: more are put together by kind
 _HEADING = ("column", "kind", "missing", "range", "spread", "becomes")
 # to so many characters, in turn
-_SHRINK = (("range", 20), ("column", 18), ("becomes", 16), ("range", 12), ("column", 8))
+_SHRINK = (
+    ("range", 20),
+    ("column", 18),
+    ("becomes", 16),
+    ("range", 12),
+    ("column", 8),
+    ("becomes", 12),
+    ("range", 8),
+)
 _RIGHT = ("missing", "spread")
 
 

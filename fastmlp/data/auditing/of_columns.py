@@ -65,7 +65,7 @@ def dates_as_text(e: Evidence) -> Iterator[Seen]:
             yield Seen(
                 "warning",
                 f"{named(name)} holds dates as texts: {listed(map(quoted, found.examples))}",
-                "write them as 2024-12-31, or give the year, the month or an age as numbers",
+                "give them as dates (2024-12-31 in a CSV file), or the year, the month or an age as numbers",
                 (name,),
                 values={"examples": list(found.examples), "cells": found.cells},
             )

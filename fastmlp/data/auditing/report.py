@@ -10,9 +10,10 @@ from typing import Any
 
 from fastmlp.data.auditing.facts import ColumnFacts, LabelFacts
 from fastmlp.data.auditing.findings import Finding
-from fastmlp.display import Display, Displayed, cell
+from fastmlp.display import Display, Displayed, cell, ends
 
 MOST_CLASSES = 12  # in a line
+MOST_FINDINGS = 6  # that are shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,17 +83,23 @@ class Audit(Displayed):
         return lines
 
     def _display(self) -> Display:
-        found = [
-            (f"{finding.severity}: {finding.code}", f"{finding.measured}; {finding.change}")
-            for finding in self.findings
+        notes = [
+            text
+            for finding in self.findings[:MOST_FINDINGS]
+            for text in (f"{finding.severity}: {finding.measured}", f"    {finding.change}")
         ]
-        repeated = (("rows repeated", self.repeated),) if self.repeated else ()
+        if more := len(self.findings) - MOST_FINDINGS:
+            notes += [f"and {more:,} more in .findings"] * (more > 0)
+        repeated = (("rows", f"{self.repeated:,} repeat another"),) if self.repeated else ()
         label = tuple(zip(("label", ""), self.label_lines(), strict=False))
-        rows = [(c.name, c.kind, c.missing or "", c.range, c.becomes) for c in self.columns]
         return Display(
             self.title,
             facts=(*label, *repeated),
             heading=("column", "kind", "missing", "range", "becomes"),
-            rows=rows,
-            notes=[f"{what}: {text}" for what, text in found] or ["Nothing looks wrong."],
+            rows=[None if c is None else _row(c) for c in ends(self.columns)],
+            notes=notes or ["nothing that looks wrong"],
         )
+
+
+def _row(column: ColumnFacts) -> tuple[str | int | None, ...]:
+    return column.name, column.kind, column.missing or None, column.range, column.becomes
