@@ -78,6 +78,11 @@ def _read_pair(file: npy.Archive, pairs: tuple[tuple[str, str], ...], path: Path
     return None
 
 
+def named_pairs(file: npy.Archive) -> bool:
+    """Tell whether an .npz has arrays of the names above."""
+    return any(_spelled(file, name) for pair in TRAIN + TEST for name in pair)
+
+
 def _spelled(file: npy.Archive, name: str) -> str | None:
     return next((n for n in (name, name.capitalize(), name.upper()) if n in file.names), None)
 
