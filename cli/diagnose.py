@@ -100,7 +100,7 @@ def diagnose(
     dataset = data.numeric()
     screen.describe(data, dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
-    screen.say("", str(setting))
+    screen.say("", setting.in_words())
     if told:
         screen.say("", told)
     screen.say_if_compiling("numba")

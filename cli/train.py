@@ -266,7 +266,7 @@ class _Job:
         architecture = training.architecture(ready.X.shape[1], ready.outputs(training.loss))
         screen.describe(dataset, ready)
         screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
-        screen.say("", str(training))
+        screen.say("", training.in_words())
         if told:
             screen.say("", told)
         n_threads = resolve(self.threads)

@@ -29,6 +29,7 @@ from fastmlp.data.preprocessing import fitted
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.data.table import Table
 from fastmlp.data.tables import is_frame
+from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.net import Preprocessing
 from fastmlp.words.losses import Loss
@@ -59,8 +60,8 @@ class Choice:
 CHOICES = ("drop", "keep", "as_category")
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Dataset:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class Dataset(Displayed):
     """Data of a source, or given as arrays or frames: checked, and taken as they are from here on.
 
     X, X_test: (N, D) C-contiguous uint8 (0..255) or float32 (finite), never scaled or centred; or
@@ -231,6 +232,11 @@ class Dataset:
     def usual_loss(self) -> str:
         """The loss that a training on them has where none is given."""
         return kinds.USUAL[self.targets]
+
+    def _display(self) -> Display:
+        from fastmlp.data.shown import display_of
+
+        return display_of(self)
 
     def suited(self, loss: str) -> Self:
         """The same for that loss: itself, or with its labels as numbers. Raises DataError."""

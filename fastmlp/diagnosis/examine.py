@@ -108,7 +108,7 @@ def check(training: Training, y: NDArray[Any]) -> None:
     if training != alike:
         raise ConfigError(
             "a diagnosis must be of a constant rate, all rows and classes alike",
-            str(training),
+            training.in_words(),
             "diagnose the same net without those options",
         )
     if y.ndim != 1:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastmlp
 from fastmlp import (
     Architecture,
     ConfigError,
@@ -211,6 +212,22 @@ def test_a_summary_that_is_none_is_refused(model, content):
     with pytest.raises((ModelError, RunFolderError), match=r"summary.json") as caught:
         load_model(folder)
     assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match=r"summary.json"):
+        fastmlp.load(folder)
+
+
+def test_a_model_is_loaded_by_its_file_or_its_run(model, tmp_path):
+    folder = finished(model)
+    digests = [
+        fastmlp.load(path).parameters.sha256() for path in (folder, str(folder), folder / "model.safetensors")
+    ]
+    assert digests == [model.parameters.sha256()] * 3
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").write_text("no model")
+    for wrong in (tmp_path / "empty", tmp_path / "text", tmp_path / "nowhere", "", None, 5):
+        with pytest.raises(ModelError) as caught:
+            fastmlp.load(wrong)
+        assert "\n" not in str(caught.value)
 
 
 def test_every_flipped_bit_of_the_sum_is_refused(model):
