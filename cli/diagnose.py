@@ -11,6 +11,7 @@ from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
 from fastmlp.words.losses import checked_loss
 
+from .asked import source_of
 from .command import grouped
 from .options import (
     DEFAULTS,
@@ -24,7 +25,6 @@ from .options import (
     checked,
     fields_of,
     option,
-    source_of,
     training_of,
 )
 from .streams import echo
@@ -100,7 +100,7 @@ def diagnose(
     dataset = data.numeric()
     screen.describe(data, dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
-    screen.say("", str(setting))
+    screen.say("", setting.in_words())
     if told:
         screen.say("", told)
     screen.say_if_compiling("numba")

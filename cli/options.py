@@ -6,25 +6,21 @@ become one error. Imported for ``--help``: nothing heavy may be loaded here.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, NamedTuple, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import typer
 
-from fastmlp.checks import one_of, shown
 from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS, DRIVERS, Training
 from fastmlp.words.activations import ACTIVATIONS
 from fastmlp.words.inits import INITS
 from fastmlp.words.layers import PLACES
-from fastmlp.words.losses import LOSSES, Loss, clip_bounds
+from fastmlp.words.losses import LOSSES, clip_bounds
 from fastmlp.words.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
 from fastmlp.words.scales import AUTO, SCALES
 from fastmlp.words.schedules import SCHEDULES
-
-from .failures import AccuracyError
 
 MODEL, TRAINING, LOSS, OPTIMIZER = "Model", "Training", "Loss", "Optimizer"
 DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
@@ -237,7 +233,7 @@ class PlainOptions(TypedDict, total=False):
         float | None,
         option(
             OPTIMIZER,
-            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam and the like.",
+            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam.",
             "--lr",
         ),
     ]
@@ -299,8 +295,8 @@ class TrainingOptions(PlainOptions, total=False):
         str | None,
         option(
             OPTIMIZER,
-            f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}. Default: sgd for images, adam "
-            "for tables.",
+            f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}. Default: sgd for images, "
+            "adam for tables.",
             "--optimizer", "--optimiser", metavar="NAME", choices=OPTIMIZERS,
         ),
     ]  # fmt: skip
@@ -398,30 +394,6 @@ class SourceOptions(TableOptions, total=False):
     test_data: TestData
 
 
-def source_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with lists of names in place of texts. Raises ConfigError."""
-    found = {name: names_in(name, value) if name in LISTS else value for name, value in given.items()}
-    if "task" in found:
-        one_of("task", found["task"], TASKS)
-    return found
-
-
-def names_in(option: str, texts: Sequence[str]) -> list[str]:
-    """The names in texts like ``age,"height, cm"``. Raises ConfigError."""
-    try:
-        rows = list(csv.reader(texts, skipinitialspace=True, strict=True))
-    except csv.Error:
-        rows = [[]]
-    names = [name.strip() for row in rows for name in row]
-    if len(rows) != len(texts) or not all(names) or not names:
-        raise ConfigError(
-            f"{option.replace('_', '-')} must name columns, with commas between them",
-            shown(texts[0] if len(texts) == 1 else texts),
-            "write --drop age,city, and a name with a comma in double quotes",
-        )
-    return names
-
-
 def checked(*checks: Callable[[], Any]) -> list[Any]:
     """Results of the checks. Raises one ConfigError for all that raise one."""
     results, problems = [], []
@@ -474,35 +446,3 @@ def _as_some_data_allow(words: dict[str, Any]) -> Training:
         with suppress(ConfigError):
             return Training.of(**{**steps_of(10**6, words), **words})
         raise
-
-
-def checked_share(name: str, value: float | None) -> None:
-    """Raises ConfigError unless it is None or 0..1."""
-    if value is not None and not 0 <= value <= 1:
-        raise ConfigError(f"{name} must be a number from 0 to 1", repr(value), "for example 0.9")
-
-
-class Least(NamedTuple):
-    """The least accuracy that the options ask of a tested model, or the least R2 of a regression."""
-
-    accuracy: float | None
-    r2: float | None
-
-    def check(self, loss: str | None = None) -> None:
-        """Raises ConfigError for what no model reaches, and for what one of this loss does not have."""
-        checked_share("min-accuracy", self.accuracy)
-        if self.r2 is not None and not self.r2 <= 1:
-            raise ConfigError("min-r2 must be a number up to 1", repr(self.r2), "for example 0.8")
-        if loss is None:
-            return
-        of_numbers = Loss.of(loss).task == "numbers"
-        if (wrong := self.accuracy if of_numbers else self.r2) is not None:
-            name, other = ("min-accuracy", "min-r2") if of_numbers else ("min-r2", "min-accuracy")
-            raise ConfigError(f"{name} must be left out with {loss} loss", wrong, f"use --{other}")
-
-    def demand(self, accuracy: float | None, r2: float | None) -> None:
-        """Raises AccuracyError where one is under what is asked for."""
-        for what, value, least in (("accuracy", accuracy, self.accuracy), ("R2", r2, self.r2)):
-            if least is not None and not (value is not None and value >= least):
-                got = "none" if value is None else f"{value:.4f}"
-                raise AccuracyError(f"the test {what} must be at least {least:g}", got)

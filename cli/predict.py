@@ -174,4 +174,5 @@ def _rows_of(model: Model, found: Any) -> list[Any]:
     """Labels, flags or numbers of the rows."""
     if found.ndim == 1:
         return [model.classes[k] for k in found]
-    return (found[:, 0] if not model.classes and found.shape[1] == 1 else found).tolist()
+    rows: list[Any] = (found[:, 0] if not model.classes and found.shape[1] == 1 else found).tolist()
+    return rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,6 @@ from . import scored
 from .streams import clean
 
 if TYPE_CHECKING:
-    from fastmlp.backends.types import Evaluation
     from fastmlp.data import Dataset
     from fastmlp.train.loop import EpochResult
     from fastmlp.train.scores import Scores
@@ -40,6 +40,8 @@ SHADES = " ░▒▓█"
 SHADES_ASCII = " .:*#"
 MOST_TOLD = 12  # lines on what becomes of a table
 MOST_EPOCHS = 30  # lines of a table of epochs; of more epochs some are shown
+NARROW = 100  # columns of a terminal: below it a table of epochs has fewer
+_STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 COMPILING = "compiling the kernels (first run, some ten seconds) ..."
 
 
@@ -52,9 +54,13 @@ class Screen:
         self.live = not quiet and sys.stderr.isatty() and not self.console.is_dumb_terminal
 
     def say(self, label: str, text: str = "") -> None:
-        """Show a line about the run: a dim label, then text."""
-        if not self.quiet:
-            self.console.print(Text.assemble((f"{label:<5} ", "dim"), clean(text)))
+        """Show a line about the run: a dim label, then text, which a terminal wraps at spaces."""
+        if self.quiet:
+            return
+        text = clean(text)
+        lines = textwrap.wrap(text, self.console.width - 6) if self.live and "  " not in text else [text]
+        for i, line in enumerate(lines or [""]):
+            self.console.print(Text.assemble((f"{'' if i else label:<5} ", "dim"), line))
 
     def notice(self, text: str) -> None:
         """Show a line, even with ``quiet``."""
@@ -135,7 +141,7 @@ class Screen:
         self, architecture: Architecture, samples: int, epochs: int
     ) -> Iterator[tuple[Callable[[EpochResult, Any], None], Callable[[int, int], None] | None]]:
         """Give callbacks for ``fit``: one for each finished epoch, one for the progress in between."""
-        table = _EpochTable(architecture, epochs)
+        table = _EpochTable(architecture, epochs, narrow=self.live and self.console.width < NARROW)
         if not self.live:
 
             def print_line(result: EpochResult, _: Any) -> None:
@@ -269,13 +275,6 @@ def _describe_targets(dataset: Dataset) -> str:
     return f"{several}targets {dataset.y.min():g} .. {dataset.y.max():g}"
 
 
-def tested_figures(result: Evaluation, task: str) -> dict[str, float | None]:
-    """The figures of an evaluation, as reports name them: without a regression's accuracy, or others' R2."""
-    if task == "numbers":
-        return {"test_loss": result.loss, "test_r2": result.r2, "test_mae": result.mean_absolute_error}
-    return {"test_accuracy": result.accuracy, "test_loss": result.loss}
-
-
 def figures(report: dict[str, Any]) -> list[str]:
     """Lines that say how a model did on the test part."""
     if "test_accuracy" in report:
@@ -342,10 +341,11 @@ def _grey(value: float) -> str:
 class _EpochTable:
     """A heading, and a line for each epoch, in columns: the accuracies, or of a regression R2 and errors."""
 
-    def __init__(self, architecture: Architecture, epochs: int) -> None:
-        self.widths, self.epochs = architecture.hidden, epochs
+    def __init__(self, architecture: Architecture, epochs: int, *, narrow: bool = False) -> None:
+        self.widths, self.epochs, self.narrow = architecture.hidden, epochs, narrow
         self.place = max(5, 2 * len(str(epochs)) + 1)
-        self.headed, self.every = False, math.ceil(epochs / MOST_EPOCHS)
+        self.headed = False
+        self.every = next(step for step in _STEPS if epochs <= MOST_EPOCHS * step)
         self.last: EpochResult | None = None  # that has no line yet
 
     def end(self) -> Iterator[Text]:
@@ -375,14 +375,15 @@ class _EpochTable:
         return Text.assemble(
             f"{f'{result.epoch}/{self.epochs}':>{self.place}}{_loss(result.train_loss):>10}",
             *self._scores(result),
-            f"{result.seconds:>10.2f}{result.samples_per_second:>12,.0f}{result.live_share:>8.1%}",
+            f"{result.seconds:>10.2f}",
+            "" if self.narrow else f"{result.samples_per_second:>12,.0f}{result.live_share:>8.1%}",
             held,
             (f"   {dead} units dead" if dead else "", "yellow"),
         )
 
     def _heading(self, result: EpochResult) -> str:
         own = "   train    test" if result.train_accuracy is not None else " test R2  test error"
-        return f"{own}   seconds   samples/s    live"
+        return f"{own}   seconds" + "   samples/s    live" * (not self.narrow)
 
     def _scores(self, result: EpochResult) -> list[Any]:
         if result.train_accuracy is not None:

@@ -5,6 +5,7 @@ Lines of text, no more than a dozen or so. What is counted: fastmlp/train/scores
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,17 @@ def no_better(scores: Scores, loss: str, run: str, data: str) -> str | None:
     if not scores.no_better_than_guessing:
         return None
     few = f", as far as {_rows(scores)} can tell" * (scores.rows < FEW_ROWS)
-    can_diagnose = Loss.of(loss).task == "classes"
-    return f"{NO_BETTER}{few}: fastmlp {f'diagnose {run}' if can_diagnose else f'data {data}'}"
+    what, where = ("diagnose", run) if Loss.of(loss).task == "classes" else ("data", data)
+    return f"{NO_BETTER}{few}: fastmlp {what} {shlex.quote(where)}"
+
+
+def test_figures(scores: Scores) -> dict[str, float | None]:
+    """The figures as reports name them: without a regression's accuracy, or others' R2."""
+    from fastmlp.train.folds import FIGURES
+
+    told = {name: getattr(scores, field) for name, field in FIGURES.items()}
+    others = ("accuracy", "log_loss") if scores.task == "numbers" else ("r2", "mae", "rmse")
+    return {name: value for name, value in told.items() if not name.endswith(others)}
 
 
 def lines(scores: Scores, width: int) -> Iterator[tuple[str, str]]:
@@ -39,8 +49,8 @@ def lines(scores: Scores, width: int) -> Iterator[tuple[str, str]]:
         return
     table = confusion_table(scores, width)
     if table:
-        for i, line in enumerate(table):
-            yield ("" if i else "table", line)
+        yield ("table", "rows of each class, by the class that they are taken for")
+        yield from (("", line) for line in table)
     elif scores.task == "flags" or (worst := _worst(scores)) is None:
         yield from _recall(scores)
     else:

@@ -12,17 +12,18 @@ from fastmlp.checks import one_of, positive_number, whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
 
+from .asked import Least, source_of
 from .command import grouped
 from .ends import heard, held, whole
 from .options import (
     DEFAULTS,
+    LISTS,
     LOSS,
     RUN,
     TRAINING,
     Backend,
     Driver,
     Json,
-    Least,
     MinAccuracy,
     MinR2,
     Quiet,
@@ -32,7 +33,6 @@ from .options import (
     checked,
     fields_of,
     option,
-    source_of,
     training_of,
 )
 from .streams import echo
@@ -123,6 +123,7 @@ def train(
             if report is None or training or recorded or folds is not None:
                 begun = run.begun()
         source: dict[str, Any] = {name: DEFAULTS.get(name) for name in RecordedOptions.__annotations__}
+        source |= dict.fromkeys(LISTS, ())
         if begun is not None:
             source |= {**begun.arguments, "backend": begun.identity.backend}
         least = Least(min_accuracy, min_r2)
@@ -164,7 +165,7 @@ def train(
             screen.say("done", "nothing is left to do")
         screen.say("kept", f"in {run.path}")
         if scores is not None:
-            screen.score(scores, report["config"]["loss"], str(run.path), report["data"])
+            screen.score(scores, report["config"]["loss"], str(run.path), source["data"])
     if json:
         echo(strict_json(report))
     if failure is not None:
@@ -265,7 +266,7 @@ class _Job:
         architecture = training.architecture(ready.X.shape[1], ready.outputs(training.loss))
         screen.describe(dataset, ready)
         screen.say("net", f"{architecture}, {architecture.n_parameters:,} parameters")
-        screen.say("", str(training))
+        screen.say("", training.in_words())
         if told:
             screen.say("", told)
         n_threads = resolve(self.threads)
@@ -299,7 +300,7 @@ class _Job:
             given["sample_weight"] = sample_weight and arguments.absolute(sample_weight)
             folds = {"folds": self.folds} if self.folds else {}
             run.begin({**facts, "arguments": given, **folds, **identity.to_json()}, machine)
-        words = {"threads": self.threads, "driver": self.driver, "backend": self.backend}
+        words: dict[str, Any] = {"threads": self.threads, "driver": self.driver, "backend": self.backend}
         scores = None
         try:
             screen.say_if_compiling(self.backend, "run" if self.driver == "team" else self.driver)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -18,14 +19,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.backends.threads import resolve
 from fastmlp.backends.types import Evaluation
-from fastmlp.checks import instance, one_of, positive_number, reason_of, shown
+from fastmlp.checks import (
+    as_list,
+    as_whole,
+    instance,
+    one_of,
+    positive_number,
+    reason_of,
+    shown,
+    whole_number,
+)
 from fastmlp.data import targets as kinds
 from fastmlp.data.columns import Columns
 from fastmlp.data.encode import as_matrix, as_rows
@@ -35,13 +45,18 @@ from fastmlp.data.parts import as_table, numbers_of, part_of, table_of
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import is_frame
+from fastmlp.display import Display, Displayed
+from fastmlp.display import listed as in_brief
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 from fastmlp.target_scale import TargetScale, evaluated
-from fastmlp.words.layers import Architecture
+from fastmlp.words.layers import LAYERS, Architecture
 from fastmlp.words.losses import Loss
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
 _OLD_ACTS = {"relu", "sigmoid", "tanh", "identity"}
@@ -49,6 +64,7 @@ _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
 _MORE = {"target_scale", "columns"}  # keys that are there where they are needed
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
+_LEAST_SIDE = 8  # of a square of inputs that is taken for a picture
 _FLOAT32 = np.dtype(np.float32)
 _WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it again"
 
@@ -64,8 +80,8 @@ def load_backend(name: str) -> ModuleType:
     return reference
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class Model(Displayed):
     """A net with its classes, and how it was trained. It takes raw inputs: its preprocessing is part of it.
 
     classes: the K labels, in the order of the outputs, all int, float, bool or str; the two labels of one
@@ -116,6 +132,21 @@ class Model:
     def _is_of_two(self) -> bool:
         """True where one output tells two classes apart."""
         return self.loss.task == "binary" and self.architecture.outputs == 1
+
+    def _display(self) -> Display:
+        told, shape = self.classes, self.architecture
+        outputs = f"{len(told):,} classes" if told else "numbers"
+        after = "" if self.epoch is None else f", after epoch {self.epoch:,}"
+        facts = [
+            ("columns", in_brief(self.columns.kinds, 6) if self.columns else ""),
+            ("inputs", f"{shape.inputs:,}, each {self.preprocessing.in_words()}"),
+            ("classes", in_brief(map(str, told))),
+            ("loss", self._text),
+            ("training", "" if self.training is None else self.training.in_words()),
+            ("parameters", shape.n_parameters),
+        ]
+        facts = [fact for fact in facts if fact[1] != ""]
+        return Display(f"Model {shape} of {outputs}{after}", facts, LAYERS, shape.rows())
 
     @property
     def architecture(self) -> Architecture:
@@ -195,6 +226,71 @@ class Model:
             self.target_scale, threads=resolve(threads),
         )  # fmt: skip
 
+    def score(self, X: Any, y: Any = None, *, threads: int | str = "auto") -> float:
+        """The accuracy on X with targets y, or of numbers R2, which is nan of fewer than two rows.
+
+        X, y: as ``evaluate`` takes them.
+
+        Raises as ``evaluate`` does.
+        """
+        found = self.evaluate(X, y, threads=threads)
+        if self.loss.task != "numbers":
+            return found.accuracy
+        return math.nan if found.r2 is None else found.r2
+
+    def plot_weights(
+        self,
+        ax: Axes | None = None,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        units: int = 25,
+    ) -> Axes:
+        """Draw the first layer's weights; returns matplotlib's axes.
+
+        Of pictures a picture for each unit; of other inputs a map of columns and units, or bars for one unit.
+        ax: where; None: in a new figure of pyplot, which a notebook shows.
+        image_shape: (rows, columns) where a row of inputs is a picture. None: square, where as many inputs
+                     without names share one scale; (1, D): none.
+        units: how many are drawn at most: those with the largest weights.
+
+        Raises ConfigError: also without matplotlib.
+        """
+        from fastmlp.display import plots
+
+        plots.check()
+        shape, W = self._picture_shape(image_shape), self.parameters.weights[0]
+        is_last = not self.architecture.layers
+        what = "hidden units" if not is_last else "classes" if self.classes else "outputs"
+        names = None if self.columns is None else self.columns.names
+        labels = (
+            [str(label) for label in self.classes] if is_last and W.shape[1] == len(self.classes) else None
+        )
+        return plots.weights(
+            ax,
+            W,
+            what,
+            names=names,
+            labels=labels,
+            image_shape=shape,
+            most=whole_number("units", units, 1, 10_000),
+        )
+
+    def _picture_shape(self, told: Any) -> tuple[int, int] | None:
+        """Rows and columns of a picture that a row of inputs is; None for none. Raises ConfigError."""
+        D = self.architecture.inputs
+        if told is None:
+            side = math.isqrt(D)
+            is_picture = (
+                side * side == D
+                and side >= _LEAST_SIDE
+                and not (self.columns or self.preprocessing.by_column)
+            )
+            return (side, side) if is_picture else None
+        sides = [as_whole(side) or 0 for side in as_list(told) or ()]
+        if len(sides) != 2 or math.prod(sides) != D or min(sides) < 1:
+            raise ConfigError(f"image_shape must be (rows, columns) of {D:,} inputs", shown(told))
+        return None if min(sides) == 1 else (sides[0], sides[1])
+
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
         """Write the file, whole or not at all. ``extra``: further entries of its metadata.
 
@@ -271,12 +367,13 @@ class Model:
         """X as the net takes it. Raises DataError, ModelError."""
         if self.columns is not None:
             return self._encoded(self.columns, X)
-        X = as_rows(numbers_of(X) if isinstance(X, Table) else X)
+        shape, X = getattr(X, "shape", ()), as_rows(numbers_of(X) if isinstance(X, Table) else X)
         if X.shape[1] != self.architecture.inputs:
+            is_one = math.prod(shape) == self.architecture.inputs  # a picture, say
             raise ModelError(
                 f"inputs must have {self.architecture.inputs} columns, as this model was trained on",
                 f"{X.shape[1]}",
-                "use the model or the data that fits",
+                "use X[None] for one row" if is_one else "use the model or the data that fits",
             )
         return X
 

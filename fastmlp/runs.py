@@ -368,6 +368,17 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     return model
 
 
+def load(path: str | os.PathLike[str]) -> Model:
+    """Load a trained model: its file, or the folder of a run of ``fastmlp train``. Raises ModelError.
+
+    A file of which a bit has changed is refused; so is a run's whose model is not that of its summary.
+    """
+    try:
+        return load_model(path)
+    except RunFolderError as problem:  # of the summary
+        raise ModelError(problem.must, problem.got, problem.do) from None
+
+
 def recorded_training(path: str | os.PathLike[str]) -> Training:
     """The Training of a run folder. Raises RunFolderError where there is none that can be read."""
     config = path_of("a run folder", path, RunFolderError) / CONFIG

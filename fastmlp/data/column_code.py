@@ -18,6 +18,7 @@ from fastmlp.checks import as_float, as_list, as_text, shown
 from fastmlp.data.kinds import RowOf, as_kind, cell, in_words, word_of
 from fastmlp.data.names import short
 from fastmlp.data.table import KINDS, Column, Kind
+from fastmlp.display import brief
 from fastmlp.errors import ConfigError, DataError
 
 MOST_CATEGORIES = 100  # of a column; the rarer ones share one input
@@ -83,10 +84,10 @@ class ColumnCode:
             if flag:
                 return cls(column.name, column.kind, True, flag=True)
             return cls(column.name, column.kind, dropped="constant")
-        middle = float(np.median(there))
+        low, middle, high = _quartiles(there)
         if column.kind == "flag":
             return cls(column.name, column.kind, fill=float(middle > 0.5), flag=flag)
-        code = cls(column.name, column.kind, fill=middle, flag=flag, offset=_offset(there, middle))
+        code = cls(column.name, column.kind, fill=middle, flag=flag, offset=_offset(there, low, middle, high))
         code.numbers(column, row_of)
         return code
 
@@ -106,6 +107,9 @@ class ColumnCode:
             return cls(name, kind, True, dropped="all different")
         categories, rare = (tuple(column.words[k] for k in np.sort(part)) for part in (own, others))
         return cls(name, kind, True, categories, rare, flag=flag)
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     @property
     def width(self) -> int:
@@ -209,10 +213,20 @@ class ColumnCode:
         return code
 
 
-def _offset(values: NDArray[np.float64], middle: float) -> float:
-    """The median where float32 would round the values by more than _ROUNDED of their spread, else 0."""
+def _quartiles(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """A value a quarter from the least of n, the median, and one a quarter from the greatest."""
+    n = len(values)
+    places = n // 4, (n - 1) // 2, n // 2, n - 1 - n // 4
+    low, left, right, high = np.partition(values, places)[[*places]].tolist()
+    return low, (left + right) / 2, high
+
+
+def _offset(values: NDArray[np.float64], low: float, middle: float, high: float) -> float:
+    """The median where float32 would round the values by more than _ROUNDED of their spread, else 0.
+
+    The spread is that of the half in the midst, from low to high: far values do not widen it.
+    """
     rounded = np.abs(values - values.astype(np.float32)).max()
-    low, high = np.percentile(values, (25, 75))
     spread = high - low or values.max() - values.min()
     return middle if rounded > _ROUNDED * spread else 0.0
 

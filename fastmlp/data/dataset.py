@@ -22,13 +22,14 @@ from fastmlp.checks import as_list, as_pair, shown
 from fastmlp.data import targets as kinds
 from fastmlp.data.checks import check_finite
 from fastmlp.data.columns import Columns
-from fastmlp.data.encode import as_rows
+from fastmlp.data.encode import as_rows, check_stored
 from fastmlp.data.label import Label, Labels, places_of
 from fastmlp.data.parts import Part, as_table, part_of
 from fastmlp.data.preprocessing import fitted
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.data.table import Table
 from fastmlp.data.tables import is_frame
+from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.net import Preprocessing
 from fastmlp.words.losses import Loss
@@ -59,8 +60,8 @@ class Choice:
 CHOICES = ("drop", "keep", "as_category")
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Dataset:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class Dataset(Displayed):
     """Data of a source, or given as arrays or frames: checked, and taken as they are from here on.
 
     X, X_test: (N, D) C-contiguous uint8 (0..255) or float32 (finite), never scaled or centred; or
@@ -199,18 +200,17 @@ class Dataset:
         if not isinstance(self.X, Table):
             return self
         key = None if rows is None else sum_of(rows)
-        if key not in self._numeric:
-            columns = Columns.fitted(self.X, label=self.label, rows=rows, **self.choice.words)
-            made = replace(
-                self, X=columns.encode(self.X), X_test=columns.encode(self.X_test), columns=columns,
-                told=self.told + columns.told,
-            )  # fmt: skip
-            if key is not None:  # of trainings that hold other rows out there may be many
-                for other in [other for other in self._numeric if other is not None]:
-                    self._numeric.pop(other, None)
-            self._numeric[key] = made
-            return made
-        return self._numeric[key]
+        if (found := self._numeric.get(key)) is not None:
+            return found
+        columns = Columns.fitted(self.X, label=self.label, rows=rows, **self.choice.words)
+        made = replace(
+            self, X=columns.encode(self.X), X_test=columns.encode(self.X_test), columns=columns,
+            told=self.told + columns.told,
+        )  # fmt: skip
+        for other in [other for other in list(self._numeric) if other is not None]:
+            self._numeric.pop(other, None)  # trainings that each hold other rows out may be many
+        self._numeric[key] = made
+        return made
 
     @cached_property
     def _numeric(self) -> dict[str | None, Self]:
@@ -232,6 +232,11 @@ class Dataset:
     def usual_loss(self) -> str:
         """The loss that a training on them has where none is given."""
         return kinds.USUAL[self.targets]
+
+    def _display(self) -> Display:
+        from fastmlp.data.shown import display_of
+
+        return display_of(self)
 
     def suited(self, loss: str) -> Self:
         """The same for that loss: itself, or with its labels as numbers. Raises DataError."""
@@ -275,6 +280,8 @@ class Dataset:
         """Fit it to X, once for all who ask for the same; see ``fitted``."""
         key = scale, center, None if rows is None else sum_of(rows)
         if key not in self._fitted:
+            if is_scipy_sparse(self.X):
+                check_stored(self.X, self.X.data[: int(self.X.indptr[-1])])
             numeric = None if self.columns is None else self.columns.numeric
             self._fitted[key] = fitted(self.X, scale, center, rows, numeric)
         return self._fitted[key]

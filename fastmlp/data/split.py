@@ -31,7 +31,9 @@ def held_out(n: int, indices: NDArray[np.int64] | None, seed: int, where: str) -
     order, total = permutation(n, seed, "holdout"), max(1, n // HELD_OUT)
     if indices is None:
         if n < 2:
-            raise DataError(f"{where} must hold two rows, so that one can be held out for testing", n)
+            raise DataError(
+                f"{where} must hold two rows, so that one can be held out for testing", n, "give test data"
+            )
         return np.sort(order[:total])
     counts = np.bincount(indices)
     taken = _shared(total, counts)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import as_array, as_list, one_of, reason_of
+from fastmlp.checks import NUMBERS, as_array, as_list, one_of, reason_of
 from fastmlp.data.label import LARGEST, TASKS, Label, Labels, labels_of, taken, targets_of, task_of
 from fastmlp.data.table import Column, Table
 from fastmlp.errors import ConfigError, DataError
@@ -44,24 +44,24 @@ def loss_of(y: Any, loss: str | None, asked: str = "auto", what: str = "y") -> t
     one_of("task", asked, TASKS)
     y = as_column(y, what)
     if loss is None:
-        found = taken(y, asked)
+        task = taken(y, asked)
         several = not isinstance(y, Column) and y.ndim == 2
-        if found.task == "numbers" and asked == "auto" and several and ((y == 0) | (y == 1)).all():
+        if task.task == "numbers" and asked == "auto" and several and ((y == 0) | (y == 1)).all():
             raise DataError(
                 f"{what} of several columns of 0 and 1 must come with a loss", "none",
                 "use loss binary where each is a yes or no, squared where they are numbers",
             )  # fmt: skip
-        return ("squared" if found.task == "numbers" else "logits"), found.how
-    loss = checked_loss(loss)
-    of_numbers = Loss.of(loss).task == "numbers"
-    if asked != "auto" and (asked == "numbers") != of_numbers:
+        return ("squared" if task.task == "numbers" else "logits"), task.how
+    found = Loss.of(checked_loss(loss))
+    if asked != "auto" and (asked == "numbers") != (found.task == "numbers"):
         raise ConfigError(f"loss must be of the task, {asked}", f"loss {loss}", "leave one of the two out")
-    if asked == "auto" and not of_numbers and _is_broken(y) and task_of(y) == "numbers":
+    is_one = isinstance(y, Column) or y.ndim == 1
+    if asked == "auto" and found.task == "classes" and is_one and _is_broken(y) and task_of(y) == "numbers":
         raise DataError(
             f"{what} must hold labels for the loss {loss}", "numbers with a fraction",
             "use loss squared for a regression, or task classes where they are labels",
         )  # fmt: skip
-    return loss, ""
+    return checked_loss(loss), ""
 
 
 def read(y: Any, loss: str, what: str = "y", table: Table | None = None) -> tuple[str, NDArray[Any] | Labels]:
@@ -74,7 +74,10 @@ def read(y: Any, loss: str, what: str = "y", table: Table | None = None) -> tupl
     task = Loss.of(loss).task
     kind = KINDS[task][0] if isinstance(y, Column) else kind_of(task, y)
     if kind == "labels":
-        return kind, labels_of(y, what, table)
+        found = labels_of(y, what, table)
+        if task == "binary" and len(found.classes) > 2 and not isinstance(y, Column) and y.dtype.kind == "f":
+            flags(y, loss, what)  # which names the first that is none
+        return kind, found
     return kind, read_columns(y, loss, what, table)
 
 
@@ -82,7 +85,7 @@ def read_columns(y: Any, loss: str, what: str = "y", table: Table | None = None)
     """y (N, K) as a Dataset has it, of any kind but labels. Raises DataError."""
     y = as_column(y, what)
     kind = "numbers" if isinstance(y, Column) else kind_of(Loss.of(loss).task, y)
-    if kind == "numbers" and (isinstance(y, Column) or y.ndim == 1):
+    if isinstance(y, Column) or (kind == "numbers" and y.ndim == 1 and y.dtype.kind not in NUMBERS):
         y = targets_of(y, "numbers", what, table)
     return COLUMNS[kind](y, loss, what)
 
@@ -99,6 +102,10 @@ def as_column(y: Any, what: str) -> Any:
         raise
     except Exception as problem:  # ValueError of rows of different lengths, or whatever __array__ raises
         raise DataError(f"{what} must be an array of labels or numbers", reason_of(problem)) from None
+    if array.ndim not in (1, 2):
+        raise DataError(
+            f"{what} must have shape (N,) or (N, K)", f"shape {array.shape}", "give a label a row"
+        )
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
@@ -187,7 +194,9 @@ def check_labels(classes: Sequence[Label], loss: str, what: str = "y") -> None:
     """Raise DataError unless there are as many classes as this loss takes: two, or from two."""
     if len(classes) < 2:
         raise DataError(
-            f"{what} must hold at least two different labels", f"{classes[0]} alone" if classes else "none"
+            f"{what} must hold at least two different labels",
+            f"{classes[0]} alone" if classes else "none",
+            "use data with several classes, or name the right label column",
         )
     if Loss.of(loss).task == "binary" and len(classes) > 2:
         shown = ", ".join(map(str, classes[:8])) + ", ..." * (len(classes) > 8)

@@ -50,8 +50,8 @@ def diagnose(
     Parameters
     ----------
     X: a table, or (N, D) or (N, rows, columns), numbers; y: their labels, as ``fit`` takes them.
-    training: as for ``fit``, whole or by its fields. It must be of plain SGD at a constant rate,
-        and of a loss of classes.
+    training: as for ``fit``, whole or by its fields. It must be at a constant rate, and of a loss of classes.
+        Its trials train on all rows, and stop early nowhere.
     threads: their number, or "auto". The findings are the same for any.
     test_data: (X_test, y_test), the rows held out; a sixth of X without it.
     initial: the first weights, in place of ``init``; they are not changed.

@@ -3,6 +3,6 @@
 Classes say what is in it; how it looks is made here. Nothing here knows a class of fastmlp.
 """
 
-from fastmlp.display.table import Display, Displayed, cell, ends, listed
+from fastmlp.display.table import Display, Displayed, brief, cell, ends, listed
 
-__all__ = ["Display", "Displayed", "cell", "ends", "listed"]
+__all__ = ["Display", "Displayed", "brief", "cell", "ends", "listed"]

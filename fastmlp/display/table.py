@@ -7,23 +7,24 @@ is escaped, so that a column's name can do nothing. Nothing here is long, whatev
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from fastmlp.checks import shown
 
-MOST_ROWS = 12  # of a table; of a longer one the first and the last
-MOST_FACTS = 12
-MOST_CHARACTERS = 48  # of a cell; a fact, a note and a title have three times as many
+MOST_ROWS = 10  # of a table; of a longer one the first and the last
+MOST_FACTS = 10
+_MOST_ITEMS = 40  # of a sequence that ``brief`` writes out
+MOST_CHARACTERS = 48  # of a cell; in HTML, of a fact and of a title three times as many; of a note 500
+_COLUMNS = 100  # of a terminal that notes are wrapped in
 
 _T = TypeVar("_T")
 _LEFT_OUT = "..."
-_BOX = "overflow-x:auto;color:inherit"
-_TABLE = "border-collapse:collapse;color:inherit;margin:0.3em 0"
-_LINE = "border:0;border-bottom:1px solid;border-color:currentColor"
-_PALE = "border-color:color-mix(in srgb, currentColor 25%, transparent)"  # left out where it is not known
-_CELL = f"{_LINE};{_PALE};padding:0.15em 0.7em;color:inherit;background:none"
+_LINE = "border:0;border-bottom:1px solid color-mix(in srgb,currentColor 25%,transparent)"  # pale, or none
+_CELL = f"{_LINE};padding:.15em .7em"
+_TABLE = "border-collapse:collapse;margin:.3em 0"
 
 
 @dataclass(frozen=True)
@@ -52,61 +53,47 @@ class Display:
         facts = self._facts()
         wide = max((_width(name) for name, _ in facts), default=0)
         lines += [f"  {_padded(name, wide)}  {value}".rstrip() for name, value in facts]
-        if cells := self._cells():
+        if cells := self._cells(MOST_CHARACTERS):
             lines += [""] * bool(facts)
             widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
             right = self._right(cells)
             for row in cells:
                 padded = map(_padded, row, widths, right)
                 lines.append(f"  {'  '.join(padded)}".rstrip())
-        lines += [f"  {_line(note)}" for note in self.notes]
+        for note in self.notes:
+            lines += textwrap.wrap(_line(note, 500), _COLUMNS, initial_indent="  ", subsequent_indent="  ")
         return "\n".join(lines)
 
     def html(self) -> str:
         """The same as HTML, escaped, that needs nothing else."""
         parts = [f"<div><strong>{_escaped(_line(self.title))}</strong></div>"]
         if facts := self._facts():
-            rows = "".join(
-                f'<tr style="background:none"><th scope="row" style="{_CELL};text-align:left;'
-                f'font-weight:normal;opacity:0.75">{_escaped(name)}</th>'
-                f'<td style="{_CELL};text-align:left">{_escaped(value)}</td></tr>'
-                for name, value in facts
+            rows = (_tag("th", name, "left;font-weight:normal") + _tag("td", value) for name, value in facts)
+            parts.append(_html_table("".join(f"<tr>{row}</tr>" for row in rows)))
+        if cells := self._cells(3 * MOST_CHARACTERS):
+            sides = ["right" if right else "left" for right in self._right(cells)]
+            names = ["th"] * len(sides), *[["td"] * len(sides)] * (len(cells) - 1)
+            head, *body = (
+                f"<tr>{''.join(map(_tag, *told, sides))}</tr>" for told in zip(names, cells, strict=True)
             )
-            parts.append(f'<table style="{_TABLE}"><tbody>{rows}</tbody></table>')
-        if cells := self._cells():
-            sides = [f"text-align:{'right' if right else 'left'}" for right in self._right(cells)]
-            head, *body = cells
-            heads = "".join(
-                f'<th scope="col" style="{_CELL};{side}">{_escaped(name)}</th>'
-                for name, side in zip(head, sides, strict=True)
-            )
-            rows = "".join(
-                '<tr style="background:none">'
-                + "".join(
-                    f'<td style="{_CELL};{side}">{_escaped(value)}</td>'
-                    for value, side in zip(row, sides, strict=True)
-                )
-                + "</tr>"
-                for row in body
-            )
-            parts.append(
-                f'<table style="{_TABLE}"><thead><tr style="background:none">{heads}</tr></thead>'
-                f"<tbody>{rows}</tbody></table>"
-            )
-        parts += [f"<div>{_escaped(_line(note))}</div>" for note in self.notes]
-        return f'<div style="{_BOX}">{"".join(parts)}</div>'
+            parts.append(_html_table("".join(body), head))
+        parts += [f"<div>{_escaped(_line(note, 500))}</div>" for note in self.notes]
+        return f'<div style="overflow-x:auto">{"".join(parts)}</div>'
 
     def _facts(self) -> list[tuple[str, str]]:
         kept = ends(self.facts, MOST_FACTS)
         return [(_LEFT_OUT, "") if fact is None else (cell(fact[0]), _line(fact[1])) for fact in kept]
 
-    def _cells(self) -> list[list[str]]:
-        """The heading and the rows, as texts; [] without a heading."""
+    def _cells(self, most: int) -> list[list[str]]:
+        """The heading and the rows, as texts, but for columns that are blank; [] without a heading."""
         if not self.heading:
             return []
         dots = [_LEFT_OUT] * len(self.heading)
-        rows = [dots if row is None else [*map(cell, row)] for row in ends(self.rows, MOST_ROWS)]
-        return [[*map(cell, self.heading)], *rows]
+        kept = ends(self.rows, MOST_ROWS) if len(self.rows) > MOST_ROWS + 1 else self.rows
+        rows = [dots if row is None else [_line(value, most) for value in row] for row in kept]
+        real = [row for row in rows if row is not dots]
+        told = [j for j in range(len(self.heading)) if not real or any(row[j].strip() for row in real)]
+        return [[row[j] for j in told] for row in ([*map(cell, self.heading)], *rows)]
 
     @staticmethod
     def _right(cells: list[list[str]]) -> list[bool]:
@@ -118,7 +105,8 @@ class Display:
 class Displayed:
     """A class whose values are shown by what ``_display`` says: by print, in IPython and in a notebook.
 
-    ``repr`` is its title alone, in a line, so that lists and messages stay short. A dataclass has ``repr=False``.
+    ``repr`` is its title alone, in a line, so that lists and messages stay short; a dataclass must have
+    ``repr=False`` for it.
     """
 
     def _display(self) -> Display:
@@ -144,6 +132,21 @@ def cell(value: Any) -> str:
     return _cut(_written(value), MOST_CHARACTERS)
 
 
+def brief(value: Any, **usual: Any) -> str:
+    """The call that makes a dataclass, with the fields that are not as by default; long values are cut.
+
+    usual: other defaults than the class has.
+    """
+    told: list[str] = []
+    for field in fields(value):
+        found = getattr(value, field.name)
+        if field.default is MISSING:
+            told.append(_value(found))
+        elif found != usual.get(field.name, field.default):
+            told.append(f"{field.name}={_value(found)}")
+    return f"{type(value).__name__}({', '.join(told)})"
+
+
 def ends(items: Sequence[_T], most: int = MOST_ROWS) -> list[_T | None]:
     """The items, or of more than ``most`` the first and the last with a None between them."""
     if len(items) <= most:
@@ -158,16 +161,21 @@ def listed(items: Iterable[Any], most: int = 8, write: Callable[[Any], str] = ce
     return ", ".join(_LEFT_OUT if item is None else write(item) for item in kept)
 
 
+def _value(value: Any) -> str:
+    is_long = isinstance(value, str | tuple | list | dict) and len(value) > _MOST_ITEMS
+    return shown(value) if is_long else repr(value)
+
+
 def _written(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
         return _printable(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if getattr(value, "ndim", 0):  # an array is never written out
         return f"array of shape {value.shape}"
+    if isinstance(value, bool) or kind == "b":
+        return "yes" if value else "no"
     if isinstance(value, int) or kind in ("i", "u"):
         return f"{int(value):,}"
     if isinstance(value, float) or kind == "f":
@@ -181,11 +189,13 @@ def _decimal(value: float) -> str:
     size = abs(value)
     if value == int(value) and size < 1e6:
         return f"{value:,.0f}"
-    return f"{value:,.4g}" if size < 1e-3 or size >= 1e4 else f"{value:.4f}" if size < 10 else f"{value:,.6g}"
+    if not 1e-3 <= size < 1e12:
+        return f"{value:.4g}"
+    return f"{value:.4f}" if size < 10 else f"{value:,.6g}" if size < 1e4 else f"{value:,.0f}"
 
 
-def _line(value: Any) -> str:
-    return _cut(_written(value), 3 * MOST_CHARACTERS)
+def _line(value: Any, most: int = 3 * MOST_CHARACTERS) -> str:
+    return _cut(_written(value), most)
 
 
 def _cut(text: str, most: int) -> str:
@@ -197,6 +207,15 @@ def _printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:10_000])
+
+
+def _html_table(body: str, head: str = "") -> str:
+    head = f"<thead>{head}</thead>" if head else ""
+    return f'<table style="{_TABLE}">{head}<tbody>{body}</tbody></table>'
+
+
+def _tag(name: str, text: str, side: str = "left") -> str:
+    return f'<{name} style="{_CELL};text-align:{side}">{_escaped(text)}</{name}>'
 
 
 def _escaped(text: str) -> str:

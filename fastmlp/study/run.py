@@ -71,7 +71,7 @@ def study(
             record = store.get(training)
             if record is None:
                 raise FastMLPError(
-                    "every net must be finished", f"none for {training}", "run the study again"
+                    "every net must be finished", f"none for {training.in_words()}", "run the study again"
                 )
             return record
 

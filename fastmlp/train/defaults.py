@@ -17,20 +17,18 @@ from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.errors import ConfigError
 from fastmlp.spec import Training
 from fastmlp.words.losses import checked_loss
-from fastmlp.words.optimizers import OPTIMIZERS, Optimizer
+from fastmlp.words.optimizers import OPTIMIZERS, USUAL_LR, Optimizer
 from fastmlp.words.scales import AUTO
 from fastmlp.words.schedules import Schedule
 
 PIXELS = 255.0  # what they are divided by
 
-LR = 0.001  # of the optimizers that divide a gradient by its own size
 BATCH = 200  # rows in a step; fewer rows are one step
 EPOCHS = 200
 MANY = 1000  # rows over which a tenth says when to stop; of fewer it would say little, and be missed
 SHARE, PATIENCE = 0.1, 20  # rows held out; epochs: after 10, noise ended some long before their best
 MOST_EPOCHS = 1000  # where the rows held out say when to stop
 
-_ADAPTIVE = ("adam", "adamw", "nadam", "adamax", "rmsprop")
 _LOSSES = {"numbers": "squared", "flags": "binary"}  # by targets, where none is asked for
 
 
@@ -57,9 +55,9 @@ def chosen(data: Dataset, training: Training | None, fields: dict[str, Any]) -> 
 def training_for(data: Dataset, fields: dict[str, Any]) -> tuple[Training, str]:
     """Return the training of these fields on these data, and a line on what the data decided, or "".
 
-    data: encoded or not. Pixels (uint8) have the defaults of ``Training``. Others: Adam with lr 0.001, batches
-    of 200 rows, 200 epochs. Over 1,000 rows a tenth is held out, the training stops when 20 epochs have not
-    lowered the loss on it, after 1,000 in any case, and the best weights are kept.
+    data: encoded or not. Pixels (uint8) have the defaults of ``Training``. Others: Adam with lr 0.001, 200
+    rows in a batch, 200 epochs. Over 1,000 rows a tenth is held out, the training stops when 20 epochs have
+    not lowered the loss on it, after 1,000 in any case, and the best weights are kept.
 
     Each field given wins. An ``optimizer`` alone has its own lr, and momentum alone is sgd's; epochs alone
     are that many, on all rows; ``patience`` alone holds a tenth out; ``validation`` alone stops early by that
@@ -97,12 +95,12 @@ def is_pixels(data: Dataset) -> bool:
 def steps_of(n: int, given: dict[str, Any]) -> dict[str, Any]:
     """The defaults of n rows of a table, beside the fields given."""
     rule = given.get("optimizer", "sgd" if given.keys() & OPTIMIZERS["sgd"].words.keys() else "adam")
-    name = rule.name if isinstance(rule, Optimizer) else as_text(rule)
+    name = rule.name if isinstance(rule, Optimizer) else as_text(rule) or ""
     schedule = Schedule.of("constant")
     with suppress(ConfigError):  # which the field raises
         schedule = Schedule.of(given.get("schedule", "constant"))
     steps: dict[str, Any] = {
-        "optimizer": rule, "lr": LR if name in _ADAPTIVE else Training.lr, "batch_size": min(BATCH, n),
+        "optimizer": rule, "lr": USUAL_LR.get(name, Training.lr), "batch_size": min(BATCH, n),
         "epochs": EPOCHS,
     }  # fmt: skip
     if "patience" in given:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.checks import checked_weights
 from fastmlp.backends.threads import ThreadTuner
-from fastmlp.checks import function, functions, instance, one_of
+from fastmlp.checks import functions, instance, one_of
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.table import Table
 from fastmlp.errors import ConfigError, DivergedError, ModelError
@@ -25,6 +25,7 @@ from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
 from fastmlp.train.defaults import chosen, loss_of
 from fastmlp.train.fields import takes_fields
 from fastmlp.train.loop import EpochResult, History, parted, train
+from fastmlp.train.progress import Progress, check, followed
 from fastmlp.words.layers import Architecture
 
 Callback = Callable[[EpochResult, Model], object]
@@ -44,14 +45,14 @@ def fit(
     sample_weight: ArrayLike | None = None,
     initial: Parameters | None = None,
     callbacks: Sequence[Callback] = (),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
     checkpoint: PathLike | CheckpointFile | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     **fields: Any,
 ) -> tuple[Model, History]:
     """Train a net on a table or X (N, D) and targets y, or on a Dataset; returns the model and its history.
 
-    Prints nothing.
+    Prints nothing, unless ``progress`` is True.
 
         model, history = fastmlp.fit(frame, "species")  # a table, and which of its columns is the label
         model, history = fastmlp.fit(X, y)  # labels y (N,) of two classes or more, or numbers
@@ -88,7 +89,9 @@ def fit(
     initial: the first weights, in place of ``init``; they are not changed.
     callbacks: each is called ``callback(result, model)`` after every epoch, with an EpochResult
         and the model as it is then; returning True ends the training.
-    progress: called ``progress(epoch, samples)`` now and then, with the samples done in that epoch.
+    progress: True for a bar, in a terminal or a notebook, with the figures of the last epoch and the time
+        that is left; elsewhere a line on stderr now and then. Or a function, called ``progress(epoch,
+        samples)`` now and then, with the samples done in that epoch.
     checkpoint: a folder that keeps how far the training has come: the same call again, whatever ended the
         first, resumes from there to the same bytes, and does nothing where nothing is left to do. What
         decides the result must be the same, but that ``epochs`` may be more (not with a cosine schedule);
@@ -105,7 +108,7 @@ def fit(
     one_of("backend", backend, BACKENDS)
     tuner = ThreadTuner(threads, driver)
     listened = functions("callbacks", callbacks)
-    function("progress", progress)
+    check(progress)
     data = Dataset.of(X, y, test_data, loss, task)
     training, _ = chosen(data, training, fields)
     data = prepared(data, training)
@@ -113,17 +116,22 @@ def fit(
     model = first_model(data, training, initial, backend, weights)
 
     def on_epoch(result: EpochResult) -> bool:
+        tell(result)
         then = replace(model, epoch=result.epoch)
         stops = [callback(result, then) is True for callback in listened]  # all of them are called
         return any(stops)
 
-    with _opened(checkpoint, checkpoint_seconds) as keeper:
+    count = round(len(data.y) * (1 - training.validation)) or 1
+    with (
+        _opened(checkpoint, checkpoint_seconds) as keeper,
+        followed(progress, training.epochs, count) as (on_progress, tell),
+    ):
         if keeper is not None:
             keeper.begin(Identity(training, backend, sums_of(data, weights, initial)))
         history = train_model(
             data.encoded(load_backend(backend)), model,
             backend=backend, threads=tuner, sample_weight=weights,
-            on_progress=progress, on_epoch=on_epoch, keeper=keeper,
+            on_progress=on_progress, on_epoch=on_epoch, keeper=keeper,
         )  # fmt: skip
     return replace(model, epoch=history.final.epoch), history
 

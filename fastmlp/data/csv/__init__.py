@@ -1,4 +1,4 @@
-"""CSV with a label column, plain or gzip: UTF-8 text, an image a line.
+"""CSV with a label column, plain or gzip: UTF-8 text, a row a line.
 
 What a line is: line.py; what the first one says: head.py. Text is parsed a block of lines at a time, so
 that a file of small integers (Kaggle's MNIST) takes about one byte a value in memory. NumPy parses a block
