@@ -11,6 +11,7 @@ from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.words.losses import Loss, checked_loss
 
+from .asked import source_of
 from .command import grouped
 from .options import (
     DATA,
@@ -23,7 +24,6 @@ from .options import (
     checked,
     completes,
     option,
-    source_of,
 )
 from .streams import echo
 

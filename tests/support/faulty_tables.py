@@ -111,7 +111,7 @@ def sales(g: np.random.Generator, n: int) -> Cells:
         "weekday": weekday,
         "visitors": visitors,
         "price": price,
-        "holiday": g.random(n) < 0.05,
+        "holiday": g.random(n) < 0.2,
         "rain": np.where(g.random(n) < 0.7, 0, np.round(g.gamma(1.2, 4, n), 1)),
         "temperature": np.round(g.normal(12, 8, n)),
         "opened": 2020 - g.geometric(0.2, n),

@@ -20,6 +20,8 @@ UNLIKELY, UNLIKELY_TAIL = 1e-5, 5e-3  # by chance, of a column
 OUTLYING = 8  # deviations of the logarithms: no lognormal column has such a cell
 APART = 20  # deviations of the numbers themselves
 MOST_OUTLYING = 100  # one cell in so many
+STEPS = 3  # times the mean step between the values next to the edge
+HUGEST = 1e150  # whose square float64 holds
 BLOWN_UP = 3  # times the spread without them
 
 
@@ -54,31 +56,32 @@ def sentinel(values: NDArray[np.float64], is_time: bool = False) -> Sentinel | N
     distinct, counts = np.unique(values, return_counts=True)
     if len(values) < FEWEST or len(distinct) <= VARIED:
         return None
-    for edge, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
-        value, count, others = float(distinct[edge]), int(counts[edge]), distinct[rest]
-        if count < 2:
-            continue
-        gap = abs(value - float(others[-1 if edge else 0]))
-        inner = np.repeat(others, counts[rest])
-        if len(inner) < FEWEST // 2:
-            continue
-        low, high = np.quantile(inner, [0.05, 0.95])
-        width, whole = float(high - low), float(others[-1] - others[0])
-        often = count >= 5 and count >= 3 * counts[rest].max()
-        if is_time:
-            found = value in DAYS and gap >= width / 2
-        elif value == 0 and edge == 0:
-            apart = gap >= ZERO_APART * width and gap >= ZERO_APART / 2 * whole
-            found = apart and 3 <= count <= MOST_ZEROS * len(values)
-        elif value in NEGATIVE and edge == 0 and others[0] >= 0:
-            found = gap >= width / 5 or often
-        elif value in NEGATIVE | LARGE:
-            found = gap >= width / 2 or (often and gap >= width / 4)
-        else:
-            found = count >= 3 and gap >= 2 * whole
-        if found:
-            return Sentinel(value, count, float(others[0]), float(others[-1]))
+    for way in (1, -1):  # the lower edge, then the upper one
+        inward, rows = distinct[::way], counts[::way]
+        if rows[0] > 1 and len(values) - rows[0] >= FEWEST // 2 and _stands_for_none(inward, rows, is_time):
+            ends = sorted((float(inward[1]), float(inward[-1])))
+            return Sentinel(float(inward[0]), int(rows[0]), *ends)
     return None
+
+
+def _stands_for_none(inward: NDArray[np.float64], rows: NDArray[np.int64], is_time: bool) -> bool:
+    """Judge the first of the different values from an edge inwards; rows: the cells of each."""
+    value, count, others = float(inward[0]), int(rows[0]), inward[1:]
+    gap, whole = abs(value - float(others[0])), abs(float(others[-1] - others[0]))
+    low, high = np.quantile(np.repeat(others, rows[1:]), [0.05, 0.95])
+    width, is_low = float(high - low), bool(value < others[0])
+    step = abs(float(others[VARIED - 1] - others[0])) / (VARIED - 1)
+    often, apart = count >= 5 and count >= 3 * rows[1:].max(), gap >= STEPS * step
+    if is_time:
+        return value in DAYS and apart and gap >= width / 2
+    if value == 0 and is_low:
+        far = gap >= ZERO_APART * width and gap >= ZERO_APART / 2 * whole
+        return apart and far and 3 <= count <= MOST_ZEROS * int(rows.sum())
+    if value in NEGATIVE and is_low and others[0] >= 0:
+        return often or (apart and gap >= width / 5)
+    if value in NEGATIVE | LARGE:
+        return apart and gap >= (width / 4 if often else width / 2)
+    return count >= 3 and apart and gap >= 2 * whole
 
 
 def outlying(values: NDArray[np.float64]) -> Outlying | None:
@@ -88,8 +91,8 @@ def outlying(values: NDArray[np.float64]) -> Outlying | None:
     falling as slowly as that of the other cells would hardly ever leave, and they blow the spread up. In
     columns without negative numbers the logarithms must say so too.
     """
-    n = len(values)
-    if n < FEWEST:
+    n, most = len(values), max(1, len(values) // MOST_OUTLYING)
+    if n < FEWEST or np.abs(values).max() > HUGEST:
         return None
     middle = float(np.median(values))
     away = np.abs(values - middle)
@@ -97,7 +100,7 @@ def outlying(values: NDArray[np.float64]) -> Outlying | None:
     if away.max() < APART * size or not away.any():
         return None
     order = np.argsort(-away, kind="stable")
-    most, tail = max(1, n // MOST_OUTLYING), away[order]
+    tail = away[order]
     size = size or float(np.mean(tail[most:]))
     if tail[most] == 0:
         return None
