@@ -109,6 +109,7 @@ def draw(found: Diagnosis, figure: Any) -> Any:
     places = figure.subfigures(2, 2, wspace=0.04, hspace=0.04)
     for place, panel, at in zip(places.ravel(), PANELS.values(), np.ndindex(2, 2), strict=True):
         place.patch.set_alpha(0)
+        place.savefig = figure.savefig  # which a part has not: people write ax.figure.savefig
         axes[at] = place.subplots()
         panel(axes[at], found)
     return axes

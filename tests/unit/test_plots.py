@@ -83,7 +83,7 @@ def test_a_regression_has_r2():
     assert alone.plot().get_title() == "The training loss falls from 1 to 0.5"
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 26, 10_000])
+@pytest.mark.parametrize("epochs", [1, 2, 26, 2000])
 def test_histories_of_any_length_are_drawn(epochs):
     ax = history(epochs).plot()
     ax.figure.canvas.draw()
@@ -201,13 +201,14 @@ def test_columns_with_scales_of_their_own_are_no_pixels():
     assert not trained(D=64, scale=1).plot_weights().axison
 
 
-def test_a_diagnosis_gives_its_four_panels():
+def test_a_diagnosis_gives_its_four_panels(tmp_path):
     X = np.random.default_rng(0).normal(size=(200, 5))
     found = fastmlp.diagnose(X, X[:, 0] > 0, scale=1, hidden=6, epochs=1, seconds=0.1)
     axes = found.plot()
     assert axes.shape == (2, 2)
     assert all(isinstance(ax, Axes) for ax in axes.flat)
-    axes[0, 0].figure.canvas.draw()
+    axes[0, 0].figure.savefig(tmp_path / "why.png")
+    assert (tmp_path / "why.png").stat().st_size > 10_000
     assert len(plt.get_fignums()) == 1
 
 
