@@ -5,7 +5,7 @@ What becomes of one column: column_code.py. Which column is the label is label.p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastmlp.checks import as_list, as_text, shown
 from fastmlp.data.column_code import REASONS, ColumnCode
+from fastmlp.data.kinds import word_of
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Kind, Table
 from fastmlp.display import Display, Displayed, ends
@@ -22,6 +23,7 @@ from fastmlp.errors import ConfigError, DataError
 MOST_COLUMNS = 1 << 20
 
 _BLOCK = 1 << 17  # inputs written together: they stay in a cache
+_LEAST_ROWS = 256  # of those: a column's part is written by a few calls of NumPy
 _MOST_SAID = 8  # columns in a message
 
 
@@ -92,13 +94,13 @@ class Columns(Displayed):
 
     @property
     def told(self) -> tuple[str, ...]:
-        """Lines for people: columns left out and why, categories, and gaps that are filled."""
+        """Lines for people: columns left out and why, categories, gaps that are filled, and times."""
         lines = []
-        for reason, words in REASONS.items():
-            if out := [code.name for code in self.codes if code.dropped == reason]:
-                lines.append(f"left out: {listed(out)} ({words})")
-        told = [code for code in self.codes if not code.dropped and (code.as_category or code.flag)]
-        return (*lines, *(f"{short(code.name)}: {code.told}" for code in told))
+        for head, item in _TOLD.items():
+            if items := [short(code.name) + told for code in self.codes if (told := item(code)) is not None]:
+                more = f", ... ({len(items):,} columns)" * (len(items) > _MOST_SAID)
+                lines.append(f"{head}: {', '.join(items[:_MOST_SAID])}{more}")
+        return tuple(lines)
 
     def _display(self) -> Display:
         rows = [
@@ -124,7 +126,7 @@ class Columns(Displayed):
         self._check_names(table)
         N, D = len(table), sum(code.width for code in self.codes)
         X = np.zeros((N, D), np.float32)
-        parts, step = tuple(self._parts(table)), max(1, _BLOCK // max(1, D))
+        parts, step = tuple(self._parts(table)), max(_LEAST_ROWS, _BLOCK // max(1, D))
         for start in range(0, N, step):
             block, rows = X[start : start + step], slice(start, start + step)
             for part in parts:
@@ -191,6 +193,28 @@ class Columns(Displayed):
         return columns
 
 
+def _left_out(reason: str) -> Callable[[ColumnCode], str | None]:
+    return lambda code: "" if code.dropped == reason else None
+
+
+_TOLD: dict[str, Callable[[ColumnCode], str | None]] = {
+    **{f"left out ({words})": _left_out(reason) for reason, words in REASONS.items()},
+    "categories (inputs)": lambda code: (
+        f" ({code.width})" if code.as_category and code.width > code.flag else None
+    ),
+    "missing cells filled with the median, and said by an input": lambda code: (
+        f" ({word_of(code.fill, code.kind)})" if code.flag and not code.as_category else None
+    ),
+    "only whether it is missing, all else is the same": lambda code: (
+        "" if code.width == code.flag == code.as_category == 1 else None
+    ),
+    "times, in days": lambda code: (
+        "" if code.width and code.kind == "time" and not code.as_category else None
+    ),
+}
+"""By the head of a line: what is said of a column behind its name; None where the line is not about it."""
+
+
 class _Part(NamedTuple):
     """The inputs that a column writes into rows.
 
@@ -219,7 +243,7 @@ def _asked(
     out = {*table.names} - found["keep"] - {label}
     if both := sorted(found["as_category"] & out):
         raise ConfigError("columns in as_category must be in keep too, where it is given", listed(both))
-    return out | found["drop"], found["as_category"]
+    return out, found["as_category"]
 
 
 def _named(option: str, value: Any, table: Table, label: str | None) -> set[str]:

@@ -5,11 +5,8 @@ Which kind a column has is found where it is read; what becomes of it is columns
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,43 +15,35 @@ from numpy.typing import NDArray
 from fastmlp.checks import shown
 from fastmlp.data.names import short
 from fastmlp.data.table import KINDS, Column, Kind
+from fastmlp.data.tables import cells
+from fastmlp.data.tables.gather import CALLED, FLAG_WORDS
 from fastmlp.errors import DataError
-
-CALLED: dict[Kind, str] = {
-    "number": "a number", "text": "a text", "flag": "true or false", "time": "a time such as 2024-01-31",
-}  # fmt: skip
 
 RowOf = Callable[[int], str]
 
-_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?\s*")
-_LONGEST = 400  # characters of a number
-_FLAGS = {"true": 1, "false": 0, "1": 1, "0": 0, "yes": 1, "no": 0}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400.0  # seconds
 _EXACT = 2.0**53
 
 
-def number_of(word: str) -> float:
-    """The number that a text is, with a decimal point; nan where it is none."""
-    return float(word) if len(word) <= _LONGEST and _NUMBER.fullmatch(word) else math.nan
+def numbers_of(words: Sequence[str]) -> NDArray[np.float64]:
+    """The numbers that texts are, with a decimal point (n,); nan for those that are none."""
+    return cells.numbers(word.strip() for word in words)
 
 
-def flag_of(word: str) -> float:
-    """1 for true, yes and 1, 0 for false, no and 0, in any case; nan for another text."""
-    return _FLAGS.get(word.strip().casefold(), math.nan) if len(word) <= _LONGEST else math.nan
+def flags_of(words: Sequence[str]) -> NDArray[np.float64]:
+    """The values of texts for true, 1, and for false, 0, in any case (n,); nan for other texts."""
+    return np.array([FLAG_WORDS.get(word.strip().casefold(), np.nan) for word in words], np.float64)
 
 
-def time_of(word: str) -> float:
-    """Days since 1970-01-01 of a time in ISO 8601, of UTC where it names no zone; nan for other texts."""
-    try:
-        time = datetime.fromisoformat(word.strip()[:_LONGEST])
-        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH).total_seconds() / _DAY
-    except (ValueError, OverflowError):
-        return math.nan
+def times_of(words: Sequence[str]) -> NDArray[np.float64]:
+    """Days since 1970-01-01 of ISO dates and times, UTC where they name no zone (n,); nan for other texts."""
+    return cells.times([word.strip() for word in words])
 
 
-VALUE_OF: dict[Kind, Callable[[str], float]] = {"number": number_of, "flag": flag_of, "time": time_of}
-"""By kind: the value that a text is, nan where it is none."""
+VALUES_OF: dict[Kind, Callable[[Sequence[str]], NDArray[np.float64]]] = {
+    "number": numbers_of, "flag": flags_of, "time": times_of,
+}  # fmt: skip
+"""By kind: the function that gives the values of texts, nan for those that have none."""
 
 
 def word_of(value: float, kind: Kind) -> str:
@@ -80,7 +69,7 @@ def as_kind(column: Column, kind: Kind, row_of: RowOf, known: Collection[str] = 
         empty = np.full(len(column), np.nan if KINDS[kind] == "f8" else -1, KINDS[kind])
         return replace(column, kind=kind, values=empty, words=(), whole=False)
     if kind == "text":
-        meant = _meant(known, column.kind)
+        meant = _meant(known, column)
         if not meant:
             _refuse(column, int((~missing).argmax()), kind, row_of)
         return in_words(column, meant)
@@ -119,27 +108,20 @@ def cell(column: Column, row: int) -> str:
     return shown(column.words[value]) if column.kind == "text" else word_of(float(value), column.kind)
 
 
-def _meant(known: Collection[str], kind: Kind) -> dict[float, str]:
-    """The known text that means it, by value of that kind; of several the one of ``word_of``."""
-    meant: dict[float, str] = {}
-    for word in known:
-        value = VALUE_OF[kind](word)
-        if not math.isnan(value) and (value not in meant or word == word_of(value, kind)):
-            meant[value] = word
-    return meant
+def _meant(known: Collection[str], column: Column) -> dict[float, str]:
+    """The known texts that mean values of the column's kind, by value; of several the plainest one."""
+    words = sorted(known, reverse=True)  # a later one wins
+    pairs = [*zip(VALUES_OF[column.kind](words).tolist(), words, strict=True)]
+    plain = [(value, word) for value, word in pairs if word == word_of(value, column.kind)]
+    own = [(value, word) for value, word in pairs if column.kind == "flag" and word in column.words]
+    return {value: word for value, word in pairs + plain + own if value == value}
 
 
 def _values(column: Column, kind: Kind) -> NDArray[np.float64]:
     """The values as that kind, float64, nan where one is missing or is none of it."""
     values: NDArray[Any]
     if column.kind == "text":
-        used = np.zeros(len(column.words) + 1, bool)
-        used[column.values] = True
-        parsed = [
-            VALUE_OF[kind](word) if is_used else math.nan
-            for word, is_used in zip(column.words, used[:-1].tolist(), strict=True)
-        ]
-        found: NDArray[np.float64] = np.array([*parsed, math.nan])[column.values]
+        found: NDArray[np.float64] = np.append(VALUES_OF[kind](column.words), np.nan)[column.values]
         return found
     values = np.where(column.missing, np.nan, column.values)
     if (column.kind, kind) == ("flag", "number"):

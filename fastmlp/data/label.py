@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_whole, one_of, shown
-from fastmlp.data.checks import distinct
-from fastmlp.data.kinds import number_of
+from fastmlp.data.checks import MAX_LABEL, distinct
+from fastmlp.data.kinds import flags_of, numbers_of
 from fastmlp.data.label_values import Values
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Column, Table
@@ -196,11 +196,10 @@ def labels_of(values: Any, where: str = "y", table: Table | None = None) -> Labe
     """The labels of a Column or of y (N,): texts, bools, ints where all are whole numbers, else floats.
 
     Times become texts. where: what is labelled, for messages; table: the one whose rows these are. Raises
-    DataError that names the row of a label that is missing or not finite.
+    DataError that names the row of a label that is missing or not finite, or a float from 2**53, above which
+    whole numbers are no longer told apart.
     """
-    found = _filled(values, where, table)
-    classes, indices = found.distinct()
-    return Labels(classes, indices)
+    return Labels(*_labels(values, where, table).distinct())
 
 
 def places_of(
@@ -210,7 +209,7 @@ def places_of(
 
     Raises DataError that names a label that is not there, and its row.
     """
-    found = _filled(values, where, table)
+    found = _labels(values, where, table)
     own, indices = found.distinct()
     known: dict[Any, int] = {label: k for k, label in enumerate(classes)}
     if not all(isinstance(label, str) for label in (*own, *classes)):  # of other types: by what they mean
@@ -241,7 +240,7 @@ def targets_of(values: Any, task: str, where: str = "y", table: Table | None = N
         return found
     cells = _filled(values, where, table)
     if cells.kind == "text":
-        numbers: NDArray[np.float64] = np.array([*map(number_of, cells.words), math.nan])[cells.values]
+        numbers: NDArray[np.float64] = np.append(numbers_of(cells.words), np.nan)[cells.values]
     else:
         numbers = cells.values.astype(np.float64)
     wrong = ~(np.abs(numbers) <= LARGEST)
@@ -253,6 +252,21 @@ def targets_of(values: Any, task: str, where: str = "y", table: Table | None = N
             "ask for the task classes, or repair the cells" if cells.kind == "text" else "repair the cells",
         )
     return numbers
+
+
+def _labels(values: Any, where: str, table: Table | None) -> Values:
+    """The values of labels, each of its own. Raises DataError."""
+    found = _filled(values, where, table)
+    if found.kind == "number" and found.values.dtype.kind == "f":
+        wrong = np.abs(found.values) > MAX_LABEL
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise DataError(
+                f"{where} must hold labels below 2**53 where they are numbers",
+                f"{found.label(row):.0f} in {found.row(row, table)}",
+                "number the classes, or write them as texts",
+            )
+    return found
 
 
 def _filled(values: Any, where: str, table: Table | None) -> Values:
@@ -272,15 +286,14 @@ def _filled(values: Any, where: str, table: Table | None) -> Values:
     return found
 
 
-def _plain(label: Label) -> str:
-    """The text by which labels of different types are compared."""
-    if isinstance(label, bool):
-        return str(label).casefold()
-    number = float(label) if not isinstance(label, str) else number_of(label)
-    if math.isnan(number):
-        word = str(label)
-        return word.casefold() if word.casefold() in ("true", "false") else word
-    return repr(number)
+def _plain(label: Label) -> Label:
+    """The value by which labels of different types are compared: the number or the bool that a text is."""
+    if not isinstance(label, str):
+        return label
+    for values_of, kind in ((numbers_of, float), (flags_of, bool)):
+        if not math.isnan(value := values_of([label])[0]):
+            return kind(value)
+    return label
 
 
 def _some(classes: tuple[Label, ...]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of, shown
 from fastmlp.data.checks import distinct
-from fastmlp.data.kinds import in_words, time_of
+from fastmlp.data.kinds import in_words, times_of
 from fastmlp.data.table import Column, Kind, Table
 from fastmlp.errors import DataError
 
@@ -24,7 +24,8 @@ _END = 2**63  # of int64
 class Values:
     """N cells of one kind.
 
-    kind, values, words: as a Column has them, but numbers may be int64 too, which holds more digits.
+    kind, values: as a Column has them, but numbers may be int64 too, which holds more digits.
+    words: of texts as a Column has them; of flags those for false and true, where they are others than these.
     missing: True (N,) where a cell is missing.
     """
 
@@ -40,7 +41,8 @@ class Values:
         where: what they are called, for messages.
         """
         if isinstance(values, Column):
-            return cls(values.kind, values.values, values.missing, values.words)
+            named = values.kind == "text" or [*map(str.casefold, values.words)] != ["false", "true"]
+            return cls(values.kind, values.values, values.missing, values.words if named else ())
         try:
             array = np.asarray(values)
             if array.dtype.kind in "USV" and not isinstance(values, np.ndarray):
@@ -116,8 +118,7 @@ class Values:
             return cls("flag", np.array(flags, np.int8), missing)
         if kind == "time":
             pairs = zip(cells, missing, strict=True)
-            days = [math.nan if no else time_of(cell.isoformat()) for cell, no in pairs]
-            return cls("time", np.array(days), missing)
+            return cls("time", times_of(["" if no else cell.isoformat() for cell, no in pairs]), missing)
         whole = not missing.any() and all(map(_is_int64, cells))
         try:
             numbers = [math.nan if no else cell for cell, no in zip(cells, missing, strict=True)]
@@ -131,11 +132,11 @@ class Values:
         Whole numbers, where all are, are ints; times are texts.
         """
         if self.kind in ("text", "flag"):
-            counts = np.bincount(self.values, minlength=max(2, len(self.words)))
-            place = np.cumsum(counts > 0, dtype=np.int64) - 1
-            there = np.flatnonzero(counts).tolist()
-            classes = tuple(self.words[k] if self.kind == "text" else bool(k) for k in there)
-            return classes, place[self.values]
+            there = np.flatnonzero(np.bincount(self.values, minlength=2)).tolist()
+            named = sorted((self._named(k), k) for k in there)
+            place = np.zeros(max(there, default=0) + 1, np.int64)
+            place[[k for _, k in named]] = np.arange(len(named))
+            return tuple(label for label, _ in named), place[self.values]
         if self.kind == "time":
             column = in_words(Column("", "time", self.values))
             return Values("text", column.values, self.missing, column.words).distinct()
@@ -148,8 +149,12 @@ class Values:
 
     def label(self, row: int) -> Any:
         """The value of one cell."""
-        value = self.values[row].item()
-        return self.words[value] if self.kind == "text" else bool(value) if self.kind == "flag" else value
+        return self._named(self.values[row].item())
+
+    def _named(self, value: Any) -> Any:
+        if self.words:
+            return self.words[value]
+        return bool(value) if self.kind == "flag" else value
 
     def row(self, row: int, table: Table | None) -> str:
         """Words for where a row stands."""

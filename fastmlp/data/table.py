@@ -29,7 +29,7 @@ class Column(Displayed):
             "text": int32 places in ``words``, -1 where one is missing;
             "flag": int8, 1 for true, 0 for false, -1 where one is missing;
             "time": float64 days since 1970-01-01, nan where one is missing.
-    words:  of a text column the different texts, ascending.
+    words:  of a text column the different texts, ascending; of flags those for false and true, as written.
     whole:  True where a column of numbers held whole numbers alone, as they were written (3, not 3.0).
     """
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -11,31 +9,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from drawn_tables import cells_of, drawn_table, flag, number, text, time
-from nasty import VALUES
+from drawn_columns import PEOPLE, cells_of, drawn_table, flag, number, text, time
+from nasty import VALUES, said_in_a_line
 
-from fastmlp.data.column_code import LEAST_ROWS, MOST_CATEGORIES, MOST_RARE, REASONS, ColumnCode
+from fastmlp.data.column_code import LEAST_ROWS, MOST_CATEGORIES, MOST_RARE, REASONS
 from fastmlp.data.columns import Columns
 from fastmlp.data.kinds import word_of
 from fastmlp.data.table import Table
 from fastmlp.errors import ConfigError, DataError
 
 SEEDS = range(40)
-A_TABLE = Table(
-    (
-        number("age", [31, 45, None, 28, 60, 33, 51, 45]),
-        text("city", ["Rome", "Oslo", "Rome", None, "Rome", "Oslo", "Lima", "Oslo"]),
-        flag("member", [True, False, True, True, None, False, True, True]),
-        time("since", [19000.25, 19001, 19002, 19003, 19004, 19005, 19006, 19007]),
-        text("id", [f"u{k}" for k in range(8)]),
-        number("zip", [101, 101, 202, 202, 303, 303, 101, 202], whole=True),
-        number("same", [3] * 8),
-        number("nothing", [None] * 8),
-        text("class", list("abababab")),
-    ),
-    "people.csv",
-    lines=np.arange(2, 10),
-)
 
 
 def twin(table, code, cells):
@@ -130,21 +113,10 @@ def test_many_rows_are_written_block_by_block(monkeypatch):
     table = drawn_table(3, 300)
     columns = Columns.fitted(table)
     X = columns.encode(table)
-    for block in (1, 100, 10**9):
+    for block, rows in ((1, 1), (100, 2), (1, 150), (10**9, 1)):
         monkeypatch.setattr("fastmlp.data.columns._BLOCK", block)
+        monkeypatch.setattr("fastmlp.data.columns._LEAST_ROWS", rows)
         np.testing.assert_array_equal(columns.encode(table), X)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_plain_data_and_back(seed):
-    table = drawn_table(seed)
-    columns = Columns.fitted(table, label=table.names[0] if table.names[0] != "sound" else None)
-    text_of = json.dumps(columns.to_json(), allow_nan=False)
-    again = Columns.from_json(json.loads(text_of))
-    assert again == columns
-    assert again.encode(table).tobytes() == columns.encode(table).tobytes()
-    assert str(again) == str(columns)
-    assert again.told == columns.told
 
 
 # --- no leak --------------------------------------------------------------------------------------
@@ -243,7 +215,7 @@ def test_texts_that_are_categories_and_texts_that_are_not(cells, reason):
     table = Table((text("t", cells), number("n", range(len(cells)))))
     columns = Columns.fitted(table)
     assert columns.codes[0].dropped == reason
-    assert (f"left out: 't' ({REASONS[reason]})" in columns.told) if reason else columns.codes[0].width
+    assert (f"left out ({REASONS[reason]}): 't'" in columns.told) if reason else columns.codes[0].width
 
 
 def test_numbers_flags_and_times_as_categories():
@@ -274,7 +246,13 @@ def test_a_gap_in_a_constant_column_is_all_that_is_seen_of_it():
     assert columns.encode(table)[:, :2].tolist() == [[0, 0], [1, 0], [0, 1]]
     other = Table((number("n", [1e9, None]), flag("f", [0, 0]), number("x", [1, 2])))
     assert columns.encode(other)[:, :2].tolist() == [[0, 0], [1, 0]]
-    assert columns.told == ("'n': whether it is missing", "'f': whether it is missing")
+    assert columns.told == ("only whether it is missing, all else is the same: 'n', 'f'",)
+
+
+def test_many_columns_are_counted_in_a_line():
+    columns = Columns.fitted(Table((*(number(f"n{k}", [1, 1]) for k in range(900)), number("x", [1, 2]))))
+    names = ", ".join(f"'n{k}'" for k in range(8))
+    assert columns.told == (f"left out (the same in every row): {names}, ... (900 columns)",)
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -308,7 +286,7 @@ def test_numbers_that_float32_holds_well_stay_as_they_are():
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 3.5e38, -1e300])
 def test_a_number_beyond_float32_is_named(value, data_refused):
-    good = A_TABLE[:4].without(["class"])
+    good = PEOPLE[:4].without(["class"])
     cells = [31, 45, 30, value]
     bad = replace(good, columns=(number("age", cells), *good.columns[1:]))
     with data_refused(r"line 5 of people\.csv must hold a finite number within float32 in column 'age'; got"):
@@ -323,6 +301,14 @@ def test_a_number_beyond_float32_is_named(value, data_refused):
     assert Columns.fitted(bad, drop="age").encode(bad).shape[0] == 4
 
 
+def test_a_number_too_far_from_the_others_is_named(data_refused):
+    cells = [3e38, 3e38 + 1e27, 3e38 + 2e27, 3e38 + 3e27, -3e38]
+    with data_refused(
+        r"row 5 of the table must hold a finite number within float32 in column 'n'; got -3e\+38"
+    ):
+        Columns.fitted(Table((number("n", cells),)))
+
+
 def test_a_gap_that_training_had_not_is_the_median():
     columns = Columns.fitted(Table((number("n", [1, 2, 10]), flag("f", [1, 1, 0]))))
     assert columns.encode(Table((number("n", [None]), flag("f", [None])))).tolist() == [[2, 1]]
@@ -334,28 +320,28 @@ def test_a_gap_that_training_had_not_is_the_median():
 
 
 def test_drop_keep_and_as_category():
-    columns = Columns.fitted(A_TABLE, label="class", drop="since", as_category=("zip",))
+    columns = Columns.fitted(PEOPLE, label="class", drop="since", as_category=("zip",))
     assert columns.names == (
         "age", "age=(missing)", "city=Oslo", "city=Rome", "city=(rare)", "city=(missing)", "member",
         "member=(missing)", "zip=101", "zip=202", "zip=303",
     )  # fmt: skip
     assert columns.told == (
-        "left out: 'nothing' (no cell is filled)",
-        "left out: 'same' (the same in every row)",
-        "left out: 'id' (texts nearly all different: an identifier, or free text)",
-        "left out: 'since' (as asked)",
-        "'age': a number, missing cells as 45, and said by an input",
-        "'city': 2 categories, 1 rare one together, missing as one more",
-        "'member': 0 and 1, missing cells as true, and said by an input",
-        "'zip': 3 categories",
+        "left out (no cell is filled): 'nothing'",
+        "left out (the same in every row): 'same'",
+        "left out (texts nearly all different: an identifier, or free text): 'id'",
+        "left out (as asked): 'since'",
+        "categories (inputs): 'city' (4), 'zip' (3)",
+        "missing cells filled with the median, and said by an input: 'age' (45), 'member' (true)",
     )
     assert repr(columns) == "<Columns: 8 make 11 inputs>"
     assert re.search(r"^  age +number +2  a number, missing cells as 45, and", str(columns), re.M)
-    assert columns.left_out(A_TABLE) == ("since", "id", "same", "nothing", "class")
-    kept = Columns.fitted(A_TABLE, label="class", keep=["age", "class", "zip"])
+    assert columns.codes[1].told == "2 categories, 1 rare one together, missing as one more"
+    assert Columns.fitted(PEOPLE, label="class", keep=["since"]).told[-1] == "times, in days: 'since'"
+    assert columns.left_out(PEOPLE) == ("since", "id", "same", "nothing", "class")
+    kept = Columns.fitted(PEOPLE, label="class", keep=["age", "class", "zip"])
     assert kept.names == ("age", "age=(missing)", "zip")
     assert {code.name: code.dropped for code in kept.codes}["id"] == "asked"
-    assert kept.encode(A_TABLE).shape == kept.encode(A_TABLE.without(["city", "class"])).shape == (8, 3)
+    assert kept.encode(PEOPLE).shape == kept.encode(PEOPLE.without(["city", "class"])).shape == (8, 3)
 
 
 @pytest.mark.parametrize(
@@ -375,30 +361,20 @@ def test_drop_keep_and_as_category():
 )
 def test_what_cannot_be_asked_for(asked, match):
     with pytest.raises(ConfigError, match=match):
-        Columns.fitted(A_TABLE, label="class", **asked)
-
-
-def said_in_a_line(function, *args, **options):
-    """What it gives; None where it raises a ConfigError, which must be of one line."""
-    try:
-        return function(*args, **options)
-    except ConfigError as problem:
-        said = str(problem)
-    assert "\n" not in said
-    return None
+        Columns.fitted(PEOPLE, label="class", **asked)
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_odd_values_are_no_names(value):
     for option in ("drop", "keep", "as_category"):
-        columns = said_in_a_line(Columns.fitted, A_TABLE, label="class", **{option: value})
+        columns = said_in_a_line(Columns.fitted, PEOPLE, label="class", **{option: value})
         if columns is not None:
             assert len(value) == 0  # nothing asked for
-            assert columns == Columns.fitted(A_TABLE, label="class")
+            assert columns == Columns.fitted(PEOPLE, label="class")
 
 
 def test_no_column_left(data_refused):
-    table = A_TABLE.without(["age", "city", "member", "zip"])
+    table = PEOPLE.without(["age", "city", "member", "zip"])
     with data_refused(
         r"people\.csv must have a column to learn from beside the label; got 'since' left out \(as asked\); "
         r"'id' .* 'same' left out \(the same in every row\); 'nothing' .*filled.* as_category"
@@ -407,82 +383,18 @@ def test_no_column_left(data_refused):
     with data_refused("the label alone"):
         Columns.fitted(Table((text("y", ["a", "b"]),)), label="y")
     with pytest.raises(DataError, match="must have a row to train on"):
-        Columns.fitted(A_TABLE[:0])
+        Columns.fitted(PEOPLE[:0])
 
 
 def test_missing_and_unknown_columns_are_named(data_refused):
-    columns = Columns.fitted(A_TABLE, label="class")
+    columns = Columns.fitted(PEOPLE, label="class")
     with data_refused(r"the columns of training; got no 'age', 'zip'\. Add them"):
-        columns.encode(A_TABLE.without(["age", "zip"]))
-    renamed = replace(A_TABLE, columns=(number("Age", range(8)), *A_TABLE.columns[1:]))
+        columns.encode(PEOPLE.without(["age", "zip"]))
+    renamed = replace(PEOPLE, columns=(number("Age", range(8)), *PEOPLE.columns[1:]))
     with data_refused(r"got no 'age', but 'Age'\. Rename those"):
         columns.encode(renamed)
-    more = replace(A_TABLE, columns=(*A_TABLE.columns, number("x,\n1", range(8))))
+    more = replace(PEOPLE, columns=(*PEOPLE.columns, number("x,\n1", range(8))))
     with data_refused(
         r"people\.csv must have no columns that training lacked; got 'x,\\n1'\. Leave them out"
     ):
         columns.encode(more)
-
-
-# --- plain data from outside ----------------------------------------------------------------------
-
-
-def plain():
-    return Columns.fitted(A_TABLE, label="class").to_json()
-
-
-HOSTILE = {
-    "name": [3, None, "city", ["a"]],
-    "kind": ["image", None, 3, [], {}],
-    "as_category": [1, None, "yes"],
-    "categories": [None, "abc", [1], ["a", "a"], ["Rome", "Lima", "Lima"], [f"{k}" for k in range(101)], {}],
-    "rare": [None, [None], [f"{k}" for k in range(1001)], ["x", "x"]],
-    "fill": [math.nan, math.inf, None, "3", 1e39, 10**400, True],
-    "flag": [0, None, "no"],
-    "offset": [math.nan, -math.inf, None, [], 1e39],
-    "dropped": [None, "because", 0, [], True],
-}
-
-
-@pytest.mark.parametrize("field", HOSTILE)
-def test_damaged_plain_data_are_refused(field):
-    for value in HOSTILE[field]:
-        for place in range(8):
-            data = plain()
-            data["columns"][place][field] = value
-            if field == "name" and data["columns"][place]["name"] == plain()["columns"][place]["name"]:
-                continue  # its own
-            with pytest.raises(ConfigError) as caught:
-                Columns.from_json(data)
-            assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
-def test_odd_plain_data_are_refused(value):
-    data = plain()
-    for damaged in (value, {"label": None, "columns": value}, {"label": value, "columns": data["columns"]}):
-        found = said_in_a_line(Columns.from_json, damaged)
-        if found is not None:
-            assert found.label is None or isinstance(found.label, str)
-            assert found.codes
-
-
-def test_plain_data_that_contradict_themselves_are_refused():
-    right = ColumnCode("a", "text", True, ("x",), ("y",), flag=True).to_json()
-    ColumnCode.from_json(right)
-    for changes in (
-        {"as_category": False},
-        {"dropped": "constant"},
-        {"as_category": False, "categories": [], "rare": []},
-        {"categories": [], "rare": [], "flag": False},
-        {"rare": ["x"]},
-    ):
-        with pytest.raises(ConfigError, match=r"column 'a' of a model must have"):
-            ColumnCode.from_json({**right, **changes})
-    for data in ({}, {**right, "more": 1}, {key: right[key] for key in list(right)[1:]}):
-        with pytest.raises(ConfigError, match="a column of a model must be an object with"):
-            ColumnCode.from_json(data)
-    whole = plain()
-    for changes in ({"label": "age"}, {"columns": []}, {"columns": [whole["columns"][0]] * 2}):
-        with pytest.raises(ConfigError, match="a model's"):
-            Columns.from_json({**whole, **changes})

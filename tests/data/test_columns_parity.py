@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drawn_tables import cells_of, drawn_table, text
+from drawn_columns import cells_of, drawn_table, text
 
 from fastmlp.data.column_code import LEAST_ROWS, MOST_CATEGORIES
 from fastmlp.data.columns import Columns

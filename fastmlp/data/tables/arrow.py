@@ -41,9 +41,8 @@ def read(path: Path, kinds: Mapping[str, Kind] | None = None) -> Table:
     """The Table in a Parquet, Feather or Arrow file. Raises DataError."""
     arrow = pyarrow(str(path))
     with _file(path, arrow) as file:
-        batches = list(_batches(file, path, arrow))
-        table = arrow.Table.from_batches(batches, batches[0].schema) if batches else None
-        if table is None or not len(table):
+        table = _all(file, path, arrow)
+        if not len(table):
             raise DataError(f"{path} must hold at least one row", "none", "get the file again")
         return as_kinds(from_arrow(table, str(path), arrow), kinds)
 
@@ -104,13 +103,25 @@ def _file(path: Path, arrow: ModuleType) -> Iterator[Any]:
                 ) from None
 
 
+def _all(file: Any, path: Path, arrow: ModuleType) -> Any:
+    """The pyarrow Table of an open file, checked."""
+    if isinstance(file, arrow.parquet.ParquetFile):
+        _check_parquet(file, path, arrow)
+        return file.read()
+    return arrow.Table.from_batches(list(_batches(file, path, arrow)), file.schema)
+
+
+def _check_parquet(file: Any, path: Path, arrow: ModuleType) -> None:
+    of = file.metadata
+    unpacked = sum(of.row_group(i).total_byte_size for i in range(of.num_row_groups))
+    _check_size(path, of.num_rows, len(file.schema_arrow), unpacked)
+    _check_schema(path, file.schema_arrow, arrow)
+
+
 def _batches(file: Any, path: Path, arrow: ModuleType) -> Iterator[Any]:
     """The record batches of an open file, checked."""
     if isinstance(file, arrow.parquet.ParquetFile):
-        of = file.metadata
-        unpacked = sum(of.row_group(i).total_byte_size for i in range(of.num_row_groups))
-        _check_size(path, of.num_rows, len(file.schema_arrow), unpacked)
-        _check_schema(path, file.schema_arrow, arrow)
+        _check_parquet(file, path, arrow)
         yield from file.iter_batches()
         return
     _check_schema(path, file.schema, arrow)
@@ -216,7 +227,7 @@ def _dictionary(name: str, array: Any, arrow: ModuleType) -> Column:
             array = (
                 array.chunk(0) if array.num_chunks else arrow.array([], arrow.string()).dictionary_encode()
             )
-    words = array.dictionary.to_pylist()
+    words = array.dictionary.to_numpy(zero_copy_only=False).tolist()
     codes = array.indices.cast(arrow.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     if len(codes) and not (codes.min() >= -1 and codes.max() < len(words)):
         raise DataError(

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from fastmlp.errors import DataError
 from fastmlp.files.bounded import BYTE_BUDGET, Stream
 
-BLOCK = 4 << 20
+BLOCK = 2 << 20
 MOST_RECORD = 16 << 20  # bytes
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BINARY = {b"PAR1": "Parquet", b"ARRO": "Arrow", b"FEA1": "Feather", b"PK\x03\x04": "zip", b"\x93NUM": ".npy"}
-OPEN = re.compile(r'[ \t]*+"(?:[^"]++|"")*+"?[ \t]*+\r?\Z')  # a cell that may go on after the end of a piece
+OPEN = re.compile(r'[ \t]*+"(?:[^"]++|"")*+"?[ \t]*+\r{0,2}\Z')  # a cell that may go on
 
 
 class Block(NamedTuple):
@@ -84,14 +84,28 @@ def begin(stream: Stream, where: str, size: int = BLOCK) -> bytes:
     return text.removeprefix(BOM)
 
 
-def blocks(
-    begun: bytes, stream: Stream, separator: str, where: str, first: int = 1, size: int = BLOCK
-) -> Iterator[Block]:
-    """The text from line ``first`` on, in blocks of about so many bytes; ``begun`` is what of it was read."""
-    total, held, ended = len(begun), begun, False
+class Resumed:
+    """A stream of which a piece was read, as if it had not been."""
+
+    def __init__(self, begun: bytes, stream: Stream) -> None:
+        self.begun, self.stream, self.at = begun, stream, 0
+
+    def read(self, size: int, /) -> bytes:
+        """The next ``size`` bytes at most, none at the end."""
+        if self.at == len(self.begun):
+            return self.stream.read(size)
+        self.at += len(piece := self.begun[self.at : self.at + size])
+        return piece
+
+
+def blocks(stream: Resumed, separator: str, where: str, first: int = 1, size: int = BLOCK) -> Iterator[Block]:
+    """The rest of a text, from line ``first`` on, in blocks of about so many bytes."""
+    total, held, ended = 0, b"", False
     while not ended:
         more = stream.read(max(size, len(held)))
         held, total, ended = held + more, total + len(more), not more
+        if ended:
+            held = held.rstrip(b"\r")
         if total > BYTE_BUDGET:
             raise DataError(f"{where} must hold at most {BYTE_BUDGET:,} bytes", "more", "use a smaller file")
         end, quoted, plain = _cut(held, separator, first, where, ended)
@@ -120,7 +134,7 @@ def _cut(text: bytes, separator: str, first: int, where: str, ended: bool) -> tu
         return len(text) if ended else text.rfind(b"\n"), False, True
     letters = np.frombuffer(text, np.uint8)
     quotes = np.flatnonzero(letters == ord('"'))
-    if _are_plain(letters, quotes, separator):
+    if are_plain(text, separator, quotes):
         if ended and len(quotes) % 2:
             raise _wrong_quotes(text, int(quotes[-1]), first, where)
         lines = np.flatnonzero(letters == ord("\n"))
@@ -138,8 +152,13 @@ def _cut(text: bytes, separator: str, first: int, where: str, ended: bool) -> tu
     return last, True, False
 
 
-def _are_plain(letters: NDArray[np.uint8], quotes: NDArray[np.intp], separator: str) -> bool:
-    """Tell whether quotes open at the beginnings of cells and close at their ends: Block's ``plain``."""
+def are_plain(text: bytes, separator: str, quotes: NDArray[np.intp] | None = None) -> bool:
+    """Tell whether quotes open at the beginnings of cells and close at their ends: Block's ``plain``.
+
+    quotes: where they are, if that is known.
+    """
+    letters = np.frombuffer(text, np.uint8)
+    quotes = np.flatnonzero(letters == ord('"')) if quotes is None else quotes
     around = np.concatenate(([ord("\n")], letters, [ord("\n")]))
     before, after = around[quotes[::2]], around[quotes[1::2] + 2]
     ends = [ord(letter) for letter in f'{separator}\n"']

@@ -67,20 +67,24 @@ class Gathered:
             self.whole &= found[1]
             return
         codes, words = cells.coded()
-        seats = np.full(len(words) + 1, -1, np.int32)  # the last for -1
-        for i, word in enumerate(words):
-            stripped = word.strip()
-            if len(stripped) > MOST_CELL:
-                line = lines[int((codes == i).argmax())]
-                where = f"{self.source.line} {line} of {self.source.where}"
-                raise DataError(
-                    f"{where} must have cells of at most {MOST_CELL:,} characters",
-                    f"{len(stripped):,} in column {self.name!r}",
-                    "check which file this is, and its quotes",
-                )
-            if not meaning.is_missing(stripped):
-                seats[i] = self.places.setdefault(stripped, len(self.places))
-        self.parts.append(seats[codes])
+        known = self.places.get
+        seats = [known(word, -1) for word in words]
+        for i, seat in enumerate(seats):
+            if seat < 0:
+                word = words[i].strip()
+                if len(word) > MOST_CELL:
+                    raise self._too_long(len(word), int(lines[int((codes == i).argmax())]))
+                if not meaning.is_missing(word):
+                    seats[i] = self.places.setdefault(word, len(self.places))
+        self.parts.append(np.array([*seats, -1], np.int32)[codes])
+
+    def _too_long(self, length: int, line: int) -> DataError:
+        where = f"{self.source.line} {line} of {self.source.where}"
+        return DataError(
+            f"{where} must have cells of at most {MOST_CELL:,} characters",
+            f"{length:,} in column {self.name!r:.60}",
+            "check which file this is, and its quotes",
+        )
 
     def column(self, lines: NDArray[np.int64]) -> tuple[Column, str]:
         """The column, and how its numbers were written if not plainly. Raises Again and DataError."""
@@ -103,8 +107,14 @@ class Gathered:
 
     def _found(self, words: list[str], counts: NDArray[np.int64], counted: int) -> Kind:
         """The kind that the words have; counted: cells that are numbers beside them."""
-        style = meaning.style_of(words, self.source.separator)
-        others = int(counts[np.isnan(meaning.numbers(words, style))].sum())
+        every = counted + int(counts.sum())
+        texts = int(counts[meaning.certain_texts(words)].sum())
+        style = None if texts else meaning.style_of(words, self.source.separator)
+        others = (
+            int(counts[np.isnan(meaning.numbers(words, style))].sum())
+            if texts * (FEW + 1) <= every
+            else every
+        )
         if not others:
             return "number"
         if not counted:
@@ -112,7 +122,7 @@ class Gathered:
                 return "flag"
             if not np.isnan(meaning.times(words)).any():
                 return "time"
-        few = others * FEW <= counted + int(counts.sum()) - others
+        few = others * (FEW + 1) <= every
         return "number" if few and not self.source.lenient else "text"
 
     def _text(self, words: list[str], counted: int) -> Column:
@@ -158,7 +168,9 @@ class Gathered:
         return Column(self.name, kind, np.concatenate(parts))
 
     def _codes(self) -> NDArray[np.int32]:
-        return np.concatenate(self.parts)
+        """The codes of all cells, where none of them became a number: empty ones may have."""
+        parts = [p if p.dtype == np.int32 else np.full(len(p), -1, np.int32) for p in self.parts]
+        return np.concatenate(parts)
 
     def _wrong(
         self, words: Sequence[str], bad: NDArray[np.bool_], kind: Kind, lines: NDArray[np.int64]

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from fastmlp.data.tables import cells as meaning
-from fastmlp.data.tables.blocks import records
+from fastmlp.data.tables.blocks import are_plain, records
 from fastmlp.errors import DataError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE = 200  # records that are looked at
+QUOTES = 1 << 16  # characters that are looked at for quotes
 SAMPLE_CELLS = 200_000
 MAX_COLUMNS = 100_000
 COUNTED = 8  # so many columns are not counted by a row
@@ -38,7 +39,7 @@ class Head:
     """Rules by which the records of a text are read.
 
     columns: of every record.
-    names:   of the columns that are read.
+    names:   of the columns that are read; the last one is "" where all lines seem to end with a separator.
     first:   the first of these: those before it hold numbers or names of rows.
     begins:  the line in which the rows begin: after the header, where there is one.
     told:    what is not plain, for people.
@@ -69,11 +70,18 @@ def head_of(text: str, where: str, *, whole: bool) -> Head:
     if top[0].startswith("#"):  # the header that numpy.savetxt writes
         top[0] = top[0].lstrip("# ")
     width = len(top)
-    if width > MAX_COLUMNS:
-        raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", f"{width:,}", "use fewer")
+    if "\r" in "".join(top):
+        raise DataError(
+            f"the lines of {where} must end with \\n or \\r\\n", "a \\r alone", "save it with such line ends"
+        )
     if body and all(len(cells) == width + 1 for cells in body) and not any(map(_is_typed, top)):
-        top, width = ["", *top], width + 1  # R's write.table: nothing stands over the names of the rows
-    header = _is_header(top, [cells for cells in body if len(cells) == width], row)
+        width += 1  # rows that end with a separator, or R's names of rows, over which nothing stands
+        top = ["", *top] if any(cells[-1] for cells in body) else [*top, ""]
+    body = [cells for cells in body if len(cells) == width]
+    _check_columns(top, body, where)
+    if not body and not any(map(_is_typed, top)):
+        raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
+    header = _is_header(top, body, row)
     told = []
     if separator != ",":
         told.append(f"fields separated by {SEPARATORS[separator]}")
@@ -87,7 +95,7 @@ def head_of(text: str, where: str, *, whole: bool) -> Head:
         told.append("row numbers in the unnamed first column left out")
     if not names:
         raise DataError(f"{row} must name at least one column", "none", "check which file this is")
-    _check_names(names, first, row)
+    _check_names(names, first, row, spare=not any(cells[-1] for cells in body))
     if all(map(meaning.is_number, names)) or (body and _columns_of_text(body, width) == width - first):
         told.append(f"its first line, {_short(names[0])} to {_short(names[-1])}, read as a header")
     return Head(separator, width, tuple(names), first, after, tuple(told))
@@ -96,17 +104,29 @@ def head_of(text: str, where: str, *, whole: bool) -> Head:
 def separator_of(text: str, whole: bool = True) -> str:
     """The separator that cuts the text best.
 
-    Best is what cuts all records alike, into two cells or more; then what makes most of them numbers and the
-    like (1,5 is one where commas separate nothing), then what makes most cells, then the comma.
+    Best is what cuts the first record like most others, into two cells or more; then what all quotes stand
+    beside; then what cuts most alike; then tabs, which texts rarely hold; then what makes most cells numbers
+    and the like (1,5 is one between semicolons); then what makes most.
     """
 
-    def fit(separator: str) -> tuple[bool, float, int]:
+    quoted = text[:QUOTES].encode()
+
+    def fit(separator: str) -> tuple[bool, bool, float, bool, float, int]:
         rows = [cells for _, cells in _sample(text, separator, whole)]
-        widths = {len(row) for row in rows[1:] or rows}
-        if not rows or max(widths) == 1:
-            return False, 0.0, 0
-        typed = [_is_typed(cell) or (separator != "," and _is_comma(cell)) for row in rows for cell in row]
-        return len(widths) == 1, sum(typed) / len(typed), max(widths)
+        widths = [len(row) for row in rows[1:] or rows]
+        width = max(set(widths), key=widths.count, default=1)
+        if width == 1:
+            return False, False, 0.0, False, 0.0, 0
+        tabs = separator == "\t"
+        typed = [_is_typed(cell.strip()) for row in rows for cell in row]
+        return (
+            len(rows[0]) == width,
+            are_plain(quoted, separator),
+            round(widths.count(width) / len(widths), 1),
+            tabs,
+            sum(typed) / len(typed),
+            width,
+        )
 
     return max(SEPARATORS, key=fit)
 
@@ -185,12 +205,10 @@ def _is_header(top: list[str], body: Sequence[Sequence[str]], row: str) -> bool:
 
 
 def _is_typed(cell: str) -> bool:
-    """Tell whether a cell is no text: a number, a truth value or a date."""
-    return meaning.is_number(cell) or cell.casefold() in ("true", "false") or meaning.is_time(cell)
-
-
-def _is_comma(cell: str) -> bool:
-    return meaning.DECIMAL_COMMA.pattern.fullmatch(cell) is not None
+    """Tell whether a cell is no text: a number, however written, a truth value or a date."""
+    if cell[:1] not in meaning.BEGINS:
+        return cell.casefold() in ("true", "false")
+    return meaning.is_number(cell) or meaning.is_time(cell) or meaning.style_of([cell], ";") is not None
 
 
 def _columns_of_text(body: Sequence[Sequence[str]], width: int) -> int:
@@ -198,10 +216,26 @@ def _columns_of_text(body: Sequence[Sequence[str]], width: int) -> int:
     return sum(not any(_is_typed(cells[i]) for cells in rows) for i in range(width))
 
 
-def _check_names(names: Sequence[str], first: int, row: str) -> None:
+def _check_columns(top: Sequence[str], body: Sequence[Sequence[str]], where: str) -> None:
+    """Raise DataError for what is no table between separators."""
+    if len(top) > MAX_COLUMNS:
+        raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", f"{len(top):,}", "use fewer")
+    spaced = [cells[0].split() for cells in body or [top]]
+    if len(top) == 1 and len(spaced[0]) > 1 and len({*map(len, spaced)}) == 1:
+        typed = [_is_typed(piece) for pieces in spaced for piece in pieces]
+        if sum(typed) >= len(typed) / 2:
+            raise DataError(
+                f"{where} must have columns, separated by commas, semicolons, tabs or bars",
+                f"one column, {(body or [top])[-1][0][:40]!r}",
+                "save it with commas between the cells",
+            )
+
+
+def _check_names(names: Sequence[str], first: int, row: str, *, spare: bool) -> None:
+    """Raise DataError for names that are empty, but the last one if it is spare, or come twice."""
     seen: dict[str, int] = {}
     for i, name in enumerate(names, first):
-        if not name:
+        if not name and not (spare and i == first + len(names) - 1):
             raise DataError(f"{row} must give every column a name", f"none in column {i}", "repair that cell")
         if name in seen:
             raise DataError(

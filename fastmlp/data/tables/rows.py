@@ -11,7 +11,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Cells(Protocol):
 
     def __len__(self) -> int: ...
 
-    def part(self, rows: slice) -> Self:
+    def part(self, rows: slice) -> Cells:
         """Some of them."""
 
     def numbers(self) -> tuple[NDArray[np.float64], bool] | None:
@@ -84,6 +84,28 @@ class TextCells:
         return np.array(codes, np.int32), list(places)
 
 
+class NumberCells:
+    """Whole numbers, already parsed, and the text that they come from."""
+
+    def __init__(self, values: NDArray[np.int64], text: str, separator: str, place: int) -> None:
+        self.values, self.text, self.separator, self.place = values, text, separator, place
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def part(self, rows: slice) -> Cells:
+        return self._cells().part(rows)
+
+    def numbers(self) -> tuple[NDArray[np.float64], bool]:
+        return self.values.astype(np.float64), True
+
+    def coded(self) -> tuple[NDArray[np.int32], list[str]]:
+        return self._cells().coded()
+
+    def _cells(self) -> TextCells:
+        return TextCells([line.split(self.separator)[self.place] for line in self.text.split("\n")])
+
+
 class ArrowCells:
     """Cells as a pyarrow array of strings, null where missing."""
 
@@ -135,8 +157,8 @@ def rows_of(block: Block, separator: str, columns: int, where: str, arrow: Modul
     if b"\0" in block.text:
         line = block.first + block.text.count(b"\n", 0, block.text.index(b"\0"))
         raise DataError(f"line {line} of {where} must be text", "the byte 0", "check which file this is")
-    found = None
-    if arrow and columns > 1 and block.plain and b"\r" not in block.text:
+    found = _by_numpy(block, separator, columns)
+    if found is None and arrow and columns > 1 and block.plain and b"\r" not in block.text:
         found = _by_arrow(block, separator, columns, arrow)
     return found or _by_python(block, separator, columns, where)
 
@@ -166,6 +188,32 @@ def _by_arrow(block: Block, separator: str, columns: int, arrow: ModuleType) -> 
 SPELLED = sorted(
     {form for word in MISSING for form in (word, word.upper(), word.capitalize())} | {"NaN", "N/a"}
 )
+
+
+def whole_numbers(block: Block, separator: str, columns: int) -> NDArray[np.int64] | None:
+    """The whole numbers (rows, columns) of a block that has nothing else, blank lines left out; else None."""
+    text = block.text.translate(None, b'"') if block.quoted and block.plain else block.text
+    if text.translate(None, b"0123456789+- \t\n" + separator.encode()):
+        return None
+    blank = " \t".replace(separator, "")
+    lines = [line for line in text.decode("ascii").split("\n") if line.strip(blank)]
+    if not lines:
+        return np.empty((0, columns), np.int64)
+    try:
+        found = np.loadtxt(lines, np.int64, comments=None, delimiter=separator, ndmin=2)
+    except (ValueError, DeprecationWarning):  # an empty cell, or digits beyond int64
+        return None
+    exact = found.min() >= -(2**53) and found.max() <= 2**53  # not wrapped
+    return found if found.shape == (len(lines), columns) and exact else None
+
+
+def _by_numpy(block: Block, separator: str, columns: int) -> Rows | None:
+    """The rows, where the block has one of whole numbers on each of its lines; else None."""
+    whole = None if block.quoted else whole_numbers(block, separator, columns)
+    if whole is None or len(whole) != block.text.count(b"\n") + 1:
+        return None
+    text, lines = block.text.decode("ascii"), np.arange(block.first, block.first + len(whole))
+    return Rows([NumberCells(values, text, separator, i) for i, values in enumerate(whole.T)], lines)
 
 
 def _by_python(block: Block, separator: str, columns: int, where: str) -> Rows | None:
