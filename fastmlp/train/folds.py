@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from fastmlp.backends.checks import checked_weights
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.split import fold_rows
+from fastmlp.display import Display, Displayed, cell
 from fastmlp.spec import Training
 from fastmlp.train.fit import Callback, fit
 from fastmlp.train.scores import Guess, Scores, recalls
@@ -31,8 +32,8 @@ FIGURES = {
 """By name in a report: the field of Scores."""
 
 
-@dataclass(frozen=True)
-class CrossValidation:
+@dataclass(frozen=True, repr=False)
+class CrossValidation(Displayed):
     """Scores of each fold, in their order."""
 
     folds: tuple[Scores, ...]
@@ -46,6 +47,19 @@ class CrossValidation:
         """The standard deviation of that field over the folds, by n - 1; None of fewer than two."""
         values = self._values(name)
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+    def _display(self) -> Display:
+        named = {called.removeprefix("test_"): name for called, name in FIGURES.items()}
+        named = {called: name for called, name in named.items() if self._values(name)}
+        rows: list[tuple[Any, ...]] = [
+            (str(k), fold.rows, *(_figure(getattr(fold, name)) for name in named.values()))
+            for k, fold in enumerate(self.folds, 1)
+        ]
+        rows += [
+            (called, None, *(_figure(how(name)) for name in named.values()))
+            for called, how in (("mean", self.mean), ("spread", self.spread))
+        ]
+        return Display(f"CrossValidation of {len(self.folds)} folds", (), ("fold", "rows", *named), rows)
 
     def _values(self, name: str) -> list[float]:
         return [value for fold in self.folds if (value := getattr(fold, name)) is not None]
@@ -98,6 +112,10 @@ class CrossValidation:
             if (mean := self.mean(field)) is not None:
                 told |= {name: mean, f"{name}_spread": self.spread(field)}
         return told
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}" if abs(value) < 1000 else cell(value)
 
 
 def cross_validate(

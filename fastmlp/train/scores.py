@@ -11,12 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import shown
 from fastmlp.data.label import places_of
+from fastmlp.display import Display, Displayed, cell
 from fastmlp.errors import ConfigError
 from fastmlp.model import Model
 
 MOST_CLASSES = 100  # in a confusion table
 SIGMAS = 2.0  # standard errors by which a model must be better than guessing
 _LEAST = float(np.finfo(np.float32).eps)  # a probability counts as this at least, as in scikit-learn
+
+_CALLED = {
+    "accuracy": "accuracy",
+    "r2": "R2",
+    "mean_absolute_error": "mean absolute error",
+    "root_mean_squared_error": "root mean squared error",
+    "log_loss": "log loss",
+    "loss": "loss",
+}
 
 Figures = dict[str, Any]
 
@@ -35,8 +45,8 @@ class Guess:
     root_mean_squared_error: float | None = None
 
 
-@dataclass(frozen=True)
-class Scores:
+@dataclass(frozen=True, repr=False)
+class Scores(Displayed):
     """Figures of a model on ``rows`` rows; those that its task does not have are None, or ().
 
     task:      "classes"; "flags", which are several answers a row, 0 or 1; or "numbers".
@@ -96,6 +106,19 @@ class Scores:
         """
         return not any(total > SIGMAS * squares**0.5 for total, squares in self.gains)
 
+    def _display(self) -> Display:
+        told = {name: value for name in _CALLED if (value := getattr(self, name)) is not None}
+        facts = [
+            (_CALLED[name], _beside(value, getattr(self.guess, name, None))) for name, value in told.items()
+        ]
+        classes = zip(self.classes, self.counts, self.recall, strict=True)
+        rows = [(str(name), count, None if r is None else f"{r:.1%}") for name, count, r in classes]
+        first = ("class", "rows") if self.task == "classes" else ("column", "ones")
+        notes = ["No better than guessing."] * self.no_better_than_guessing
+        count = f"{self.rows:,} row{'s' * (self.rows != 1)}"
+        title = f"Scores of {count}: {facts[0][0]} {cell(next(iter(told.values())))}"
+        return Display(title, facts, (*first, "recognised") if rows else (), rows, notes)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump: the figures that its task has."""
         told = asdict(self) | {"no_better_than_guessing": self.no_better_than_guessing}
@@ -110,6 +133,10 @@ class Scores:
             return cls(**told | {"guess": Guess(**data["guess"])})
         except (AttributeError, KeyError, TypeError):
             raise ConfigError("scores must be an object as Scores.to_json has it", shown(data)) from None
+
+
+def _beside(value: float, guess: float | None) -> str:
+    return cell(value) if guess is None else f"{cell(value)}  (guessing: {cell(guess)})"
 
 
 def _tupled(value: Any) -> Any:
