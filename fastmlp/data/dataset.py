@@ -22,7 +22,7 @@ from fastmlp.checks import as_list, as_pair, shown
 from fastmlp.data import targets as kinds
 from fastmlp.data.checks import check_finite
 from fastmlp.data.columns import Columns
-from fastmlp.data.encode import as_rows
+from fastmlp.data.encode import as_rows, check_stored
 from fastmlp.data.label import Label, Labels, places_of
 from fastmlp.data.parts import Part, as_table, part_of
 from fastmlp.data.preprocessing import fitted
@@ -200,18 +200,17 @@ class Dataset(Displayed):
         if not isinstance(self.X, Table):
             return self
         key = None if rows is None else sum_of(rows)
-        if key not in self._numeric:
-            columns = Columns.fitted(self.X, label=self.label, rows=rows, **self.choice.words)
-            made = replace(
-                self, X=columns.encode(self.X), X_test=columns.encode(self.X_test), columns=columns,
-                told=self.told + columns.told,
-            )  # fmt: skip
-            if key is not None:  # of trainings that hold other rows out there may be many
-                for other in [other for other in self._numeric if other is not None]:
-                    self._numeric.pop(other, None)
-            self._numeric[key] = made
-            return made
-        return self._numeric[key]
+        if (found := self._numeric.get(key)) is not None:
+            return found
+        columns = Columns.fitted(self.X, label=self.label, rows=rows, **self.choice.words)
+        made = replace(
+            self, X=columns.encode(self.X), X_test=columns.encode(self.X_test), columns=columns,
+            told=self.told + columns.told,
+        )  # fmt: skip
+        for other in [other for other in list(self._numeric) if other is not None]:
+            self._numeric.pop(other, None)  # trainings that each hold other rows out may be many
+        self._numeric[key] = made
+        return made
 
     @cached_property
     def _numeric(self) -> dict[str | None, Self]:
@@ -281,6 +280,8 @@ class Dataset(Displayed):
         """Fit it to X, once for all who ask for the same; see ``fitted``."""
         key = scale, center, None if rows is None else sum_of(rows)
         if key not in self._fitted:
+            if is_scipy_sparse(self.X):
+                check_stored(self.X, self.X.data[: int(self.X.indptr[-1])])
             numeric = None if self.columns is None else self.columns.numeric
             self._fitted[key] = fitted(self.X, scale, center, rows, numeric)
         return self._fitted[key]

@@ -189,6 +189,19 @@ def _compressed(X: NDArray[np.float32]) -> dict[str, Any]:
     return {"starts": starts, "columns": columns, "values": values}
 
 
+def check_stored(X: Any, values: NDArray[Any]) -> None:
+    """Raise DataError unless the stored values of sparse rows are finite."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        at = int(finite.argmin())
+        row = int(np.searchsorted(X.indptr, at, side="right")) - 1
+        raise DataError(
+            "X must be finite in float32",
+            f"{values[at]} in row {row}, column {X.indices[at]} (both from 0)",
+            "remove or replace such values",
+        )
+
+
 def _from_scipy(X: Any) -> Encoded:
     """The CSR's own arrays where they are float32 and int32 and in order; else converted once."""
     if len(X.shape) == 2 and X.shape[1] > np.iinfo(np.int32).max:
@@ -208,14 +221,6 @@ def _from_scipy(X: Any) -> Encoded:
             "X must have ascending columns in each row, as its has_canonical_format says", "others",
             "set has_canonical_format to False, or call sort_indices()",
         )  # fmt: skip
-    finite = np.isfinite(values)
-    if not finite.all():
-        at = int(finite.argmin())
-        row = int(np.searchsorted(starts, at, side="right")) - 1
-        raise DataError(
-            "X must be finite in float32",
-            f"{values[at]} in row {row}, column {columns[at]} (both from 0)",
-            "remove or replace such values",
-        )
+    check_stored(X, values)
     counts = np.bincount(columns, minlength=D)
     return _encoded((N, D), "csr", counts, stored / (N * D), starts=starts, columns=columns, values=values)

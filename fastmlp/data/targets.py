@@ -73,10 +73,11 @@ def read(y: Any, loss: str, what: str = "y", table: Table | None = None) -> tupl
     y = as_column(y, what)
     task = Loss.of(loss).task
     kind = KINDS[task][0] if isinstance(y, Column) else kind_of(task, y)
-    if kind == "labels" and task == "binary" and not isinstance(y, Column) and y.dtype.kind == "f":
-        flags(y, loss, what)
     if kind == "labels":
-        return kind, labels_of(y, what, table)
+        found = labels_of(y, what, table)
+        if task == "binary" and len(found.classes) > 2 and not isinstance(y, Column) and y.dtype.kind == "f":
+            flags(y, loss, what)  # which names the first that is none
+        return kind, found
     return kind, read_columns(y, loss, what, table)
 
 

@@ -26,12 +26,11 @@ from fastmlp import (
     RunFolderError,
     Training,
     initialise,
-    runs,
 )
-from fastmlp.data import Dataset
-from fastmlp.data.dataset import Choice
+from fastmlp.data import Dataset, arguments
+from fastmlp.data.sources import ENVIRONMENT
 from fastmlp.files.lock import LOCK
-from fastmlp.runs import RunFolder, data_arguments, find_model, load_model, recorded_data, strict_json
+from fastmlp.runs import RunFolder, find_model, load_model, recorded_data, strict_json
 
 EPOCH = EpochResult(1, 0.5, 120.0, 1.25, 0.5, math.nan, 0.75, 1.0, [2])
 
@@ -267,12 +266,12 @@ def dataset(name):
     ],
 )
 def test_data_can_be_found_again_from_anywhere(place, monkeypatch, data, name, environment, again):
-    monkeypatch.delenv(runs.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
     if environment:
-        monkeypatch.setenv(runs.ENVIRONMENT_VARIABLE, environment)
-    read = replace(dataset(name), choice=Choice(("b", "c, d"), (), ("a",)))
-    arguments = data_arguments(data, "t.csv", "kind", read, "numbers")
-    assert arguments == {
+        monkeypatch.setenv(ENVIRONMENT, environment)
+    given = {"label": "kind", "task": "numbers", "drop": ["b", "c, d"], "as_category": ["a"]}
+    told = arguments.recorded(dataset(name), data=data, test_data="t.csv", **given)
+    assert told == {
         "data": again.replace("HERE", str(place)),
         "test_data": str(place / "t.csv"),
         "label": "kind",
@@ -282,8 +281,8 @@ def test_data_can_be_found_again_from_anywhere(place, monkeypatch, data, name, e
         "as_category": ["a"],
     }
     run = RunFolder.create("run", Training())
-    run.begin({"arguments": arguments}, {})
-    assert recorded_data(find_model("run")) == arguments
+    run.begin({"arguments": told}, {})
+    assert recorded_data(find_model("run")) == told
     assert recorded_data(Path("elsewhere/model.safetensors")) == {}
 
 
