@@ -1,6 +1,9 @@
 """Arrays with names: which arrays of an .npz, and which .npy files, are images and labels.
 
-.npz: the first pair of names that is there; see array_names.py.
+.npz: the first pair of names that is there, as spelled or in upper case:
+    training  x_train, y_train   (Keras' mnist.npz)     train_images, train_labels
+              x, y                                      images, labels
+    test      x_test, y_test                            test_images, test_labels
 .npy: the file named holds the images. Its name must have x, X or images as a word (words are split by
     ``_``, ``-`` and ``.``); the labels are in the file beside it that has y, Y or labels instead:
     X.npy y.npy, digits_X.npy digits_y.npy, x_train.npy y_train.npy, train-images.npy train-labels.npy.
@@ -15,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastmlp.data import npy
-from fastmlp.data.array_names import TEST, TRAIN, spelled
+from fastmlp.data.npy import TEST, TRAIN
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
 from fastmlp.files import is_file
@@ -36,7 +39,7 @@ def read_npz_images(path: Path) -> NDArray[Any]:
     """The images of an .npz, of the test part where it has one; labels are not needed."""
     with npy.archive(path) as file:
         for images, _ in TEST + TRAIN:
-            name = spelled(file, images)
+            name = file.spelled(images)
             if name is not None:
                 return file.read(name)
         raise _no_images(file, path)
@@ -62,7 +65,7 @@ def read_npy(path: Path) -> Part:
 
 def _read_pair(file: npy.Archive, pairs: tuple[tuple[str, str], ...], path: Path) -> Part | None:
     for pair in pairs:
-        images, labels = (spelled(file, name) for name in pair)
+        images, labels = (file.spelled(name) for name in pair)
         if images is not None and labels is not None:
             return Part(file.read(images), file.read(labels), f"{images} in {path}")
         if images is not None or labels is not None:
