@@ -64,7 +64,7 @@ def data(
             screen.say("mnist", f"is in {fetch_mnist(progress=on_bytes)}")
         dataset = None
         if source is not None or show is not None:
-            dataset = screen.load(source or "auto", label=label, loss=loss)
+            dataset = screen.load(source or "auto", label=label, loss=loss).numeric()
     if json:
         echo(strict_json(status() | ({"dataset": _facts(dataset)} if dataset else {})))
     elif dataset is not None:

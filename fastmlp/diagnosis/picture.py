@@ -6,14 +6,17 @@ import html
 import io
 import os
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.checks import shown
 from fastmlp.diagnosis.findings import in_words
-from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.diagnosis.trials import Snapshot
 from fastmlp.errors import ConfigError
 from fastmlp.files import path_of, write_whole
+from fastmlp.words.optimizers import PLAIN
+
+if TYPE_CHECKING:
+    from fastmlp.diagnosis.report import Diagnosis
 
 SUFFIXES = (".png", ".svg", ".html")
 _BLUE, _ORANGE, _GREEN, _GREY = "#2f6fb0", "#c8641b", "#3a8a4d", "#808080"
@@ -65,19 +68,33 @@ def page(found: Diagnosis, svg: bytes) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Diagnosis</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Why does it not train?</h1>"
-        f"<p>{html.escape(str(found.training))}</p><p><strong>{html.escape(found.verdict)}</strong></p>"
+        f"<p>{html.escape(found.training.in_words())}</p><p><strong>{html.escape(found.verdict)}</strong></p>"
         f"{picture[picture.index('<svg') :]}<table><tr><th>finding<th>measured<th>healthy<th>why"
         f"<th>change</tr>{rows}</table></body></html>\n"
     )
 
 
 def drawing(found: Diagnosis, kind: str) -> bytes:
-    """Four panels: loss and accuracy, curvature against its limit, shares of units and samples, changes."""
+    """The figure as a file of that kind, ``png`` or ``svg``."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "fastmlp", "font.size": 9, "axes.spines.top": False}):
-        figure = Figure(figsize=(10, 7), layout="constrained")
+    figure, out = Figure(figsize=(10, 7), layout="constrained"), io.BytesIO()
+    draw(found, figure)
+    metadata = {"Date": None} if kind == "svg" else None
+    with mpl.rc_context({"svg.hashsalt": "fastmlp"}):
+        figure.savefig(out, format=kind, dpi=150, metadata=metadata)
+    return out.getvalue()
+
+
+def draw(found: Diagnosis, figure: Any) -> Any:
+    """Four panels: loss and accuracy, curvature against its limit, shares of units and samples, changes.
+
+    figure: matplotlib's, empty. Returns its axes (2, 2).
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False}):
         panels = figure.subplots(2, 2)
         seen = [snapshot for snapshot in found.trajectory if snapshot.not_finite is None]
         _learning(panels[0, 0], seen)
@@ -92,10 +109,7 @@ def drawing(found: Diagnosis, kind: str) -> bytes:
             )
             panel.set_xlim(0, max(25, seen[-1].step))
             panel.set_xlabel("step")
-        out = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else None
-        figure.savefig(out, format=kind, dpi=150, metadata=metadata)
-    return out.getvalue()
+    return panels
 
 
 def _series(seen: list[Snapshot], name: str, pick: Any = lambda value: value) -> tuple[list[int], list[Any]]:
@@ -119,7 +133,8 @@ def _curvature(panel: Any, seen: list[Snapshot], found: Diagnosis) -> None:
     limit = 2 / found.training.lr
     steps, values = _series(seen, "gauss_newton", lambda value: max(value, limit * _FLAT))
     panel.plot(steps, values, color=_BLUE, marker="o", markersize=3, label="curvature")
-    panel.axhline(limit, color=_GREY, linestyle="--", label="2 / lr: stable below")
+    if found.training.optimizer == PLAIN:
+        panel.axhline(limit, color=_GREY, linestyle="--", label="2 / lr: stable below")
     panel.set_yscale("log")
     panel.set_ylabel("top Gauss-Newton eigenvalue")
     panel.legend(frameon=False)

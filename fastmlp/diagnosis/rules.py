@@ -16,7 +16,9 @@ from fastmlp.diagnosis.measures import rounded
 from fastmlp.diagnosis.relation import LEVEL, NEIGHBOURS
 from fastmlp.diagnosis.trials import Changes, Trial
 from fastmlp.diagnosis.unlearnt import LUCK, POOR, Unlearnt
+from fastmlp.spec import Training
 from fastmlp.words.layers import act_text
+from fastmlp.words.optimizers import USUAL_LR
 
 LATER = 2  # times 2 / curvature that lr may be in training: a net moves to where its lr is stable
 LOW = 4  # times under 2 / curvature that lr may be
@@ -30,6 +32,7 @@ OFF_CENTRE = 2  # times the inputs' spread that their mean may be
 WIDTH = 100  # units that are enough
 IMBALANCE = 10  # times as many rows of one class as of another
 RARE = 0.1  # of their rows that rare classes lose against the others
+UNUSUAL = 9  # times the usual lr of an optimizer that lr may be, or be under it
 UNEQUAL = 100  # times the spread of half of the columns: a net hears the widest alone
 
 
@@ -99,11 +102,19 @@ def _lr_too_high(e: Evidence) -> Seen | None:
 
 def _lr_too_low(e: Evidence) -> Seen | None:
     limit = e.measures.limit
-    if _overshoots(e) or e.over >= 1 / LOW or limit >= NO_LIMIT:
+    if not e.is_plain or _overshoots(e) or e.over >= 1 / LOW or limit >= NO_LIMIT:
         return None
     changes = ({"lr": rounded(limit * share, down=True)} for share in (0.5, 0.1) if share > 2 * e.over)
     words = {"times": 1 / e.over, "top": _short(2 / limit)}
     return Seen({"limit": limit, "over": e.over}, tuple(changes), words)
+
+
+def _lr_unusual(e: Evidence) -> Seen | None:
+    name, lr = e.training.optimizer.name, e.training.lr
+    usual = USUAL_LR.get(name, Training.lr)
+    if e.is_plain or name == "adadelta" or 1 / UNUSUAL <= lr / usual <= UNUSUAL:
+        return None
+    return Seen({"usual": usual}, ({"lr": usual},), {"name": name})
 
 
 def _inputs_too_large(e: Evidence) -> Seen | None:
@@ -259,6 +270,18 @@ RULES = (
         turn=2,
     ),
     Rule(
+        "lr-unusual",
+        _lr_unusual,
+        rule=f"The optimizer is not plain SGD, and lr is over {UNUSUAL} times, or under 1 / {UNUSUAL} of, what "
+        "it is usually given: 0.001 for adam, adamw, nadam, adamax and rmsprop, else 0.01.",
+        measured="lr {training.lr:g}, where {name} is usually given {usual:g}",
+        healthy=f"within a factor of {UNUSUAL} of it",
+        why="the size of such a step hangs on lr more than on the gradient: too large ones throw the weights "
+        "about, and too small ones get nowhere",
+        tried="the usual lr",
+        turn=2,
+    ),
+    Rule(
         "inputs-too-large",
         _inputs_too_large,
         rule=f"The first layer's pre-activations spread by over {LARGE}, and neither units-saturated nor "
@@ -348,7 +371,7 @@ RULES = (
 
 
 def _overshoots(e: Evidence) -> bool:
-    return e.over > 1 or e.later > LATER
+    return e.is_plain and (e.over > 1 or e.later > LATER)
 
 
 def _large(e: Evidence) -> bool:
@@ -363,7 +386,8 @@ def _standard(e: Evidence) -> tuple[Changes, ...]:
     """The scale at which pre-activations spread by 1; and the same with an lr for it; none for columns."""
     if (standard := e.measures.standard) is None:
         return ()
-    return {"scale": standard.scale}, {"scale": standard.scale, "lr": standard.lr}
+    alone: Changes = {"scale": standard.scale}
+    return (alone, alone | {"lr": standard.lr}) if e.is_plain else (alone,)
 
 
 def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:

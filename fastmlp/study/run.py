@@ -13,6 +13,7 @@ from fastmlp import environment
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import instance, reason_of
 from fastmlp.data import Dataset
+from fastmlp.data.table import Table
 from fastmlp.errors import DataError, FastMLPError, RunFolderError
 from fastmlp.files import path_of, write_whole
 from fastmlp.runs import strict_json
@@ -50,9 +51,11 @@ def study(
     resolve(threads)
     plan = Plan() if plan is None else instance("plan", plan, Plan)
     instance("data", data, Dataset)
-    folder, digest = path_of("out", out, RunFolderError), data_digest(data)
+    if isinstance(data.X, Table):
+        raise DataError("the study must be of pictures", "a table", "use data mnist or synthetic")
     if not len(data.y_test):
         raise DataError("data must have a test part", "none", "name another source")
+    folder, digest = path_of("out", out, RunFolderError), data_digest(data)
     trainings = plan.trainings()
     with Store(folder, digest) as store:
         _make(folder / FIGURES)
@@ -68,7 +71,7 @@ def study(
             record = store.get(training)
             if record is None:
                 raise FastMLPError(
-                    "every net must be finished", f"none for {training}", "run the study again"
+                    "every net must be finished", f"none for {training.in_words()}", "run the study again"
                 )
             return record
 

@@ -197,7 +197,7 @@ def test_sparse_and_wide_inputs():
         ({"threads": 0}, ConfigError, "threads must be"),
         ({"dropout": 0.2, "l2": 0.1}, ConfigError, "and an activation alone; got dropout, l2"),
         ({"initial": initialise(fastmlp.Architecture(3, (2,), 2))}, ModelError, "initial weights must have"),
-        ({"test_data": (X[:5, :3], y[:5])}, DataError, "test data must be"),
+        ({"test_data": (X[:5, :3], y[:5])}, DataError, "test data must have as many features"),
     ],
 )
 def test_bad_arguments(options, error, message):

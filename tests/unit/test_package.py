@@ -24,7 +24,7 @@ import fastmlp
 LINES = [
     {"fastmlp.errors", "fastmlp.forks"},
     {"fastmlp.checks"},
-    {"fastmlp.cache_dir", "fastmlp.random"},
+    {"fastmlp.cache_dir", "fastmlp.display", "fastmlp.random"},
     {"fastmlp.words"},
     {"fastmlp.spec"},
     {"fastmlp.files"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fastmlp.data import arrays, npy
+from fastmlp.data import npy
 from fastmlp.data.table import Kind, Table
 from fastmlp.data.tables.convert import as_kinds
 from fastmlp.data.tables.frames import from_frame
@@ -16,7 +16,7 @@ def is_table(path: Path) -> bool:
     """Tell whether an .npz is a table, not arrays of rows and labels; False for what cannot be read."""
     try:
         with npy.archive(path) as file:
-            return bool(file.names) and not arrays.named_pairs(file)
+            return bool(file.names) and not file.has_pairs
     except DataError:
         return False
 
