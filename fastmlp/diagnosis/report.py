@@ -71,10 +71,12 @@ class Diagnosis(Displayed):
 
         They are in a new figure of pyplot, which a notebook shows. Raises ConfigError without matplotlib.
         """
-        from fastmlp.diagnosis.picture import draw
+        from fastmlp import pictures
+        from fastmlp.diagnosis.picture import HEIGHT, draw
         from fastmlp.display import plots
 
-        axes: NDArray[Any] = draw(self, plots.figure(10, 7))
+        with pictures.style(ink=False):
+            axes: NDArray[Any] = draw(self, plots.figure(2 * pictures.WIDTH, 2 * HEIGHT))
         return axes
 
     def _display(self) -> Display:

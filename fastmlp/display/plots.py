@@ -1,28 +1,27 @@
 """Pictures by matplotlib: curves of epochs, weights into units. Axes are given back, nothing is saved.
 
-Arrays and names come in, no class of fastmlp. Colours are those of Okabe and Ito (2008), which people with
-any kind of colour vision tell apart, on a light page and on a dark one. Loaded when something is drawn.
+Arrays and names come in, no class of fastmlp. Text and axes have the colours of the reader's own style, light
+or dark; those of curves are pictures/look.py's. Loaded when something is drawn.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import pictures
 from fastmlp.checks import instance
 from fastmlp.display.table import cell
-from fastmlp.errors import ConfigError
+from fastmlp.pictures import BLUE, GREEN, GREY, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#808080"
 PARTS = {"training": BLUE, "held-out": VERMILION, "test": GREEN}
 DIVERGING = "RdBu"  # red below 0, white at 0, blue above
 
@@ -36,10 +35,7 @@ _last: weakref.ReferenceType[Figure] | None = None
 
 def check() -> None:
     """Raise ConfigError where matplotlib is not installed."""
-    if find_spec("matplotlib") is None:
-        raise ConfigError(
-            "plot must have matplotlib", "none installed", 'install it: pip install "fastmlp[plot]"'
-        )
+    pictures.check("plot")
 
 
 def figure(width: float, height: float) -> Figure:
@@ -99,7 +95,7 @@ def curves(
         ax.set_yscale("log")
     if best is not None:
         ax.axvline(best, color=GREY, linestyle=":")
-    ax.set_xlabel("epoch")
+    ax.set_xlabel("epoch" if best is None else f"epoch (dotted: {best:,}, the best)")
     ax.set_ylabel("loss")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if scores:
@@ -113,12 +109,22 @@ def curves(
         ]  # fmt: skip
         _limit(beside, np.concatenate([_numbers(told) for told in scores.values()]))
         beside.set_ylabel(f"{score} (dashed)")
-    kept = "" if best is None else f" (dotted: the best, {best:,})"
-    ax.set_title(f"Loss{f' and {score}' if scores else ''}, epoch by epoch{kept}")
+    ax.set_title(_seen(losses["training"], scores, score), fontsize="medium")
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False}
     drawn.sort(key=lambda line: [*PARTS.values()].index(line.get_color()))  # a column a part
     ax.legend(handles=drawn, ncols=len(losses), **below)
     return found
+
+
+def _seen(losses: Sequence[float | None], scores: Mapping[str, Sequence[float | None]], score: str) -> str:
+    """A headline: where the loss began and ended, and the score that counts most."""
+    first, last = _numbers(losses)[[0, -1]]
+    goes = "falls" if last < first else "rises" if last > first else "stays"
+    told = (
+        f"The training loss {goes} from {first:.3g} to {last:.3g}" if len(losses) > 1 else f"Loss {first:.3g}"
+    )
+    part = next((name for name in ("test", "held-out", "training") if name in scores), None)
+    return told if part is None else f"{told}; {part} {score} {_numbers(scores[part])[-1]:.3g}"
 
 
 def _limit(ax: Axes, values: NDArray[Any]) -> None:
@@ -155,11 +161,7 @@ def weights(
     shown = _largest(W, 0, most)
     told = [cell(label) for label in labels] if labels else [str(j) for j in range(H)]
     told = [told[j] for j in shown]
-    kept = (
-        f"{len(shown)} of {H:,} {units}, those with the largest weights"
-        if len(shown) < H
-        else f"{H:,} {units}"
-    )
+    kept = f"{len(shown)} of {H:,} {units}, the largest" if len(shown) < H else f"{H:,} {units}"
     if image_shape is not None:
         ax = found = axes_of(ax, 6.4, 6.0)
         _mosaic(ax, W[:, shown].T.reshape(-1, *image_shape), told if labels else None)

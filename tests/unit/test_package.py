@@ -24,7 +24,8 @@ import fastmlp
 LINES = [
     {"fastmlp.errors", "fastmlp.forks"},
     {"fastmlp.checks"},
-    {"fastmlp.cache_dir", "fastmlp.display", "fastmlp.random"},
+    {"fastmlp.cache_dir", "fastmlp.pictures", "fastmlp.random"},
+    {"fastmlp.display"},
     {"fastmlp.words"},
     {"fastmlp.spec"},
     {"fastmlp.files"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+import figure_faults
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 import fastmlp
 from fastmlp import ConfigError, EpochResult, History
 from fastmlp.display import plots
+from fastmlp.pictures import look
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,7 @@ def test_a_history_is_drawn_as_it_is():
         "training accuracy": [0.9] * 4, "held-out accuracy": [0.75] * 4, "test accuracy": [0.8] * 4,
     }  # fmt: skip
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss")
-    assert ax.get_title() == "Loss and accuracy, epoch by epoch"
+    assert ax.get_title() == "The training loss falls from 1 to 0.25; test accuracy 0.8"
     ax.figure.canvas.draw()
     assert {text.get_text() for text in ax.get_legend().get_texts()} == {*curves_of(ax)}
 
@@ -78,7 +80,7 @@ def test_a_regression_has_r2():
     assert worse.plot().figure.axes[1].get_ylim()[0] == plots._LOWEST_R2
     alone = history(2, train_accuracy=None)
     assert set(curves_of(alone.plot())) == {"training loss"}
-    assert alone.plot().get_title() == "Loss, epoch by epoch"
+    assert alone.plot().get_title() == "The training loss falls from 1 to 0.5"
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 26, 10_000])
@@ -100,7 +102,7 @@ def test_the_best_epoch_is_marked():
     told = history(5)
     told.best_epoch = 3
     ax = told.plot()
-    assert ax.get_title().endswith("(dotted: the best, 3)")
+    assert ax.get_xlabel() == "epoch (dotted: 3, the best)"
     assert [3, 3] in [list(line.get_xdata()) for line in ax.get_lines()]
 
 
@@ -155,7 +157,7 @@ def test_of_many_the_largest_are_drawn_in_their_order():
     names = [text.get_text() for text in ax.get_yticklabels()]
     assert "column 11" in names
     assert names == sorted(names, key=lambda name: int(name.split()[1]))
-    assert "3 of 100 hidden units, those with the largest weights" in ax.get_title()
+    assert "3 of 100 hidden units, the largest" in ax.get_title()
 
 
 def test_a_single_unit_has_bars():
@@ -229,12 +231,29 @@ def test_every_colour_stands_out_on_light_and_dark():
 
 def test_without_matplotlib_a_line_says_what_to_install(monkeypatch):
     model, told = trained(), history()
-    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    monkeypatch.setattr(look, "find_spec", lambda name: None)
     for draw in (told.plot, model.plot_weights, lambda: plots.figure(1, 1)):
         with pytest.raises(ConfigError) as caught:
             draw()
         assert 'pip install "fastmlp[plot]"' in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_a_person_can_read_all_of_it(style):
+    told = {"test_loss": 0.5, "test_accuracy": 0.8, "validation_loss": 0.7, "validation_accuracy": 0.75}
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    found = fastmlp.diagnose(X, X[:, 0] > 0, scale=1, hidden=6, epochs=1, seconds=0.1)
+    with plt.style.context(style):
+        drawn = [history(n, **told).plot() for n in (1, 2, 15, 300)]
+        drawn += [trained(D, hidden).plot_weights() for D, hidden in ((3, (2,)), (200, (100,)), (30, ()))]
+        drawn += [trained(64, hidden, scale=1).plot_weights() for hidden in ((30,), ())]
+        drawn.append(found.plot()[0, 0])
+        wrong = {ax.get_title(): figure_faults.faults(ax.get_figure(root=True)) for ax in drawn}
+        ink = plt.rcParams["text.color"]
+        assert {mpl.colors.to_hex(ax.xaxis.label.get_color()) for ax in drawn} == {mpl.colors.to_hex(ink)}
+    assert {title: found for title, found in wrong.items() if found} == {}
 
 
 # --- tables of epochs ---------------------------------------------------------------------------
