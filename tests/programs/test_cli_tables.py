@@ -78,9 +78,8 @@ def test_the_file_alone_is_enough(people):
     assert report["scores"]["classes"] == ["high, very", "low", "mid"]
     result = run("train", *QUICK, "--data", people)
     assert re.search(r"^label 'class', by its name; task: classes \(texts\)$", result.stderr, re.M)
-    for told in ("'height, cm': a number, missing cells as 16", "'city': 3 categories, missing as one more"):
+    for told in ("'city' (4)", "'height, cm' (16", "inputs standardised, adam"):
         assert told in result.stderr
-    assert "by default for these data: inputs standardised, adam" in result.stderr
     assert len(result.stdout.splitlines()) == 1
 
 
