@@ -272,8 +272,8 @@ RULES = (
     Rule(
         "lr-unusual",
         _lr_unusual,
-        rule=f"The optimizer is not plain SGD, and lr is over {UNUSUAL} times, or under 1 / {UNUSUAL} of, what "
-        "it is usually given: 0.001 for adam, adamw, nadam, adamax and rmsprop, else 0.01.",
+        rule=f"The optimizer is not plain SGD, and lr is over {UNUSUAL} times, or under 1 / {UNUSUAL} "
+        "of, what it is usually given: 0.001 for adam, adamw, nadam, adamax and rmsprop, else 0.01.",
         measured="lr {training.lr:g}, where {name} is usually given {usual:g}",
         healthy=f"within a factor of {UNUSUAL} of it",
         why="the size of such a step hangs on lr more than on the gradient: too large ones throw the weights "
