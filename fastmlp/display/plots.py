@@ -1,8 +1,13 @@
 """Pictures by matplotlib: curves of epochs, weights into units. Axes are given back, nothing is saved.
 
+<<<<<<< HEAD
+Arrays and names come in, no class of fastmlp. Axes of one's own keep their style, new ones have that of all
+pictures (pictures/). Loaded when something is drawn.
+=======
 Arrays and names come in, no class of fastmlp. Axes of one's own keep their style. New ones have that of all
 pictures (pictures/), but that their text has the colours of the reader's style, light or dark. Loaded when
 something is drawn.
+>>>>>>> tables
 """
 
 from __future__ import annotations
@@ -95,12 +100,16 @@ def curves(
 
 
 def _look(ax: Any) -> AbstractContextManager[None]:
+<<<<<<< HEAD
+    """The style of all pictures for axes that are new, in the reader's light or dark; none for others."""
+=======
     """The style of all pictures for new axes, but for the colours of text; none for those of a reader."""
+>>>>>>> tables
     return pictures.style(ink=False) if ax is None else nullcontext()
 
 
 def _place(ax: Any, found: Axes) -> Any:
-    """Where a headline stands: over the whole of a new figure, over axes of a reader's."""
+    """The place of a headline: the whole of a new figure, or the axes of a reader."""
     return found.get_figure() if ax is None else found
 
 
