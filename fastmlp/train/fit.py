@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,13 @@ from fastmlp.train.checkpoint import CheckpointFile, Identity, opened, sums_of
 from fastmlp.train.defaults import chosen, loss_of
 from fastmlp.train.fields import takes_fields
 from fastmlp.train.loop import EpochResult, History, parted, train
+from fastmlp.train.steps import BY_DATA
 from fastmlp.words.layers import Architecture
 
 Callback = Callable[[EpochResult, Model], object]
 
 
-@takes_fields
+@partial(takes_fields, by_data=BY_DATA)
 def fit(
     X: ArrayLike | Dataset,
     y: ArrayLike | None = None,

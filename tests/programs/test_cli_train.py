@@ -107,11 +107,11 @@ def test_it_trains_what_fit_trains(blobs):
 
 def test_the_defaults_are_those_of_fit(blobs):
     report = strict(run("train", *FAST, "--data", blobs, "--json").stdout)
-    assert fastmlp.Training.from_json(report["config"]) == fastmlp.Training()
+    assert fastmlp.Training.from_json(report["config"]) == fastmlp.Training(scale=255)
 
 
 def test_the_run_folder(blobs):
-    report = strict(train(blobs, "--json").stdout)
+    report = strict(train(blobs, "--scale", 255, "--json").stdout)
     folder = Path(report["run_dir"])
     assert re.fullmatch(r"\d{8}-\d{6}-relu-scale255-seed0", folder.name)
     assert folder.parent == Path("runs").absolute()
@@ -282,9 +282,9 @@ def test_inputs_that_the_scale_makes_tiny_are_noted(tmp_path, monkeypatch):
     np.savez("small.npz", X=rng.random((60, 5)), y=np.arange(60) % 2)
     noted = [
         "--scale 1 may be meant" in run("train", *FAST, "--epochs", 1, "--data", "small.npz", *args).stderr
-        for args in ([], ["--scale", 1], ["--scale", 10], ["--quiet"])
+        for args in (["--scale", 255], ["--scale", 1], ["--scale", 10], ["--scale", 255, "--quiet"], [])
     ]
-    assert noted == [True, False, False, False]
+    assert noted == [True, False, False, False, False]
 
 
 def test_csv_with_a_label_column(tmp_path, monkeypatch):
