@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
 from fastmlp.words.losses import checked_loss
 
+from .asked import source_of
 from .command import grouped
 from .options import (
     DEFAULTS,
@@ -67,8 +68,9 @@ def diagnose(
       fastmlp diagnose --data table.csv --label species --plot why.html
       fastmlp diagnose runs/long
     """
-    setting, *_ = checked(
+    setting, place, *_ = checked(
         lambda: training_of(training),
+        lambda: source_of(source),
         lambda: resolve(threads),
         lambda: _check_alone(run, [*training, *source]),
         lambda: _check_picture(plot),
@@ -78,28 +80,34 @@ def diagnose(
     from fastmlp.diagnosis.examine import examine
     from fastmlp.files import path_of
     from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
-    from fastmlp.train.defaults import chosen
+    from fastmlp.train.defaults import chosen, loss_of
 
     from .render import Screen
 
     screen = Screen(quiet=quiet)
-    place: dict[str, Any] = {"data": DEFAULTS["data"], **source}
+    place = {"data": DEFAULTS["data"], **place}
     if run is not None:
         setting = recorded_training(run)
         if find_model(run).exists():
             load_model(run)  # raises an error unless the folder is of one run
         place |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
-    dataset = screen.load(**place, loss=checked_loss(setting.loss, "classes"), seed=setting.seed)
-    setting, told = chosen(dataset, *((None, fields_of(training)) if run is None else (setting, {})))
-    screen.describe(dataset)
+    asked = (None, fields_of(training)) if run is None else (setting, {})
+    if (loss := loss_of(*asked)) is not None:
+        checked_loss(loss, "classes")
+    data = screen.load(**place, loss=loss, seed=setting.seed)
+    setting, told = chosen(data, *asked)
+    checked_loss(setting.loss, "classes")
+    dataset = data.numeric()
+    screen.describe(data, dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
-    screen.say("", f"{setting}")
+    screen.say("", setting.in_words())
     if told:
         screen.say("", told)
     screen.say_if_compiling("numba")
     found = examine(
         dataset.X, dataset.y, dataset.X_test, dataset.y_test, len(dataset.classes), setting,
         threads=threads, seconds=seconds, notify=lambda text: screen.say("", text),
+        columns=dataset.columns,
     )  # fmt: skip
     if plot is not None:
         from fastmlp.diagnosis.picture import save

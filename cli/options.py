@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, NamedTuple, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import typer
 
@@ -18,23 +18,23 @@ from fastmlp.train.steps import BY_DATA, steps_of
 from fastmlp.words.activations import ACTIVATIONS
 from fastmlp.words.inits import INITS
 from fastmlp.words.layers import PLACES
-from fastmlp.words.losses import LOSSES, Loss, clip_bounds
+from fastmlp.words.losses import LOSSES, clip_bounds
 from fastmlp.words.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
 from fastmlp.words.scales import AUTO, SCALES
 from fastmlp.words.schedules import SCHEDULES
 
-from .failures import AccuracyError
-
 MODEL, TRAINING, LOSS, OPTIMIZER = "Model", "Training", "Loss", "Optimizer"
 DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
 SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; all else is a path
+TASKS = ("auto", "classes", "numbers")
+LISTS = ("drop", "keep", "as_category")  # options that name columns
 
 ALONE = {"--batch-norm": PLACES[0]}  # options that may stand without a value, and what they then mean
 
 _PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
-DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
+DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "task": TASKS[0], "backend": BACKENDS[0]}
 DEFAULTS |= dict.fromkeys(("center", *BY_DATA))
 DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
@@ -87,7 +87,8 @@ Data = Annotated[
     str,
     option(
         DATA,
-        "Data to train on: auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
+        "Data to train on: auto, mnist, synthetic, or a path: a table (.csv, .tsv, .parquet, .feather, "
+        ".arrow), .npz, .npy, IDX files or their folder.",
         metavar="SOURCE",
         choices=SOURCES,
     ),
@@ -96,7 +97,8 @@ TestData = Annotated[
     str | None,
     option(
         DATA,
-        "File or folder to test on. Default: the data's own test part, or a sixth that is held out.",
+        "File or folder to test on. Default: the data's own test part, or a sixth that is held out, of each "
+        "class alike.",
         metavar="PATH",
     ),
 ]
@@ -104,9 +106,33 @@ Label = Annotated[
     str | None,
     option(
         DATA,
-        "Label column of a CSV file, by name or by index. Default: the column 'label', else the first.",
+        "Label column of a table, by name or by index. Default: label, class, target or y, else the only "
+        "text column, else the last.",
         metavar="NAME|INDEX",
     ),
+]
+Task = Annotated[
+    str,
+    option(
+        DATA,
+        "Kind of label: classes, or numbers to be met as closely as can be. auto: numbers where it has "
+        "fractions, or many different whole numbers.",
+        choices=TASKS,
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    option(
+        DATA,
+        "Columns of a table to leave out. A name with a comma stands in double quotes; the option may be "
+        "given again.",
+        metavar="NAME,...",
+    ),
+]
+Keep = Annotated[list[str] | None, option(DATA, "Columns to learn from, and no others.", metavar="NAME,...")]
+AsCategory = Annotated[
+    list[str] | None,
+    option(DATA, "Columns of numbers that are names of something: an input for each.", metavar="NAME,..."),
 ]
 MinAccuracy = Annotated[
     float | None, option(OUTPUT, "Exit with code 5 when the test accuracy is below A.", metavar="A")
@@ -344,12 +370,21 @@ class TrainingOptions(PlainOptions, total=False):
     ]  # fmt: skip
 
 
-class SourceOptions(TypedDict, total=False):
-    """Arguments of ``data.load``."""
+class TableOptions(TypedDict, total=False):
+    """What a table is to be taken as: arguments of ``data.load``."""
+
+    label: Label
+    task: Task
+    drop: Drop
+    keep: Keep
+    as_category: AsCategory
+
+
+class SourceOptions(TableOptions, total=False):
+    """All arguments of ``data.load``."""
 
     data: Data
     test_data: TestData
-    label: Label
 
 
 def checked(*checks: Callable[[], Any]) -> list[Any]:
@@ -402,35 +437,3 @@ def _as_some_data_allow(words: dict[str, Any]) -> Training:
         with suppress(ConfigError):
             return Training.of(**{**steps_of(10**6, words), **words})
         raise
-
-
-def checked_share(name: str, value: float | None) -> None:
-    """Raises ConfigError unless it is None or 0..1."""
-    if value is not None and not 0 <= value <= 1:
-        raise ConfigError(f"{name} must be a number from 0 to 1", repr(value), "for example 0.9")
-
-
-class Least(NamedTuple):
-    """The least accuracy that the options ask of a tested model, or the least R2 of a regression."""
-
-    accuracy: float | None
-    r2: float | None
-
-    def check(self, loss: str | None = None) -> None:
-        """Raises ConfigError for what no model reaches, and for what one of this loss does not have."""
-        checked_share("min-accuracy", self.accuracy)
-        if self.r2 is not None and not self.r2 <= 1:
-            raise ConfigError("min-r2 must be a number up to 1", repr(self.r2), "for example 0.8")
-        if loss is None:
-            return
-        of_numbers = Loss.of(loss).task == "numbers"
-        if (wrong := self.accuracy if of_numbers else self.r2) is not None:
-            name, other = ("min-accuracy", "min-r2") if of_numbers else ("min-r2", "min-accuracy")
-            raise ConfigError(f"{name} must be left out with {loss} loss", wrong, f"use --{other}")
-
-    def demand(self, accuracy: float | None, r2: float | None) -> None:
-        """Raises AccuracyError where one is under what is asked for."""
-        for what, value, least in (("accuracy", accuracy, self.accuracy), ("R2", r2, self.r2)):
-            if least is not None and not (value is not None and value >= least):
-                got = "none" if value is None else f"{value:.4f}"
-                raise AccuracyError(f"the test {what} must be at least {least:g}", got)

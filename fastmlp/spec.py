@@ -24,6 +24,7 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
+from fastmlp.display import Display, Displayed, brief
 from fastmlp.errors import ConfigError
 from fastmlp.words import layers, optimizers
 from fastmlp.words.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
@@ -41,7 +42,7 @@ CHECKPOINT_SECONDS = 10.0  # between two checkpoints within an epoch
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Displayed):
     """Everything that decides the result of a training, but the data.
 
     hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, each with words
@@ -229,15 +230,41 @@ class Training:
         words = {name: getattr(self, name) for name in (*LAYER_WORDS, "input_dropout")}
         return Architecture.of(inputs, self.hidden, outputs, **words)
 
-    def __str__(self) -> str:
-        hidden = ",".join(map(str, self.hidden)) or "none"
+    def __repr__(self) -> str:
+        return brief(self)
+
+    def _display(self) -> Display:
+        words = [
+            layers.in_words(name, self.word(name)) for name in _NEW[:-2] if self.word(name) != _USUAL[name]
+        ]
+        is_sgd = self.optimizer.name == "sgd"
+        facts = [
+            ("hidden", ",".join(map(str, self.hidden)) or "none"),
+            ("activation", layers.text_of(self.act)),
+            *([("with", ", ".join(words))] if words else []),
+            ("inputs", f"scale {self._scale_in_words()}"),
+            ("loss", self.loss),
+            ("optimizer", f"{'sgd with ' * is_sgd}{self._steps_in_words()}"),
+            ("batch size", self.batch_size),
+            ("epochs", self.epochs),
+            ("first weights", layers.text_of(self.init)),
+            ("seed", str(self.seed)),
+        ]
+        return Display("Training", facts)
+
+    def _scale_in_words(self) -> str:
         center = "" if self.center is None else ", centred" if self.center else ", not centred"
-        scale = f"{scale_text(self.scale)}{center}"
+        return f"{scale_text(self.scale)}{center}"
+
+    def in_words(self) -> str:
+        """Tell all that is not usual, in a line: ``hidden 100, relu, scale 255, logits loss, ...``."""
+        hidden = ",".join(map(str, self.hidden)) or "none"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         told = [layers.in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
+        layer = ", ".join([layers.text_of(self.act), *told])
         return (
-            f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {scale}, "
-            f"{self.loss} loss, {self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
+            f"hidden {hidden}, {layer}, scale {self._scale_in_words()}, {self.loss} loss, "
+            f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
             f"{layers.text_of(self.init)}, seed {self.seed}"
         )
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.cache_dir import forget_unused, private_folder, touch
-from fastmlp.data.dataset import Part, Parts
+from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
 from fastmlp.files import is_file, regular, replace
 from fastmlp.files.bounded import opened, read_array, translated

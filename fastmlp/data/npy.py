@@ -26,7 +26,8 @@ MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000  # as in NumPy
 MAX_AXES = 4
 NUMBER_TYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
-DESCR = re.compile(r"""["']descr["']\s*:\s*["']([<>|=]?)(\w{2})["']""")
+TEXT_TYPES = re.compile(r"[US][1-9]\d{0,6}|M8\[(?:Y|M|W|D|h|m|s|ms|us|ns)\]")
+DESCR = re.compile(r"""["']descr["']\s*:\s*["']([<>|=]?)([\w\[\]]{2,10})["']""")
 FORTRAN = re.compile(r"""["']fortran_order["']\s*:\s*(True|False)""")
 SHAPE = re.compile(r"""["']shape["']\s*:\s*\(([\d\sL,]{0,100})\)""")
 
@@ -45,8 +46,8 @@ class Archive:
         self._most = path.stat().st_size * DEFLATE_RATIO
         self.names = [n.removesuffix(".npy") for n in file.namelist() if n.endswith(".npy")]
 
-    def read(self, name: str) -> NDArray[Any]:
-        """One array. DataError for anything but a plain array of numbers."""
+    def read(self, name: str, *, texts: bool = False) -> NDArray[Any]:
+        """One array. texts: texts and times too. DataError for anything but a plain array of numbers."""
         where = f"{name} in {self._path}"
         info = self._file.getinfo(f"{name}.npy")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
@@ -56,7 +57,7 @@ class Archive:
                 "write it with numpy.savez_compressed",
             )
         with self._file.open(info) as stream:
-            return _read_stream(cast(Stream, stream), min(self._most, info.file_size), where)
+            return _read_stream(cast(Stream, stream), min(self._most, info.file_size), where, texts)
 
 
 @contextmanager
@@ -74,7 +75,7 @@ def archive(path: Path) -> Iterator[Archive]:
             ) from None
 
 
-def _read_stream(stream: Stream, most: int, where: object) -> NDArray[Any]:
+def _read_stream(stream: Stream, most: int, where: object, texts: bool = False) -> NDArray[Any]:
     begin = stream.read(8)
     if len(begin) < 8 or begin[:6] != MAGIC:
         raise DataError(
@@ -89,16 +90,20 @@ def _read_stream(stream: Stream, most: int, where: object) -> NDArray[Any]:
             f"version {begin[6]}, {length:,} bytes",
             "write it with numpy.save",
         )
-    dtype, shape, fortran = _parse(stream.read(length).decode("latin-1"), where)
+    dtype, shape, fortran = _parse(stream.read(length).decode("latin-1"), where, texts)
     array = read_array(stream, dtype, shape[::-1] if fortran else shape, most, where)
     return array.T if fortran else array
 
 
-def _parse(header: str, where: object) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+def _parse(header: str, where: object, texts: bool) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     descr, fortran, shape = (pattern.findall(header) for pattern in (DESCR, FORTRAN, SHAPE))
-    if len(descr) != 1 or len(fortran) != 1 or len(shape) != 1 or descr[0][1] not in NUMBER_TYPES:
+    known = len(descr) == 1 and (
+        descr[0][1] in NUMBER_TYPES or (texts and TEXT_TYPES.fullmatch(descr[0][1]) is not None)
+    )
+    if not known or len(fortran) != 1 or len(shape) != 1:
+        others = ", texts or times" if texts else ""
         raise DataError(
-            f"{where} must be a plain array of integers, floats or booleans",
+            f"{where} must be a plain array of integers, floats or booleans{others}",
             f"the header {header.strip()[:120]!r}",
             "convert it; pickled objects are never read",
         )

@@ -36,6 +36,7 @@ def fitted(
     center False: nothing is subtracted, so that zeros stay zeros. A column that is constant, or so near to it
     that its spread is rounding, is divided by 1: centred, it is 0. What is subtracted is rounded to float32,
     as the rows are: little is left of a column that spreads by less than a millionth of its mean.
+    numeric: (D,), False where a column is left as it is beside a word; None: all are numbers.
     """
     if is_scipy_sparse(X) and not X.has_canonical_format:
         X = X.copy()
@@ -49,6 +50,8 @@ def fitted(
     if numeric is not None:
         offset, spread = np.where(numeric, offset, 0.0), np.where(numeric, spread, 1.0)
     spread = np.where(spread < TINIEST, 1.0, np.minimum(spread, HUGEST))
+    if numeric is not None:
+        offset, spread = np.where(numeric, offset, 0.0), np.where(numeric, spread, 1.0)
     return Preprocessing(spread, offset.astype(np.float32) if center else None)
 
 

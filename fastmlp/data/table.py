@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.display import Display, Displayed, cell, ends, listed
 from fastmlp.errors import DataError
 
 Kind = Literal["number", "text", "flag", "time"]
@@ -20,15 +21,15 @@ KINDS: dict[Kind, str] = {"number": "f8", "text": "i4", "flag": "i1", "time": "f
 """By kind of a column: the type of its values."""
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
+@dataclass(frozen=True, eq=False, repr=False)
+class Column(Displayed):
     """A column of N cells.
 
     kind:   "number": values (N,) float64, nan where one is missing;
             "text": int32 places in ``words``, -1 where one is missing;
             "flag": int8, 1 for true, 0 for false, -1 where one is missing;
             "time": float64 days since 1970-01-01, nan where one is missing.
-    words:  of a text column the different texts, ascending.
+    words:  of a text column the different texts, ascending; of flags those for false and true, as written.
     whole:  True where a column of numbers held whole numbers alone, as they were written (3, not 3.0).
     """
 
@@ -47,13 +48,30 @@ class Column:
         found: NDArray[np.bool_] = np.isnan(self.values) if self.values.dtype.kind == "f" else self.values < 0
         return found
 
+    @property
+    def in_words(self) -> str:
+        """The range of its numbers, or its commonest words; "" where all cells are missing."""
+        there = self.values[~self.missing]
+        if not len(there):
+            return ""
+        if not self.words:
+            return f"{cell(float(there.min()))} .. {cell(float(there.max()))}"
+        counts = np.bincount(there, minlength=len(self.words))
+        first = [self.words[k] for k in np.argsort(-counts, kind="stable")[:4] if counts[k]]
+        different = int((counts > 0).sum())
+        return f"{different:,}: {listed(first)}{', ...' if different > len(first) else ''}"
+
+    def _display(self) -> Display:
+        facts = [("kind", self.kind), ("missing", int(self.missing.sum())), ("holds", self.in_words)]
+        return Display(f"Column {self.name!r} of {len(self):,} cells", facts)
+
     def take(self, rows: Any) -> Self:
         """The same column of those rows: their numbers, a mask or a slice. ``words`` stay."""
         return replace(self, values=self.values[rows])
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
+@dataclass(frozen=True, eq=False, repr=False)
+class Table(Displayed):
     """Columns of the same length, with different names, in order.
 
     where: the file, for messages.
@@ -80,6 +98,14 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.columns[0])
+
+    def _display(self) -> Display:
+        rows = [
+            None if one is None else (one.name, one.kind, int(one.missing.sum()), one.in_words)
+            for one in ends(self.columns)
+        ]
+        title = f"Table of {len(self):,} rows and {len(self.columns):,} columns, from {self.where}"
+        return Display(title, (), ("column", "kind", "missing", "holds"), rows, self.told)
 
     @property
     def shape(self) -> tuple[int, int]:

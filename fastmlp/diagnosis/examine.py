@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.columns import Columns
 from fastmlp.diagnosis.findings import SEVERITIES, WORTH, Evidence, Finding, Rule, Seen, in_words
 from fastmlp.diagnosis.measures import Measures
 from fastmlp.diagnosis.relation import relation
@@ -47,8 +48,11 @@ def examine(
     threads: int | str = "auto",
     seconds: float = 20.0,
     notify: Notify | None = None,
+    columns: Columns | None = None,
 ) -> Diagnosis:
     """Diagnose a training on X (N, D) and class indices y (N,), tested on rows held out.
+
+    columns: how X came of a table, if it did.
 
     ``seconds``: what all trials together may take, about; they have fewer epochs where all of the
     training's would take longer. ``notify`` hears what is being done. Raises what ``check`` raises.
@@ -59,7 +63,7 @@ def examine(
     if unusual := training.architecture(X.shape[1], K).unusual:
         told = ", ".join(unusual)
         raise ConfigError("a diagnosis must be of layers with a width and an activation alone", told)
-    bench = Bench(X, y, X_test, y_test, K, threads)
+    bench = Bench(X, y, X_test, y_test, K, threads, columns)
     setting = Setting(replace(training, validation=0.0, patience=0), initial)
     notify("measuring the net at its start")
     evidence = Evidence(setting, bench.measured(setting))
@@ -104,7 +108,7 @@ def check(training: Training, y: NDArray[Any]) -> None:
     if training != alike:
         raise ConfigError(
             "a diagnosis must be of a constant rate, all rows and classes alike",
-            str(training),
+            training.in_words(),
             "diagnose the same net without those options",
         )
     if y.ndim != 1:

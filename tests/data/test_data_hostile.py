@@ -25,7 +25,7 @@ def saved(save, *args, **kwargs):
     return buffer.getvalue()
 
 
-CSV = b"label,a,b\r\n" + b"".join(b"%d,%d,%d.5\n" % (i % 2, i, i) for i in range(9))
+CSV = b"a,b,label\r\n" + b"".join(b"%d,%d.5,%d\n" % (i, i, i % 2) for i in range(9))
 WHOLE = {
     "images.idx": b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in X.shape) + X.tobytes(),
     "images.idx.gz": gzip.compress(b"\0\0\x08\x02\0\0\0\x08\0\0\0\x09" + X.tobytes(), mtime=0),

@@ -235,7 +235,7 @@ def test_other_losses_of_the_same_task_may_be_asked_for():
     assert model.evaluate(X, y, loss="binary:0.4,0.6").loss != model.evaluate(X, y).loss
     with pytest.raises(ConfigError, match="loss must be of the model's binary; got 'squared'"):
         model.evaluate(X, y, loss="squared")
-    with pytest.raises(DataError, match="among the training's 2 classes 3, 8; got 5"):
+    with pytest.raises(DataError, match="the labels of training alone, 3, 8; got 5 in row 0"):
         model.evaluate(X, np.full(50, 5))
 
 

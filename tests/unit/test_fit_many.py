@@ -174,7 +174,9 @@ def test_what_fit_refuses_is_refused_at_the_call(data):
     ):
         with pytest.raises(DataError, match=message):
             fastmlp.fit_many(X_wrong, y_wrong, [net])
-    with pytest.raises(DataError, match=r"test data must be \(N, 60\)"):
+    with pytest.raises(
+        DataError, match="test data must have as many features as the training part, 60; got 5"
+    ):
         fastmlp.fit_many(X, y, [net], test_data=(X[:, :5], y))
     with pytest.raises(ModelError, match="initial weights must have shapes"):
         fastmlp.fit_many(X, y, [net], initials=[initialise(Architecture(60, (5,), 4))])

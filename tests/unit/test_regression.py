@@ -384,8 +384,8 @@ def test_rare_words_are_told_only_where_they_are_set():
     assert not {"scale_targets", "label_smoothing"} & set(Training(loss="squared").to_json())
     training = Training(loss="squared", scale_targets=False)
     assert Training.from_json(json.loads(json.dumps(training.to_json()))) == training
-    assert "targets as they are" in str(training)
-    assert "labels smoothed by 0.1" in str(Training(label_smoothing=0.1))
+    assert "targets as they are" in training.in_words()
+    assert "labels smoothed by 0.1" in Training(label_smoothing=0.1).in_words()
 
 
 @pytest.mark.parametrize(
@@ -401,9 +401,9 @@ def test_a_models_parts_must_fit():
     X, y = drawn(40)
     model, _ = fastmlp.fit(X, y, loss="squared", **QUICK)
     for wrong, message in (
-        ({"classes": (0,)}, "classes must be 0 different integers"),
+        ({"classes": (0,)}, "classes must be 0 different labels"),
         ({"target_scale": TargetScale([0, 0], [1, 1])}, "target_scale must be of 1 numbers; got 2"),
-        ({"training": Training(loss="binary")}, "classes must be 2 different integers"),
+        ({"training": Training(loss="binary")}, "classes must be 2 different labels"),
         ({"target_scale": 3}, "target_scale must be"),
     ):
         with pytest.raises((ModelError, ConfigError), match=message):

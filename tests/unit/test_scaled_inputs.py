@@ -84,7 +84,7 @@ def test_a_word_centres_and_a_number_does_not_unless_told():
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_trainings_say_their_scale(setting):
-    text = str(Training(**setting))
+    text = Training(**setting).in_words()
     if isinstance(setting["scale"], str):
         assert f"scale {setting['scale']}, " in text
         assert ("not centred" in text) == (setting["center"] is False)

@@ -1,4 +1,4 @@
-"""CSV with a label column, plain or gzip: UTF-8 text, an image a line.
+"""CSV with a label column, plain or gzip: UTF-8 text, a row a line.
 
 What a line is: line.py; what the first one says: head.py. Text is parsed a block of lines at a time, so
 that a file of small integers (Kaggle's MNIST) takes about one byte a value in memory. NumPy parses a block
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fastmlp.data.checks import MAX_LABEL, Features, compact, not_labels
 from fastmlp.data.csv.head import Head, head_of, wrong_quotes
 from fastmlp.data.csv.line import SPACES, cells_of, is_number
-from fastmlp.data.dataset import Part
+from fastmlp.data.parts import Part
 from fastmlp.errors import DataError
 from fastmlp.files.bounded import BYTE_BUDGET, Stream, opened
 
@@ -41,8 +41,7 @@ def read(path: Path, label: str | int | None = None, *, numbers: bool = False, b
     """
     head, X, y = _read(path, label, block, needs_label=True, numbers=numbers)
     assert y is not None
-    columns = tuple(head.names[i] for i in head.features) if head.names else ()
-    return Part(X, y, str(path), columns, head.told)
+    return Part(X, y, str(path), None, head.told)
 
 
 def read_images(path: Path, label: str | int | None = None) -> Features:

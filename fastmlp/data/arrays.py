@@ -18,12 +18,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastmlp.data import npy
-from fastmlp.data.dataset import Part, Parts
+from fastmlp.data.array_names import TEST, TRAIN, spelled
+from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
 from fastmlp.files import is_file
 
-TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"))
-TEST = (("x_test", "y_test"), ("test_images", "test_labels"))
 LABEL_WORDS = {"x": ("y",), "X": ("y", "Y"), "images": ("labels",)}
 
 
@@ -40,7 +39,7 @@ def read_npz_images(path: Path) -> NDArray[Any]:
     """The images of an .npz, of the test part where it has one; labels are not needed."""
     with npy.archive(path) as file:
         for images, _ in TEST + TRAIN:
-            name = _spelled(file, images)
+            name = spelled(file, images)
             if name is not None:
                 return file.read(name)
         raise _no_images(file, path)
@@ -66,7 +65,7 @@ def read_npy(path: Path) -> Part:
 
 def _read_pair(file: npy.Archive, pairs: tuple[tuple[str, str], ...], path: Path) -> Part | None:
     for pair in pairs:
-        images, labels = (_spelled(file, name) for name in pair)
+        images, labels = (spelled(file, name) for name in pair)
         if images is not None and labels is not None:
             return Part(file.read(images), file.read(labels), f"{images} in {path}")
         if images is not None or labels is not None:
@@ -76,10 +75,6 @@ def _read_pair(file: npy.Archive, pairs: tuple[tuple[str, str], ...], path: Path
                 "add the other array",
             )
     return None
-
-
-def _spelled(file: npy.Archive, name: str) -> str | None:
-    return next((n for n in (name, name.capitalize(), name.upper()) if n in file.names), None)
 
 
 def _no_images(file: npy.Archive, path: Path) -> DataError:

@@ -1,0 +1,262 @@
+"""Head: what the first records of a text say - which separator, whether the first is a header, the names.
+
+The first record is a header or a row by what stands under its cells. Where a column holds numbers, truth
+values or dates, a name over it speaks for a header, and a cell of its own kind for a row; columns of text say
+nothing, unless the cell comes again below. Where all columns are text it is a header if its cells are all
+different and none comes again. Numbers that count the columns are names too, as pandas writes for an array:
+
+a header   if the numbers count 8 columns or more from 0 or 1; or from 0 behind a first cell without a name;
+           or 3 or more over a line whose cells all have a point;
+in doubt   if all cells count fewer columns, from 0: refused;
+refused    if names and numbers are mixed over numbers in another way.
+
+A first column without a name, in which pandas and R write the numbers or names of the rows, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from fastmlp.data.tables import cells as meaning
+from fastmlp.data.tables.blocks import are_plain, records
+from fastmlp.errors import DataError
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+SAMPLE = 200  # records that are looked at
+QUOTES = 1 << 16  # characters that are looked at for quotes
+SAMPLE_CELLS = 200_000
+MAX_COLUMNS = 100_000
+COUNTED = 8  # so many columns are not counted by a row
+POINTED = 3  # nor so many, where the next line has a point in every cell
+YEARS = (1900, 2100)
+UNNAMED = "Unnamed: 0"  # pandas' word for a first column without a name that it read, and wrote again
+
+
+@dataclass(frozen=True)
+class Head:
+    """Rules by which the records of a text are read.
+
+    columns: of every record.
+    names:   of the columns that are read; the last one is "" where all lines seem to end with a separator.
+    first:   the first of these: those before it hold numbers or names of rows.
+    begins:  the line in which the rows begin: after the header, where there is one.
+    told:    what is not plain, for people.
+    """
+
+    separator: str
+    columns: int
+    names: tuple[str, ...]
+    first: int
+    begins: int
+    told: tuple[str, ...]
+
+
+def head_of(text: str, where: str, *, whole: bool) -> Head:
+    """The Head that the beginning of a text makes. whole: it is all of the text. Raises DataError."""
+    separator = separator_of(text, whole)
+    found = _sample(text, separator, whole)
+    sample = [[cell.strip() for cell in cells] for _, cells in found]
+    if not sample:
+        raise DataError(
+            f"{where} must hold at least one row",
+            "none that can be cut into cells",
+            "check which file this is",
+        )
+    line, cells = found[0]
+    row, after = f"line {line} of {where}", line + 1 + sum(cell.count("\n") for cell in cells)
+    top, body = sample[0], sample[1:]
+    if top[0].startswith("#"):  # the header that numpy.savetxt writes
+        top[0] = top[0].lstrip("# ")
+    width = len(top)
+    if "\r" in "".join(top):
+        raise DataError(
+            f"the lines of {where} must end with \\n or \\r\\n", "a \\r alone", "save it with such line ends"
+        )
+    if body and all(len(cells) == width + 1 for cells in body) and not any(map(_is_typed, top)):
+        width += 1  # rows that end with a separator, or R's names of rows, over which nothing stands
+        top = ["", *top] if any(cells[-1] for cells in body) else [*top, ""]
+    body = [cells for cells in body if len(cells) == width]
+    _check_columns(top, body, where)
+    if not body and not any(map(_is_typed, top)):
+        raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
+    header = _is_header(top, body, row)
+    told = []
+    if separator != ",":
+        told.append(f"fields separated by {SEPARATORS[separator]}")
+    first = _unnamed(top) if header else 0
+    if not header:
+        return Head(
+            separator, width, tuple(map(str, range(width))), 0, 1, (*told, "no header: columns 0, 1, ...")
+        )
+    names = top[first:]
+    if first:
+        told.append("row numbers in the unnamed first column left out")
+    if not names:
+        raise DataError(f"{row} must name at least one column", "none", "check which file this is")
+    _check_names(names, first, row, spare=not any(cells[-1] for cells in body))
+    if all(map(meaning.is_number, names)) or (body and _columns_of_text(body, width) == width - first):
+        told.append(f"its first line, {_short(names[0])} to {_short(names[-1])}, read as a header")
+    return Head(separator, width, tuple(names), first, after, tuple(told))
+
+
+def separator_of(text: str, whole: bool = True) -> str:
+    """The separator that cuts the text best.
+
+    Best is what cuts the first record like most others, into two cells or more; then what all quotes stand
+    beside; then what cuts most alike; then tabs, which texts rarely hold; then what makes most cells numbers
+    and the like (1,5 is one between semicolons); then what makes most.
+    """
+
+    quoted = text[:QUOTES].encode()
+
+    def fit(separator: str) -> tuple[bool, bool, float, bool, float, int]:
+        rows = [cells for _, cells in _sample(text, separator, whole)]
+        widths = [len(row) for row in rows[1:] or rows]
+        width = max(set(widths), key=widths.count, default=1)
+        if width == 1:
+            return False, False, 0.0, False, 0.0, 0
+        tabs = separator == "\t"
+        typed = [_is_typed(cell.strip()) for row in rows for cell in row]
+        return (
+            len(rows[0]) == width,
+            are_plain(quoted, separator),
+            round(widths.count(width) / len(widths), 1),
+            tabs,
+            sum(typed) / len(typed),
+            width,
+        )
+
+    return max(SEPARATORS, key=fit)
+
+
+def _sample(text: str, separator: str, whole: bool) -> list[tuple[int, list[str]]]:
+    """The first records that are not blank, with their lines; the last of a text that goes on is left out."""
+    found: list[tuple[int, list[str]]] = []
+    line, before, cells_seen = 1, 0, 0
+    blank = " \t\r".replace(separator, "")
+    for start, end, cells in islice(records(text, separator), 4 * SAMPLE):
+        line, before = line + text.count("\n", before, start), start
+        if cells is None or (not whole and end == len(text) and found):
+            break
+        if text[start:end].strip(blank):
+            found.append((line, cells))
+            cells_seen += len(cells)
+            if len(found) == SAMPLE or (cells_seen > SAMPLE_CELLS and len(found) > 2):
+                break
+    return found
+
+
+def _is_header(top: list[str], body: Sequence[Sequence[str]], row: str) -> bool:
+    unnamed = _unnamed(top)
+    named = range(unnamed, len(top))
+    numbers = [top[i] for i in named if meaning.is_number(top[i])]
+    counted = len(numbers) if _counts(numbers, 0) or _counts(numbers, 1) else 0
+    if numbers and len(numbers) == len(named):
+        pointed = len(top) >= POINTED and bool(body) and all("." in cell for cell in body[0])
+        if counted and (counted >= COUNTED or pointed or (unnamed and _counts(numbers, 0))):
+            return True
+        if _counts(top, 0) and body:
+            raise DataError(
+                f"{row} must be a row of numbers or a header of names",
+                f"{','.join(top)[:40]}, which may be either",
+                "remove the line if it is a header; put a line of column names above it if it is a row",
+            )
+        return False
+    typed: list[int] = []
+    plain: list[int] = []
+    again: list[int] = []
+    for i in named:
+        below = [cells[i] for cells in body if not meaning.is_missing(cells[i])]
+        if below and sum(map(_is_typed, below)) > len(below) / 2:
+            (
+                typed if _is_typed(top[i]) or (meaning.is_missing(top[i]) and not top[i].isalpha()) else plain
+            ).append(i)
+        elif top[i] in below:
+            again.append(i)
+    if plain and not typed:
+        return True
+    if plain:
+        if (
+            counted >= COUNTED
+            or (unnamed and _counts(numbers, 0))
+            or any(top[i].casefold() in ("label", "class", "target", "y") for i in plain)
+        ):
+            return True
+        column = plain[0]
+        raise DataError(
+            f"{row} must be a row of numbers or a header of names",
+            f"{_short(top[column])} in column {column}, and numbers beside it",
+            "repair that cell, or name the columns with words",
+        )
+    if typed:
+        years = [int(cell) for cell in numbers if meaning.WHOLE.fullmatch(cell)]
+        run = len(years) > 1 and years == list(range(years[0], years[0] + len(years)))
+        return not again and (
+            (run and len(years) == len(typed) and YEARS[0] <= years[0] <= years[-1] <= YEARS[1])
+            or counted >= COUNTED
+            or (bool(unnamed) and _counts(numbers, 0))
+        )
+    words = [top[i] for i in named]
+    return (
+        not again and bool(body) and len(set(words)) == len(words) and not any(map(meaning.is_missing, words))
+    )
+
+
+def _is_typed(cell: str) -> bool:
+    """Tell whether a cell is no text: a number, however written, a truth value or a date."""
+    if cell[:1] not in meaning.BEGINS:
+        return cell.casefold() in ("true", "false")
+    return meaning.is_number(cell) or meaning.is_time(cell) or meaning.style_of([cell], ";") is not None
+
+
+def _columns_of_text(body: Sequence[Sequence[str]], width: int) -> int:
+    rows = [cells for cells in body if len(cells) == width]
+    return sum(not any(_is_typed(cells[i]) for cells in rows) for i in range(width))
+
+
+def _check_columns(top: Sequence[str], body: Sequence[Sequence[str]], where: str) -> None:
+    """Raise DataError for what is no table between separators."""
+    if len(top) > MAX_COLUMNS:
+        raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", f"{len(top):,}", "use fewer")
+    spaced = [cells[0].split() for cells in body or [top]]
+    if len(top) == 1 and len(spaced[0]) > 1 and len({*map(len, spaced)}) == 1:
+        typed = [_is_typed(piece) for pieces in spaced for piece in pieces]
+        if sum(typed) >= len(typed) / 2:
+            raise DataError(
+                f"{where} must have columns, separated by commas, semicolons, tabs or bars",
+                f"one column, {(body or [top])[-1][0][:40]!r}",
+                "save it with commas between the cells",
+            )
+
+
+def _check_names(names: Sequence[str], first: int, row: str, *, spare: bool) -> None:
+    """Raise DataError for names that are empty, but the last one if it is spare, or come twice."""
+    seen: dict[str, int] = {}
+    for i, name in enumerate(names, first):
+        if not name and not (spare and i == first + len(names) - 1):
+            raise DataError(f"{row} must give every column a name", f"none in column {i}", "repair that cell")
+        if name in seen:
+            raise DataError(
+                f"{row} must give the columns different names",
+                f"{_short(name)} in column {seen[name]} and column {i}",
+                "rename one",
+            )
+        seen[name] = i
+
+
+def _unnamed(cells: Sequence[str]) -> int:
+    """Number of the first cells that stand over numbers of rows, should this be a header."""
+    count = 0 if cells[0] else 1
+    while count < len(cells) and cells[count].startswith(UNNAMED):
+        count += 1
+    return count
+
+
+def _counts(cells: Sequence[str], start: int) -> bool:
+    return bool(cells) and list(cells) == [str(start + i) for i in range(len(cells))]
+
+
+def _short(cell: str) -> str:
+    return repr(cell if len(cell) <= 24 else f"{cell[:20]}...")
