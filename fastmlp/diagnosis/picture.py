@@ -18,6 +18,7 @@ from fastmlp.diagnosis.trials import Snapshot
 from fastmlp.errors import ConfigError
 from fastmlp.files import path_of, write_whole
 from fastmlp.pictures import BLUE, GREEN, GREY, VERMILION, headline
+from fastmlp.words.optimizers import PLAIN
 
 if TYPE_CHECKING:
     from fastmlp.diagnosis.report import Diagnosis
@@ -63,7 +64,11 @@ def save(found: Diagnosis, path: str | os.PathLike[str]) -> None:
         return
     with pictures.style():
         figure = pictures.figure(2 * HEIGHT, 2 * pictures.WIDTH)
+<<<<<<< HEAD
         draw(found, figure)
+=======
+    draw(found, figure)
+>>>>>>> tables
     content = (
         pictures.png(figure) if kind == ".png" else pictures.alone(pictures.svg(figure, "diagnosis")).encode()
     )
@@ -101,6 +106,7 @@ def page(found: Diagnosis) -> str:
     )
 
 
+<<<<<<< HEAD
 def draw(found: Diagnosis, figure: Any) -> Any:
     """Draw the four panels into an empty figure, and return their axes (2, 2). Within ``pictures.style``."""
     import numpy as np
@@ -111,6 +117,23 @@ def draw(found: Diagnosis, figure: Any) -> Any:
         place.patch.set_alpha(0)
         axes[at] = place.subplots()
         panel(axes[at], found)
+=======
+def draw(found: Diagnosis, figure: Any, *, ink: bool = True) -> Any:
+    """Draw the four panels into an empty figure of matplotlib's, and return their axes (2, 2).
+
+    ink: as in ``pictures.style``.
+    """
+    import numpy as np
+
+    axes = np.empty((2, 2), dtype=object)
+    with pictures.style(ink=ink):
+        places = figure.subfigures(2, 2, wspace=0.04, hspace=0.04)
+        for place, panel, at in zip(places.ravel(), PANELS.values(), np.ndindex(2, 2), strict=True):
+            place.patch.set_alpha(0)
+            place.savefig = figure.savefig  # which a part has not: people write ax.figure.savefig
+            axes[at] = place.subplots()
+            panel(axes[at], found)
+>>>>>>> tables
     return axes
 
 
@@ -163,15 +186,23 @@ def _curvature(panel: Any, found: Diagnosis) -> None:
     seen, limit = _seen(found), 2 / found.training.lr
     steps, values = _series(seen, "gauss_newton", lambda value: max(value, limit * _FLAT))
     panel.plot(steps, values, "o-", color=BLUE, markersize=3, label="curvature")
-    panel.axhline(limit, color=GREY, linestyle="--", label=f"2 / lr = {limit:.3g}: stable below")
+    plain = found.training.optimizer == PLAIN  # whose steps alone the curvature bounds
+    if plain:
+        panel.axhline(limit, color=GREY, linestyle="--", label=f"2 / lr = {limit:.3g}: stable below")
     _by_powers(panel, values)
     panel.set_ylabel("top Gauss-Newton eigenvalue")
     _by_step(panel, seen)
     pictures.legend(panel)
     most = max(values, default=0.0) / limit
-    stays = "The curvature stays below what the learning rate allows"
-    passes = f"The curvature reaches {_round(most)} times what the learning rate allows"
-    headline(panel.get_figure(root=False), passes if most > 1 else stays)
+    if not values:
+        said = "No curvature was measured"
+    elif not plain:
+        said = f"The curvature goes from {_round(values[0])} to {_round(values[-1])}"
+    elif most > 1:
+        said = f"The curvature reaches {_round(most)} times what the learning rate allows"
+    else:
+        said = "The curvature stays below what the learning rate allows"
+    headline(panel.get_figure(root=False), said)
 
 
 def _round(value: float) -> str:

@@ -75,8 +75,7 @@ class Diagnosis(Displayed):
         from fastmlp.diagnosis.picture import HEIGHT, draw
         from fastmlp.display import plots
 
-        with pictures.style(ink=False):
-            axes: NDArray[Any] = draw(self, plots.figure(2 * pictures.WIDTH, 2 * HEIGHT))
+        axes: NDArray[Any] = draw(self, plots.figure(2 * pictures.WIDTH, 2 * HEIGHT), ink=False)
         return axes
 
     def _display(self) -> Display:

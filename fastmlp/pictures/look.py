@@ -17,7 +17,8 @@ from fastmlp.errors import ConfigError
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#2a86cc", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f"
 INK = "#010203"  # text and axes; in an SVG it becomes the colour of the page around it
 WIDTH = 4.5  # inches: a phone's at 9 points
-_OF_FIGURE, _OF_AXES = 56, 50  # letters in a line of a headline
+_LETTERS = 12.4  # of a headline, an inch
+_OF_AXES = 50  # letters in a line of theirs, whose width is not known yet
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -75,9 +76,10 @@ def figure(height: float, width: float = WIDTH) -> Any:
 def headline(place: Any, text: str) -> None:
     """Set what is seen over axes or over a whole figure, in as many lines as it takes."""
     if hasattr(place, "suptitle"):
-        place.suptitle("\n".join(textwrap.wrap(text, _OF_FIGURE)), x=0.01, ha="left")
+        letters = int(_LETTERS * place.bbox.width / place.dpi)
+        place.suptitle("\n".join(textwrap.wrap(text, letters)), x=0.01, ha="left", parse_math=False)
     else:
-        place.set_title("\n".join(textwrap.wrap(text, _OF_AXES)))
+        place.set_title("\n".join(textwrap.wrap(text, _OF_AXES)), parse_math=False)
 
 
 def legend(axes: Any, columns: int = 2, *more: Any) -> None:

@@ -200,12 +200,15 @@ def test_several_answers_a_row():
 def test_data_describes_numbers_and_flags(houses):
     result = run("data", "houses.csv", "--label", "price", "--loss", "squared")
     assert result.exit_code == 0, result.stderr
-    assert "targets" in result.stdout
-    facts = strict(run("data", "houses.csv", "--label", "price", "--loss", "squared", "--json").stdout)[
-        "dataset"
-    ]
+    assert "task: numbers" in result.stdout
+    label = strict(run("data", "houses.csv", "--label", "price", "--json").stdout)["table"]["label"]
+    assert label["task"] == "numbers"
+    assert label["figures"]["low"] == pytest.approx(houses[1].min())
+    assert label["figures"]["high"] == pytest.approx(houses[1].max())
+    X, y = np.arange(60.0).reshape(20, 3), np.arange(20) / 7
+    np.savez("houses.npz", X=X, y=y)
+    facts = strict(run("data", "houses.npz", "--loss", "squared", "--json").stdout)["dataset"]
     assert facts["targets"] == "numbers"
-    ((low, high),), price = facts["target_ranges"], houses[1]
-    assert price.min() <= low < high <= price.max()
-    assert facts["samples"] == {"train": 200, "test": 40}
-    assert run("data", "houses.csv", "--label", "price").exit_code == 4
+    ((low, high),) = facts["target_ranges"]
+    assert y.min() <= low < high <= y.max()
+    assert facts["samples"] == {"train": 17, "test": 3}

@@ -13,6 +13,7 @@ from fastmlp_cli.app import app
 from pages import KERNELS, PAGES, ROOT, module_at, text
 
 import fastmlp
+from fastmlp.data.auditing.rules import RULES as TABLE_RULES
 from fastmlp.diagnosis.rules import RULES
 from fastmlp.spec import WORDS as WORDS_OF_A_TRAINING
 from fastmlp.words.activations import ACTIVATIONS
@@ -161,6 +162,15 @@ def test_every_finding_has_its_place_and_its_row():
         said = " ".join(re.split(r"\n#+ ", page.split(f"### `{rule.code}`\n")[1])[0].split())
         assert said.startswith(f"**Rule:** {rule.rule} "), f"{rule.code}: {rule.rule}"
         assert said.endswith(f"**Tried:** {rule.tried}. **Severity:** {rule.severity}."), rule.code
+
+
+def test_every_finding_of_the_audit_has_its_place_and_its_rule():
+    page = text("docs/audit.md")
+    assert re.findall(r"^#### `([\w-]+)`$", page, re.M) == [rule.code for rule in TABLE_RULES]
+    for rule in TABLE_RULES:
+        said = " ".join(re.split(r"\n#+ ", page.split(f"#### `{rule.code}`\n")[1])[0].split())
+        assert said.startswith(f"**Rule:** {rule.rule} {rule.why} "), f"{rule.code}: {rule.rule}"
+        assert said.endswith(f" **Severity:** {rule.severity}."), rule.code
 
 
 def test_imports_keep_to_the_floors_that_are_shown():

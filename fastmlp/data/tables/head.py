@@ -80,8 +80,11 @@ def head_of(text: str, where: str, *, whole: bool) -> Head:
     body = [cells for cells in body if len(cells) == width]
     _check_columns(top, body, where)
     if not body and not any(map(_is_typed, top)):
-        raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
-    header = _is_header(top, body, row)
+        if not "".join(text.split("\n", after - 1)[after - 1 :]).strip():
+            raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
+        header = True  # what is wrong with the rows is said by who reads them
+    else:
+        header = _is_header(top, body, row)
     told = []
     if separator != ",":
         told.append(f"fields separated by {SEPARATORS[separator]}")
@@ -131,6 +134,13 @@ def separator_of(text: str, whole: bool = True) -> str:
     return max(SEPARATORS, key=fit)
 
 
+def looks_like_a_table(text: str, whole: bool) -> bool:
+    """Tell whether the first records of a text have as many cells each, two or more."""
+    rows = [cells for _, cells in _sample(text, separator_of(text, whole), whole)]
+    widths = {len(cells) for cells in rows}
+    return len(rows) > 1 and len(widths) == 1 and widths != {1}
+
+
 def _sample(text: str, separator: str, whole: bool) -> list[tuple[int, list[str]]]:
     """The first records that are not blank, with their lines; the last of a text that goes on is left out."""
     found: list[tuple[int, list[str]]] = []
@@ -169,10 +179,10 @@ def _is_header(top: list[str], body: Sequence[Sequence[str]], row: str) -> bool:
     again: list[int] = []
     for i in named:
         below = [cells[i] for cells in body if not meaning.is_missing(cells[i])]
+        if meaning.is_missing(top[i]):
+            continue
         if below and sum(map(_is_typed, below)) > len(below) / 2:
-            (
-                typed if _is_typed(top[i]) or (meaning.is_missing(top[i]) and not top[i].isalpha()) else plain
-            ).append(i)
+            (typed if _is_typed(top[i]) else plain).append(i)
         elif top[i] in below:
             again.append(i)
     if plain and not typed:
