@@ -234,7 +234,6 @@ def test_text_has_the_colour_of_the_style(style):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_what_is_drawn_can_be_read():
     """Of histories and weights, in figures of their own."""
     long = history(200, test_loss=0.5, test_accuracy=0.8, validation_loss=0.7, validation_accuracy=0.75)
