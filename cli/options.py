@@ -122,8 +122,8 @@ Task = Annotated[
     str,
     option(
         DATA,
-        "What the label holds: classes, or numbers to be met as closely as can be. auto: numbers where it "
-        "has fractions, or many different whole numbers.",
+        "Kind of label: classes, or numbers to be met as closely as can be. auto: numbers where it has "
+        "fractions, or many different whole numbers.",
         choices=TASKS,
     ),
 ]

@@ -21,7 +21,7 @@ from fastmlp.data.assemble import assemble
 from fastmlp.data.checks import features, image_shape
 from fastmlp.data.columns import Columns
 from fastmlp.data.dataset import Choice, Dataset
-from fastmlp.data.label import TASKS, Labels, find_label
+from fastmlp.data.label import TASKS, Label, Labels, find_label, places_of
 from fastmlp.data.parts import Part, Parts, part_of
 from fastmlp.data.table import Kind
 from fastmlp.errors import ConfigError, DataError
@@ -181,11 +181,13 @@ def read_test(
     loss: str | None = None,
     task: str = "auto",
     columns: Columns | None = None,
+    classes: tuple[Label, ...] = (),
 ) -> tuple[Any, NDArray[Any]]:
     """Read X (N, D), or a Table, and targets as the file has them: its test part if any, else all of it.
 
     loss, task: what the targets are read for: labels (N,) or, of a loss of numbers, numbers (N, K).
     columns: a model's: what kind a table's columns are, and which is the label, unless one is named.
+    classes: a model's, of which labels must be. Raises DataError that names the row of another.
     """
     label = _checked_label(label, Choice(), path)
     if columns is None:
@@ -197,6 +199,8 @@ def read_test(
     X = features(part.X, part.where) if part.table is None else part.X
     loss, _ = targets.loss_of(part.y, loss, task, f"y of {part.where}")
     _, found = targets.read(part.y, loss, f"y of {part.where}", part.table)
+    if isinstance(found, Labels) and classes:
+        places_of(part.y, classes, f"the label column of {part.where}", part.table)
     y = targets.array_of(found.classes)[found.indices] if isinstance(found, Labels) else found
     if len(y) != X.shape[0]:
         raise targets.unequal(part.where, X.shape[0], len(y))
