@@ -253,6 +253,17 @@ def test_models_say_what_they_are_of():
     assert "mean absolute error" in str(numbers.evaluate(X, X))
     assert repr(history.final).startswith("<EpochResult 2: loss ")
     assert "accuracy" not in str(history)
+    answers, _ = fastmlp.fit(X, (X > 0) * 1, loss="binary", epochs=1)
+    assert repr(answers) == "<Model 3-100-3 of 3 answers, after epoch 1>"
+
+
+def test_data_say_how_they_were_read():
+    frame = {"age": [1.0, 2, 3, 4], "city": ["Oslo", "Rome", "Rome", None], "kind": ["a", "b", "a", "b"]}
+    text = str(Dataset.of(frame, "kind"))
+    assert text.startswith("Dataset table: 4 rows of 2, 0 to test on\n")
+    assert re.search(r"^  rows +1 number, 1 text$", text, re.M)
+    assert re.search(r"^  a +2 +0$", text, re.M)
+    assert re.search(r"^  label: 'kind'", text, re.M)
 
 
 def test_names_are_escaped(values):
