@@ -44,9 +44,7 @@ def lines_of(found: Audit, width: int) -> Iterator[str]:
     yield ""
     yield from _columns(found.columns, width)
     yield ""
-    facts = [("label", line) if not k else ("", line) for k, line in enumerate(found.label_lines())]
-    facts += [("rows", f"{found.repeated:,} repeat another")] * bool(found.repeated)
-    for name, text in facts:
+    for name, text in found.facts:
         yield from _hanging(name, text, width)
     if not found.findings:
         yield from _hanging("found", "nothing that looks wrong", width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn import datasets
 from fastmlp.data import audit
 from fastmlp.data.auditing import leaks, numbers, texts
 from fastmlp.data.auditing.call import severe
-from fastmlp.data.auditing.findings import SEVERITIES
+from fastmlp.data.auditing.findings import SEVERITIES, option
 from fastmlp.data.auditing.rules import RULES
 from fastmlp.data.table import Column
 from fastmlp.data.tables import from_frame
@@ -360,6 +361,19 @@ def test_it_shows_itself():
     assert len(str(found).splitlines()) < 40
     assert repr(found).startswith("<")
     assert "\n" not in repr(found)
+
+
+def test_an_advice_names_the_column_as_the_option_reads_it():
+    asked = pytest.importorskip("fastmlp_cli.asked")
+    for name in ("age", "a b", "a, b", 'the "real" id', "it's", "$(x)", "größe"):
+        (word,) = shlex.split(option(name))
+        assert asked.names_in("drop", [word]) == [name]
+
+
+def test_rows_that_contradict_each_other_are_counted():
+    cells = {"x": [1, 1, 2, 2, 3, 3], "y": ["a", "b", "a", "a", "b", None]}
+    found = audit(cells, "y")
+    assert (found.repeated, found.conflicts) == (1, 2)
 
 
 def test_options_choose_columns():
