@@ -30,7 +30,7 @@ from .options import (
 from .streams import echo
 
 if TYPE_CHECKING:
-    from fastmlp.data.columns import Columns
+    from fastmlp.model import Model
 
     from .render import Screen
 
@@ -80,7 +80,7 @@ def evaluate(
     loss = net.training.loss if net.training else net.loss.name
     least.check(loss)
     seed = net.training.seed if net.training else 0
-    tested = _tested(path, data, test_data, label, loss, seed, screen, net.columns)
+    tested = _tested(path, data, test_data, label, loss, seed, screen, net)
     layers, scale = net.architecture.in_words(), scale_text(net.preprocessing.scale)
     screen.say("model", f"{path}: {net.architecture}, {layers}, scale {scale}")
     screen.say("data", tested.source)
@@ -124,7 +124,7 @@ def _tested(
     loss: str,
     seed: int,
     screen: Screen,
-    columns: Columns | None,
+    net: Model,
 ) -> _Tested:
     """Rows that the options ask for: the run's own test part, another source's, or all of another file."""
     from fastmlp.data import read_test
@@ -135,7 +135,7 @@ def _tested(
     recorded = recorded_data(model)
     own = data is None or (bool(recorded) and absolute(data) == recorded["data"])
     if not own and data not in (*WORDS, "auto") and test_data is None:
-        X, y = read_test(data or "", label, loss, columns=columns)
+        X, y = read_test(data or "", label, loss, columns=net.columns, classes=net.classes)
         return _Tested(X, y, Path(data or "").name, str(data), str(data))
     if own and test_data is None and (folds := recorded_folds(model)):
         raise ConfigError(

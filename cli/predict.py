@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,16 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.spec import BACKENDS
 
 from .options import DATA, OUTPUT, Backend, Json, ModelPath, Threads, checked, option
-from .predictions import FORMATS, SUFFIXES, answers, check_library, checked_place, columns_of, written
+from .predictions import (
+    FORMATS,
+    SUFFIXES,
+    Answers,
+    answers,
+    check_library,
+    checked_place,
+    columns_of,
+    written,
+)
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -50,7 +60,7 @@ def predict(
     proba: Annotated[
         bool, option(OUTPUT, "Write the label, and the probability of each class.", "--proba")
     ] = False,
-    form: Annotated[
+    format: Annotated[
         str | None,
         option(
             OUTPUT,
@@ -77,13 +87,13 @@ def predict(
       fastmlp predict runs/long images.npy
       zcat new.csv.gz | fastmlp predict runs/long - --format jsonl
     """
-    n_threads, _, (path, found_form), *_ = checked(
+    n_threads, _, (path, written_as), *_ = checked(
         lambda: resolve(threads),
         lambda: one_of("backend", backend, BACKENDS),
-        lambda: checked_place(out, form, source),
-        lambda: _check_alone(json, out, form),
+        lambda: checked_place(out, format, source),
+        lambda: _check_alone(json, out, format),
     )
-    check_library(found_form)
+    check_library(written_as)
 
     from fastmlp.runs import load_model
 
@@ -94,28 +104,22 @@ def predict(
         raise ConfigError("proba must be left out of a model of numbers", "--proba")
     screen = Screen()
     pieces = _pieces(net, source, label, screen)
-    first = next(pieces, None)  # before a line is written
+    later = (answers(net, X, proba=proba, threads=n_threads) for X in pieces)
     screen.say_if_compiling(backend)
-
-    def found() -> Iterator[Any]:
-        if first is not None:
-            yield answers(net, first, proba=proba, threads=n_threads)
-            for X in pieces:
-                yield answers(net, X, proba=proba, threads=n_threads)
-
+    first = [*itertools.islice(later, 1)]  # a fault of theirs comes before a line is written
+    found = itertools.chain(first, later)
     if json:
-        _print_json(net, found(), proba)
+        _print_json(net, found, proba)
         return
-    columns = columns_of(net, proba=proba)
-    heading = proba or out is not None or form is not None or net.columns is not None
-    with written(path, found_form, columns, heading=heading) as write:
-        for piece in found():
+    heading = proba or out is not None or format is not None or net.columns is not None
+    with written(path, written_as, columns_of(net, proba=proba), heading=heading) as write:
+        for piece in found:
             write(piece)
 
 
-def _check_alone(json: bool, out: str | None, form: str | None) -> None:
+def _check_alone(json: bool, out: str | None, format: str | None) -> None:
     """Raises ConfigError where one JSON object and another result are asked for."""
-    if json and (out is not None or form is not None):
+    if json and (out is not None or format is not None):
         raise ConfigError(
             "json, one object on stdout, must be left out beside format and out", "both", "use --format jsonl"
         )
@@ -158,7 +162,7 @@ def _numbers(table: Any, label: str | None) -> Any:
     return np.column_stack([column.values for column in table.columns])
 
 
-def _print_json(model: Model, found: Iterator[Any], proba: bool) -> None:
+def _print_json(model: Model, found: Iterable[Answers], proba: bool) -> None:
     from fastmlp.runs import strict_json
 
     pieces = list(found)
@@ -166,7 +170,7 @@ def _print_json(model: Model, found: Iterator[Any], proba: bool) -> None:
     rows = [row for piece in pieces for row in _rows_of(model, piece.found)]
     report["labels" if model.classes else "predictions"] = rows
     if proba:
-        report["probabilities"] = [row for piece in pieces for row in piece.p.tolist()]
+        report["probabilities"] = [row for piece in pieces if piece.p is not None for row in piece.p.tolist()]
     echo(strict_json(report))
 
 

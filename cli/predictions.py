@@ -74,36 +74,36 @@ def columns_of(model: Model, *, proba: bool) -> list[Column]:
     return [Column(name, classes), *shares]
 
 
-def checked_place(out: str | None, form: str | None, source: str) -> tuple[Path | None, str]:
+def checked_place(out: str | None, kind: str | None, source: str) -> tuple[Path | None, str]:
     """The file to write, if it is one, and its format. Raises ConfigError for what does not fit."""
-    if form is not None:
-        one_of("format", form, FORMATS)
+    if kind is not None:
+        one_of("format", kind, FORMATS)
     if out is None:
-        if form == "parquet":
+        if kind == "parquet":
             raise ConfigError("format parquet must go with out, the file to write", "none", "add --out FILE")
-        return None, form or FORMATS[0]
+        return None, kind or FORMATS[0]
     from fastmlp.files import is_file, is_folder, path_of
 
     path = path_of("out", out, ConfigError)
     meant = SUFFIXES.get(path.suffix.lower())
-    if meant is None and form is None:
+    if meant is None and kind is None:
         raise ConfigError(
             f"out must end in {', '.join(SUFFIXES)}, or go with --format", out, "for example predictions.csv"
         )
-    if meant and form and meant != form:
-        raise ConfigError(f"format must be what out says, {meant}", f"--format {form} --out {out}")
+    if meant and kind and meant != kind:
+        raise ConfigError(f"format must be what out says, {meant}", f"--format {kind} --out {out}")
     if path.exists() and not is_file(path):
         what = "a folder" if is_folder(path) else "a device or a pipe"
         raise ConfigError("out must be a file, new or to be replaced", f"{out}, {what}", "name another")
     with suppress(OSError):
         if path.samefile(source):
             raise ConfigError("out must be another file than that with the rows", out, "name another")
-    return Path(os.path.realpath(path)), form or str(meant)
+    return Path(os.path.realpath(path)), kind or str(meant)
 
 
 @contextmanager
 def written(
-    path: Path | None, form: str, columns: Sequence[Column], *, heading: bool
+    path: Path | None, kind: str, columns: Sequence[Column], *, heading: bool
 ) -> Iterator[Callable[[Answers], None]]:
     """Give a function that writes answers. A file is there at the end of the block, if that raises nothing.
 
@@ -111,7 +111,7 @@ def written(
     is missing.
     """
     if path is None:
-        text = _TEXTS[form](columns)
+        text = _TEXTS[kind](columns)
         if heading:
             pour(text.heading())
         yield lambda piece: pour(text.rows(piece))
@@ -120,11 +120,11 @@ def written(
 
     try:
         with replacing(path, synced=True) as file:
-            if form == "parquet":
+            if kind == "parquet":
                 with _parquet(file, columns) as write:
                     yield write
             else:
-                text = _TEXTS[form](columns)
+                text = _TEXTS[kind](columns)
                 file.write(text.heading().encode() if heading else b"")
                 yield lambda piece: _all(file, text.rows(piece).encode())
     except OSError as problem:
@@ -220,9 +220,9 @@ def _arrow() -> tuple[Any, Any]:
     return pa, pq
 
 
-def check_library(form: str) -> None:
+def check_library(kind: str) -> None:
     """Raises ConfigError where the library of a format is missing."""
-    if form == "parquet":
+    if kind == "parquet":
         _arrow()
 
 

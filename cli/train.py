@@ -158,7 +158,7 @@ def train(
         if report is None:
             job = _Job(run, source, asked, folds, backend, driver, threads, least, resume is not None, screen)
             facts, scores, failure = job.train(checkpoint_seconds)
-            report = run.report(failure, facts["config"]["loss"]) | facts | _scored(scores)
+            report = {**_scored(scores), **run.report(failure, facts["config"]["loss"]), **facts}
             report["seconds_total"] = time.perf_counter() - started
             run.finish(report)
         else:
@@ -249,6 +249,7 @@ class _Job:
         from fastmlp import DivergedError, Model, __version__, environment, fit
         from fastmlp.data import arguments
         from fastmlp.data.encode import look_at, walk_of
+        from fastmlp.data.split import fold_rows
         from fastmlp.train.checkpoint import Identity, sums_of
         from fastmlp.train.defaults import chosen, loss_of
         from fastmlp.train.fit import prepared
@@ -262,6 +263,8 @@ class _Job:
             training, told = chosen(dataset, *self.asked)
             self.least.check(training.loss)
             weights = _weights(sample_weight, len(dataset.y))
+            if self.folds:
+                next(fold_rows(dataset, self.folds, training.seed))  # DataError where there are too few rows
             ready = prepared(dataset, training)
         architecture = training.architecture(ready.X.shape[1], ready.outputs(training.loss))
         screen.describe(dataset, ready)
@@ -346,5 +349,5 @@ class _Job:
                 dataset, training, n, **words, sample_weight=weights, done=tuple(self.run.folds),
                 on_fold=whole(keep), callbacks=(on_epoch,),
             )  # fmt: skip
-        self.screen.say("", "a model is trained on all rows")
+        self.screen.say("model", "trained on all rows, as it is kept")
         return found.together

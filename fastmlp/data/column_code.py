@@ -28,7 +28,7 @@ LEAST_ROWS = 2  # of a category with an input of its own
 REASONS = {
     "empty": "no cell is filled",
     "constant": "the same in every row",
-    "all different": "texts nearly all different: an identifier, or free text",
+    "all different": "texts nearly all different",
     "asked": "as asked",
 }
 """By the word in ``ColumnCode.dropped``: why there is no input."""
@@ -148,7 +148,7 @@ class ColumnCode:
         if self.flag and self.as_category:
             parts.append("missing as one more" if parts else "whether it is missing")
         elif self.flag:
-            parts.append(f"missing cells as {word_of(self.fill, self.kind)}, and said by an input")
+            parts.append(f"gaps are {word_of(self.fill, self.kind)} and flagged")
         return ", ".join(parts)
 
     def numbers(self, column: Column, row_of: RowOf) -> NDArray[np.float32]:

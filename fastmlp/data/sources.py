@@ -21,7 +21,7 @@ from fastmlp.data.assemble import assemble
 from fastmlp.data.checks import features, image_shape
 from fastmlp.data.columns import Columns
 from fastmlp.data.dataset import Choice, Dataset
-from fastmlp.data.label import TASKS, Labels, find_label
+from fastmlp.data.label import TASKS, Label, Labels, find_label, places_of
 from fastmlp.data.parts import Part, Parts, part_of
 from fastmlp.data.table import Kind
 from fastmlp.errors import ConfigError, DataError
@@ -161,6 +161,10 @@ def read_parts(
     if is_folder(path):
         return idx.read_folder(path)
     if tables.is_table_file(path):
+        pictures = tables.read_pictures(path, label) if kinds is None else None
+        if pictures is not None and pictures.y is not None:
+            told = (f"label: {pictures.label!r:.40}; pictures, a byte a pixel",)
+            return Parts(Part(pictures.X, pictures.y, str(path), pictures.label, pictures.told, told))
         return Parts(part_of(tables.read(path, kinds=kinds), label))
     match _kind(path):
         case "npz":
@@ -177,11 +181,13 @@ def read_test(
     loss: str | None = None,
     task: str = "auto",
     columns: Columns | None = None,
+    classes: tuple[Label, ...] = (),
 ) -> tuple[Any, NDArray[Any]]:
     """Read X (N, D), or a Table, and targets as the file has them: its test part if any, else all of it.
 
     loss, task: what the targets are read for: labels (N,) or, of a loss of numbers, numbers (N, K).
     columns: a model's: what kind a table's columns are, and which is the label, unless one is named.
+    classes: a model's, of which labels must be. Raises DataError that names the row of another.
     """
     label = _checked_label(label, Choice(), path)
     if columns is None:
@@ -193,6 +199,8 @@ def read_test(
     X = features(part.X, part.where) if part.table is None else part.X
     loss, _ = targets.loss_of(part.y, loss, task, f"y of {part.where}")
     _, found = targets.read(part.y, loss, f"y of {part.where}", part.table)
+    if isinstance(found, Labels) and classes:
+        places_of(part.y, classes, f"the label column of {part.where}", part.table)
     y = targets.array_of(found.classes)[found.indices] if isinstance(found, Labels) else found
     if len(y) != X.shape[0]:
         raise targets.unequal(part.where, X.shape[0], len(y))
@@ -204,9 +212,9 @@ def read_images(
 ) -> tuple[Any, tuple[int, int] | None]:
     """Read X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
 
-    Of a folder or .npz with two parts, the test part. Of a table a Table, without the label's column where
-    one is named. columns: a model's: what kind a table's columns are, and the label's is left for it; without
-    them a column called ``label`` is left out too.
+    Of a folder or .npz with two parts, the test part. Of a text table of pictures its pixels, of another
+    table a Table, without the label's column where one is named. columns: a model's: what kind a table's
+    columns are, and the label's is left for it; without them a column called ``label`` is left out too.
     """
     label = _checked_label(label, Choice(), path)
     path = path_of("data", path)
@@ -215,6 +223,8 @@ def read_images(
         part = parts.test or parts.train
         assert part is not None
         X = part.X
+    elif columns is None and (pictures := tables.read_pictures(path, label)) is not None:
+        X = pictures.X
     elif tables.is_table_file(path):
         table = tables.read(path, kinds=None if columns is None else columns.kinds)
         if label is not None:

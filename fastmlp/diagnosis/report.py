@@ -71,10 +71,11 @@ class Diagnosis(Displayed):
 
         They are in a new figure of pyplot, which a notebook shows. Raises ConfigError without matplotlib.
         """
-        from fastmlp.diagnosis.picture import draw
+        from fastmlp import pictures
+        from fastmlp.diagnosis.picture import HEIGHT, draw
         from fastmlp.display import plots
 
-        axes: NDArray[Any] = draw(self, plots.figure(10, 7))
+        axes: NDArray[Any] = draw(self, plots.figure(2 * pictures.WIDTH, 2 * HEIGHT), ink=False)
         return axes
 
     def _display(self) -> Display:

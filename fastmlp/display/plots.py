@@ -1,33 +1,35 @@
 """Pictures by matplotlib: curves of epochs, weights into units. Axes are given back, nothing is saved.
 
-Arrays and names come in, no class of fastmlp. Colours are those of Okabe and Ito (2008), which people with
-any kind of colour vision tell apart, on a light page and on a dark one. Loaded when something is drawn.
+Arrays and names come in, no class of fastmlp. Axes of one's own keep their style. New ones have that of all
+pictures (pictures/), but that their text has the colours of the reader's style, light or dark. Loaded when
+something is drawn.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp import pictures
 from fastmlp.checks import instance
 from fastmlp.display.table import cell
-from fastmlp.errors import ConfigError
+from fastmlp.pictures import BLUE, GREEN, GREY, VERMILION, headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#808080"
 PARTS = {"training": BLUE, "held-out": VERMILION, "test": GREEN}
+_MARKS = {"training": "o", "held-out": "s", "test": "^"}
 DIVERGING = "RdBu"  # red below 0, white at 0, blue above
 
 MOST_UNITS, MOST_INPUTS = 25, 30  # that are drawn
-_MARKED = 25  # epochs, of which each has a mark
+_MARKED = 25  # epochs, of which each has a mark; of more a tenth has
 _WIDE = 30  # the largest over the least of losses whose axis is logarithmic
 _LOWEST_R2 = -0.25  # that is in sight where a later one is over 0
 
@@ -36,10 +38,7 @@ _last: weakref.ReferenceType[Figure] | None = None
 
 def check() -> None:
     """Raise ConfigError where matplotlib is not installed."""
-    if find_spec("matplotlib") is None:
-        raise ConfigError(
-            "plot must have matplotlib", "none installed", 'install it: pip install "fastmlp[plot]"'
-        )
+    pictures.check("plot")
 
 
 def figure(width: float, height: float) -> Figure:
@@ -85,40 +84,79 @@ def curves(
     losses, scores: by the names of PARTS, a number for each epoch, None for none. score: what those are.
     best: the epoch whose weights were kept.
     """
+    with _look(ax):
+        found = axes_of(ax)
+        _curves(found, epochs, losses, scores, score)
+        if best is not None:
+            found.axvline(best, color=GREY, linestyle=":")
+        kept = "" if best is None else f" (dotted: the best, epoch {best:,})"
+        headline(_place(ax, found), _course(losses, scores, score) + kept)
+    return found
+
+
+def _look(ax: Any) -> AbstractContextManager[None]:
+    """The style of all pictures for new axes, but for the colours of text; none for those of a reader."""
+    return pictures.style(ink=False) if ax is None else nullcontext()
+
+
+def _place(ax: Any, found: Axes) -> Any:
+    """The place of a headline: the whole of a new figure, or the axes of a reader."""
+    return found.get_figure() if ax is None else found
+
+
+def _course(
+    losses: Mapping[str, Sequence[float | None]], scores: Mapping[str, Sequence[float | None]], score: str
+) -> str:
+    """Words for how a training went: its first loss and its last, and the score that says most."""
+    told = next(iter(losses.values()))
+    known = [value for value in told if value is not None and np.isfinite(value)]
+    if not known:
+        return "No loss is finite"
+    way = "falls" if known[-1] < known[0] else "rises" if known[-1] > known[0] else "stays"
+    said = f"The loss {way} from {known[0]:.3g} to {known[-1]:.3g}"
+    if len(known) == 1:
+        said = f"The loss of one epoch is {known[0]:.3g}"
+    for part in ("test", "held-out", "training"):
+        last = scores.get(part, [None])[-1]
+        if last is not None:
+            return f"{said}; {part} {score} ends at {last:.3g}"
+    return said
+
+
+def _curves(
+    ax: Axes,
+    epochs: Sequence[int],
+    losses: Mapping[str, Sequence[float | None]],
+    scores: Mapping[str, Sequence[float | None]],
+    score: str,
+) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax = found = axes_of(ax)
-    mark = "o" if len(epochs) <= _MARKED else ""
-    drawn = [
-        ax.plot(epochs, _numbers(told), color=PARTS[part], marker=mark, markersize=3, label=f"{part} loss")[0]
-        for part, told in losses.items()
-    ]
+    every = 1 if len(epochs) <= _MARKED else len(epochs) // 10
+
+    def line(axes: Axes, part: str, told: Sequence[float | None], what: str, dashes: str) -> Any:
+        return axes.plot(
+            epochs, _numbers(told), dashes, color=PARTS[part], marker=_MARKS[part], markersize=3,
+            markevery=every, label=f"{part} {what}",
+        )[0]  # fmt: skip
+
+    drawn = [line(ax, part, told, "loss", "-") for part, told in losses.items()]
     values = np.concatenate([_numbers(told) for told in losses.values()])
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > _WIDE * values.min():
         ax.set_yscale("log")
-    if best is not None:
-        ax.axvline(best, color=GREY, linestyle=":")
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if scores:
         beside = ax.twinx()
-        drawn += [
-            beside.plot(
-                epochs, _numbers(told), color=PARTS[part], linestyle="--", marker=mark, markersize=3,
-                label=f"{part} {score}",
-            )[0]
-            for part, told in scores.items()
-        ]  # fmt: skip
+        beside.spines["right"].set_visible(True)
+        drawn += [line(beside, part, told, score, "--") for part, told in scores.items()]
         _limit(beside, np.concatenate([_numbers(told) for told in scores.values()]))
         beside.set_ylabel(f"{score} (dashed)")
-    kept = "" if best is None else f" (dotted: the best, {best:,})"
-    ax.set_title(f"Loss{f' and {score}' if scores else ''}, epoch by epoch{kept}")
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False}
+    below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False}
     drawn.sort(key=lambda line: [*PARTS.values()].index(line.get_color()))  # a column a part
     ax.legend(handles=drawn, ncols=len(losses), **below)
-    return found
 
 
 def _limit(ax: Axes, values: NDArray[Any]) -> None:
@@ -154,35 +192,51 @@ def weights(
     D, H = W.shape
     shown = _largest(W, 0, most)
     told = [cell(label) for label in labels] if labels else [str(j) for j in range(H)]
-    told = [told[j] for j in shown]
-    kept = (
-        f"{len(shown)} of {H:,} {units}, those with the largest weights"
-        if len(shown) < H
-        else f"{H:,} {units}"
-    )
-    if image_shape is not None:
-        ax = found = axes_of(ax, 6.4, 6.0)
-        _mosaic(ax, W[:, shown].T.reshape(-1, *image_shape), told if labels else None)
-        ax.set_title(f"Weights of the pixels into {kept}", fontsize="medium")
-        return found
-    rows = _largest(W, 1, MOST_INPUTS)
-    inputs = [cell(names[i]) if names else f"column {i}" for i in rows]
-    ax = found = axes_of(ax, 6.4, max(2.4, 1.4 + 0.2 * len(rows)))
-    part = W[np.ix_(rows, shown)]
-    if H == 1:
-        colors = [BLUE if value >= 0 else VERMILION for value in part[:, 0]]
-        ax.barh(range(len(rows)), part[:, 0], color=colors)
-        ax.axvline(0, color=GREY, linewidth=0.8)
-        ax.invert_yaxis()
-        ax.set_xlabel("weight")
-    else:
-        _heat(ax, part)
-        step = -(-len(shown) // 12)
-        ax.set_xticks(range(0, len(shown), step), told[::step], parse_math=False)
-        ax.set_xlabel(units.removesuffix("s") if not labels else "class")
-    ax.set_yticks(range(len(rows)), inputs, parse_math=False)
-    of = f"{len(rows)} of {D:,} inputs" if len(rows) < D else f"{D:,} input{'s' * (D > 1)}"
-    ax.set_title(f"Weights of {of} into {kept}" if H > 1 else f"Weights of {of}", fontsize="medium")
+    told = _apart([told[j] for j in shown])
+    largest = f"{len(shown)} of {H:,} {units}, those with the largest weights"
+    kept = largest if len(shown) < H else f"{H:,} {units}"
+    with _look(ax):
+        if image_shape is not None:
+            found = axes_of(ax, 6.4, 6.0)
+            _mosaic(found, W[:, shown].T.reshape(-1, *image_shape), told if labels else None)
+            headline(_place(ax, found), f"Weights of the pixels into {kept}")
+            return found
+        rows = _largest(W, 1, MOST_INPUTS)
+        inputs = _apart([cell(names[i]) if names else f"column {i}" for i in rows])
+        found = axes_of(ax, 6.4, max(2.4, 1.4 + 0.2 * len(rows)))
+        part = W[np.ix_(rows, shown)]
+        if H == 1:
+            _bars(found, part[:, 0])
+        else:
+            _heat(found, part)
+            step = -(-len(shown) // 12)
+            found.set_xticks(range(0, len(shown), step), told[::step], parse_math=False)
+            found.set_xlabel(units.removesuffix("s") if not labels else "class")
+        found.set_yticks(range(len(rows)), inputs, parse_math=False)
+        first = inputs[int(np.argmax(np.linalg.norm(part.astype(np.float64), axis=1)))]
+        of = f"{len(rows)} of {D:,} inputs" if len(rows) < D else f"{D:,} input{'s' * (D > 1)}"
+        headline(_place(ax, found), f"{first} weighs most: {of}" + (f" into {kept}" if H > 1 else ""))
+    return found
+
+
+def _bars(ax: Axes, values: NDArray[Any]) -> None:
+    colors = [BLUE if value >= 0 else VERMILION for value in values]
+    ax.barh(range(len(values)), values, color=colors)
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    ax.invert_yaxis()
+    ax.set_xlabel("weight")
+
+
+def _apart(words: list[str]) -> list[str]:
+    """The same, but that words which are there again (long ones are cut) have their number behind them."""
+    seen: dict[str, int] = {}
+    for word in words:
+        seen[word] = seen.get(word, 0) + 1
+    again: dict[str, int] = {}
+    found = []
+    for word in words:
+        again[word] = again.get(word, 0) + 1
+        found.append(word if seen[word] == 1 else f"{word} ({again[word]})")
     return found
 
 

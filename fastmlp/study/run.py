@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastmlp import environment
+from fastmlp import environment, pictures
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import instance, reason_of
 from fastmlp.data import Dataset
@@ -47,7 +47,7 @@ def study(
 
     Raises ConfigError (without matplotlib, before anything is trained), RunFolderError, DataError.
     """
-    figures.check()
+    pictures.check("study")
     resolve(threads)
     plan = Plan() if plan is None else instance("plan", plan, Plan)
     instance("data", data, Dataset)
@@ -107,6 +107,6 @@ def _make(folder: Path) -> None:
 
 def _write(folder: Path, report: dict[str, Any], text: str, drawn: dict[str, str]) -> None:
     for name, svg in drawn.items():
-        write_whole(folder / FIGURES / f"{name}.svg", figures.alone(svg).encode())
+        write_whole(folder / FIGURES / f"{name}.svg", pictures.alone(svg).encode())
     write_whole(folder / REPORT, (strict_json(report, indent=1) + "\n").encode())
     write_whole(folder / PAGE, text.encode(errors="backslashreplace"))  # a file's name may hold any byte

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from fastmlp.backends.checks import checked_weights
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.split import fold_rows
+from fastmlp.display import Display, Displayed
 from fastmlp.spec import Training
 from fastmlp.train.fit import Callback, fit
 from fastmlp.train.scores import Guess, Scores, recalls
@@ -30,9 +31,11 @@ FIGURES = {
 }
 """By name in a report: the field of Scores."""
 
+_CALLED = {"accuracy": "accuracy", "log_loss": "log loss", "r2": "R2", "mean_absolute_error": "mean error"}
 
-@dataclass(frozen=True)
-class CrossValidation:
+
+@dataclass(frozen=True, repr=False)
+class CrossValidation(Displayed):
     """Scores of each fold, in their order."""
 
     folds: tuple[Scores, ...]
@@ -49,6 +52,17 @@ class CrossValidation:
 
     def _values(self, name: str) -> list[float]:
         return [value for fold in self.folds if (value := getattr(fold, name)) is not None]
+
+    def _display(self) -> Display:
+        names = [name for name in ("accuracy", "log_loss", "r2", "mean_absolute_error") if self._values(name)]
+        heading = ("fold", "rows", *(_CALLED[name] for name in names))
+        rows: list[Sequence[Any]] = [
+            (k, fold.rows, *(getattr(fold, name) for name in names))
+            for k, fold in enumerate(self.folds, start=1)
+        ]
+        for word, of in (("mean", self.mean), ("spread", self.spread)):
+            rows.append((word, None, *map(of, names)))
+        return Display(f"Cross-validation of {len(self.folds)} folds", heading=heading, rows=rows)
 
     @property
     def together(self) -> Scores:

@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import shown
 from fastmlp.data.label import places_of
+from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError
 from fastmlp.model import Model
 
 MOST_CLASSES = 100  # in a confusion table
+_MOST_SHOWN = 6  # classes whose confusion is shown
 SIGMAS = 2.0  # standard errors by which a model must be better than guessing
 _LEAST = float(np.finfo(np.float32).eps)  # a probability counts as this at least, as in scikit-learn
 
@@ -35,8 +37,8 @@ class Guess:
     root_mean_squared_error: float | None = None
 
 
-@dataclass(frozen=True)
-class Scores:
+@dataclass(frozen=True, repr=False)
+class Scores(Displayed):
     """Figures of a model on ``rows`` rows; those that its task does not have are None, or ().
 
     task:      "classes"; "flags", which are several answers a row, 0 or 1; or "numbers".
@@ -95,6 +97,30 @@ class Scores:
         the root of the sum of squares. Of gains of 1, 0 and -1 that is McNemar's test. Four rows show none.
         """
         return not any(total > SIGMAS * squares**0.5 for total, squares in self.gains)
+
+    def _display(self) -> Display:
+        guess = self.guess
+        facts: list[tuple[str, Any]] = [
+            ("accuracy", self.accuracy),
+            ("accuracy by guessing", guess.accuracy),
+            ("log loss", self.log_loss),
+            ("log loss by guessing", guess.log_loss),
+        ]
+        if self.task == "numbers":
+            facts = [
+                ("R2", self.r2),
+                ("mean absolute error", self.mean_absolute_error),
+                ("by guessing the median", guess.mean_absolute_error),
+                ("root mean squared error", self.root_mean_squared_error),
+                ("by guessing the mean", guess.root_mean_squared_error),
+            ]
+        heading: tuple[str, ...] = ("class", "rows", "recall") if self.classes else ()
+        rows: list[Sequence[Any]] = list(zip(self.classes, self.counts, self.recall, strict=True))
+        if self.confusion is not None and len(self.classes) <= _MOST_SHOWN:
+            heading = ("class", *(f"taken for {label}" for label in self.classes), "recall")
+            rows = [(row[0], *taken, row[-1]) for row, taken in zip(rows, self.confusion, strict=True)]
+        notes = ["No better than guessing."] * self.no_better_than_guessing
+        return Display(f"Scores on {self.rows:,} rows", facts, heading, rows, notes)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump: the figures that its task has."""

@@ -328,13 +328,13 @@ def test_drop_keep_and_as_category():
     assert columns.told == (
         "left out (no cell is filled): 'nothing'",
         "left out (the same in every row): 'same'",
-        "left out (texts nearly all different: an identifier, or free text): 'id'",
+        "left out (texts nearly all different): 'id'",
         "left out (as asked): 'since'",
         "categories (inputs): 'city' (4), 'zip' (3)",
         "missing cells filled with the median, and said by an input: 'age' (45), 'member' (true)",
     )
     assert repr(columns) == "<Columns: 8 make 11 inputs>"
-    assert re.search(r"^  age +number +2  a number, missing cells as 45, and", str(columns), re.M)
+    assert re.search(r"^  age +number +2  a number, gaps are 45 and flagged", str(columns), re.M)
     assert columns.codes[1].told == "2 categories, 1 rare one together, missing as one more"
     assert Columns.fitted(PEOPLE, label="class", keep=["since"]).told[-1] == "times, in days: 'since'"
     assert columns.left_out(PEOPLE) == ("since", "id", "same", "nothing", "class")

@@ -16,6 +16,7 @@ from fastmlp_cli.suggestions import CALLED, meant
 
 import fastmlp
 from fastmlp import spec
+from fastmlp.train import steps
 
 CLI = Path(__file__).parents[2] / "cli"
 GROUP = typer.main.get_command(app)
@@ -87,9 +88,10 @@ def test_panels_hold_what_they_say():
         for param in shown(command):
             if isinstance(param, typer.core.TyperOption):
                 panels.setdefault(param.name, set()).add(param.rich_help_panel)
-    assert panels.pop("out") == {"Run folder", "Output"}  # study writes a report
+    assert panels.pop("out") == {"Run folder", "Output"}  # predict and study write a file
     where = {name: place for name, (place,) in panels.items()}  # the same in every command
     assert where["momentum"] == where["lr"] == where["schedule"] == "Optimizer"
+    assert where["label"] == where["task"] == where["drop"] == where["as_category"] == "Data"
     assert where["validation"] == where["patience"] == where["epochs"] == "Training"
     assert where["class_weight"] == where["sample_weight"] == where["clip"] == "Loss"
     assert where["threads"] == where["driver"] == "Speed"
@@ -119,7 +121,8 @@ def test_options_are_those_of_a_training():
     python_alone = {"frozen", "alpha"}
     assert set(options.TrainingOptions.__annotations__) == {*spec.WORDS, "clip"} - python_alone
     train = {param.name: param.default for param in COMMANDS["train"].params}
-    words = {"hidden": "100", "scale": "255", "center": None}  # no option by itself: as the scale has it
+    words = {"hidden": "100", "center": None}  # as the scale has it
+    words |= dict.fromkeys(steps.BY_DATA)
     assert {name: train[name] for name in fields} == fields | words
 
 
@@ -135,8 +138,9 @@ def written(name):
 
 def test_each_option_of_a_training_is_written_once():
     names = set(options.TrainingOptions.__annotations__) - set(options.PlainOptions.__annotations__)
+    names -= {*options.BY_DATA}  # in a list too
     assert "momentum" in names
-    assert {name: written(name) for name in names - {"optimizer"}} == dict.fromkeys(names - {"optimizer"}, 1)
+    assert {name: written(name) for name in names} == dict.fromkeys(names, 1)
     assert written("threads") > 10  # what is many times is seen
 
 

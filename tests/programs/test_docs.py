@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
 from fastmlp_cli.app import app
-from pages import KERNELS, PAGES, ROOT, text
+from pages import KERNELS, PAGES, ROOT, module_at, text
 
 import fastmlp
 from fastmlp.data.auditing.rules import RULES as TABLE_RULES
@@ -35,16 +33,6 @@ WORDS = {  # options of other programs, and of all of ours
 
 def options_of(command: str) -> set[str]:
     return {name for param in COMMANDS[command].params for name in (*param.opts, *param.secondary_opts)}
-
-
-def module_at(path: str) -> ModuleType:
-    """A module that lies in no package."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def anchors(page: Path) -> set[str]:

@@ -66,6 +66,7 @@ def test_a_terminal_gets_a_bar_and_keeps_a_line():
 
 
 @posix
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "columns"), [({"TERM": "dumb"}, 120), ({"NO_COLOR": "1"}, 120), ({}, 20)], ids=str
 )
@@ -77,7 +78,7 @@ def test_any_terminal_will_do(environment, columns):
 
 
 @posix
-@pytest.mark.parametrize("progress", [False, None])
+@pytest.mark.parametrize("progress", [pytest.param(False, marks=pytest.mark.slow), None])
 def test_nothing_is_printed_unless_it_is_asked_for(progress):
     assert on_terminal(SCRIPT.format(progress=progress)).split() == ["done"]
 

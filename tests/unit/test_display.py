@@ -16,9 +16,13 @@ from sklearn.exceptions import ConvergenceWarning
 import fastmlp
 from fastmlp import Architecture, BatchNorm, EpochResult, Layer, Optimizer, Training
 from fastmlp.data import Dataset
+from fastmlp.data.columns import Columns
+from fastmlp.data.table import Column, Table
 from fastmlp.diagnosis.report import Diagnosis
 from fastmlp.display import Display, Displayed, brief, cell, ends, listed
 from fastmlp.net import Norm
+from fastmlp.train.folds import CrossValidation
+from fastmlp.train.scores import Guess, Scores
 
 MOST_LINES, MOST_CHARACTERS, MOST_HTML = 25, 3600, 40_000
 EVIL = "<script>alert('1')</script> & \"x\"\x1b[31m\n\u202egnol\udc80" + "y" * 5000
@@ -114,11 +118,21 @@ def _values() -> dict[str, Any]:
     found = fastmlp.diagnose(X[:, :20], few, scale=1, hidden=8, epochs=1, seconds=0.1)
     (fitted,) = fastmlp.fit_many(X, y, [replace(model.training, epochs=2)])
     history = replace(history, epochs=[epoch(i) for i in range(1, 10_001)], best_epoch=77)
+    words, shares = tuple(sorted(NAMES)), tuple(np.linspace(0, 1, 200).tolist())
+    column = Column(EVIL, "text", np.arange(500, dtype=np.int32) % 200, words)
+    table = Table((column, *(Column(name, "number", draw.normal(size=500)) for name in NAMES)), EVIL, (EVIL,))
+    scores = Scores(
+        "classes", 500, 0.5, Guess(0.1, 3.0), ((0.0, 1.0),), 0.9, 0.4, words, (5,) * 200, shares,
+        ((1,) * 200,) * 200,
+    )  # fmt: skip
     many = np.linspace(0.5, 9, 784)
     net = replace(model.net, preprocessing=fastmlp.Preprocessing(many, many))
     return {
         "Architecture": Architecture.of(3000, (1000,) * 999, 10, dropout=0.2),
         "BatchNorm": BatchNorm("after", 0.9),
+        "Column": column,
+        "Columns": Columns.fitted(table),
+        "CrossValidation": CrossValidation((scores,) * 500),
         "Dataset": data,
         "Diagnosis": replace(found, findings=[replace(f, measured=EVIL) for f in found.findings * 30]),
         "EpochResult": epoch(1),
@@ -136,6 +150,8 @@ def _values() -> dict[str, Any]:
         "Parameters": model.parameters,
         "Preprocessing": net.preprocessing,
         "TargetScale": fastmlp.TargetScale(many, many),
+        "Scores": scores,
+        "Table": table,
         "Training": Training.of(**deep, scale=tuple(many), class_weight=tuple(many), epochs=10**6),
     }
 
@@ -147,7 +163,8 @@ def public() -> set[str]:
 
 
 def test_every_public_class_is_here(values):
-    assert public() | {Dataset.__name__, Diagnosis.__name__, Norm.__name__} == set(values)
+    others = Dataset, Diagnosis, Norm, Column, Columns, Table, Scores, CrossValidation
+    assert public() | {kind.__name__ for kind in others} == set(values)
 
 
 def test_no_form_is_long_or_a_dump(values):
