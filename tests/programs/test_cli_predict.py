@@ -328,6 +328,7 @@ def test_a_terminal_shows_no_escape_codes(home, monkeypatch, capsys):
     assert capsys.readouterr().out == "a\\x1b[31m\nb\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_leaves_what_was_there(home, number):
     Path("old.csv").write_text("old")

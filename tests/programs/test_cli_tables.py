@@ -20,7 +20,7 @@ from fastmlp.train.folds import cross_validate
 from fastmlp.train.loop import EpochResult
 from fastmlp.train.scores import Scores
 
-QUICK = (*FAST, "--epochs", 12, "--lr", 0.02)
+QUICK = (*FAST, "--epochs", 6, "--lr", 0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -120,8 +120,8 @@ def test_columns_are_dropped_kept_and_taken_as_categories(people):
 def test_a_run_goes_on_with_its_columns(people):
     words = ("--data", people, "--drop", "id,price", "--as-category", "code")
     whole = report_of(*words, "--out", "whole")
-    report_of(*words, "--out", "part", "--epochs", 5)
-    rest = run("train", "--resume", "part", "--epochs", 12, "--json")
+    report_of(*words, "--out", "part", "--epochs", 3)
+    rest = run("train", "--resume", "part", "--epochs", 6, "--json")
     assert rest.exit_code == 0, rest.stderr
     assert strict(rest.stdout)["weights_sha256"] == whole["weights_sha256"]
     again = strict(run("evaluate", "part", *FAST, "--json").stdout)
@@ -134,7 +134,7 @@ def test_a_run_goes_on_with_its_columns(people):
 def test_it_trains_what_fit_trains(people):
     report = report_of("--data", people, "--drop", "price", "--seed", 3)
     data = load(people, label="class", drop=["price"], seed=3)
-    model, history = fastmlp.fit(data, epochs=12, lr=0.02, seed=3, backend="numpy")
+    model, history = fastmlp.fit(data, epochs=6, lr=0.05, seed=3, backend="numpy")
     assert report["weights_sha256"] == model.parameters.sha256()
     scores = Scores.of(model, data.X_test, data.as_given(data.y_test))
     assert Scores.from_json(report["scores"]) == scores
@@ -203,12 +203,12 @@ def test_folds_have_means_spreads_and_a_model_of_all_rows(people):
     assert json.loads(Path("run/summary.json").read_text()) == report
     assert [json.loads(line) for line in Path("run/folds.jsonl").read_text().splitlines()] == report["folds"]
     data = load(people, label="class", hold_out=False)
-    model, _ = fastmlp.fit(data, epochs=12, lr=0.02, backend="numpy")
+    model, _ = fastmlp.fit(data, epochs=6, lr=0.05, backend="numpy")
     assert report["weights_sha256"] == model.parameters.sha256()
     assert report["samples"] == {"train": 240, "test": 0}
     found = cross_validate(data, model.training, 4, backend="numpy")
     assert json.loads(json.dumps(found.to_json()))["folds"] == report["folds"]
-    assert [epoch["test_accuracy"] for epoch in report["epochs"]] == [None] * 12
+    assert [epoch["test_accuracy"] for epoch in report["epochs"]] == [None] * 6
 
 
 def test_folds_for_people(people):
@@ -346,6 +346,13 @@ def test_no_better_than_guessing_is_told_with_what_to_do(label, folds):
         assert told == (
             line if label == "classes" else line.replace("noise.csv", str(Path("noise.csv").absolute()))
         )
+
+
+def test_a_diagnosis_is_of_classes(people):
+    result = run("diagnose", "--data", people, "--label", "price")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "a diagnosis must be of classes; got price, a quantity" in result.stderr
+    assert run("diagnose", "--data", people, "--drop", "prise").exit_code == 2
 
 
 def test_a_good_net_is_not_told_so(people):
