@@ -443,3 +443,8 @@ def test_what_is_found_does_not_depend_on_the_order_of_the_columns(seed):
     mixed = {name: cells[name] for name in g.permutation([*cells]).tolist()}
     first, second = audit(cells, "label"), audit(mixed, "label")
     assert sorted(f.measured for f in first.findings) == sorted(f.measured for f in second.findings)
+
+
+def test_a_table_without_a_column_that_says_something_is_severe():
+    (finding,) = audit({"a": [1] * 30, "b": ["x"] * 30, "y": [0, 1] * 15}, "y").findings[:1]
+    assert (finding.code, finding.severity, finding.columns) == ("columns-nothing", "severe", ("a", "b"))

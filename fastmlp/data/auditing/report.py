@@ -66,8 +66,11 @@ class Audit(Displayed):
     @property
     def title(self) -> str:
         """Its sizes, in a line."""
-        columns = f"{len(self.columns):,} column{'s' * (len(self.columns) != 1)} beside the label"
-        return f"{self.where}: {self.rows:,} rows, {columns} -> {self.inputs:,} inputs"
+        rows, columns, inputs = (
+            f"{count:,} {noun}{'s' * (count != 1)}"
+            for count, noun in ((self.rows, "row"), (len(self.columns), "column"), (self.inputs, "input"))
+        )
+        return f"{self.where}: {rows}, {columns} beside the label -> {inputs}"
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -78,11 +81,11 @@ class Audit(Displayed):
             K = len(label.counts)
             shown = label.counts if K <= MOST_CLASSES else sorted(label.counts, key=lambda pair: -pair[1])
             words = ", ".join(f"{cell(name)} {count:,}" for name, count in shown[:MOST_CLASSES])
-            lines.append(f"{K:,} classes: {words}" + ", ..." * (K > MOST_CLASSES))
+            lines.append(f"{K:,} class{'es' * (K != 1)}: {words}" + ", ..." * (K > MOST_CLASSES))
         elif label.figures:
             lines.append(str(label.figures))
-        alike = [f"{self.repeated:,} repeat another"] * bool(self.repeated)
-        alike += [f"{self.conflicts:,} contradict another"] * bool(self.conflicts)
+        alike = [f"{self.repeated:,} repeated"] * bool(self.repeated)
+        alike += [f"{self.conflicts:,} that contradict another"] * bool(self.conflicts)
         named = [("label", lines[0]), *(("", line) for line in lines[1:])]
         return (*named, *[("rows", ", ".join(alike))] * bool(alike))
 
