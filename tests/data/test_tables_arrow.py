@@ -123,7 +123,11 @@ def column(values, kind=None):
         ([3600, None], pyarrow.time32("s"), ("number", [1 / 24, None], False)),
         ([3600 * 10**9, None], pyarrow.time64("ns"), ("number", [1 / 24, None], False)),
         ([129_600, None], pyarrow.duration("s"), ("number", [1.5, None], False)),
-        ([5, None, 30], pyarrow.dictionary(pyarrow.int8(), pyarrow.int64()), ("text", ["5", None, "30"], False)),
+        (
+            [5, None, 30],
+            pyarrow.dictionary(pyarrow.int8(), pyarrow.int64()),
+            ("text", ["5", None, "30"], False),
+        ),
     ],
     ids=str,
 )
@@ -243,7 +247,9 @@ def mutant(draw, whole):
             case "s":
                 content[at] = draw.randrange(256)
             case "o":
-                content[at : at + 4] = draw.choice([b"\xff" * 4, bytes(4), b"\xff\xff\xff\x7f", b"\0\0\0\x80"])
+                content[at : at + 4] = draw.choice(
+                    [b"\xff" * 4, bytes(4), b"\xff\xff\xff\x7f", b"\0\0\0\x80"]
+                )
             case "d":
                 del content[at : at + draw.randint(1, 8)]
             case "i":
