@@ -14,6 +14,7 @@ import typer
 
 from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS, DRIVERS, Training
+from fastmlp.train.steps import BY_DATA, steps_of
 from fastmlp.words.activations import ACTIVATIONS
 from fastmlp.words.inits import INITS
 from fastmlp.words.layers import PLACES
@@ -34,14 +35,6 @@ _PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "task": TASKS[0], "backend": BACKENDS[0]}
-BY_DATA = (
-    "optimizer",
-    "lr",
-    "batch_size",
-    "epochs",
-    "validation",
-    "patience",
-)  # what they decide, if none is given
 DEFAULTS |= dict.fromkeys(("center", *BY_DATA))
 DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
@@ -208,7 +201,7 @@ class PlainOptions(TypedDict, total=False):
         int | None,
         option(
             TRAINING,
-            "Passes over the training rows. Default: 15 for images; for tables 200, or up to 1,000 with "
+            "Passes over the training rows. Default: 15 for images; for tables 200, or up to 500 with "
             "--patience.",
         ),
     ]
@@ -441,8 +434,6 @@ def _as_some_data_allow(words: dict[str, Any]) -> Training:
     try:
         return Training.of(**words)
     except ConfigError:
-        from fastmlp.train.defaults import steps_of
-
         with suppress(ConfigError):
             return Training.of(**{**steps_of(10**6, words), **words})
         raise

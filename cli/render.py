@@ -285,9 +285,10 @@ def figures(report: dict[str, Any]) -> list[str]:
 
 def scale_note(dataset: Dataset, scale: Scale) -> str | None:
     """Warning about inputs that the scale makes tiny, so that a net trains slowly or not at all."""
+    if not isinstance(scale, float):
+        return None
     low, high = float(dataset.X.min()), float(dataset.X.max())
-    largest = max(abs(low), abs(high))
-    if not isinstance(scale, float) or not 0 < largest < 0.05 * scale:
+    if not 0 < max(abs(low), abs(high)) < 0.05 * scale:
         return None
     return f"Note: inputs lie in {low:g} .. {high:g} and are divided by {scale:g}: --scale 1 may be meant."
 

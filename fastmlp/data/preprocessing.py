@@ -32,7 +32,6 @@ def fitted(
     """Return the preprocessing that ``scale`` and ``center`` mean for training rows X (N, D).
 
     X: dense numbers, finite; or scipy.sparse in rows, sound. rows: the numbers of those that are trained on.
-    numeric: (D,) False for columns that a word leaves as they are: categories, of 0 and 1.
     center False: nothing is subtracted, so that zeros stay zeros. A column that is constant, or so near to it
     that its spread is rounding, is divided by 1: centred, it is 0. What is subtracted is rounded to float32,
     as the rows are: little is left of a column that spreads by less than a millionth of its mean.
@@ -47,8 +46,6 @@ def fitted(
     if not isinstance(scale, str):
         return Preprocessing(np.array(scale), _moments(X, rows)[0].astype(np.float32) if center else None)
     offset, spread = _MEASURES[scale](X, rows)
-    if numeric is not None:
-        offset, spread = np.where(numeric, offset, 0.0), np.where(numeric, spread, 1.0)
     spread = np.where(spread < TINIEST, 1.0, np.minimum(spread, HUGEST))
     if numeric is not None:
         offset, spread = np.where(numeric, offset, 0.0), np.where(numeric, spread, 1.0)

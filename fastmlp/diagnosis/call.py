@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from fastmlp.spec import Training
 from fastmlp.train.defaults import chosen, loss_of
 from fastmlp.train.fields import takes_fields
 from fastmlp.train.fit import architecture_of
+from fastmlp.train.steps import BY_DATA
 from fastmlp.words.losses import checked_loss
 
 
-@takes_fields
+@partial(takes_fields, by_data=BY_DATA)
 def diagnose(
     X: Any,
     y: Any = None,

@@ -64,11 +64,7 @@ def save(found: Diagnosis, path: str | os.PathLike[str]) -> None:
         return
     with pictures.style():
         figure = pictures.figure(2 * HEIGHT, 2 * pictures.WIDTH)
-<<<<<<< HEAD
-        draw(found, figure)
-=======
     draw(found, figure)
->>>>>>> tables
     content = (
         pictures.png(figure) if kind == ".png" else pictures.alone(pictures.svg(figure, "diagnosis")).encode()
     )
@@ -106,18 +102,6 @@ def page(found: Diagnosis) -> str:
     )
 
 
-<<<<<<< HEAD
-def draw(found: Diagnosis, figure: Any) -> Any:
-    """Draw the four panels into an empty figure, and return their axes (2, 2). Within ``pictures.style``."""
-    import numpy as np
-
-    axes = np.empty((2, 2), dtype=object)
-    places = figure.subfigures(2, 2, wspace=0.04, hspace=0.04)
-    for place, panel, at in zip(places.ravel(), PANELS.values(), np.ndindex(2, 2), strict=True):
-        place.patch.set_alpha(0)
-        axes[at] = place.subplots()
-        panel(axes[at], found)
-=======
 def draw(found: Diagnosis, figure: Any, *, ink: bool = True) -> Any:
     """Draw the four panels into an empty figure of matplotlib's, and return their axes (2, 2).
 
@@ -133,7 +117,6 @@ def draw(found: Diagnosis, figure: Any, *, ink: bool = True) -> Any:
             place.savefig = figure.savefig  # which a part has not: people write ax.figure.savefig
             axes[at] = place.subplots()
             panel(axes[at], found)
->>>>>>> tables
     return axes
 
 

@@ -225,7 +225,7 @@ RULES = (
         healthy="none",
         why="such a unit carries nothing, and a ReLU unit that nothing activates gets no gradient",
         tried="fresh weights by glorot_uniform",
-        turn=6,
+        turn=7,
     ),
     Rule(
         "loss-frozen",
@@ -235,7 +235,7 @@ RULES = (
         healthy="all of them",
         why="a sample outside the clip has a gradient of exactly 0: right or wrong, it teaches nothing",
         tried="the loss logits",
-        turn=8,
+        turn=9,
     ),
     Rule(
         "units-saturated",
@@ -245,7 +245,7 @@ RULES = (
         healthy=f"under {SATURATED:.0%}; pre-activations spread by about 1",
         why="where the activation is flat, no gradient passes to the weights before it",
         tried="the inputs divided until pre-activations spread by 1, and the same with an lr for it",
-        turn=3,
+        turn=4,
     ),
     Rule(
         "lr-too-high",
@@ -272,14 +272,14 @@ RULES = (
     Rule(
         "lr-unusual",
         _lr_unusual,
-        rule=f"The optimizer is not plain SGD, and lr is over {UNUSUAL} times, or under 1 / {UNUSUAL} of, what "
-        "it is usually given: 0.001 for adam, adamw, nadam, adamax and rmsprop, else 0.01.",
+        rule=f"The optimizer is not plain SGD, and lr is over {UNUSUAL} times, or under 1 / {UNUSUAL} of, "
+        "what it is usually given: 0.001 for adam, adamw, nadam, adamax and rmsprop, else 0.01.",
         measured="lr {training.lr:g}, where {name} is usually given {usual:g}",
         healthy=f"within a factor of {UNUSUAL} of it",
         why="the size of such a step hangs on lr more than on the gradient: too large ones throw the weights "
         "about, and too small ones get nowhere",
         tried="the usual lr",
-        turn=2,
+        turn=3,
     ),
     Rule(
         "inputs-too-large",
@@ -290,7 +290,7 @@ RULES = (
         healthy=f"{SMALL:g} to {LARGE}",
         why="one direction is so steep that an lr it bears is too small for all others",
         tried="the inputs divided until pre-activations spread by 1, with an lr for it",
-        turn=4,
+        turn=5,
     ),
     Rule(
         "inputs-too-small",
@@ -300,7 +300,7 @@ RULES = (
         healthy=f"{SMALL:g} to {LARGE}",
         why="a first layer that hears so little of its inputs learns as slowly as with a small lr",
         tried="the inputs divided until pre-activations spread by 1, and the same with an lr for it",
-        turn=5,
+        turn=6,
     ),
     Rule(
         "inputs-off-centre",
@@ -310,7 +310,7 @@ RULES = (
         healthy=f"at most {OFF_CENTRE}x",
         why="what all rows have in common is steep and teaches nothing; what tells them apart is shallow",
         tried="the inputs centred, and the same divided by their spread",
-        turn=9,
+        turn=10,
     ),
     Rule(
         "init-unsuitable",
@@ -321,7 +321,7 @@ RULES = (
         healthy=f"logits that spread by {FAINT:g} to {LOUD}",
         why="from there the way to a solution is longer",
         tried="fresh weights by glorot_uniform",
-        turn=7,
+        turn=8,
     ),
     Rule(
         "hidden-too-narrow",
@@ -331,7 +331,7 @@ RULES = (
         healthy="at least {classes} units",
         why="all that the output layer can know goes through so few numbers",
         tried=f"hidden layers of at least {WIDTH} units",
-        turn=10,
+        turn=11,
     ),
     Rule(
         "not-finite",

@@ -1,13 +1,8 @@
 """Pictures by matplotlib: curves of epochs, weights into units. Axes are given back, nothing is saved.
 
-<<<<<<< HEAD
-Arrays and names come in, no class of fastmlp. Axes of one's own keep their style, new ones have that of all
-pictures (pictures/). Loaded when something is drawn.
-=======
 Arrays and names come in, no class of fastmlp. Axes of one's own keep their style. New ones have that of all
 pictures (pictures/), but that their text has the colours of the reader's style, light or dark. Loaded when
 something is drawn.
->>>>>>> tables
 """
 
 from __future__ import annotations
@@ -100,11 +95,7 @@ def curves(
 
 
 def _look(ax: Any) -> AbstractContextManager[None]:
-<<<<<<< HEAD
-    """The style of all pictures for axes that are new, in the reader's light or dark; none for others."""
-=======
     """The style of all pictures for new axes, but for the colours of text; none for those of a reader."""
->>>>>>> tables
     return pictures.style(ink=False) if ax is None else nullcontext()
 
 

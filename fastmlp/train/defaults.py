@@ -6,28 +6,19 @@ early where rows are many enough that some can be spared to judge by. Whatever i
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from fastmlp.checks import as_float, as_text, instance
+from fastmlp.checks import instance
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.sparse import is_scipy_sparse
-from fastmlp.errors import ConfigError
 from fastmlp.spec import Training
+from fastmlp.train.steps import BY_DATA, steps_of
 from fastmlp.words.losses import checked_loss
-from fastmlp.words.optimizers import OPTIMIZERS, USUAL_LR, Optimizer
 from fastmlp.words.scales import AUTO
-from fastmlp.words.schedules import Schedule
 
 PIXELS = 255.0  # what they are divided by
-
-BATCH = 200  # rows in a step; fewer rows are one step
-EPOCHS = 200
-MANY = 1000  # rows over which a tenth says when to stop; of fewer it would say little, and be missed
-SHARE, PATIENCE = 0.1, 20  # rows held out; epochs: after 10, noise ended some long before their best
-MOST_EPOCHS = 1000  # where the rows held out say when to stop
 
 _LOSSES = {"numbers": "squared", "flags": "binary"}  # by targets, where none is asked for
 
@@ -45,9 +36,11 @@ def chosen(data: Dataset, training: Training | None, fields: dict[str, Any]) -> 
     A Training given whole is taken as it is, with the fields changed and its scale settled; of fields alone
     see ``training_for``. Raises ConfigError, and TypeError for what is no field.
     """
+    fields = {name: value for name, value in fields.items() if not (value is None and name in BY_DATA)}
     if training is None:
         return training_for(data, fields)
-    asked = instance("training", training, Training).but(**fields)
+    asked = instance("training", training, Training)
+    asked = asked.but(**fields) if fields else asked
     found = settled(asked, data)
     return found, "" if found is asked else _line([_scaled(found)])
 
@@ -57,7 +50,7 @@ def training_for(data: Dataset, fields: dict[str, Any]) -> tuple[Training, str]:
 
     data: encoded or not. Pixels (uint8) have the defaults of ``Training``. Others: Adam with lr 0.001, 200
     rows in a batch, 200 epochs. Over 1,000 rows a tenth is held out, the training stops when 20 epochs have
-    not lowered the loss on it, after 1,000 in any case, and the best weights are kept.
+    not lowered the loss on it, after 500 in any case, and the best weights are kept.
 
     Each field given wins. An ``optimizer`` alone has its own lr, and momentum alone is sgd's; epochs alone
     are that many, on all rows; ``patience`` alone holds a tenth out; ``validation`` alone stops early by that
@@ -90,30 +83,6 @@ def is_pixels(data: Dataset) -> bool:
     if getattr(data.X, "dtype", None) != np.uint8:  # a Table has no type
         return False
     return data.image_shape is not None or not data.narrowed
-
-
-def steps_of(n: int, given: dict[str, Any]) -> dict[str, Any]:
-    """The defaults of n rows of a table, beside the fields given."""
-    rule = given.get("optimizer", "sgd" if given.keys() & OPTIMIZERS["sgd"].words.keys() else "adam")
-    name = rule.name if isinstance(rule, Optimizer) else as_text(rule) or ""
-    schedule = Schedule.of("constant")
-    with suppress(ConfigError):  # which the field raises
-        schedule = Schedule.of(given.get("schedule", "constant"))
-    steps: dict[str, Any] = {
-        "optimizer": rule, "lr": USUAL_LR.get(name, Training.lr), "batch_size": min(BATCH, n),
-        "epochs": EPOCHS,
-    }  # fmt: skip
-    if "patience" in given:
-        early = as_float(given["patience"]) != 0
-    elif "epochs" in given or schedule.needs_total:
-        early = False
-    else:
-        early = as_float(given["validation"]) != 0 if "validation" in given else n > MANY
-    if early:
-        steps |= {"validation": SHARE, "patience": PATIENCE, "epochs": MOST_EPOCHS}
-    elif schedule.name == "plateau":
-        steps["validation"] = SHARE
-    return steps
 
 
 def _told(training: Training, by_data: set[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ from fastmlp.train.defaults import chosen, loss_of
 from fastmlp.train.fields import takes_fields
 from fastmlp.train.loop import EpochResult, History, parted, train
 from fastmlp.train.progress import Progress, check, followed
+from fastmlp.train.steps import BY_DATA
 from fastmlp.words.layers import Architecture
 
 Callback = Callable[[EpochResult, Model], object]
 
 
-@takes_fields
+@partial(takes_fields, by_data=BY_DATA)
 def fit(
     X: Any,
     y: Any = None,

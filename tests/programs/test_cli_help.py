@@ -16,6 +16,7 @@ from fastmlp_cli.suggestions import CALLED, meant
 
 import fastmlp
 from fastmlp import spec
+from fastmlp.train import steps
 
 CLI = Path(__file__).parents[2] / "cli"
 GROUP = typer.main.get_command(app)
@@ -120,8 +121,8 @@ def test_options_are_those_of_a_training():
     python_alone = {"frozen", "alpha"}
     assert set(options.TrainingOptions.__annotations__) == {*spec.WORDS, "clip"} - python_alone
     train = {param.name: param.default for param in COMMANDS["train"].params}
-    words = {"hidden": "100", "center": None}  # no option by itself: as the scale has it
-    words |= dict.fromkeys(options.BY_DATA)
+    words = {"hidden": "100", "center": None}  # as the scale has it
+    words |= dict.fromkeys(steps.BY_DATA)
     assert {name: train[name] for name in fields} == fields | words
 
 

@@ -111,9 +111,9 @@ def test_the_defaults_are_those_of_fit(blobs):
 
 
 def test_the_run_folder(blobs):
-    report = strict(train(blobs, "--json").stdout)
+    report = strict(train(blobs, "--scale", 255, "--json").stdout)
     folder = Path(report["run_dir"])
-    assert re.fullmatch(r"\d{8}-\d{6}-relu-seed0", folder.name)
+    assert re.fullmatch(r"\d{8}-\d{6}-relu-scale255-seed0", folder.name)
     assert folder.parent == Path("runs").absolute()
     assert {path.name for path in folder.iterdir()} == FILES
     assert json.loads((folder / "summary.json").read_text()) == report

@@ -18,7 +18,7 @@ from fastmlp.diagnosis.relation import relation
 from fastmlp.diagnosis.trials import Trial
 from fastmlp.diagnosis.unlearnt import guesses, unlearnt
 
-NET = {"scale": 1.0, "epochs": 5, "hidden": 8, "seconds": 3.0}
+NET = {"scale": 1.0, "epochs": 5, "hidden": 8, "seconds": 3.0, "optimizer": "sgd", "batch_size": 100}
 SOME = TABLES[1::9]  # of the tables, in the fast tests
 
 
@@ -181,7 +181,7 @@ def test_columns_of_unequal_scale_have_healthy_labels():
     """The net hears the wide column alone, and so did the class means that it was compared with."""
     X, y = unequal_table()
     for scale in (255.0, 1.0):
-        found = fastmlp.diagnose(X, y, scale=scale, seconds=60)
+        found = fastmlp.diagnose(X, y, scale=scale, optimizer="sgd", epochs=15, batch_size=100, seconds=60)
         assert "labels-unrelated" not in told(found)
         assert found.findings[0].code == "does-not-train"
         assert found.findings[0].severity == "severe"

@@ -182,7 +182,7 @@ def test_what_fit_refuses_is_refused_at_the_call(data):
         fastmlp.fit_many(X, y, [net], initials=[initialise(Architecture(60, (5,), 4))])
     with pytest.raises(ConfigError, match="initials must be as many as trainings; got 0 and 1"):
         fastmlp.fit_many(X, y, [net], initials=[])
-    with pytest.raises(ConfigError, match="trainings must be Training objects; got"):
-        fastmlp.fit_many(X, y, [net, {"lr": 1}])
+    with pytest.raises(ConfigError, match="trainings must be Training objects, or dicts of"):
+        fastmlp.fit_many(X, y, [net, 1])
     with pytest.raises(ConfigError, match="threads"):
         fastmlp.fit_many(X, y, [net], threads=0)

@@ -219,16 +219,6 @@ def test_a_diagnosis_gives_its_four_panels(tmp_path):
     assert len(plt.get_fignums()) == 1
 
 
-<<<<<<< HEAD
-@pytest.mark.slow
-@pytest.mark.parametrize("style", ["default", "dark_background"])
-def test_a_person_can_read_all_of_it(style):
-    told = {"test_loss": 0.5, "test_accuracy": 0.8, "validation_loss": 0.7, "validation_accuracy": 0.75}
-    best = history(200, **told)
-    best.best_epoch = 150
-    X = np.random.default_rng(0).normal(size=(200, 5))
-    found = fastmlp.diagnose(X, X[:, 0] > 0, scale=1, hidden=6, epochs=1, seconds=0.1)
-=======
 @pytest.mark.parametrize("style", ["default", "dark_background"])
 def test_text_has_the_colour_of_the_style(style):
     X = np.random.default_rng(0).normal(size=(200, 5))
@@ -252,19 +242,9 @@ def test_what_is_drawn_can_be_read():
         assert faults(told.plot().figure) == []
     for model in (trained(), trained(D=200, hidden=(100,)), trained(D=3, hidden=())):
         assert faults(model.plot_weights().figure) == []
->>>>>>> tables
     alike = ["a name that is far too long to be shown" * 4 + end for end in "xyz"]
-    with plt.style.context(style):
-        drawn = [history(n, **told).plot() for n in (1, 2, 15, 300)]
-        drawn += [best.plot(), history(3, train_accuracy=None, test_loss=0.5, test_r2=0.25).plot()]
-        drawn += [trained(D, hidden).plot_weights() for D, hidden in ((3, (2,)), (200, (100,)), (30, ()))]
-        drawn += [trained(64, hidden, scale=1).plot_weights() for hidden in ((30,), ())]
-        drawn.append(plots.weights(None, np.arange(6.0).reshape(3, 2), "hidden units", names=alike))
-        drawn.append(found.plot()[0, 0])
-        wrong = {said(ax): faults(ax.get_figure(root=True)) for ax in drawn}
-        ink = mpl.colors.to_hex(plt.rcParams["text.color"])
-        assert {mpl.colors.to_hex(ax.xaxis.label.get_color()) for ax in drawn} == {ink}
-    assert {title: found for title, found in wrong.items() if found} == {}
+    drawn = plots.weights(None, np.arange(6.0).reshape(3, 2), "hidden units", names=alike)
+    assert faults(drawn.figure) == []
 
 
 def test_without_matplotlib_a_line_says_what_to_install(monkeypatch):

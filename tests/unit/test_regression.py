@@ -18,7 +18,8 @@ from fastmlp.target_scale import TargetScale
 from fastmlp.words.losses import Loss
 
 BACKENDS = ("numba", "numpy")
-QUICK = {"hidden": 16, "act": "tanh", "scale": 1, "epochs": 5, "lr": 0.05, "batch_size": 32}
+SGD = {"optimizer": "sgd", "batch_size": 32}
+QUICK = SGD | {"hidden": 16, "act": "tanh", "scale": 1, "epochs": 5, "lr": 0.05}
 LOSSES = ("squared", "half_squared", "absolute", "huber:0.5")
 
 
@@ -39,8 +40,9 @@ def test_a_linear_relation_is_learnt_up_to_its_noise(backend):
     X, y = drawn(1000)
     test = drawn(500, seed=1)
     model, history = fastmlp.fit(
-        X, y, loss="squared", hidden=(), scale=1, lr=0.05, epochs=20, test_data=test, backend=backend
-    )
+        X, y, loss="squared", hidden=(), scale=1, optimizer="sgd", lr=0.05, batch_size=100, epochs=20,
+        test_data=test, backend=backend,
+    )  # fmt: skip
     best = LinearRegression().fit(X, y)
     assert model.predict(test[0]) == pytest.approx(best.predict(test[0]), abs=0.01 * y.std())
     assert history.final.test_r2 == pytest.approx(best.score(*test), abs=1e-3)

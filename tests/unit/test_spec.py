@@ -34,9 +34,9 @@ BAD["loss"] += ["clip:0.1,1.1", "clip:nan,1", "clip:0.1,0.2,0.3", "clip:a,b", "k
 def test_defaults_are_those_of_the_question():
     t = Training()
     assert (t.hidden, t.act, t.lr, t.batch_size, t.epochs) == ((100,), "relu", 0.01, 100, 15)
-    assert (t.init, t.loss, t.scale, t.center) == ("glorot_uniform", "logits", 255.0, None)
+    assert (t.init, t.loss, t.scale, t.center) == ("glorot_uniform", "logits", "auto", None)
     assert t.in_words() == (
-        "hidden 100, relu, scale 255, logits loss, lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0"
+        "hidden 100, relu, scale auto, logits loss, lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0"
     )
 
 

@@ -267,7 +267,7 @@ def test_a_training_says_which_words_are_set():
     told = Training(hidden="512,64", act="relu,tanh", dropout="0.2,0.5", **words).in_words()
     assert told.startswith(
         "hidden 512,64, relu,tanh, dropout 0.2,0.5, batch norm before, no bias, l2 0.001, max norm 3, "
-        "frozen true,false, input dropout 0.1, scale 255, logits loss"
+        "frozen true,false, input dropout 0.1, scale auto, logits loss"
     )
 
 
