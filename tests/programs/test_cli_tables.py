@@ -378,10 +378,10 @@ def test_the_ending_on_a_terminal():
     told = scores_of([[9, 1, 0], [0, 5, 5], [0, 0, 10]], ("cat", "dog\x1b[1m", "a very long name of a class"))
     assert shown(told, 80) == [
         "table rows of each class, by the class that they are taken for",
-        " true                  cat  dog\\x1b[1m  a very long name ...    recall",
-        " cat                     9           1                     0     90.0%",
-        " dog\\x1b[1m              0           5                     5     50.0%",
-        " a very long name ...    0           0                    10    100.0%",
+        " true                  cat  dog\\x1b[1m  a very long name ...  recall",
+        " cat                     9           1                     0   90.0%",
+        " dog\\x1b[1m              0           5                     5   50.0%",
+        " a very long name ...    0           0                    10  100.0%",
         "guess accuracy 0.5000, always cat; log loss 0.6000",
         "score accuracy 0.7500 on 30 rows; log loss 0.4000",
     ]
@@ -389,6 +389,10 @@ def test_the_ending_on_a_terminal():
         "least dog\\x1b[1m is recognised least often (50.0% of 10); the commonest mistake: dog\\x1b[1m taken "
         "for a very long name ... (5 times)"
     )
+    wide = scores_of([[9, 1], [0, 5]], ("日本", "é"))
+    assert shown(wide, 80)[1:4] == [
+        " true  日本  é  recall", " 日本     9  1   90.0%", " é        0  5  100.0%",
+    ]  # fmt: skip
     many = scores_of(np.eye(40, dtype=int) * 3 + np.eye(40, k=1, dtype=int), tuple(range(40)))
     assert len(shown(many, 120)) == 3
     perfect = scores_of(np.eye(40, dtype=int), tuple(range(40)))
