@@ -56,10 +56,10 @@ def lines(scores: Scores, width: int) -> Iterator[tuple[str, str]]:
     else:
         yield ("least", worst)
     what = "each answer's commonest value" if scores.task == "flags" else f"always {_commonest(scores)}"
-    yield ("guess", f"accuracy {scores.guess.accuracy:.4f}, {what}; log loss {scores.guess.log_loss:.4g}")
+    yield ("guess", f"accuracy {scores.guess.accuracy:.4f}, {what}; log loss {scores.guess.log_loss:.4f}")
     yield (
         "score",
-        f"accuracy {scores.accuracy:.4f} on {_rows(scores)}; log loss {scores.log_loss:.4g}",
+        f"accuracy {scores.accuracy:.4f} on {_rows(scores)}; log loss {scores.log_loss:.4f}",
     )
 
 

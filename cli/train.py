@@ -349,5 +349,5 @@ class _Job:
                 dataset, training, n, **words, sample_weight=weights, done=tuple(self.run.folds),
                 on_fold=whole(keep), callbacks=(on_epoch,),
             )  # fmt: skip
-        self.screen.say("", "a model is trained on all rows")
+        self.screen.say("model", "trained on all rows, as it is kept")
         return found.together

@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastmlp.data import npy
-from fastmlp.data.array_names import TEST, TRAIN, spelled
+from fastmlp.data.npy import TEST, TRAIN
 from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
 from fastmlp.files import is_file
@@ -39,7 +39,7 @@ def read_npz_images(path: Path) -> NDArray[Any]:
     """The images of an .npz, of the test part where it has one; labels are not needed."""
     with npy.archive(path) as file:
         for images, _ in TEST + TRAIN:
-            name = spelled(file, images)
+            name = file.spelled(images)
             if name is not None:
                 return file.read(name)
         raise _no_images(file, path)
@@ -65,7 +65,7 @@ def read_npy(path: Path) -> Part:
 
 def _read_pair(file: npy.Archive, pairs: tuple[tuple[str, str], ...], path: Path) -> Part | None:
     for pair in pairs:
-        images, labels = (spelled(file, name) for name in pair)
+        images, labels = (file.spelled(name) for name in pair)
         if images is not None and labels is not None:
             return Part(file.read(images), file.read(labels), f"{images} in {path}")
         if images is not None or labels is not None:

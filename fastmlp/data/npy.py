@@ -22,6 +22,9 @@ from fastmlp.errors import DataError
 from fastmlp.files import regular
 from fastmlp.files.bounded import DEFLATE_RATIO, Stream, opened, read_array, translated
 
+TRAIN = (("x_train", "y_train"), ("train_images", "train_labels"), ("x", "y"), ("images", "labels"))
+TEST = (("x_test", "y_test"), ("test_images", "test_labels"))  # what an archive of arrays calls them
+
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000  # as in NumPy
 MAX_AXES = 4
@@ -45,6 +48,15 @@ class Archive:
         self._path, self._file = path, file
         self._most = path.stat().st_size * DEFLATE_RATIO
         self.names = [n.removesuffix(".npy") for n in file.namelist() if n.endswith(".npy")]
+
+    def spelled(self, name: str) -> str | None:
+        """The name in whichever case it is there, if it is."""
+        return next((n for n in (name, name.capitalize(), name.upper()) if n in self.names), None)
+
+    @property
+    def has_pairs(self) -> bool:
+        """True where it has arrays of rows or of labels, by their names; False where it may be a table."""
+        return any(self.spelled(name) for pair in TRAIN + TEST for name in pair)
 
     def read(self, name: str, *, texts: bool = False) -> NDArray[Any]:
         """One array. texts: texts and times too. DataError for anything but a plain array of numbers."""

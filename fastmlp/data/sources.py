@@ -161,6 +161,10 @@ def read_parts(
     if is_folder(path):
         return idx.read_folder(path)
     if tables.is_table_file(path):
+        pictures = tables.read_pictures(path, label) if kinds is None else None
+        if pictures is not None and pictures.y is not None:
+            told = (f"label: {pictures.label!r:.40}; pictures, a byte a pixel",)
+            return Parts(Part(pictures.X, pictures.y, str(path), pictures.label, pictures.told, told))
         return Parts(part_of(tables.read(path, kinds=kinds), label))
     match _kind(path):
         case "npz":
@@ -208,9 +212,9 @@ def read_images(
 ) -> tuple[Any, tuple[int, int] | None]:
     """Read X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
 
-    Of a folder or .npz with two parts, the test part. Of a table a Table, without the label's column where
-    one is named. columns: a model's: what kind a table's columns are, and the label's is left for it; without
-    them a column called ``label`` is left out too.
+    Of a folder or .npz with two parts, the test part. Of a text table of pictures its pixels, of another
+    table a Table, without the label's column where one is named. columns: a model's: what kind a table's
+    columns are, and the label's is left for it; without them a column called ``label`` is left out too.
     """
     label = _checked_label(label, Choice(), path)
     path = path_of("data", path)
@@ -219,6 +223,8 @@ def read_images(
         part = parts.test or parts.train
         assert part is not None
         X = part.X
+    elif columns is None and (pictures := tables.read_pictures(path, label)) is not None:
+        X = pictures.X
     elif tables.is_table_file(path):
         table = tables.read(path, kinds=None if columns is None else columns.kinds)
         if label is not None:

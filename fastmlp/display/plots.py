@@ -100,7 +100,7 @@ def _look(ax: Any) -> AbstractContextManager[None]:
 
 
 def _place(ax: Any, found: Axes) -> Any:
-    """Where a headline stands: over the whole of a new figure, over axes of a reader's."""
+    """The place of a headline: the whole of a new figure, or the axes of a reader."""
     return found.get_figure() if ax is None else found
 
 

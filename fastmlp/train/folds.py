@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from fastmlp.backends.checks import checked_weights
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.split import fold_rows
-from fastmlp.display import Display, Displayed, cell
+from fastmlp.display import Display, Displayed
 from fastmlp.spec import Training
 from fastmlp.train.fit import Callback, fit
 from fastmlp.train.scores import Guess, Scores, recalls
@@ -30,6 +30,8 @@ FIGURES = {
     "test_rmse": "root_mean_squared_error",
 }
 """By name in a report: the field of Scores."""
+
+_CALLED = {"accuracy": "accuracy", "log_loss": "log loss", "r2": "R2", "mean_absolute_error": "mean error"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,21 +50,19 @@ class CrossValidation(Displayed):
         values = self._values(name)
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
-    def _display(self) -> Display:
-        named = {called.removeprefix("test_"): name for called, name in FIGURES.items()}
-        named = {called: name for called, name in named.items() if self._values(name)}
-        rows: list[tuple[Any, ...]] = [
-            (str(k), fold.rows, *(_figure(getattr(fold, name)) for name in named.values()))
-            for k, fold in enumerate(self.folds, 1)
-        ]
-        rows += [
-            (called, None, *(_figure(how(name)) for name in named.values()))
-            for called, how in (("mean", self.mean), ("spread", self.spread))
-        ]
-        return Display(f"CrossValidation of {len(self.folds)} folds", (), ("fold", "rows", *named), rows)
-
     def _values(self, name: str) -> list[float]:
         return [value for fold in self.folds if (value := getattr(fold, name)) is not None]
+
+    def _display(self) -> Display:
+        names = [name for name in ("accuracy", "log_loss", "r2", "mean_absolute_error") if self._values(name)]
+        heading = ("fold", "rows", *(_CALLED[name] for name in names))
+        rows: list[Sequence[Any]] = [
+            (k, fold.rows, *(getattr(fold, name) for name in names))
+            for k, fold in enumerate(self.folds, start=1)
+        ]
+        for word, of in (("mean", self.mean), ("spread", self.spread)):
+            rows.append((word, None, *map(of, names)))
+        return Display(f"Cross-validation of {len(self.folds)} folds", heading=heading, rows=rows)
 
     @property
     def together(self) -> Scores:
@@ -112,10 +112,6 @@ class CrossValidation(Displayed):
             if (mean := self.mean(field)) is not None:
                 told |= {name: mean, f"{name}_spread": self.spread(field)}
         return told
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}" if abs(value) < 1000 else cell(value)
 
 
 def cross_validate(

@@ -11,22 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.checks import shown
 from fastmlp.data.label import places_of
-from fastmlp.display import Display, Displayed, cell
+from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError
 from fastmlp.model import Model
 
 MOST_CLASSES = 100  # in a confusion table
+_MOST_SHOWN = 6  # classes whose confusion is shown
 SIGMAS = 2.0  # standard errors by which a model must be better than guessing
 _LEAST = float(np.finfo(np.float32).eps)  # a probability counts as this at least, as in scikit-learn
-
-_CALLED = {
-    "accuracy": "accuracy",
-    "r2": "R2",
-    "mean_absolute_error": "mean absolute error",
-    "root_mean_squared_error": "root mean squared error",
-    "log_loss": "log loss",
-    "loss": "loss",
-}
 
 Figures = dict[str, Any]
 
@@ -107,17 +99,28 @@ class Scores(Displayed):
         return not any(total > SIGMAS * squares**0.5 for total, squares in self.gains)
 
     def _display(self) -> Display:
-        told = {name: value for name in _CALLED if (value := getattr(self, name)) is not None}
-        facts = [
-            (_CALLED[name], _beside(value, getattr(self.guess, name, None))) for name, value in told.items()
+        guess = self.guess
+        facts: list[tuple[str, Any]] = [
+            ("accuracy", self.accuracy),
+            ("accuracy by guessing", guess.accuracy),
+            ("log loss", self.log_loss),
+            ("log loss by guessing", guess.log_loss),
         ]
-        classes = zip(self.classes, self.counts, self.recall, strict=True)
-        rows = [(str(name), count, None if r is None else f"{r:.1%}") for name, count, r in classes]
-        first = ("class", "rows") if self.task == "classes" else ("column", "ones")
+        if self.task == "numbers":
+            facts = [
+                ("R2", self.r2),
+                ("mean absolute error", self.mean_absolute_error),
+                ("by guessing the median", guess.mean_absolute_error),
+                ("root mean squared error", self.root_mean_squared_error),
+                ("by guessing the mean", guess.root_mean_squared_error),
+            ]
+        heading: tuple[str, ...] = ("class", "rows", "recall") if self.classes else ()
+        rows: list[Sequence[Any]] = list(zip(self.classes, self.counts, self.recall, strict=True))
+        if self.confusion is not None and len(self.classes) <= _MOST_SHOWN:
+            heading = ("class", *(f"taken for {label}" for label in self.classes), "recall")
+            rows = [(row[0], *taken, row[-1]) for row, taken in zip(rows, self.confusion, strict=True)]
         notes = ["No better than guessing."] * self.no_better_than_guessing
-        count = f"{self.rows:,} row{'s' * (self.rows != 1)}"
-        title = f"Scores of {count}: {facts[0][0]} {cell(next(iter(told.values())))}"
-        return Display(title, facts, (*first, "recognised") if rows else (), rows, notes)
+        return Display(f"Scores on {self.rows:,} rows", facts, heading, rows, notes)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump: the figures that its task has."""
@@ -133,10 +136,6 @@ class Scores(Displayed):
             return cls(**told | {"guess": Guess(**data["guess"])})
         except (AttributeError, KeyError, TypeError):
             raise ConfigError("scores must be an object as Scores.to_json has it", shown(data)) from None
-
-
-def _beside(value: float, guess: float | None) -> str:
-    return cell(value) if guess is None else f"{cell(value)}  (guessing: {cell(guess)})"
 
 
 def _tupled(value: Any) -> Any:

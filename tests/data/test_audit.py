@@ -252,7 +252,20 @@ UNITS = {
     "kg": ("12 kg", "7kg"),
     "m/s": ("3.5m/s",),
     "°C": ("20°C",),
-    None: ("007", "1.2.3", "12,34,5", "A12", "12-34", "", "?", "1" * 50),
+    None: (
+        "007",
+        "1.2.3",
+        "123456 789012",
+        "12 34",
+        "1,234.567.8",
+        "4th",
+        "12,34,5",
+        "A12",
+        "12-34",
+        "",
+        "?",
+        "1" * 50,
+    ),
 }
 DATES = (
     "2024-12-31", "31.12.2024", "12/31/24", "2024/1/5 10:30", "5 Jan 2024", "January 5, 2024",
@@ -270,9 +283,24 @@ def test_dates():
     assert [word for word in (*DATES, *NO_DATES) if texts.is_date(word)] == [*DATES]
 
 
+def test_columns_of_numbers_and_of_codes():
+    def what(words):
+        found = texts.written(words, np.ones(len(words), np.int64))
+        return found and (found.what, found.unit)
+
+    assert what([f"{k} GB" for k in range(1, 30)]) == ("numbers", "GB")
+    assert what([f"{k}.5" for k in range(30)] + ["?"]) == ("numbers", "")
+    assert what([f"{k}.5" for k in range(30)] + ["?", "high", "low", "no"]) is None
+    assert what([f"{k:04}" for k in range(950, 1_050)]) is None  # postal codes
+    assert what([f"{k}" for k in range(9)]) is None  # few: categories
+    assert what([f"{k}-{k + 9}" for k in range(0, 200, 10)]) is None
+    assert what([f"2024-01-{k:02}" for k in range(1, 30)]) == ("dates", "")
+    assert what([f"10.0.0.{k}" for k in range(30)]) is None
+
+
 def test_words_that_are_alike():
-    counts = np.ones(8, np.int64)
-    words = ("A", "a", "New York", "new-york", "Oslo", "oslo", "x 1", "x 11")
+    counts = np.ones(9, np.int64)
+    words = ("A", "a", "New York", "new-york", "Oslo", "oslo", "x 1", "x 11", "A-")
     assert texts.alike(words, counts) == [("New York", "new-york"), ("Oslo", "oslo")]
     counts[5] = 0
     assert texts.alike(words, counts) == [("New York", "new-york")]

@@ -77,7 +77,7 @@ def test_another_kind_is_read_where_that_is_exact(column, cells):
         (number("f", [1, 0, 2, 0]), r"row 3 .* true or false in column 'f', as in training; got 2\."),
         (text("f", ["1", "0", "2", "0"]), r"row 3 .* true or false .* got '2'"),
         (time("f", [1, 0, 2, 0]), r"row 1 .* true or false"),
-        (number("t", [1, 0, 2, 0]), r"row 1 .* a date, as 2024-12-31 in column 't'"),
+        (number("t", [1, 0, 2, 0]), r"row 1 .* a date such as 2024-12-31 in column 't'"),
         (flag("t", [None, 0, 1, 0]), r"row 2 .* a date.* got false"),
         (text("t", ["2024-01-31", "31.1.2024", "x", "y"]), r"row 2 .* a date.* got '31\.1\.2024'"),
         (number("c", [None, 17, 2, 3]), r"row 2 .* text in column 'c', as in training; got 17"),

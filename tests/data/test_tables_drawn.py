@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_tables import cells_of, drawn_table, expected
+from written_tables import cells_of, drawn_table, expected
 
 from fastmlp.data.tables import rows, text
 from fastmlp.errors import DataError

@@ -145,3 +145,11 @@ def test_flags_together():
     assert found.together.task == "flags"
     assert found.together.counts == tuple((X[:, :2] > 0).sum(axis=0))
     assert found.together.accuracy == pytest.approx(found.mean("accuracy"))
+
+
+def test_folds_are_shown_as_a_small_table():
+    found = cross_validate(drawn(0, "classes"), training("classes"), 3, backend="numpy")
+    assert repr(found) == "<Cross-validation of 3 folds>"
+    lines = str(found).splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["fold", "1", "2", "3", "mean", "spread"]
+    assert f"{found.mean('accuracy'):.4f}" in lines[-2]

@@ -190,3 +190,16 @@ def test_plain_data_and_back(loss, classes):
 def test_other_data_are_no_scores(data):
     with pytest.raises(ConfigError, match="scores must be an object"):
         Scores.from_json(data)
+
+
+def test_scores_are_shown_as_a_small_table():
+    model, X, rng = drawn(0, "logits", 3, (0, 1, 2))
+    found = Scores.of(model, X, rng.integers(0, 3, 60))
+    assert repr(found) == "<Scores on 60 rows>"
+    lines = str(found).splitlines()
+    assert len(lines) == 1 + 4 + 1 + 4 + found.no_better_than_guessing
+    assert "accuracy by guessing" in found._repr_html_()
+    many, X, rng = drawn(0, "logits", 40, tuple(range(40)))
+    assert len(str(Scores.of(many, X, np.arange(60) % 40)).splitlines()) < 20
+    numbers, X, _ = drawn(0, "squared", 1)
+    assert "by guessing the mean" in str(Scores.of(numbers, X, rng.normal(size=60)))

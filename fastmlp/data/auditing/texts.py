@@ -22,6 +22,11 @@ _NUMBER = re.compile(
     r"(?P<before>[$€£¥]?)\s*(?P<sign>[+-]?)\s*(?P<digits>\d[\d., '\u00a0\u202f]*|[.,]\d+)"
     r"(?:[eE][+-]?\d{1,3})?\s*(?P<unit>%|°?[A-Za-zµ€$£¥]{0,6}(?:[/²³23][A-Za-z23]{0,3})?)"
 )
+_DIGITS = re.compile(  # plain, or in groups of three, with one mark between them
+    r"\d*[.,]?\d+|\d+[.,]|\d{1,3}(?:([., '\u00a0\u202f])\d{3})+(?:(?!\1)[.,]\d+)?"
+)
+_CODE = re.compile(r"\s*0\d")  # 007 and 01234 are names, and so are 123 and 56789 beside them
+_ORDINALS = {"st", "nd", "rd", "th"}
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _TIME = r"(?:[T ,]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?(?:\s*(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
 _DATES = [
@@ -47,12 +52,9 @@ def unit_of(word: str) -> str | None:
     found = _NUMBER.fullmatch(text) if len(text) <= LONGEST else None
     if found is None:
         return None
-    digits = found["digits"].strip()
-    if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
-        return None  # 007 and 01234 are names
-    if re.search(r"\.\d*\.|,\d{0,2},|[ ']\d{0,2}(?:\D|$)", digits) and not _grouped(digits):
-        return None
-    return found["before"] or found["unit"].strip()
+    unit = found["before"] or found["unit"].strip()
+    is_number = _DIGITS.fullmatch(found["digits"].strip()) and not _CODE.match(text)
+    return unit if is_number and unit not in _ORDINALS else None
 
 
 @dataclass(frozen=True)
@@ -78,33 +80,29 @@ def written(words: Sequence[str], counts: NDArray[np.int64]) -> Written | None:
     cells = sum(count for word, count in pairs if not is_date(word)) if dates else 0
     if len(dates) > 1 and cells * 100 <= most:
         return Written("dates", examples=tuple(dates[:2]), cells=cells)
-    units: dict[str, int] = defaultdict(int)
-    for word, count in pairs:
-        if (unit := unit_of(word)) is not None:
-            units[unit] += count
-    if not units:
+    units = [unit_of(word) for word, _ in pairs]
+    rows: dict[str, int] = defaultdict(int)
+    for unit, (_, count) in zip(units, pairs, strict=True):
+        if unit is not None:
+            rows[unit] += count
+    if not rows or any(_CODE.match(word) for word, _ in pairs):
         return None
-    unit = max(units, key=lambda kind: units[kind])
-    others = sorted(((-count, word) for word, count in pairs if unit_of(word) not in (unit, "")))
+    unit = max(rows, key=lambda unit: rows[unit])
+    others = [(-n, word) for kind, (word, n) in zip(units, pairs, strict=True) if kind not in (unit, "")]
     cells = -sum(count for count, _ in others)
     if len(pairs) - len(others) < VARIED or cells * 100 > most:
         return None
-    return Written("numbers", unit, others=tuple(word for _, word in others[:SHOWN]), cells=cells)
+    return Written("numbers", unit, others=tuple(word for _, word in sorted(others)[:SHOWN]), cells=cells)
 
 
 def alike(words: Sequence[str], counts: NDArray[np.int64]) -> list[tuple[str, ...]]:
-    """Groups of words that differ in case, in space, ``-`` and ``_`` alone; the commonest first in each.
+    """Groups of words that differ in case, or in space, ``-`` and ``_`` between letters; the commonest first.
 
-    One letter in two cases may be two codes.
+    One letter in two cases may be two codes, and so may A and A-.
     """
     groups: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for word, count in zip(words, counts.tolist(), strict=True):
         if count:
-            bare = re.sub(r"[\s_-]+", " ", word).strip()
+            bare = re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", word.strip())
             groups[bare.casefold() if len(bare) > 1 else bare].append((-count, word))
     return [tuple(word for _, word in sorted(group)) for group in groups.values() if len(group) > 1]
-
-
-def _grouped(digits: str) -> bool:
-    """Tell whether digits are grouped by thousands, in one way."""
-    return bool(re.fullmatch(r"\d{1,3}(?:([., '\u00a0\u202f])\d{3})+(?:(?!\1)[.,]\d+)?", digits))

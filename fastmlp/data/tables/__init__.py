@@ -12,14 +12,11 @@ from typing import Any
 from fastmlp.checks import whole_number
 from fastmlp.data.table import Kind, Table
 from fastmlp.data.tables import archive, arrow, pictures, text
-from fastmlp.data.tables.convert import as_kind, as_kinds
 from fastmlp.data.tables.frames import column_of, from_frame, is_frame
 from fastmlp.data.tables.rows import arrow_or_none
 from fastmlp.files import PathLike, path_of
 
 __all__ = [
-    "as_kind",
-    "as_kinds",
     "chunks",
     "column_of",
     "from_frame",
@@ -47,14 +44,15 @@ def read(path: PathLike, *, kinds: Mapping[str, Kind] | None = None) -> Table:
     """Read the Table in a file, by the end of its name.
 
     kinds: by name of a column the kind that its cells are read as, as a model knows it; a cell that is not is
-           an error. Without them kinds are found from the cells.
+           an error. Without them kinds are found from the cells. Files whose columns have types are read as
+           these are, and Columns.encode makes of them what the model knows.
     Raises DataError with file, line and column.
     """
     path = path_of("data", path)
     if path.name.lower().endswith(arrow.PARQUET + arrow.ARROW):
-        return arrow.read(path, kinds)
+        return arrow.read(path)
     if path.name.lower().endswith(".npz"):
-        return archive.read(path, kinds)
+        return archive.read(path)
     return text.read(path, kinds, arrow=arrow_or_none())
 
 
@@ -75,8 +73,8 @@ def chunks(file: Any, rows: int = 65_536, *, kinds: Mapping[str, Kind] | None = 
         return text.chunks(file, rows, kinds, arrow=arrow_or_none())
     path: Path = path_of("data", file)
     if path.name.lower().endswith(arrow.PARQUET + arrow.ARROW):
-        return arrow.chunks(path, rows, kinds)
+        return arrow.chunks(path, rows)
     if path.name.lower().endswith(".npz"):
-        table = archive.read(path, kinds)
+        table = archive.read(path)
         return (table[at : at + rows] for at in range(0, len(table), rows))
     return text.chunks(path, rows, kinds, arrow=arrow_or_none())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of
-from fastmlp.data.table import Column, Kind, Table
+from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import cells as meaning
-from fastmlp.data.tables.convert import as_kinds, text_column
+from fastmlp.data.tables.typed import flag_column, number_column, text_column
 from fastmlp.errors import DataError
 from fastmlp.files.bounded import BYTE_BUDGET, translated
 
@@ -32,22 +32,22 @@ def pyarrow(what: str) -> ModuleType:
         import pyarrow.parquet
     except ImportError:
         raise DataError(
-            f"pyarrow must be installed to read {what}", "none", 'pip install "fastmlp[tables]"'
+            f"pyarrow must be installed to read {what}", "none", 'install it: pip install "fastmlp[tables]"'
         ) from None
     return cast(ModuleType, arrow)
 
 
-def read(path: Path, kinds: Mapping[str, Kind] | None = None) -> Table:
+def read(path: Path) -> Table:
     """The Table in a Parquet, Feather or Arrow file. Raises DataError."""
     arrow = pyarrow(str(path))
     with _file(path, arrow) as file:
         table = _all(file, path, arrow)
         if not len(table):
             raise DataError(f"{path} must hold at least one row", "none", "get the file again")
-        return as_kinds(from_arrow(table, str(path), arrow), kinds)
+        return from_arrow(table, str(path), arrow)
 
 
-def chunks(path: Path, rows: int, kinds: Mapping[str, Kind] | None = None) -> Iterator[Table]:
+def chunks(path: Path, rows: int) -> Iterator[Table]:
     """Tables of so many rows, the last one perhaps of fewer."""
     arrow = pyarrow(str(path))
     with _file(path, arrow) as file:
@@ -56,17 +56,17 @@ def chunks(path: Path, rows: int, kinds: Mapping[str, Kind] | None = None) -> It
         for batch in _batches(file, path, arrow):
             while count + len(batch) >= rows:
                 taken = rows - count
-                yield _chunk([*held, batch[:taken]], path, kinds, arrow)
+                yield _chunk([*held, batch[:taken]], path, arrow)
                 batch, held, count = batch[taken:], [], 0
             if len(batch):
                 held.append(batch)
                 count += len(batch)
         if held:
-            yield _chunk(held, path, kinds, arrow)
+            yield _chunk(held, path, arrow)
 
 
-def _chunk(batches: Sequence[Any], path: Path, kinds: Mapping[str, Kind] | None, arrow: ModuleType) -> Table:
-    return as_kinds(from_arrow(arrow.Table.from_batches(batches), str(path), arrow), kinds)
+def _chunk(batches: Sequence[Any], path: Path, arrow: ModuleType) -> Table:
+    return from_arrow(arrow.Table.from_batches(batches), str(path), arrow)
 
 
 @contextmanager
@@ -194,15 +194,15 @@ def _column(name: str, array: Any, where: str, arrow: ModuleType) -> Column:
         return Column(name, "number", np.full(len(array), np.nan))
     if types.is_boolean(kind):
         flags = array.cast(arrow.int8()).fill_null(-1).to_numpy()
-        return Column(name, "flag", np.asarray(flags, np.int8), ("false", "true"))
+        return flag_column(name, np.asarray(flags, np.int8))
     if types.is_decimal(kind):
         whole = kind.scale <= 0
-        return numbers_column(name, array.cast(arrow.float64()).to_numpy(), where, whole=whole)
+        return number_column(name, array.cast(arrow.float64()).to_numpy(), where, whole=whole)
     if types.is_integer(kind) or types.is_floating(kind):
         if array.null_count:
             array = array.cast(arrow.float64(), safe=False)
         values = array.to_numpy().astype(np.float64)
-        return numbers_column(name, values, where, whole=types.is_integer(kind))
+        return number_column(name, values, where, whole=types.is_integer(kind))
     if types.is_timestamp(kind) or types.is_date(kind):
         return Column(name, "time", meaning.days(_moments(array, kind, arrow)))
     if types.is_duration(kind):
@@ -244,17 +244,3 @@ def _moments(array: Any, kind: Any, arrow: ModuleType) -> NDArray[Any]:
     elif kind.tz is not None:
         array = array.cast(arrow.timestamp(kind.unit))
     return np.asarray(array.to_numpy())
-
-
-def numbers_column(name: str, values: Any, where: str, *, whole: bool) -> Column:
-    """A column of numbers (n,), nan where missing. Raises DataError for an infinite one."""
-    infinite = np.isinf(values)
-    if infinite.any():
-        at = int(infinite.argmax())
-        raise DataError(
-            f"row {at + 1} of {where} must hold a finite number in column {name!r:.60}",
-            f"{values[at]}",
-            "replace it, or leave it missing",
-        )
-    column = Column(name, "number", np.asarray(values, np.float64))
-    return Column(name, "number", column.values, whole=whole and not column.missing.all())

@@ -19,9 +19,9 @@ from fastmlp.checks import reason_of, shown
 from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import arrow
 from fastmlp.data.tables import cells as meaning
-from fastmlp.data.tables.convert import text_column
 from fastmlp.data.tables.gather import Again, Gathered, Source
 from fastmlp.data.tables.rows import TextCells
+from fastmlp.data.tables.typed import flag_column, number_column, text_column
 from fastmlp.errors import DataError
 
 WHERE = "the table"
@@ -63,7 +63,10 @@ def from_frame(X: Any, where: str = WHERE) -> Table:
         )
     _check_names([name for name, _ in named], where)
     columns = tuple(column_of(name, values, where) for name, values in named)
-    if not len(columns[0]):
+    lengths = sorted({len(column) for column in columns})
+    if len(lengths) > 1:
+        raise DataError(f"{where} must have columns of one length", f"{lengths[:8]}", "cut or fill them")
+    if not lengths[0]:
         raise DataError(f"{where} must hold at least one row", "none", "give it rows")
     return Table(columns, where)
 
@@ -124,7 +127,7 @@ def _series(name: str, values: Any, where: str) -> Column:
         return _array(name, filled.to_numpy(dtype=bool), where, missing)
     if kind in "iuf":
         floats = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return arrow.numbers_column(name, floats, where, whole=kind != "f")
+        return number_column(name, floats, where, whole=kind != "f")
     if kind == "M" and getattr(values.dtype, "tz", None) is not None:
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if kind in "Mm":
@@ -137,11 +140,11 @@ def _array(name: str, values: NDArray[Any], where: str, mask: NDArray[np.bool_] 
         case "b":
             flags = values.astype(np.int8)
             flags[mask if mask is not None else slice(0)] = -1
-            return Column(name, "flag", flags, ("false", "true"))
+            return flag_column(name, flags)
         case "i" | "u" | "f":
             floats = values.astype(np.float64)
             floats[mask if mask is not None else slice(0)] = np.nan
-            return arrow.numbers_column(name, floats, where, whole=values.dtype.kind != "f")
+            return number_column(name, floats, where, whole=values.dtype.kind != "f")
         case "M" | "m" as kind:
             moments = values.copy()
             moments[mask if mask is not None else slice(0)] = np.array("NaT", values.dtype)
@@ -175,12 +178,12 @@ def _objects(name: str, values: NDArray[Any], where: str, mask: NDArray[np.bool_
     if types <= {bool, np.bool_}:
         flags = np.full(len(cells), -1, np.int8)
         flags[~missing] = there
-        return Column(name, "flag", flags, ("false", "true"))
+        return flag_column(name, flags)
     if all(issubclass(kind, NUMBERS) and not issubclass(kind, bool) for kind in types):
         floats = np.full(len(cells), np.nan)
         floats[~missing] = [float(cell) for cell in there]
         whole = all(issubclass(kind, numbers.Integral) for kind in types)
-        return arrow.numbers_column(name, floats, where, whole=whole)
+        return number_column(name, floats, where, whole=whole)
     if all(issubclass(kind, TIMES) for kind in types):
         moments = np.full(len(cells), np.nan)
         moments[~missing] = [_days(cell) for cell in there]
@@ -188,7 +191,7 @@ def _objects(name: str, values: NDArray[Any], where: str, mask: NDArray[np.bool_
     if all(issubclass(kind, datetime.timedelta) for kind in types):
         floats = np.full(len(cells), np.nan)
         floats[~missing] = [cell / datetime.timedelta(days=1) for cell in there]
-        return arrow.numbers_column(name, floats, where, whole=False)
+        return number_column(name, floats, where, whole=False)
     strange = next((cell for cell in there if not isinstance(cell, (str, *NUMBERS, *TIMES))), None)
     if strange is not None:
         raise DataError(
@@ -251,7 +254,7 @@ def _through_arrow(X: Any, where: str) -> Table:
         raise DataError(
             f"{where} must be a frame that Arrow can read", reason_of(error), "convert it"
         ) from None
-    if not len(table):
+    if table.num_columns and not len(table):
         raise DataError(f"{where} must hold at least one row", "none", "give it rows")
     return arrow.from_arrow(table, where, found)
 

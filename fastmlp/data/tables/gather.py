@@ -23,7 +23,7 @@ FEW = 10  # a column with so many numbers for each other cell is one of numbers,
 CALLED: dict[Kind, str] = {
     "number": "a number",
     "flag": "true or false",
-    "time": "a date, as 2024-12-31",
+    "time": "a date such as 2024-12-31",
     "text": "text",
 }
 
@@ -34,6 +34,7 @@ class Source:
 
     line:    what rows are counted in, for messages.
     kinds:   by name, of columns whose kind is known: their cells are read as that.
+    known:   where that is from, for messages.
     lenient: True where a column without a known kind is text rather than wrong: nobody may need it.
     """
 
@@ -41,6 +42,7 @@ class Source:
     separator: str = ","
     line: str = "line"
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    known: str = "training"
     lenient: bool = False
 
 
@@ -184,6 +186,7 @@ class Gathered:
                 word = words[part[place]]
                 break
             at += len(part)
+        known = f"in {self.source.known}" if self.kind else "nearly all of its cells do"
         do = (
             "repair or empty the cell"
             if self.kind
@@ -192,7 +195,7 @@ class Gathered:
         )
         return DataError(
             f"{self.source.line} {lines[at + place]} of {self.source.where} must hold {CALLED[kind]} "
-            f"in column {self.name!r:.60}, as {'in training' if self.kind else 'nearly all of its cells do'}",
+            f"in column {self.name!r:.60}, as {known}",
             f"{word[:40]!r}",
             do,
         )

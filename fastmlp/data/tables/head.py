@@ -31,6 +31,7 @@ MAX_COLUMNS = 100_000
 COUNTED = 8  # so many columns are not counted by a row
 POINTED = 3  # nor so many, where the next line has a point in every cell
 YEARS = (1900, 2100)
+LABELS = ("label", "class", "target", "y")
 UNNAMED = "Unnamed: 0"  # pandas' word for a first column without a name that it read, and wrote again
 
 
@@ -80,8 +81,11 @@ def head_of(text: str, where: str, *, whole: bool) -> Head:
     body = [cells for cells in body if len(cells) == width]
     _check_columns(top, body, where)
     if not body and not any(map(_is_typed, top)):
-        raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
-    header = _is_header(top, body, row)
+        if not "".join(text.split("\n", after - 1)[after - 1 :]).strip():
+            raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
+        header = True  # what is wrong with the rows is said by who reads them
+    else:
+        header = _is_header(top, body, row)
     told = []
     if separator != ",":
         told.append(f"fields separated by {SEPARATORS[separator]}")
@@ -131,6 +135,13 @@ def separator_of(text: str, whole: bool = True) -> str:
     return max(SEPARATORS, key=fit)
 
 
+def looks_like_a_table(text: str, whole: bool) -> bool:
+    """Tell whether the first records of a text have as many cells each, two or more."""
+    rows = [cells for _, cells in _sample(text, separator_of(text, whole), whole)]
+    widths = {len(cells) for cells in rows}
+    return len(rows) > 1 and len(widths) == 1 and widths != {1}
+
+
 def _sample(text: str, separator: str, whole: bool) -> list[tuple[int, list[str]]]:
     """The first records that are not blank, with their lines; the last of a text that goes on is left out."""
     found: list[tuple[int, list[str]]] = []
@@ -148,14 +159,17 @@ def _sample(text: str, separator: str, whole: bool) -> list[tuple[int, list[str]
     return found
 
 
-def _is_header(top: list[str], body: Sequence[Sequence[str]], row: str) -> bool:
+def _is_header(top: Sequence[str], body: Sequence[Sequence[str]], row: str) -> bool:
     unnamed = _unnamed(top)
-    named = range(unnamed, len(top))
-    numbers = [top[i] for i in named if meaning.is_number(top[i])]
-    counted = len(numbers) if _counts(numbers, 0) or _counts(numbers, 1) else 0
-    if numbers and len(numbers) == len(named):
+    words = top[unnamed:]
+    numbers = [word for word in words if meaning.is_number(word)]
+    counts = (
+        (len(numbers) >= COUNTED and (_counts(numbers, 0) or _counts(numbers, 1)))
+        or (unnamed > 0 and _counts(numbers, 0))
+    )  # fmt: skip
+    if numbers and len(numbers) == len(words):
         pointed = len(top) >= POINTED and bool(body) and all("." in cell for cell in body[0])
-        if counted and (counted >= COUNTED or pointed or (unnamed and _counts(numbers, 0))):
+        if counts or (pointed and (_counts(numbers, 0) or _counts(numbers, 1))):
             return True
         if _counts(top, 0) and body:
             raise DataError(
@@ -164,44 +178,45 @@ def _is_header(top: list[str], body: Sequence[Sequence[str]], row: str) -> bool:
                 "remove the line if it is a header; put a line of column names above it if it is a row",
             )
         return False
-    typed: list[int] = []
-    plain: list[int] = []
-    again: list[int] = []
-    for i in named:
-        below = [cells[i] for cells in body if not meaning.is_missing(cells[i])]
-        if below and sum(map(_is_typed, below)) > len(below) / 2:
-            (
-                typed if _is_typed(top[i]) or (meaning.is_missing(top[i]) and not top[i].isalpha()) else plain
-            ).append(i)
-        elif top[i] in below:
-            again.append(i)
-    if plain and not typed:
-        return True
-    if plain:
-        if (
-            counted >= COUNTED
-            or (unnamed and _counts(numbers, 0))
-            or any(top[i].casefold() in ("label", "class", "target", "y") for i in plain)
-        ):
+    names, cells, again = _evidence(top, body, unnamed)
+    if names and cells:
+        if counts or any(top[i].casefold() in LABELS for i in names):
             return True
-        column = plain[0]
         raise DataError(
             f"{row} must be a row of numbers or a header of names",
-            f"{_short(top[column])} in column {column}, and numbers beside it",
+            f"{_short(top[names[0]])} in column {names[0]}, and numbers beside it",
             "repair that cell, or name the columns with words",
         )
-    if typed:
-        years = [int(cell) for cell in numbers if meaning.WHOLE.fullmatch(cell)]
-        run = len(years) > 1 and years == list(range(years[0], years[0] + len(years)))
-        return not again and (
-            (run and len(years) == len(typed) and YEARS[0] <= years[0] <= years[-1] <= YEARS[1])
-            or counted >= COUNTED
-            or (bool(unnamed) and _counts(numbers, 0))
-        )
-    words = [top[i] for i in named]
-    return (
-        not again and bool(body) and len(set(words)) == len(words) and not any(map(meaning.is_missing, words))
-    )
+    if names or again:
+        return bool(names)
+    if cells:
+        return counts or _are_years([top[i] for i in cells])
+    return bool(body) and len({*words}) == len(words) and not any(map(meaning.is_missing, words))
+
+
+def _evidence(
+    top: Sequence[str], body: Sequence[Sequence[str]], first: int
+) -> tuple[list[int], list[int], bool]:
+    """Columns of numbers and the like under a name, and under a number; whether a text comes again."""
+    names, cells, again = [], [], False
+    for i in range(first, len(top)):
+        below = [row[i] for row in body if not meaning.is_missing(row[i])]
+        mostly = sum(map(_is_typed, below)) * 2 > len(below)
+        if meaning.is_missing(top[i]):
+            continue
+        if mostly and _is_typed(top[i]):
+            cells.append(i)
+        elif top[i] in below:
+            again = True
+        elif mostly:
+            names.append(i)
+    return names, cells, again
+
+
+def _are_years(cells: Sequence[str]) -> bool:
+    years = [int(cell) if meaning.WHOLE.fullmatch(cell) and len(cell) < 9 else 0 for cell in cells]
+    run = len(years) > 1 and years == [*range(years[0], years[0] + len(years))]
+    return run and YEARS[0] <= years[0] <= years[-1] <= YEARS[1]
 
 
 def _is_typed(cell: str) -> bool:

@@ -216,16 +216,21 @@ def _by_numpy(block: Block, separator: str, columns: int) -> Rows | None:
     return Rows([NumberCells(values, text, separator, i) for i, values in enumerate(whole.T)], lines)
 
 
-def _by_python(block: Block, separator: str, columns: int, where: str) -> Rows | None:
+def decoded(text: bytes, first: int, where: str) -> str:
+    """The text of UTF-8. first: its first line, for the message. Raises DataError."""
     try:
-        text = block.text.decode("utf-8")
+        return text.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = block.first + block.text.count(b"\n", 0, error.start)
+        line = first + text.count(b"\n", 0, error.start)
         raise DataError(
             f"line {line} of {where} must be text in UTF-8",
-            f"the byte 0x{block.text[error.start]:02x}",
+            f"the byte 0x{text[error.start]:02x}",
             "save it as UTF-8: it may be in Latin-1",
         ) from None
+
+
+def _by_python(block: Block, separator: str, columns: int, where: str) -> Rows | None:
+    text = decoded(block.text, block.first, where)
     lines, rows = _cells(text, block, separator)
     wrong = next((i for i, row in enumerate(rows) if len(row) != columns), None)
     if wrong is not None:

@@ -13,8 +13,8 @@ from typing import Any, cast
 from fastmlp.data.table import Kind, Table
 from fastmlp.data.tables.blocks import BLOCK, Resumed, begin, blocks, without_returns
 from fastmlp.data.tables.gather import Source, gathered, in_chunks
-from fastmlp.data.tables.head import Head, head_of
-from fastmlp.data.tables.rows import Rows, rows_of
+from fastmlp.data.tables.head import Head, head_of, looks_like_a_table
+from fastmlp.data.tables.rows import Rows, decoded, rows_of
 from fastmlp.errors import DataError
 from fastmlp.files.bounded import Stream, opened, translated
 
@@ -52,10 +52,11 @@ def _table(blocks: Iterable[Rows], head: Head, source: Source) -> Table:
 
 
 def is_table(path: Path) -> bool:
-    """Tell whether a file is text of two columns or more; False for what cannot be read."""
+    """Tell whether a file looks like a table; False for what cannot be read."""
     try:
         with opened(path) as (stream, _):
-            return begun(stream, str(path))[0].columns > 1
+            text = begin(stream, str(path))
+            return looks_like_a_table(without_returns(text).decode("utf-8", "replace"), not stream.read(1))
     except DataError:
         return False
 
@@ -95,7 +96,7 @@ def chunks(
             table = _table(held, head, source)
             if kinds is None:
                 kinds = {column.name: column.kind for column in table.columns if not column.missing.all()}
-                source = Source(where, head.separator, kinds=kinds)
+                source = Source(where, head.separator, kinds=kinds, known="the first rows")
             yield table
 
 
@@ -105,6 +106,7 @@ def begun(stream: Stream, where: str) -> tuple[Head, Resumed]:
     more = stream.read(1)
     head = head_of(without_returns(text).decode("utf-8", "replace"), where, whole=not more)
     lines = text.split(b"\n", head.begins - 1)
+    decoded(b"\n".join(lines[: head.begins - 1]), 1, where)
     return head, Resumed((lines[-1] if len(lines) == head.begins else b"") + more, stream)
 
 
