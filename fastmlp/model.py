@@ -135,12 +135,13 @@ class Model(Displayed):
 
     def _display(self) -> Display:
         told, shape = self.classes, self.architecture
-        outputs = f"{len(told):,} classes" if told else "numbers"
+        is_of_flags = self.loss.task == "binary" and not self._is_of_two
+        outputs = f"{len(told):,} {'answers' if is_of_flags else 'classes'}" if told else "numbers"
         after = "" if self.epoch is None else f", after epoch {self.epoch:,}"
         facts = [
             ("columns", in_brief(self.columns.kinds, 6) if self.columns else ""),
             ("inputs", f"{shape.inputs:,}, each {self.preprocessing.in_words()}"),
-            ("classes", in_brief(map(str, told))),
+            ("answers" if is_of_flags else "classes", in_brief(map(str, told))),
             ("loss", self._text),
             ("training", "" if self.training is None else self.training.in_words()),
             ("parameters", shape.n_parameters),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastmlp.checks import reason_of
 from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import cells as meaning
+from fastmlp.data.tables.head import MAX_COLUMNS
 from fastmlp.data.tables.typed import flag_column, number_column, text_column
 from fastmlp.errors import DataError
 from fastmlp.files.bounded import BYTE_BUDGET, translated
@@ -43,7 +44,7 @@ def read(path: Path) -> Table:
     with _file(path, arrow) as file:
         table = _all(file, path, arrow)
         if not len(table):
-            raise DataError(f"{path} must hold at least one row", "none", "get the file again")
+            raise _no_rows(path)
         return from_arrow(table, str(path), arrow)
 
 
@@ -52,8 +53,9 @@ def chunks(path: Path, rows: int) -> Iterator[Table]:
     arrow = pyarrow(str(path))
     with _file(path, arrow) as file:
         held: list[Any] = []
-        count = 0
+        count = read = 0
         for batch in _batches(file, path, arrow):
+            read += len(batch)
             while count + len(batch) >= rows:
                 taken = rows - count
                 yield _chunk([*held, batch[:taken]], path, arrow)
@@ -61,6 +63,8 @@ def chunks(path: Path, rows: int) -> Iterator[Table]:
             if len(batch):
                 held.append(batch)
                 count += len(batch)
+        if not read:
+            raise _no_rows(path)
         if held:
             yield _chunk(held, path, arrow)
 
@@ -143,7 +147,15 @@ def _check_size(where: object, rows: int, columns: int, unpacked: int) -> None:
         )
 
 
+def _no_rows(path: Path) -> DataError:
+    return DataError(f"{path} must hold at least one row", "none", "get the file again")
+
+
 def _check_schema(where: object, schema: Any, arrow: ModuleType) -> None:
+    if len(schema) > MAX_COLUMNS:
+        raise DataError(
+            f"{where} must have at most {MAX_COLUMNS:,} columns", f"{len(schema):,}", "leave some out"
+        )
     for field in schema:
         _check_type(where, field.name, field.type, arrow)
     names = schema.names
@@ -182,8 +194,21 @@ def from_arrow(table: Any, where: str, arrow: ModuleType) -> Table:
     """The Table of a pyarrow Table or RecordBatch."""
     _check_schema(where, table.schema, arrow)
     _check_size(where, len(table), len(table.schema), 0)
-    columns = [_column(str(name), table.column(i), where, arrow) for i, name in enumerate(table.schema.names)]
+    columns = [
+        _checked_column(str(name), table.column(i), where, arrow) for i, name in enumerate(table.schema.names)
+    ]
     return Table(tuple(columns), where)
+
+
+def _checked_column(name: str, array: Any, where: str, arrow: ModuleType) -> Column:
+    try:
+        return _column(name, array, where, arrow)
+    except arrow.ArrowException as error:  # bytes that are no text, times that NumPy cannot hold
+        raise DataError(
+            f"column {name!r:.60} of {where} must hold text in UTF-8, or values within bounds",
+            reason_of(error),
+            "convert it, or leave it out",
+        ) from None
 
 
 def _column(name: str, array: Any, where: str, arrow: ModuleType) -> Column:
