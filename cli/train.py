@@ -98,8 +98,8 @@ def train(
     """Train a net and keep it in a run folder.
 
     Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD. Of a table the label and
-    what it holds are found; its columns are prepared by their kinds and standardised, and Adam trains at most
-    200 epochs, fewer where a tenth of over 1,000 rows says that it is enough.
+    what it holds are found, columns are prepared by their kinds and standardised, and Adam trains 200 epochs,
+    or until rows held out get no better where there are over 1,000.
 
     Examples:
       fastmlp train --act relu --scale 255
