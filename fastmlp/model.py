@@ -384,10 +384,13 @@ class Model(Displayed):
             return columns.encode(as_table(X))
         others = [name for name, kind in columns.kinds.items() if kind not in ("number", "flag")]
         if others or is_scipy_sparse(X):
+            shape = getattr(X, "shape", None)
+            one = "frame.iloc[[0]] for one row, or " if shape is not None and len(shape) == 1 else ""
             raise ModelError(
-                "X must be a table, as this model was trained on", "an array",
-                f"give a frame with the columns {listed(list(columns.kinds))}",
-            )  # fmt: skip
+                "X must be a table, as this model was trained on",
+                shown(X)[:80] if shape is None else f"an array of shape {shape}",
+                f"give {one}a frame with the columns {listed(list(columns.kinds))}",
+            )
         array = as_matrix(X)
         if array.shape[1] != len(columns.kinds):
             raise ModelError(
