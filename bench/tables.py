@@ -3,8 +3,9 @@
     python bench/tables.py --out docs/tables.md
 
 scikit-learn's side is what its guide shows: numbers get SimpleImputer(median) and StandardScaler, texts
-SimpleImputer(most frequent) and OneHotEncoder, then MLPClassifier, or MLPRegressor in TransformedTargetRegressor;
-all with their defaults, so that both nets have 100 units. Scores are of the held-out fold: accuracy, or R2.
+SimpleImputer(most frequent) and OneHotEncoder, then MLPClassifier, or MLPRegressor in a
+TransformedTargetRegressor; all with their defaults, so that both nets have 100 units. Scores are of the fold
+that is held out: accuracy, or R2.
 Which tables: drawn_tables.py. Exit code 1 where fastmlp is more than WORSE behind in one.
 """
 
@@ -185,46 +186,31 @@ def _line(result: Compared) -> list[str]:
     ]  # fmt: skip
 
 
-def page(results: list[Compared], command: str) -> str:
-    """The page of the documentation, whole."""
-    facts = describe()
+def part(results: list[Compared], command: str) -> str:
+    """What the page says between its marks: where the figures are from, and the figures."""
     import sklearn
 
-    seeds = len(results[0].ours) // FOLDS
-    return (
-        text(
-            "# Tables beside scikit-learn",
-            f"Written by `{command}`: fastmlp {facts['fastmlp']} and scikit-learn {sklearn.__version__} on "
-            f"{facts['cores']} cores.",
-            "Each table is a CSV file. fastmlp's side is `fastmlp train --data F --label L` and no other option of the "
-            "training. scikit-learn's side is the pipeline of its guide: medians for missing numbers and StandardScaler, "
-            "the most frequent text for missing texts and OneHotEncoder, then MLPClassifier, or MLPRegressor in "
-            "TransformedTargetRegressor. Both have their defaults, and a hidden layer of 100 units. "
-            f"Scores are means over {FOLDS} folds of {seeds} divisions into folds, the same for both, with the standard "
-            "error of their difference; seconds are of one fold, reading included.",
-            lines_of(results),
-            "The first six are the tables that scikit-learn ships, of several targets the one named Weight. The others "
-            "are drawn by program (`bench/drawn_tables.py`), to be like well-known ones: text columns, gaps, rare "
-            "classes, skewed numbers.",
-            "## Why the defaults are what they are",
-            REASONS,
-        )
-        + "\n"
+    facts, runs = describe(), len(results[0].ours)
+    return text(
+        BEGIN,
+        f"Written by `{command}`: fastmlp {facts['fastmlp']} and scikit-learn {sklearn.__version__} on "
+        f"{facts['cores']} cores. Scores are means of {runs} folds, after ± is the standard error of the "
+        "difference. Seconds are of one fold, reading included.",
+        lines_of(results),
+        END,
     )
 
 
-REASONS = """\
-A training of a table has these steps where none are given; `fastmlp train` says them in a line, and
-[what is given wins](python.md).
+BEGIN, END = "<!-- tables.py writes from here -->", "<!-- to here -->"
 
-| | default | why |
-|---|---|---|
-| inputs | each column less its mean, by its standard deviation | columns have units; undivided, the net hears the widest alone |
-| optimizer | Adam, lr 0.001 | it needs no lr of its own for each table, as plain SGD does |
-| batch | 200 rows, or all of fewer | as scikit-learn has it |
-| up to 1,000 rows | 200 epochs on all rows | a tenth of few rows says little of when to stop, and is missed in training |
-| over 1,000 rows | a tenth held out; after 20 epochs without a lower loss on it the best weights are taken, after 500 in any case | how many epochs are enough differs by a factor of ten from table to table; with a patience of 10, noise ended the bike rentals at an R2 of 0.70 instead of 0.76 |
-| images, uint8 | divided by 255, and the question's steps: plain SGD, lr 0.01, batches of 100, 15 epochs | pixels have one unit, and the question is what this project answers |"""
+
+def written(page: str, new: str) -> str:
+    """The page with another part between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise RuntimeError(f"the page must have a part from {BEGIN} to {END}")
+    return before + new + after
 
 
 def main() -> None:
@@ -246,7 +232,8 @@ def main() -> None:
     if options.out is None:
         sys.stdout.write(lines_of(results) + "\n")
     else:
-        options.out.write_text(page(results, "python bench/tables.py --out docs/tables.md"), encoding="utf-8")
+        new = part(results, "python bench/tables.py --out docs/tables.md")
+        options.out.write_text(written(options.out.read_text(encoding="utf-8"), new), encoding="utf-8")
     sys.exit(any(result.is_worse for result in results))
 
 

@@ -95,6 +95,12 @@ def diagnose(
     if (loss := loss_of(*asked)) is not None:
         checked_loss(loss, "classes")
     data = screen.load(**place, loss=loss, seed=setting.seed)
+    if loss is None and data.targets == "numbers":
+        raise ConfigError(
+            "a diagnosis must be of classes",
+            f"{data.label or 'y'}, a quantity",
+            "give --task classes if it is not",
+        )
     setting, told = chosen(data, *asked)
     checked_loss(setting.loss, "classes")
     dataset = data.numeric()

@@ -137,17 +137,18 @@ def _tested(
     if not own and data not in (*WORDS, "auto") and test_data is None:
         X, y = read_test(data or "", label, loss, columns=net.columns, classes=net.classes)
         return _Tested(X, y, Path(data or "").name, str(data), str(data))
-    if own and test_data is None and (folds := recorded_folds(model)):
-        raise ConfigError(
-            f"data must be named to test the model of a run with {folds} folds, which has seen its own",
-            "none",
-            f"give --data; the scores of the folds are in {model.with_name('summary.json')}",
-        )
     given: dict[str, Any] = {"test_data": test_data, "label": label}
     if own:
         given = recorded | {name: value for name, value in given.items() if value is not None}
     else:
         given["data"] = data
-    dataset = screen.load(**given, loss=loss, seed=seed)
+    folds = recorded_folds(model) if own else None
+    dataset = screen.load(**given, loss=loss, seed=seed, hold_out=folds is None)
+    if not len(dataset.y_test):
+        raise ConfigError(
+            f"data must be named to test the model of a run with {folds} folds, which has seen its own",
+            "none",
+            f"give --data; the scores of the folds are in {model.with_name('summary.json')}",
+        )
     path = str(given.get("test_data") or given.get("data") or "auto")
     return _Tested(dataset.X_test, dataset.as_given(dataset.y_test), dataset.name, dataset.source, path)

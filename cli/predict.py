@@ -12,7 +12,7 @@ import typer
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
-from fastmlp.errors import ConfigError, DataError
+from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS
 
 from .options import DATA, OUTPUT, Backend, Json, ModelPath, Threads, checked, option
@@ -128,38 +128,25 @@ def _check_alone(json: bool, out: str | None, format: str | None) -> None:
 def _pieces(model: Model, source: str, label: str | None, screen: Screen) -> Iterator[Any]:
     """The rows as the model takes them, some at a time: tables, or arrays (N, D). Raises DataError."""
     from fastmlp.data import read_images, tables
+    from fastmlp.data.label import find_label
 
     if source != STDIN and not (model.columns and tables.is_table_file(source)):
         X, _ = read_images(source, label=label)
         for start in range(0, len(X), ROWS):
             yield X[start : start + ROWS]
         return
-    kinds = model.columns.kinds if model.columns else None
+    columns, said = model.columns, False
+    kinds = None if columns is None else columns.kinds
     stream = sys.stdin.buffer if source == STDIN else source
-    said = False
     for table in tables.chunks(stream, rows=ROWS, kinds=kinds):
-        if model.columns is None:
-            yield _numbers(table, label)
-            continue
-        if label is not None and label not in model.columns.kinds:
-            table = table.without([label])
-        if not said and (out := model.columns.left_out(table)):
+        if label is not None:
+            table = table.without([find_label(table, label).name])
+        elif columns is None:
+            table = table.without([name for name in table.names if name.casefold() == "label"])
+        if columns is not None and not said and (out := columns.left_out(table)):
             screen.say("left", f"out: {', '.join(out)}")
         said = True
         yield table
-
-
-def _numbers(table: Any, label: str | None) -> Any:
-    """The rows (N, D) of a table of numbers, in the order of its columns. Raises DataError."""
-    import numpy as np
-
-    table = table.without([label or "label"])
-    wrong = next((column for column in table.columns if column.kind == "text"), None)
-    if wrong is not None:
-        raise DataError(
-            f"{table.where} must hold numbers alone for a model of arrays", f"the column {wrong.name!r:.60}"
-        )
-    return np.column_stack([column.values for column in table.columns])
 
 
 def _print_json(model: Model, found: Iterable[Answers], proba: bool) -> None:

@@ -1,6 +1,6 @@
 """A model's scores for people: beside guessing, with the classes that are taken for others.
 
-Lines of text, no more than a dozen or so. What is counted: fastmlp/train/scores.py.
+Lines of text, no more than a dozen or so. What is counted: fastmlp/train/scores.py. Loads rich.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
 
 from fastmlp.words.losses import Loss
 
@@ -87,19 +89,20 @@ def confusion_table(scores: Scores, width: int) -> list[str]:
     if scores.confusion is None or K > MOST_CLASSES or K < 2:
         return []
     names = [name_of(k) for k in scores.classes]
-    counts = [[f"{n:,}" for n in row] for row in scores.confusion]
-    columns = list(zip(names, *counts, strict=True))
-    wide = [max(map(len, column)) for column in columns]
-    first = max(len("true"), *map(len, names))
     shown = ["-" if r is None else f"{r:.1%}" for r in scores.recall]
-    if first + sum(wide) + 2 * K + 10 > width - 6:
+    rows = [["true", *names, "recall"]]
+    for name, counts, recall in zip(names, scores.confusion, shown, strict=True):
+        rows.append([name, *(f"{n:,}" for n in counts), recall])
+    wide = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    if sum(wide) + 2 * len(wide) > width - 6:
         return []
-    heading = f"{'true':<{first}}" + "".join(f"  {n:>{w}}" for n, w in zip(names, wide, strict=True))
-    rows = [
-        f"{name:<{first}}" + "".join(f"  {n:>{w}}" for n, w in zip(row, wide, strict=True)) + f"{r:>10}"
-        for name, row, r in zip(names, counts, shown, strict=True)
+    return [
+        row[0] + " " * (wide[0] - cell_len(row[0])) + "".join(map(_right, row[1:], wide[1:])) for row in rows
     ]
-    return [f"{heading}    recall", *rows]
+
+
+def _right(cell: str, wide: int) -> str:
+    return " " * (2 + wide - cell_len(cell)) + cell
 
 
 def _worst(scores: Scores) -> str | None:
@@ -131,7 +134,11 @@ def _commonest(scores: Scores) -> str:
 def name_of(label: Any) -> str:
     """A class's name on a line, cut where it is long."""
     text = clean(str(label))
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+    if cell_len(text) <= _WIDEST:
+        return text
+    while cell_len(text) > _WIDEST - 3:
+        text = text[:-1]
+    return f"{text}..."
 
 
 class FoldTable:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
 from fastmlp.data.auditing.facts import figure
 
 from .streams import clean
@@ -44,9 +46,7 @@ def lines_of(found: Audit, width: int) -> Iterator[str]:
     yield ""
     yield from _columns(found.columns, width)
     yield ""
-    facts = [("label", line) if not k else ("", line) for k, line in enumerate(found.label_lines())]
-    facts += [("rows", f"{found.repeated:,} repeat another")] * bool(found.repeated)
-    for name, text in facts:
+    for name, text in found.facts:
         yield from _hanging(name, text, width)
     if not found.findings:
         yield from _hanging("found", "nothing that looks wrong", width)
@@ -58,17 +58,14 @@ def lines_of(found: Audit, width: int) -> Iterator[str]:
 def _columns(columns: Sequence[ColumnFacts], width: int) -> Iterator[str]:
     rows = [_row(column) for column in columns] if len(columns) <= MOST_LINES else [*_together(columns)]
     texts = [_HEADING, *rows]
-    widths = [max(len(row[k]) for row in texts) for k in range(len(_HEADING))]
+    widths = [max(cell_len(row[k]) for row in texts) for k in range(len(_HEADING))]
     for name, least in _SHRINK:
         k, over = _HEADING.index(name), sum(widths) + 2 * (len(widths) - 1) - width
         widths[k] -= max(0, min(over, widths[k] - least))
     before = " " * (sum(widths[:-1]) + 2 * (len(widths) - 1))
     for row in texts:
-        parts = [
-            _cut(text, size, name == "column").rjust(size) if name in _RIGHT
-            else _cut(text, size, name == "column").ljust(size)
-            for name, text, size in zip(_HEADING[:-1], row, widths, strict=False)
-        ]  # fmt: skip
+        cells = zip(_HEADING[:-1], row, widths, strict=False)
+        parts = [_fitted(text, size, name) for name, text, size in cells]
         first, *more = textwrap.wrap(row[-1], widths[-1]) or [""]
         yield "  ".join([*parts, first]).rstrip()
         yield from (before + line for line in more)
@@ -115,9 +112,10 @@ def _hanging(name: str, text: str, width: int) -> list[str]:
     )
 
 
-def _cut(text: str, size: int, is_name: bool) -> str:
-    """The text, or as much of it as there is room for; of a name its end too, in which names often differ."""
-    if len(text) <= size:
-        return text
-    last = size // 3 if is_name else 0
-    return f"{text[: size - last - 2]}..{text[len(text) - last :]}"
+def _fitted(text: str, size: int, column: str) -> str:
+    """The text in so many places of a terminal; of a name its end too, in which names often differ."""
+    if cell_len(text) > size:
+        end = text[len(text) - size // 3 :] if column == "column" and text.isascii() else ""
+        text = f"{set_cell_size(text, size - len(end) - 2)}..{end}"
+    space = " " * (size - cell_len(text))
+    return space + text if column in _RIGHT else text + space

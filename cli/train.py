@@ -208,6 +208,24 @@ def _folds_of(begun: Begun, folds: int | None, setting: Training) -> int | None:
     return begun.folds
 
 
+def _warn(dataset: Dataset, ready: Dataset, screen: Screen) -> None:
+    """Show what alone gives the label of a table: a score would mean nothing."""
+    if ready.columns is None or dataset.label is None or screen.quiet:
+        return
+    from dataclasses import replace
+
+    from fastmlp.data.auditing.call import severe
+    from fastmlp.data.tables import column_of
+
+    used = {code.name for code in ready.columns.codes if code.width}
+    y = dataset.as_given(dataset.y)
+    label = column_of(dataset.label, y.reshape(-1), dataset.source)
+    columns = [column for column in dataset.X.columns if column.name in used]
+    table = replace(dataset.X, columns=(*columns, label))
+    for line in severe(table, dataset.label, "numbers" if dataset.targets == "numbers" else "classes"):
+        screen.notice(f"Warning: {line}.")
+
+
 def _scored(scores: Scores | None) -> dict[str, Any]:
     """What the report says of the scores; they are None of a training that did not end."""
     told: dict[str, Any] = {"scores": scores and scores.to_json()}
@@ -279,6 +297,7 @@ class _Job:
         walk = walk_of(look_at(ready.X)[1])
         screen.say("with", self.backend if self.backend == "numpy" else f"{self.backend}, {team}, {walk}")
         screen.note_scale(ready, training.scale)
+        _warn(dataset, ready, screen)
         facts = {
             "version": __version__,
             "config": training.to_json(),

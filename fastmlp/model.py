@@ -135,12 +135,13 @@ class Model(Displayed):
 
     def _display(self) -> Display:
         told, shape = self.classes, self.architecture
-        outputs = f"{len(told):,} classes" if told else "numbers"
+        is_of_flags = self.loss.task == "binary" and not self._is_of_two
+        outputs = f"{len(told):,} {'answers' if is_of_flags else 'classes'}" if told else "numbers"
         after = "" if self.epoch is None else f", after epoch {self.epoch:,}"
         facts = [
             ("columns", in_brief(self.columns.kinds, 6) if self.columns else ""),
             ("inputs", f"{shape.inputs:,}, each {self.preprocessing.in_words()}"),
-            ("classes", in_brief(map(str, told))),
+            ("answers" if is_of_flags else "classes", in_brief(map(str, told))),
             ("loss", self._text),
             ("training", "" if self.training is None else self.training.in_words()),
             ("parameters", shape.n_parameters),
@@ -383,10 +384,13 @@ class Model(Displayed):
             return columns.encode(as_table(X))
         others = [name for name, kind in columns.kinds.items() if kind not in ("number", "flag")]
         if others or is_scipy_sparse(X):
+            shape = getattr(X, "shape", None)
+            one = "frame.iloc[[0]] for one row, or " if shape is not None and len(shape) == 1 else ""
             raise ModelError(
-                "X must be a table, as this model was trained on", "an array",
-                f"give a frame with the columns {listed(list(columns.kinds))}",
-            )  # fmt: skip
+                "X must be a table, as this model was trained on",
+                shown(X)[:80] if shape is None else f"an array of shape {shape}",
+                f"give {one}a frame with the columns {listed(list(columns.kinds))}",
+            )
         array = as_matrix(X)
         if array.shape[1] != len(columns.kinds):
             raise ModelError(

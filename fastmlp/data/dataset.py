@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.checks import as_list, as_pair, shown
+from fastmlp.checks import as_list, as_pair, as_whole, shown
 from fastmlp.data import targets as kinds
 from fastmlp.data.checks import check_finite
 from fastmlp.data.columns import Columns
@@ -114,7 +114,7 @@ class Dataset(Displayed):
 
         X:    an array, scipy.sparse rows, or a table: a frame of pandas or polars, a dict of columns, a
               Table.
-        y:    targets; of a table the name of a column too, or None: then the label is found, and said.
+        y:    targets; of a table the name of a column too, its index, or None: the label is found, and said.
         test_data: a pair (X, y); of a table a table with the label's column too.
         loss: what y is read for. Of ``logits`` and its like labels (N,), or shares (N, K) of the classes; of
               ``binary`` two labels, or columns (N, K) of 0 and 1; of the others numbers, (N,) or (N, K).
@@ -125,13 +125,20 @@ class Dataset(Displayed):
         Raises DataError for what does not fit together, and for targets that do not suit the loss;
         ConfigError.
         """
+        choice = Choice(drop, keep, as_category)  # type: ignore[arg-type]  # checked there
         if isinstance(X, Dataset):
             if y is not None or test_data is not None:
                 raise DataError("a Dataset must come alone", "y or test_data too", "it has its own of both")
+            if choice != Choice():
+                raise ConfigError(
+                    f"{', '.join(CHOICES)} must be told where a Dataset is made",
+                    "one that is",
+                    "leave them out",
+                )
+            kinds.check_task(loss, task)
             loss = loss or ("squared" if task == "numbers" else X.usual_loss)
             X._check(loss)
             return X.suited(loss)
-        choice = Choice(drop, keep, as_category)  # type: ignore[arg-type]  # checked there
         if isinstance(X, Table) or is_frame(X):
             train = _of_table(X, y)
             test = _test_table(test_data, train.label)
@@ -353,7 +360,9 @@ class Dataset(Displayed):
 def _of_table(X: Any, y: Any) -> Part:
     """The part of a table whose label is a column of it (a name, or None), or comes by itself."""
     table = as_table(X)
-    return part_of(table, y) if y is None or isinstance(y, str) else Part(table, y)
+    if (number := as_whole(y)) is not None:  # pandas' names may be numbers
+        y = str(number) if str(number) in table.names else number
+    return part_of(table, y) if y is None or isinstance(y, str | int) else Part(table, y)
 
 
 def _test_table(test_data: Any, label: str | None) -> Part | None:

@@ -92,7 +92,7 @@ def as_matrix(X: Any) -> NDArray[Any]:
     if array.dtype == bool:
         array = array.astype(np.uint8)
     if array.ndim < 2 or array.size == 0:
-        do = "use X[None] for one row" if array.ndim == 1 and array.size else ""
+        do = "use X[None] for one row, X[:, None] for one column" if array.ndim == 1 and array.size else ""
         raise DataError("X must be rows of shape (N, D) with at least one value", f"shape {array.shape}", do)
     return array.reshape(len(array), -1)
 

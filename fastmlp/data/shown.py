@@ -24,7 +24,7 @@ def display_of(data: Dataset) -> Display:
     title = f"Dataset {data.name}: {N:,} rows of {D:,}, {len(data.y_test):,} to test on"
     facts.append(("targets", CALLED[data.targets]))
     heading, rows = (_classes if data.targets == "labels" else _targets)(data)
-    return Display(title, facts, heading, rows)
+    return Display(title, facts, heading, rows, data.told)
 
 
 def _rows_in_words(data: Dataset) -> str:

@@ -41,9 +41,9 @@ def loss_of(y: Any, loss: str | None, asked: str = "auto", what: str = "y") -> t
 
     Raises ConfigError for a loss of another task, and DataError for y that may be of two.
     """
-    one_of("task", asked, TASKS)
+    found = check_task(loss, asked)
     y = as_column(y, what)
-    if loss is None:
+    if loss is None or found is None:
         task = taken(y, asked)
         several = not isinstance(y, Column) and y.ndim == 2
         if task.task == "numbers" and asked == "auto" and several and ((y == 0) | (y == 1)).all():
@@ -52,9 +52,6 @@ def loss_of(y: Any, loss: str | None, asked: str = "auto", what: str = "y") -> t
                 "use loss binary where each is a yes or no, squared where they are numbers",
             )  # fmt: skip
         return ("squared" if task.task == "numbers" else "logits"), task.how
-    found = Loss.of(checked_loss(loss))
-    if asked != "auto" and (asked == "numbers") != (found.task == "numbers"):
-        raise ConfigError(f"loss must be of the task, {asked}", f"loss {loss}", "leave one of the two out")
     is_one = isinstance(y, Column) or y.ndim == 1
     if asked == "auto" and found.task == "classes" and is_one and _is_broken(y) and task_of(y) == "numbers":
         raise DataError(
@@ -62,6 +59,17 @@ def loss_of(y: Any, loss: str | None, asked: str = "auto", what: str = "y") -> t
             "use loss squared for a regression, or task classes where they are labels",
         )  # fmt: skip
     return checked_loss(loss), ""
+
+
+def check_task(loss: str | None, asked: str) -> Loss | None:
+    """Raise ConfigError for a task that is none, or for a loss of another; return the loss that is given."""
+    one_of("task", asked, TASKS)
+    if loss is None:
+        return None
+    found = Loss.of(checked_loss(loss))
+    if asked != "auto" and (asked == "numbers") != (found.task == "numbers"):
+        raise ConfigError(f"loss must be of the task, {asked}", f"loss {loss}", "leave one of the two out")
+    return found
 
 
 def read(y: Any, loss: str, what: str = "y", table: Table | None = None) -> tuple[str, NDArray[Any] | Labels]:

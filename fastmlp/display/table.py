@@ -177,7 +177,9 @@ def _written(value: Any) -> str:
     if isinstance(value, bool) or kind == "b":
         return "yes" if value else "no"
     if isinstance(value, int) or kind in ("i", "u"):
-        return f"{int(value):,}"
+        return (
+            f"{int(value):,}" if abs(int(value)) < 1 << 200 else shown(value)
+        )  # Python refuses to write some
     if isinstance(value, float) or kind == "f":
         return _decimal(float(value))
     return _printable(shown(value))

@@ -40,6 +40,9 @@ def fit(
     training: Training | None = None,
     *,
     task: str = "auto",
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    as_category: Sequence[str] = (),
     threads: int | str = "auto",
     driver: str = "team",
     backend: str = "numba",
@@ -82,6 +85,7 @@ def fit(
         to stop early; see ``train.defaults``. ``model.training`` has what was used.
     task: "classes" or "numbers", where no loss is given: what y holds; "auto": what it looks like. Numbers
         are trained with the squared loss.
+    drop, keep, as_category: names of a table's columns: to leave out, to keep alone, to take as categories.
     threads: their number, or "auto": as many as there are cores, or fewer where those are found to
         be faster. The result is the same bytes for any.
     driver: "team", or "prange" for Numba's parallel loops: the same bytes again.
@@ -111,7 +115,7 @@ def fit(
     tuner = ThreadTuner(threads, driver)
     listened = functions("callbacks", callbacks)
     check(progress)
-    data = Dataset.of(X, y, test_data, loss, task)
+    data = Dataset.of(X, y, test_data, loss, task, drop=drop, keep=keep, as_category=as_category)
     training, _ = chosen(data, training, fields)
     data = prepared(data, training)
     weights = checked_weights(sample_weight, len(data.y))

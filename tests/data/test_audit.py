@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import FrozenInstanceError
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn import datasets
 from fastmlp.data import audit
 from fastmlp.data.auditing import leaks, numbers, texts
 from fastmlp.data.auditing.call import severe
-from fastmlp.data.auditing.findings import SEVERITIES
+from fastmlp.data.auditing.findings import SEVERITIES, option
 from fastmlp.data.auditing.rules import RULES
 from fastmlp.data.table import Column
 from fastmlp.data.tables import from_frame
@@ -362,6 +363,19 @@ def test_it_shows_itself():
     assert "\n" not in repr(found)
 
 
+def test_an_advice_names_the_column_as_the_option_reads_it():
+    asked = pytest.importorskip("fastmlp_cli.asked")
+    for name in ("age", "a b", "a, b", 'the "real" id', "it's", "$(x)", "größe"):
+        (word,) = shlex.split(option(name))
+        assert asked.names_in("drop", [word]) == [name]
+
+
+def test_rows_that_contradict_each_other_are_counted():
+    cells = {"x": [1, 1, 2, 2, 3, 3], "y": ["a", "b", "a", "a", "b", None]}
+    found = audit(cells, "y")
+    assert (found.repeated, found.conflicts) == (1, 2)
+
+
 def test_options_choose_columns():
     cells = FAULTS["-9999"].draw(0, 300) | {"row": np.arange(300)}
     assert codes(audit(cells, "label")) == {"sentinel", "identifier"}
@@ -429,3 +443,8 @@ def test_what_is_found_does_not_depend_on_the_order_of_the_columns(seed):
     mixed = {name: cells[name] for name in g.permutation([*cells]).tolist()}
     first, second = audit(cells, "label"), audit(mixed, "label")
     assert sorted(f.measured for f in first.findings) == sorted(f.measured for f in second.findings)
+
+
+def test_a_table_without_a_column_that_says_something_is_severe():
+    (finding,) = audit({"a": [1] * 30, "b": ["x"] * 30, "y": [0, 1] * 15}, "y").findings[:1]
+    assert (finding.code, finding.severity, finding.columns) == ("columns-nothing", "severe", ("a", "b"))

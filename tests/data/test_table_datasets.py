@@ -231,6 +231,26 @@ def test_long_labels_are_summed_and_given_back_without_a_matrix_of_texts():
     assert set(data.sums) == {"data", "test data", "columns"}
 
 
+def test_words_beside_a_data_set_are_said():
+    data = Dataset.of(FRAME, "species")
+    for words, message in (
+        ({"drop": "year"}, "must be told where a Dataset is made"),
+        ({"loss": "logits", "task": "numbers"}, "loss must be of the task, numbers"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Dataset.of(data, **words)
+    with pytest.raises(DataError, match="must be numbers for the loss squared; got labels"):
+        Dataset.of(data, task="numbers")
+    assert Dataset.of(Dataset.of(FRAME, "wet"), task="numbers").targets == "numbers"
+
+
+def test_a_label_may_be_a_number_as_names_of_pandas_are():
+    frame = pd.DataFrame({7: np.arange(8.0), 0: [0, 1] * 4, 1: np.arange(8.0) ** 2})
+    assert Dataset.of(frame, 0).label == "0"
+    assert Dataset.of(frame, 2, task="numbers").label == "1"
+    assert Dataset.of(frame, np.int64(-1), task="numbers").label == "1"
+
+
 def test_a_data_set_of_encoded_rows_cannot_be_parted():
     with pytest.raises(DataError, match="parted before its table becomes arrays"):
         Dataset.of(FRAME, "species").numeric().part([0, 1], [2])

@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -323,3 +326,22 @@ def test_a_terminal_shows_no_escape_codes(home, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     streams.pour("a\x1b[31m\nb\n")
     assert capsys.readouterr().out == "a\\x1b[31m\nb\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_leaves_what_was_there(home, number):
+    Path("old.csv").write_text("old")
+    process = start("predict", home / "run", "-", *FAST, "--out", "old.csv", stdin=subprocess.PIPE)
+    rows = (home / "new.csv").read_text().splitlines(keepends=True)
+    process.stdin.write("".join([rows[0], *rows[1:] * 3000]))  # more than a piece
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while len(list(Path().iterdir())) == 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    assert "Traceback" not in err
+    assert Path("old.csv").read_text() == "old"
+    assert len(list(Path().iterdir())) == 1 or number == signal.SIGKILL

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 import fastmlp
 from fastmlp import Architecture, BatchNorm, EpochResult, Layer, Optimizer, Training
 from fastmlp.data import Dataset
+from fastmlp.data.auditing.report import Audit
 from fastmlp.data.columns import Columns
 from fastmlp.data.table import Column, Table
 from fastmlp.diagnosis.report import Diagnosis
@@ -26,7 +27,7 @@ from fastmlp.train.scores import Guess, Scores
 
 MOST_LINES, MOST_CHARACTERS, MOST_HTML = 25, 3600, 40_000
 EVIL = "<script>alert('1')</script> & \"x\"\x1b[31m\n\u202egnol\udc80" + "y" * 5000
-NAMES = [f"{EVIL}{i}" for i in range(200)]
+NAMES = [f"{EVIL}{i}" for i in range(60)]
 
 
 def faults(value: Any) -> list[str]:
@@ -118,17 +119,18 @@ def _values() -> dict[str, Any]:
     found = fastmlp.diagnose(X[:, :20], few, scale=1, hidden=8, epochs=1, seconds=0.1)
     (fitted,) = fastmlp.fit_many(X, y, [replace(model.training, epochs=2)])
     history = replace(history, epochs=[epoch(i) for i in range(1, 10_001)], best_epoch=77)
-    words, shares = tuple(sorted(NAMES)), tuple(np.linspace(0, 1, 200).tolist())
-    column = Column(EVIL, "text", np.arange(500, dtype=np.int32) % 200, words)
+    words, shares = tuple(sorted(NAMES)), tuple(np.linspace(0, 1, 60).tolist())
+    column = Column(EVIL, "text", np.arange(500, dtype=np.int32) % 60, words)
     table = Table((column, *(Column(name, "number", draw.normal(size=500)) for name in NAMES)), EVIL, (EVIL,))
     scores = Scores(
-        "classes", 500, 0.5, Guess(0.1, 3.0), ((0.0, 1.0),), 0.9, 0.4, words, (5,) * 200, shares,
-        ((1,) * 200,) * 200,
+        "classes", 500, 0.5, Guess(0.1, 3.0), ((0.0, 1.0),), 0.9, 0.4, words, (5,) * 60, shares,
+        ((1,) * 60,) * 60,
     )  # fmt: skip
     many = np.linspace(0.5, 9, 784)
     net = replace(model.net, preprocessing=fastmlp.Preprocessing(many, many))
     return {
         "Architecture": Architecture.of(3000, (1000,) * 999, 10, dropout=0.2),
+        "Audit": fastmlp.data.audit(table, EVIL),
         "BatchNorm": BatchNorm("after", 0.9),
         "Column": column,
         "Columns": Columns.fitted(table),
@@ -163,7 +165,7 @@ def public() -> set[str]:
 
 
 def test_every_public_class_is_here(values):
-    others = Dataset, Diagnosis, Norm, Column, Columns, Table, Scores, CrossValidation
+    others = Audit, Dataset, Diagnosis, Norm, Column, Columns, Table, Scores, CrossValidation
     assert public() | {kind.__name__ for kind in others} == set(values)
 
 
@@ -251,6 +253,17 @@ def test_models_say_what_they_are_of():
     assert "mean absolute error" in str(numbers.evaluate(X, X))
     assert repr(history.final).startswith("<EpochResult 2: loss ")
     assert "accuracy" not in str(history)
+    answers, _ = fastmlp.fit(X, (X > 0) * 1, loss="binary", epochs=1)
+    assert repr(answers) == "<Model 3-100-3 of 3 answers, after epoch 1>"
+
+
+def test_data_say_how_they_were_read():
+    frame = {"age": [1.0, 2, 3, 4], "city": ["Oslo", "Rome", "Rome", None], "kind": ["a", "b", "a", "b"]}
+    text = str(Dataset.of(frame, "kind"))
+    assert text.startswith("Dataset table: 4 rows of 2, 0 to test on\n")
+    assert re.search(r"^  rows +1 number, 1 text$", text, re.M)
+    assert re.search(r"^  a +2 +0$", text, re.M)
+    assert re.search(r"^  label: 'kind'", text, re.M)
 
 
 def test_names_are_escaped(values):
@@ -351,7 +364,8 @@ def test_cells():
     assert cell(True) == "yes"
     assert cell(False) == "no"
     assert cell(np.zeros((5, 7))) == "array of shape (5, 7)"
-    assert len(cell(10**400)) <= 48
+    for huge in (10**70, -(10**400), 10**5000, 10**100_000):
+        assert 10 < len(cell(huge)) <= 48
     assert cell(object).startswith("<class")
 
 

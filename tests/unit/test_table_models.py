@@ -95,6 +95,14 @@ def test_columns_may_come_in_any_order_and_with_the_label(model):
     assert np.array_equal(model.predict_proba(one)[0], want[3])
 
 
+def test_fit_may_choose_the_columns():
+    model, _ = fastmlp.fit(CLASSES, "group", drop="size", as_category=["smokes"], **QUICK)
+    assert {name.split("=")[0] for name in model.columns.names} == {"age", "town", "smokes"}
+    assert model.columns.left_out(from_frame(CLASSES)) == ("size", "group")
+    without = CLASSES.drop(columns=["size", "group"])
+    assert np.array_equal(model.predict_proba(without), model.predict_proba(CLASSES))
+
+
 def test_other_columns_are_named(model):
     new = people(6, 30).drop(columns=["rent", "group"])
     for wrong, error, message in (
@@ -104,6 +112,7 @@ def test_other_columns_are_named(model):
         (new.assign(age="old"), DataError, "must hold a number in column 'age'.*got 'old'"),
         (np.ones((3, 4)), ModelError, "X must be a table, as this model was trained on; got an array"),
         (sparse.csr_array(np.ones((3, 4))), ModelError, "X must be a table"),
+        (new.iloc[0], ModelError, r"got an array of shape \(4,\)\. Give frame\.iloc\[\[0\]\] for one row"),
     ):
         for ask in (model.predict, model.predict_proba, lambda X: model.evaluate(X, ["low"] * X.shape[0])):
             with pytest.raises(error, match=message):

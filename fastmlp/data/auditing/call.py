@@ -58,7 +58,7 @@ def audit(
     again = repeated(table.columns, sums_of(table.columns)).count
     return Audit(
         table.where, len(table), facts, evidence.about, sum(code.width for code in codes.values()), again,
-        found_in(evidence), table.told,
+        len(evidence.conflicts), found_in(evidence), table.told,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from fastmlp.data.auditing.facts import ColumnFacts, LabelFacts
 from fastmlp.data.auditing.identifiers import identifiers
 from fastmlp.data.auditing.numbers import Sentinel, sentinel
 from fastmlp.data.auditing.relations import Relations, relations
-from fastmlp.data.auditing.rows import sums_of
+from fastmlp.data.auditing.rows import conflicts, sums_of
 from fastmlp.data.table import Column, Table
 from fastmlp.random import permutation
 
@@ -34,7 +34,7 @@ class Evidence:
 
     table:      the columns that count, without the label's; all N rows.
     facts:      of each of its columns, by name.
-    label:      the label's column (N cells); None where there is none.
+    label:      the label's column (N cells).
     about:      its facts.
     y:          (n,) codes of the classes from 0, or numbers, of the rows that have a label.
     labelled:   (n,) those rows, ascending.
@@ -43,16 +43,16 @@ class Evidence:
 
     table: Table
     facts: dict[str, ColumnFacts]
-    label: Column | None = None
-    about: LabelFacts | None = None
-    y: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
-    labelled: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    label: Column
+    about: LabelFacts
+    y: NDArray[Any]
+    labelled: NDArray[np.int64]
     categories: frozenset[str] = frozenset()
 
     @property
     def classes(self) -> int:
-        """The number of classes; 0 where the label is numbers, or where there is none."""
-        return len(self.about.counts) if self.about else 0
+        """The number of classes; 0 where the label is numbers."""
+        return len(self.about.counts)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -92,8 +92,15 @@ class Evidence:
 
     @cached_property
     def sums(self) -> NDArray[np.uint64]:
-        """A sum (N,) for each row, of those columns."""
+        """A sum (N,) for each row, of those columns: equal rows have the same."""
         return sums_of(self.compared)
+
+    @cached_property
+    def conflicts(self) -> NDArray[np.int64]:
+        """The rows, ascending, that have another class than one with the same cells in those columns."""
+        if self.classes < 2 or not self.compared:
+            return np.zeros(0, np.int64)
+        return self.labelled[conflicts(self.sums[self.labelled], self.y)]
 
     @cached_property
     def written(self) -> dict[str, texts.Written]:

@@ -6,6 +6,7 @@ Severe is what makes a score mean nothing, or leaves nothing to learn. Not in he
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -90,8 +91,9 @@ def quoted(word: str) -> str:
 
 
 def option(name: str) -> str:
-    """A column's name behind an option."""
-    return f"'{cell(name)}'" if re.search(r"[^\w.-]", name) or not name else name
+    """A column's name behind an option, as a shell and then a list of names read it."""
+    listed = '"' + name.replace('"', '""') + '"' if re.search(r'[",]|^\s|\s$', name) else name
+    return shlex.quote(cell(listed))
 
 
 def percent(share: float) -> str:

@@ -151,9 +151,12 @@ def nothing(e: Evidence) -> Iterator[Seen]:
             shown = f"{len(found):,} columns are {what}: " if more else ""
             end = "" if more else f" is {what}"
             yield Seen(
-                "note", f"{shown}{listed(map(named, found), 6)}{end}", "nothing: no input is made of it",
-                tuple(found), values={"columns": len(found)},
-            )  # fmt: skip
+                "note" if e.columns else "severe",
+                f"{shown}{listed(map(named, found), 6)}{end}",
+                "nothing: no input is made of it" if e.columns else "get columns that tell rows apart",
+                tuple(found),
+                values={"columns": len(found)},
+            )
 
 
 def mostly_missing(e: Evidence) -> Iterator[Seen]:

@@ -19,8 +19,6 @@ UNLABELLED = 0.2  # of the rows
 
 def label_constant(e: Evidence) -> Iterator[Seen]:
     """See a label with one value."""
-    if e.about is None or e.label is None:
-        return
     if not len(e.y) or (e.y == e.y[0]).all():
         there = text_of(e.label, e.label.values[e.labelled[0]]) if len(e.labelled) else "nothing"
         measured = f"the label {named(e.label.name)} is {quoted(there)} in every row"
@@ -29,7 +27,7 @@ def label_constant(e: Evidence) -> Iterator[Seen]:
 
 def label_all_different(e: Evidence) -> Iterator[Seen]:
     """See a label of classes that have hardly a row each."""
-    if e.classes > 1 and e.label and len(e.labelled) >= FEWEST and e.classes * OWN_CLASS > len(e.labelled):
+    if e.classes > 1 and len(e.labelled) >= FEWEST and e.classes * OWN_CLASS > len(e.labelled):
         yield Seen(
             "severe",
             f"the label {named(e.label.name)} has {e.classes:,} classes in {len(e.labelled):,} rows",
@@ -50,7 +48,7 @@ def label_copied(e: Evidence) -> Iterator[Seen]:
 
 def label_spelled(e: Evidence) -> Iterator[Seen]:
     """See one class in several spellings."""
-    if e.label is None or not e.classes or e.label.kind != "text":
+    if not e.classes or e.label.kind != "text":
         return
     groups = texts.alike(e.label.words, counts_of(e.label))
     if groups:
@@ -81,7 +79,7 @@ def label_leaked(e: Evidence) -> Iterator[Seen]:
 
 def classes_rare(e: Evidence) -> Iterator[Seen]:
     """See classes of few rows."""
-    if e.about is None or e.classes < 2 or e.classes * OWN_CLASS > len(e.labelled):
+    if e.classes < 2 or e.classes * OWN_CLASS > len(e.labelled):
         return
     few = [(name, count) for name, count in e.about.counts if count < FEW]
     if few:
@@ -97,7 +95,7 @@ def classes_rare(e: Evidence) -> Iterator[Seen]:
 
 def classes_imbalanced(e: Evidence) -> Iterator[Seen]:
     """See classes of unequal sizes."""
-    counts = [(count, name) for name, count in e.about.counts if count >= FEW] if e.about else []
+    counts = [(count, name) for name, count in e.about.counts if count >= FEW]
     if len(counts) < 2:
         return
     (least, rare), (most, common) = min(counts), max(counts)
@@ -106,14 +104,14 @@ def classes_imbalanced(e: Evidence) -> Iterator[Seen]:
             "warning" if most >= HEAVY * least else "note",
             f"the class {quoted(common)} has {most:,} rows, {quoted(rare)} {least:,}",
             "look at the recall of each class, not at accuracy; try --class-weight balanced",
-            (e.about.name,) if e.about else (),
+            (e.about.name,),
             values={"ratio": most / least},
         )
 
 
 def unlabelled(e: Evidence) -> Iterator[Seen]:
     """See rows without a label."""
-    if e.about and e.about.missing:
+    if e.about.missing:
         share = e.about.missing / len(e.table)
         yield Seen(
             "warning" if share >= UNLABELLED else "note",

@@ -19,7 +19,7 @@ DEVIATIONS = 5  # beyond what chance gives
 
 def rows_repeated(e: Evidence) -> Iterator[Seen]:
     """See rows that are there twice."""
-    columns = [*e.compared, *([e.label] if e.label else [])]
+    columns = [*e.compared, e.label]
     if len(e.table) < 2 or not e.compared:
         return
     found = rows.repeated(columns, rows.sums_of(columns))
@@ -38,27 +38,24 @@ def rows_repeated(e: Evidence) -> Iterator[Seen]:
 
 def rows_conflicting(e: Evidence) -> Iterator[Seen]:
     """See rows that differ in their label alone."""
-    if e.classes < 2 or not e.compared or len(e.labelled) < FEWEST:
+    count = len(e.conflicts)
+    if not count or len(e.labelled) < FEWEST:
         return
-    sums = e.sums[e.labelled]
-    at = rows.conflicts(sums, e.y)
-    if not len(at):
-        return
-    by_chance = rows.repeated([c.take(e.labelled) for c in e.compared], sums)
-    if _beyond_chance(by_chance.pairs, by_chance.by_chance):
+    alike = rows.repeated([column.take(e.labelled) for column in e.compared], e.sums[e.labelled])
+    if _beyond_chance(alike.pairs, alike.by_chance):
         yield Seen(
             "warning",
-            f"{len(at):,} rows have the same features as another and a different label",
+            f"{count:,} rows have the same features as another and a different label",
             "see which label is right",
-            rows=tuple(e.labelled[at[:5]].tolist()),
-            values={"rows": len(at)},
+            rows=tuple(e.conflicts[:5].tolist()),
+            values={"rows": count},
         )
 
 
 def rows_ordered(e: Evidence) -> Iterator[Seen]:
     """See an order of the rows that has to do with the label."""
     n = len(e.labelled)
-    if n < FEWEST or e.label is None:
+    if n < FEWEST:
         return
     if e.classes > 1:
         share, chance, deviations = rows.neighbours_alike(e.y)

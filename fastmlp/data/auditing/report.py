@@ -22,9 +22,10 @@ class Audit(Displayed):
 
     where:     the file, or what else the table is.   rows: how many it has.
     columns:   the facts of each column but the label's.
-    label:     the facts of the label; None where none was asked for.
+    label:     the facts of the label.
     inputs:    the number of inputs that a net has of it.
     repeated:  rows whose cells, the label among them, are those of a row before.
+    conflicts: rows that have another class than a row with the same cells, but for those that name the row.
     findings:  what looks wrong, the worst first.
     told:      how the table was read, where that is not plain.
     """
@@ -32,9 +33,10 @@ class Audit(Displayed):
     where: str
     rows: int
     columns: tuple[ColumnFacts, ...]
-    label: LabelFacts | None
+    label: LabelFacts
     inputs: int
     repeated: int
+    conflicts: int
     findings: tuple[Finding, ...]
     told: tuple[str, ...] = ()
 
@@ -50,7 +52,8 @@ class Audit(Displayed):
             "rows": self.rows,
             "inputs": self.inputs,
             "repeated": self.repeated,
-            "label": None if self.label is None else asdict(self.label) | {"counts": dict(self.label.counts)},
+            "conflicts": self.conflicts,
+            "label": asdict(self.label) | {"counts": dict(self.label.counts)},
             "columns": [
                 asdict(facts) | {"missing_share": facts.missing_share, "common": dict(facts.common)}
                 for facts in self.columns
@@ -63,24 +66,28 @@ class Audit(Displayed):
     @property
     def title(self) -> str:
         """Its sizes, in a line."""
-        D, beside = len(self.columns), " beside the label" if self.label else ""
-        columns = f"{D:,} column{'s' * (D != 1)}{beside}"
-        return f"{self.where}: {self.rows:,} rows, {columns} -> {self.inputs:,} inputs"
+        rows, columns, inputs = (
+            f"{count:,} {noun}{'s' * (count != 1)}"
+            for count, noun in ((self.rows, "row"), (len(self.columns), "column"), (self.inputs, "input"))
+        )
+        return f"{self.where}: {rows}, {columns} beside the label -> {inputs}"
 
-    def label_lines(self) -> list[str]:
-        """The label, in a line, and its classes or its range, in another."""
-        if self.label is None:
-            return []
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """The label, its classes or its range, and rows that are alike: names and lines."""
         label = self.label
         lines = [f"{label.how.removeprefix('label: ')}; {label.why}"]
         if label.counts:
             K = len(label.counts)
             shown = label.counts if K <= MOST_CLASSES else sorted(label.counts, key=lambda pair: -pair[1])
             words = ", ".join(f"{cell(name)} {count:,}" for name, count in shown[:MOST_CLASSES])
-            lines.append(f"{K:,} classes: {words}" + ", ..." * (K > MOST_CLASSES))
+            lines.append(f"{K:,} class{'es' * (K != 1)}: {words}" + ", ..." * (K > MOST_CLASSES))
         elif label.figures:
             lines.append(str(label.figures))
-        return lines
+        alike = [f"{self.repeated:,} repeated"] * bool(self.repeated)
+        alike += [f"{self.conflicts:,} that contradict another"] * bool(self.conflicts)
+        named = [("label", lines[0]), *(("", line) for line in lines[1:])]
+        return (*named, *[("rows", ", ".join(alike))] * bool(alike))
 
     def _display(self) -> Display:
         notes = [
@@ -90,11 +97,9 @@ class Audit(Displayed):
         ]
         if more := len(self.findings) - MOST_FINDINGS:
             notes += [f"and {more:,} more in .findings"] * (more > 0)
-        repeated = (("rows", f"{self.repeated:,} repeat another"),) if self.repeated else ()
-        label = tuple(zip(("label", ""), self.label_lines(), strict=False))
         return Display(
             self.title,
-            facts=(*label, *repeated),
+            facts=self.facts,
             heading=("column", "kind", "missing", "range", "becomes"),
             rows=[None if c is None else _row(c) for c in ends(self.columns)],
             notes=notes or ["nothing that looks wrong"],

@@ -50,7 +50,7 @@ def repeated(columns: Sequence[Column], sums: NDArray[np.uint64]) -> Repeated:
 
 
 def conflicts(sums: NDArray[np.uint64], y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows, ascending, that have another label than a row with the same sum; y (n,)."""
+    """The rows, ascending, that have another class than a row with the same sum (n,); y (n,)."""
     _, places = np.unique(sums, return_inverse=True)
     pairs = np.unique(places * np.int64(y.max() + 1) + y)
     labels = np.bincount(pairs // (int(y.max()) + 1))

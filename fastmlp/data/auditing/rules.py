@@ -142,7 +142,7 @@ RULES = (
         "columns-nothing", of_columns.nothing,
         "A column is empty, or has one value in all rows.",
         "It says nothing.",
-        "always a note",
+        "severe where no other column is there, else a note",
     ),
     Rule(
         "mostly-missing", of_columns.mostly_missing,
