@@ -45,14 +45,16 @@ MOST_CASES = 8  # of one test that count as fast
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test with many cases a drawn sample, always the same, is fast; the others are ``slow``."""
+    """Of a fast test with many cases a drawn sample, always the same, stays fast: the others are ``further``."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
-        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        if item.get_closest_marker("slow") is None:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for drawn in cases.values():
         drawn.sort(key=lambda item: hashlib.sha256(item.name.encode(errors="replace")).digest())
         for item in drawn[MOST_CASES:]:
             item.add_marker("slow")
+            item.add_marker("further")
 
 
 _compiling: dict[str, subprocess.Popen[bytes]] = {}
