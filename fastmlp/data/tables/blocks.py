@@ -159,10 +159,13 @@ def are_plain(text: bytes, separator: str, quotes: NDArray[np.intp] | None = Non
     """
     letters = np.frombuffer(text, np.uint8)
     quotes = np.flatnonzero(letters == ord('"')) if quotes is None else quotes
-    around = np.concatenate(([ord("\n")], letters, [ord("\n")]))
-    before, after = around[quotes[::2]], around[quotes[1::2] + 2]
-    ends = [ord(letter) for letter in f'{separator}\n"']
-    return bool(np.isin(before, ends).all() and np.isin(after, [*ends, ord("\r")]).all())
+    ends = np.zeros(256, np.bool_)
+    ends[[ord(letter) for letter in f'{separator}\n"']] = True
+    opening, closing = quotes[::2], quotes[1::2]
+    if not ends[letters[opening[opening > 0] - 1]].all():
+        return False
+    ends[ord("\r")] = True
+    return bool(ends[letters[closing[closing < len(letters) - 1] + 1]].all())
 
 
 def _wrong_quotes(text: bytes, at: int, first: int, where: str) -> DataError:
