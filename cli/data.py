@@ -9,13 +9,13 @@ import typer
 
 from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.spec import Training
 from fastmlp.words.losses import Loss, checked_loss
 
 from .asked import source_of
 from .command import grouped
 from .options import (
     DATA,
-    DEFAULTS,
     LOSS,
     OUTPUT,
     SOURCES,
@@ -46,7 +46,7 @@ def data(
     ] = None,
     loss: Annotated[
         str, option(LOSS, "Loss that the labels are for: squared for any numbers.", metavar="NAME")
-    ] = DEFAULTS["loss"],
+    ] = Training.loss,
     fetch: Annotated[bool, option(DATA, "Download what is missing of MNIST.", "--fetch")] = False,
     show: Annotated[int | None, option(OUTPUT, "Draw the first N training images.", metavar="N")] = None,
     json: Json = False,

@@ -35,7 +35,7 @@ _PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
 DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "task": TASKS[0], "backend": BACKENDS[0]}
-DEFAULTS |= dict.fromkeys(("center", *BY_DATA))
+DEFAULTS |= dict.fromkeys(("center", "loss", *BY_DATA))
 DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
@@ -212,11 +212,12 @@ class PlainOptions(TypedDict, total=False):
         int, option(TRAINING, "Seed of the first weights, the order of samples, and of what is held out.")
     ]
     loss: Annotated[
-        str,
+        str | None,
         option(
             LOSS,
             "Loss: logits, keras2 or clip:LO,HI of classes; binary of two classes by one output; squared, "
-            "half_squared, absolute, huber:DELTA or poisson of numbers.",
+            "half_squared, absolute, huber:DELTA or poisson of numbers. Default: logits, or squared where "
+            "the label holds numbers.",
             metavar="NAME",
             choices=tuple(f"{name}:" if word.needed else name for name, word in LOSSES.items()),
         ),
@@ -370,6 +371,13 @@ class TrainingOptions(PlainOptions, total=False):
     ]  # fmt: skip
 
 
+class PlaceOptions(TypedDict, total=False):
+    """Where the data are: arguments of ``data.load``."""
+
+    data: Data
+    test_data: TestData
+
+
 class TableOptions(TypedDict, total=False):
     """What a table is to be taken as: arguments of ``data.load``."""
 
@@ -380,11 +388,8 @@ class TableOptions(TypedDict, total=False):
     as_category: AsCategory
 
 
-class SourceOptions(TableOptions, total=False):
+class SourceOptions(PlaceOptions, TableOptions, total=False):
     """All arguments of ``data.load``."""
-
-    data: Data
-    test_data: TestData
 
 
 def checked(*checks: Callable[[], Any]) -> list[Any]:

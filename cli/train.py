@@ -11,6 +11,7 @@ from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of, positive_number, whole_number
 from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS, CHECKPOINT_SECONDS, DRIVERS, Training
+from fastmlp.words.losses import Loss
 
 from .asked import Least, source_of
 from .command import grouped
@@ -98,8 +99,8 @@ def train(
     """Train a net and keep it in a run folder.
 
     Without options: 784-100-10 on MNIST, ReLU, pixels / 255, 15 epochs of plain SGD. Of a table the label and
-    what it holds are found; its columns are prepared by their kinds and standardised, and Adam trains at most
-    200 epochs, fewer where a tenth of over 1,000 rows says that it is enough.
+    what it holds are found, columns are prepared by their kinds and standardised, and Adam trains 200 epochs,
+    or until rows held out get no better where there are over 1,000.
 
     Examples:
       fastmlp train --act relu --scale 255
@@ -158,7 +159,8 @@ def train(
         if report is None:
             job = _Job(run, source, asked, folds, backend, driver, threads, least, resume is not None, screen)
             facts, scores, failure = job.train(checkpoint_seconds)
-            report = {**_scored(scores), **run.report(failure, facts["config"]["loss"]), **facts}
+            loss = facts["config"]["loss"]
+            report = {**_scored(scores, loss), **run.report(failure, loss), **facts}
             report["seconds_total"] = time.perf_counter() - started
             run.finish(report)
         else:
@@ -226,14 +228,12 @@ def _warn(dataset: Dataset, ready: Dataset, screen: Screen) -> None:
         screen.notice(f"Warning: {line}.")
 
 
-def _scored(scores: Scores | None) -> dict[str, Any]:
+def _scored(scores: Scores | None, loss: str) -> dict[str, Any]:
     """What the report says of the scores; they are None of a training that did not end."""
     told: dict[str, Any] = {"scores": scores and scores.to_json()}
-    if scores is None or scores.task != "numbers":
-        told["test_log_loss"] = scores and scores.log_loss
-    else:
-        told["test_rmse"] = scores.root_mean_squared_error
-    return told
+    if Loss.of(loss).task == "numbers":
+        return told | {"test_rmse": scores and scores.root_mean_squared_error}
+    return told | {"test_log_loss": scores and scores.log_loss}
 
 
 def _weights(path: str | None, n: int) -> Any:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".html")
 HEIGHT = 3.3  # inches of a panel
-_FLAT = 1e-3  # of the limit: curvature below it is drawn there
+_FLAT = 1e-3  # of the limit, or of the largest: curvature below it is drawn there
+_MARKED = 25  # epochs, of which each has a mark
 _WATCHED = 20  # first steps, each of which is as wide as the others
 _STEPS = (0, 5, 10, 20, 100, 1000, 10_000, 100_000, 1_000_000)
 _STYLE = """
@@ -149,7 +150,9 @@ def _learning(panel: Any, found: Diagnosis) -> None:
     beside = panel.twinx()
     beside.spines.right.set_visible(True)
     beside.plot(*_series(seen, "accuracy"), color=VERMILION, linestyle="--", label="accuracy, training")
-    beside.plot(*_series(seen, "test_accuracy"), "o-", color=VERMILION, markersize=3, label="held out")
+    steps, shares = _series(seen, "test_accuracy")
+    mark = "o" if len(steps) <= _MARKED else ""
+    beside.plot(steps, shares, f"{mark}-", color=VERMILION, markersize=3, label="held out")
     beside.set_ylim(0, 1)
     beside.set_ylabel("accuracy")
     _by_step(panel, seen)
@@ -167,9 +170,11 @@ def _of_learning(found: Diagnosis, seen: list[Snapshot]) -> str:
 
 def _curvature(panel: Any, found: Diagnosis) -> None:
     seen, limit = _seen(found), 2 / found.training.lr
-    steps, values = _series(seen, "gauss_newton", lambda value: max(value, limit * _FLAT))
-    panel.plot(steps, values, "o-", color=BLUE, markersize=3, label="curvature")
+    steps, values = _series(seen, "gauss_newton")
     plain = found.training.optimizer == PLAIN  # whose steps alone the curvature bounds
+    flat = _FLAT * (limit if plain else max(values, default=0.0)) or 1.0
+    values = [max(value, flat) for value in values]
+    panel.plot(steps, values, "o-", color=BLUE, markersize=3, label="curvature")
     if plain:
         panel.axhline(limit, color=GREY, linestyle="--", label=f"2 / lr = {limit:.3g}: stable below")
     _by_powers(panel, values)
@@ -228,7 +233,7 @@ def _changes(panel: Any, found: Diagnosis) -> None:
     panel.barh(places, [trial.score for trial in found.trials], color=colors)
     texts = ["diverged" if t.accuracy is None else f"{t.accuracy:.3f}" for t in found.trials]
     panel.set_yticks(places, ["\n".join(textwrap.wrap(name, 28)) for name in names], fontsize=8)
-    panel.invert_yaxis()
+    panel.set_ylim(max(len(names), 3) - 0.5, -0.5)
     panel.set_xlim(0, 1)
     panel.set_xlabel(f"held-out accuracy, {found.epochs} epoch{'s' * (found.epochs > 1)}")
     beside = panel.twinx()  # the values stand outside, where no line can cross them

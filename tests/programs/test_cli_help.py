@@ -122,7 +122,7 @@ def test_options_are_those_of_a_training():
     assert set(options.TrainingOptions.__annotations__) == {*spec.WORDS, "clip"} - python_alone
     train = {param.name: param.default for param in COMMANDS["train"].params}
     words = {"hidden": "100", "center": None}  # as the scale has it
-    words |= dict.fromkeys(steps.BY_DATA)
+    words |= dict.fromkeys(("loss", *steps.BY_DATA))
     assert {name: train[name] for name in fields} == fields | words
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli_runs import FAST, run, save_blobs
-from fastmlp_cli import options
+from fastmlp_cli import asked, options
 
 import fastmlp
 
@@ -184,3 +184,26 @@ def test_a_run_folder_is_diagnosed_with_its_own_options_alone(name):
     result = run("diagnose", "run", *given)
     assert result.exit_code == 2
     assert result.stderr.endswith(f"which has its own; got {given[0]}.\n")
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        (["a,b"], ["a", "b"]),
+        ([" a , b c "], ["a", "b c"]),
+        (["a", "b,c"], ["a", "b", "c"]),
+        (['"x, y",z'], ["x, y", "z"]),
+        (['say ""no""'], ['say ""no""']),
+        (['"say ""no"""'], ['say "no"']),
+        (["größe,日本"], ["größe", "日本"]),
+    ],
+)
+def test_names_of_columns_are_split_at_commas(texts, names):
+    assert asked.names_in("drop", texts) == names
+    assert asked.source_of({"drop": texts, "label": "a,b"}) == {"drop": names, "label": "a,b"}
+
+
+@pytest.mark.parametrize("text", ["", ",", "a,", '"a', 'a,""', "a\nb", '"a"b'])
+def test_names_that_cannot_be_split_are_refused(text):
+    with pytest.raises(fastmlp.ConfigError, match="as-category must name columns"):
+        asked.names_in("as_category", [text])

@@ -163,7 +163,7 @@ def test_the_studys_figures_can_be_read(dead):
 # --- the diagnosis' ---------------------------------------------------------------------------------
 
 
-SETTINGS = [{"scale": 1, "lr": 1.0}, {}, {"act": "sigmoid", "lr": 1e-4}]
+SETTINGS = [{"scale": 1, "lr": 1.0}, {}, {"act": "sigmoid", "lr": 1e-4}, {"optimizer": "adam"}]
 
 
 @pytest.fixture(
@@ -185,6 +185,19 @@ def test_a_diagnosis_can_be_read(diagnosis):
             figure = pictures.figure(3.3)
             panel(figure.subplots(), diagnosis)
             assert faults(figure) == [], name
+
+
+def test_a_small_curvature_is_drawn_as_it_is():
+    """Where it bounds no step, the limit of plain SGD is no floor either."""
+    X, y = blobs(300)
+    found = fastmlp.diagnose(X, y, epochs=2, hidden=8, seconds=60.0, optimizer="adam", lr=1e-4)
+    measured = [one.gauss_newton for one in found.trajectory if one.gauss_newton is not None]
+    with pictures.style():
+        axes = pictures.figure(3.3).subplots()
+        picture.PANELS["curvature"](axes, found)
+    (line,) = axes.lines
+    assert max(measured) < 2 / 1e-4
+    assert line.get_ydata() == pytest.approx(measured)
 
 
 def test_the_page_of_a_diagnosis(diagnosis):
