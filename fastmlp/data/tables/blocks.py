@@ -71,7 +71,10 @@ def records(text: str, separator: str) -> Iterator[tuple[int, int, list[str] | N
 def begin(stream: Stream, where: str, size: int = BLOCK) -> bytes:
     """The first piece of a text, without its mark. Raises DataError for what is no text in UTF-8."""
     text = b""
-    while len(text) < size and (more := stream.read(size - len(text))):
+    while len(text) < size or (text.count(b"\n") < 2 and len(text) < MOST_RECORD):  # a wide header
+        more = stream.read(size)
+        if not more:
+            break
         text += more
     if text[:4] in BINARY:
         raise DataError(f"{where} must be text", f"{BINARY[text[:4]]}", "give it the ending of its format")
