@@ -314,10 +314,14 @@ class Dataset(Displayed):
         return sums
 
     def _summed(self, y: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """Arrays that tell targets apart: of texts the indices and the classes, for they may be long."""
+        """Arrays that tell targets apart: of texts the indices and the classes, for they may be long.
+
+        Bools are summed up as whole numbers, as in checkpoints from before there were any.
+        """
         if self.classes and isinstance(self.classes[0], str):
             return y, _as_bytes(self.classes)
-        return (self.as_given(y),)
+        given = self.as_given(y)
+        return (given.astype(np.int64) if given.dtype == bool else given,)
 
     def encoded(self, nn: ModuleType) -> Self:
         """Put both parts in the form that a backend reads; all else is of the rows before."""

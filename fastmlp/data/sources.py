@@ -7,7 +7,7 @@ says so. Nothing prints: ``notify`` gets one-line messages, ``progress`` a downl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,7 +135,7 @@ def load(
     )
     say, progress = function("notify", notify) or _silent, function("progress", progress)
     if named is not None:
-        found = _named(named, label, word == "auto")
+        found = _named(named, asked, word == "auto")
     elif word == "synthetic":
         found = _synthetic(asked.seed)
     elif word == "mnist":
@@ -151,11 +151,14 @@ def load(
 
 
 def read_parts(
-    path: PathLike, label: str | int | None = None, kinds: Mapping[str, Kind] | None = None
+    path: PathLike,
+    label: str | int | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    mixed: Collection[str] = (),
 ) -> Parts:
     """Read what a path holds, by its kind: a folder, or a file by the end of its name.
 
-    kinds: of a table's columns, by name, where they are known.
+    kinds, mixed: of a table's columns, by name, where they are known, and which may hold anything.
     """
     path = path_of("data", path)
     if is_folder(path):
@@ -165,7 +168,7 @@ def read_parts(
         if pictures is not None and pictures.y is not None:
             told = (f"label: {pictures.label!r:.40}; pictures, a byte a pixel",)
             return Parts(Part(pictures.X, pictures.y, str(path), pictures.label, pictures.told, told))
-        return Parts(part_of(tables.read(path, kinds=kinds), label))
+        return Parts(part_of(tables.read(path, kinds=kinds, mixed=mixed), label))
     match _kind(path):
         case "npz":
             return arrays.read_npz(path)
@@ -265,9 +268,9 @@ def _kinds(part: Part | None) -> dict[str, Kind] | None:
     return {column.name: column.kind for column in (*part.X.columns, part.y)}
 
 
-def _named(path: PathLike, label: str | int | None, by_environment: bool) -> _Found:
+def _named(path: PathLike, asked: _Asked, by_environment: bool) -> _Found:
     try:
-        parts = read_parts(path, label)
+        parts = read_parts(path, asked.label, mixed=(*asked.choice.drop, *asked.choice.as_category))
     except DataError as error:
         if not by_environment:
             raise

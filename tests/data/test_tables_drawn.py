@@ -43,7 +43,7 @@ def both(path: Path, content: bytes, size: int, **more: object) -> object:
 def check_drawn(path: Path, seed: int) -> None:
     drawn = drawn_table(seed)
     path.write_bytes(drawn.text.encode())
-    for size in (1 << 22, 60):
+    for size in (1 << 22, 400, 60):
         for arrow in (None, ARROW):
             table = text.read(path, size=size, arrow=arrow)
             assert list(table.names) == list(drawn.columns), seed
@@ -79,7 +79,7 @@ def mutant(seed: int) -> bytes:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_changed_text_is_read_alike(tmp_path, seed):
-    sizes = random.Random(seed).choices([30, 1 << 22], k=12)
+    sizes = random.Random(seed).choices([30, 400, 1 << 22], k=12)
     found = [both(tmp_path / "a.csv", mutant(1000 * seed + k), size) for k, size in enumerate(sizes)]
     refused = sum(isinstance(outcome, str) for outcome in found)
     assert 0 < refused < 12
@@ -88,10 +88,10 @@ def test_changed_text_is_read_alike(tmp_path, seed):
 @pytest.mark.slow
 def test_much_more_changed_text_is_read_alike(tmp_path):
     for seed in range(20_000, 24_000):
-        both(tmp_path / "a.csv", mutant(seed), random.Random(seed).choice([30, 200, 1 << 22]))
+        both(tmp_path / "a.csv", mutant(seed), random.Random(seed).choice([30, 400, 1 << 22]))
 
 
 def test_the_comparison_sees_a_difference(tmp_path, monkeypatch):
     monkeypatch.setattr(rows.ArrowCells, "numbers", lambda cells: (np.zeros(len(cells)), True))
     with pytest.raises(AssertionError):
-        both(tmp_path / "a.csv", b"a,b\n1.5,x\n2,y\n", 1 << 22)
+        both(tmp_path / "a.csv", b"a,b\n" + b"1.5,x\n" * 9, 1 << 22)

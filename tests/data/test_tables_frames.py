@@ -80,6 +80,16 @@ def test_dtypes_of_pandas(values, kind, found, whole):
     assert of(values) == (kind, found, whole)
 
 
+class Interchange:
+    """A frame of a library that nobody knows, by the protocol of frames."""
+
+    def __init__(self, frame):
+        self.frame = frame
+
+    def __dataframe__(self, nan_as_null=False, allow_copy=True):
+        return self.frame.__dataframe__(nan_as_null, allow_copy)
+
+
 PLAIN = {
     "n": [1, 2, 3],
     "x": [0.5, None, -2.0],
@@ -161,6 +171,17 @@ def test_one_table_from_every_frame(name):
     assert table["n"].whole
     assert not table["x"].whole
     assert {column.values.dtype.str[1:] for column in table.columns} == {"f8", "i4", "i1"}
+
+
+def test_a_frame_by_the_protocol_alone():
+    frame = Interchange(ARROW.select(["n", "city", "ok"]))
+    assert tables.is_frame(frame)
+    table = tables.from_frame(frame)
+    assert [(c.name, c.kind, cells(c)) for c in table.columns] == [
+        ("n", "number", [1, 2, 3]),
+        ("city", "text", ["Rome", None, "Bern"]),
+        ("ok", "flag", [1, None, 0]),
+    ]
 
 
 def test_a_table_is_itself():

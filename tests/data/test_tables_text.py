@@ -13,7 +13,7 @@ import numpy as np
 import pandas
 import pytest
 
-from fastmlp.data import tables
+from fastmlp.data import load, tables
 from fastmlp.data.tables import blocks, gather, rows, text
 from fastmlp.data.tables.head import separator_of
 from fastmlp.errors import DataError
@@ -473,3 +473,12 @@ def test_refusals_are_errors_of_data(tmp_path):
 def write_folder(folder):
     (folder / "a.csv").mkdir()
     return folder / "a.csv"
+
+
+@pytest.mark.parametrize("choice", [{"as_category": "code"}, {"drop": ["code"]}])
+def test_a_column_that_is_no_quantity_may_hold_anything(tmp_path, data_refused, choice):
+    lines = [f"{i},{i % 7},{'yes' if i % 2 else 'no'}" for i in range(60)]
+    path = write(tmp_path, "code,x,class\n" + "\n".join(lines) + "\nA5,3,no\n")
+    with data_refused("line 62 of .* must hold a number in column 'code'.*; got 'A5'.*as_category"):
+        load(path)
+    assert load(path, **choice, hold_out=False).X["code"].kind == "text"

@@ -5,7 +5,7 @@ text.py reads CSV and its like, arrow.py Parquet, Feather and Arrow, frames.py f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,13 @@ def is_table_file(path: PathLike) -> bool:
     return name.removesuffix(".gz").endswith(TEXT) or name.endswith(arrow.PARQUET + arrow.ARROW)
 
 
-def read(path: PathLike, *, kinds: Mapping[str, Kind] | None = None) -> Table:
+def read(path: PathLike, *, kinds: Mapping[str, Kind] | None = None, mixed: Collection[str] = ()) -> Table:
     """Read the Table in a file, by the end of its name.
 
     kinds: by name of a column the kind that its cells are read as, as a model knows it; a cell that is not is
            an error. Without them kinds are found from the cells. Files whose columns have types are read as
            these are, and Columns.encode makes of them what the model knows.
+    mixed: names of columns that are text where words stand among numbers, in place of an error.
     Raises DataError with file, line and column.
     """
     path = path_of("data", path)
@@ -53,7 +54,7 @@ def read(path: PathLike, *, kinds: Mapping[str, Kind] | None = None) -> Table:
         return arrow.read(path)
     if path.name.lower().endswith(".npz"):
         return archive.read(path)
-    return text.read(path, kinds, arrow=arrow_or_none())
+    return text.read(path, kinds, mixed=mixed, arrow=arrow_or_none())
 
 
 def read_pictures(path: PathLike, label: str | int | None = None) -> pictures.Pictures | None:

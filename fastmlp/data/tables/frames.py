@@ -248,9 +248,16 @@ def _check_names(names: list[str], where: str) -> None:
 def _through_arrow(X: Any, where: str) -> Table:
     found = arrow.pyarrow("a frame of polars or pyarrow")
     try:
-        table = X if isinstance(X, found.Table) else found.table(X)
+        if isinstance(X, found.Table):
+            table = X
+        elif hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__"):
+            table = found.table(X)
+        else:
+            from pyarrow.interchange import from_dataframe
+
+            table = from_dataframe(X)
         table.validate()
-    except (found.ArrowException, TypeError, ValueError) as error:
+    except (found.ArrowException, TypeError, ValueError, NotImplementedError) as error:
         raise DataError(
             f"{where} must be a frame that Arrow can read", reason_of(error), "convert it"
         ) from None
@@ -265,7 +272,7 @@ def _is_pandas(X: Any) -> bool:
 
 def _is_arrow(X: Any) -> bool:
     has = any(hasattr(X, f"__arrow_c_{kind}__") for kind in ("stream", "array"))
-    return has and any(hasattr(X, name) for name in ("columns", "schema"))
+    return (has and any(hasattr(X, name) for name in ("columns", "schema"))) or hasattr(X, "__dataframe__")
 
 
 def _is_lazy(X: Any) -> bool:

@@ -36,6 +36,7 @@ class Source:
     kinds:   by name, of columns whose kind is known: their cells are read as that.
     known:   where that is from, for messages.
     lenient: True where a column without a known kind is text rather than wrong: nobody may need it.
+    mixed:   names of others of which that holds.
     """
 
     where: str
@@ -44,6 +45,7 @@ class Source:
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     known: str = "training"
     lenient: bool = False
+    mixed: Collection[str] = ()
 
 
 class Again(Exception):
@@ -125,7 +127,8 @@ class Gathered:
             if not np.isnan(meaning.times(words)).any():
                 return "time"
         few = others * (FEW + 1) <= every
-        return "number" if few and not self.source.lenient else "text"
+        lenient = self.source.lenient or self.name in self.source.mixed
+        return "number" if few and not lenient else "text"
 
     def _text(self, words: list[str], counted: int) -> Column:
         if counted:

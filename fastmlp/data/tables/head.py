@@ -132,7 +132,7 @@ def separator_of(text: str, whole: bool = True) -> str:
             width,
         )
 
-    return max(SEPARATORS, key=fit)
+    return max((s for s in SEPARATORS if s == "," or s in text), key=fit)
 
 
 def looks_like_a_table(text: str, whole: bool) -> bool:

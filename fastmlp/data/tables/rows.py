@@ -158,7 +158,8 @@ def rows_of(block: Block, separator: str, columns: int, where: str, arrow: Modul
         line = block.first + block.text.count(b"\n", 0, block.text.index(b"\0"))
         raise DataError(f"line {line} of {where} must be text", "the byte 0", "check which file this is")
     found = _by_numpy(block, separator, columns)
-    if found is None and arrow and columns > 1 and block.plain and b"\r" not in block.text:
+    long = block.text.count(b"\n") > columns  # each column costs pyarrow more than it does Python
+    if found is None and arrow and long and columns > 1 and block.plain and b"\r" not in block.text:
         found = _by_arrow(block, separator, columns, arrow)
     return found or _by_python(block, separator, columns, where)
 

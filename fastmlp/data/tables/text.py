@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -23,14 +23,18 @@ def read(
     path: Path,
     kinds: Mapping[str, Kind] | None = None,
     *,
+    mixed: Collection[str] = (),
     size: int | None = None,
     arrow: ModuleType | None = None,
 ) -> Table:
-    """The Table in a file. size: bytes that are read together. arrow: pyarrow, where it is to be used."""
+    """The Table in a file; see the package's ``read``.
+
+    size: bytes that are read together. arrow: pyarrow, where it is to be used.
+    """
     blocks = _Blocks(path, size or _size(arrow), arrow)
-    source = Source(str(path), blocks.head.separator, kinds=kinds or {}, lenient=kinds is not None)
-    head = blocks.head
-    return _table(blocks, head, source)
+    lenient = kinds is not None
+    source = Source(str(path), blocks.head.separator, kinds=kinds or {}, lenient=lenient, mixed=mixed)
+    return _table(blocks, blocks.head, source)
 
 
 def _size(arrow: ModuleType | None) -> int:
@@ -71,8 +75,8 @@ class _Blocks:
 
     def __iter__(self) -> Iterator[Rows]:
         with opened(self.path) as (stream, _):
-            head, rest = begun(stream, str(self.path))
-            yield from _rows(rest, head, str(self.path), self.size, self.arrow)
+            rest = _rest(begin(stream, str(self.path)), stream, self.head)
+            yield from _rows(rest, self.head, str(self.path), self.size, self.arrow)
 
 
 def chunks(
@@ -105,9 +109,14 @@ def begun(stream: Stream, where: str) -> tuple[Head, Resumed]:
     text = begin(stream, where)
     more = stream.read(1)
     head = head_of(without_returns(text).decode("utf-8", "replace"), where, whole=not more)
+    decoded(b"\n".join(text.split(b"\n", head.begins - 1)[: head.begins - 1]), 1, where)
+    return head, _rest(text + more, stream, head)
+
+
+def _rest(text: bytes, stream: Stream, head: Head) -> Resumed:
+    """The stream from where the rows begin; text: what was read of it."""
     lines = text.split(b"\n", head.begins - 1)
-    decoded(b"\n".join(lines[: head.begins - 1]), 1, where)
-    return head, Resumed((lines[-1] if len(lines) == head.begins else b"") + more, stream)
+    return Resumed(lines[-1] if len(lines) == head.begins else b"", stream)
 
 
 def _rows(stream: Resumed, head: Head, where: str, size: int, arrow: ModuleType | None) -> Iterator[Rows]:
@@ -119,6 +128,8 @@ def _rows(stream: Resumed, head: Head, where: str, size: int, arrow: ModuleType 
 @contextmanager
 def _stream(file: Any) -> Iterator[tuple[Stream, int]]:
     """A binary stream, unpacked where it is gzip."""
+    if isinstance(file, io.TextIOBase):
+        raise DataError("a stream must be binary", "one of text", "give its .buffer")
     with translated(Path("standard input")):
         buffered = file if hasattr(file, "peek") else io.BufferedReader(file)
         if buffered.peek(2)[:2] == b"\x1f\x8b":
