@@ -481,3 +481,13 @@ def test_folds_of_data_with_a_test_part_leave_it_alone(tmp_path):
     tested = strict(run("evaluate", "run", *FAST, "--json").stdout)
     assert tested["samples"] == 60
     assert tested["test_accuracy"] == report["epochs"][-1]["test_accuracy"]
+
+
+def test_a_fold_that_diverges_leaves_no_model(people):
+    result = train(
+        "--data", people, "--folds", 2, "--optimizer", "sgd", "--lr", 1e30, "--out", "run", "--json"
+    )
+    assert result.exit_code == 3
+    report = strict(result.stdout)
+    assert (report["status"], report["test_accuracy"], report["scores"]) == ("diverged", None, None)
+    assert not Path("run/model.safetensors").exists()
