@@ -45,7 +45,7 @@ MOST_CASES = 8  # of one test that count as fast
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a fast test with many cases a drawn sample, always the same, stays fast: the others are ``further``."""
+    """Of a fast test with many cases a drawn sample, always the same, stays fast: others are ``further``."""
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("slow") is None:
