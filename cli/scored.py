@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastmlp.train.scores import Scores
 
 MOST_CLASSES = 12  # in a table
+LEAST_ROWS = 5  # that can show anything
 FEW_ROWS = 30  # of which it is said that they are few
 _WIDEST = 20  # columns that a name has
 _UNEVEN = 0.9  # of the best recall: below it the classes are unequal
@@ -30,6 +31,8 @@ def no_better(scores: Scores, loss: str, run: str, data: str) -> str | None:
     """The line for a model that is no better than guessing, with what to do; None for another."""
     if not scores.no_better_than_guessing:
         return None
+    if scores.rows < LEAST_ROWS:
+        return f"{_rows(scores)} cannot tell it from guessing: fastmlp train --folds tests on all of them"
     few = f", as far as {_rows(scores)} can tell" * (scores.rows < FEW_ROWS)
     what, where = ("diagnose", run) if Loss.of(loss).task == "classes" else ("data", data)
     return f"{NO_BETTER}{few}: fastmlp {what} {shlex.quote(where)}"

@@ -76,6 +76,8 @@ BY_NAME = {"city": ["Rome", "Paris", "Rome"], "n": [1, None, 5], "x": [2.5, 4, -
         "city,n,x\n" + ROWS.replace(",,", ",NA,"),
         "city,n,x\n" + ROWS.replace(",,", ", ? ,"),
         "# city,n,x\n" + ROWS,
+        "sep=,\ncity,n,x\n" + ROWS,
+        ("sep=,\r\ncity,n,x\n" + ROWS).replace(",", "|"),
         ",city,n,x\n0,Rome,1,2.5\n1,Paris,,4\n2,Rome,5,-6e1\n",
         "Unnamed: 0,city,n,x\n0,Rome,1,2.5\n1,Paris,,4\n2,Rome,5,-6e1\n",
         "city,n,x\nr1,Rome,1,2.5\nr2,Paris,NA,4\nr3,Rome,5,-6e1\n",
@@ -322,6 +324,11 @@ def test_kinds_that_are_known(tmp_path, data_refused, kind, good, bad, must):
         ("1 2 3\n4 5 6\n", "separated by commas, semicolons, tabs or bars; got one column, '4 5 6'"),
         ("a b class\n4 5 x\n", "separated by commas"),
         (
+            '"a" "b"\n"x 1" 5\n',
+            "cells between commas, semicolons, tabs or bars, and quotes around whole cells",
+        ),
+        ("sep=;\na;b\n1;x;5\n2;y\n", "line 3 of .* must have 2 columns"),
+        (
             "a,b\n1,é\n".encode("latin-1"),
             "line 2 of .* UTF-8; got the byte 0xe9. Save it as UTF-8: it may be in Latin",
         ),
@@ -361,6 +368,13 @@ def test_widths_and_sizes_have_an_end(tmp_path, monkeypatch, data_refused):
     monkeypatch.setattr(blocks, "BYTE_BUDGET", 50)
     with data_refused("at most 50 bytes"):
         read(write(tmp_path, "a,b\n" + "1,x\n" * 51))
+
+
+def test_a_header_of_megabytes(tmp_path):
+    names = [f"a name of {'some' * 20} length {i}" for i in range(30_000)]
+    path = write(tmp_path, ",".join(names) + "\n" + ("1," * 30_000)[:-1] + "\n")
+    assert path.stat().st_size > blocks.BLOCK
+    assert text.read(path).shape == (1, 30_000)
 
 
 def test_a_bomb_of_gzip_ends(tmp_path, monkeypatch, data_refused):

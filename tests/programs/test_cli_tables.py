@@ -348,6 +348,23 @@ def test_no_better_than_guessing_is_told_with_what_to_do(label, folds):
         )
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (1, "1 row cannot tell it from guessing: fastmlp train --folds tests on all of them"),
+        (4, "4 rows cannot tell it from guessing: fastmlp train --folds tests on all of them"),
+        (5, "no better than guessing, as far as 5 rows can tell: fastmlp diagnose runs/a"),
+        (29, "no better than guessing, as far as 29 rows can tell: fastmlp diagnose runs/a"),
+        (30, "no better than guessing: fastmlp diagnose runs/a"),
+    ],
+)
+def test_few_rows_say_little(rows, told):
+    guess = fastmlp.train.scores.Guess(0.5, 0.6)
+    found = Scores("classes", rows, 0.5, guess, ((0.0, 1.0),), accuracy=0.5, log_loss=0.6)
+    assert scored.no_better(found, "logits", "runs/a", "a.csv") == told
+    assert scored.no_better(replace(found, gains=((rows, 0.1),)), "logits", "runs/a", "a.csv") is None
+
+
 def test_a_diagnosis_is_of_classes(people):
     result = run("diagnose", "--data", people, "--label", "price")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -464,3 +481,13 @@ def test_folds_of_data_with_a_test_part_leave_it_alone(tmp_path):
     tested = strict(run("evaluate", "run", *FAST, "--json").stdout)
     assert tested["samples"] == 60
     assert tested["test_accuracy"] == report["epochs"][-1]["test_accuracy"]
+
+
+def test_a_fold_that_diverges_leaves_no_model(people):
+    result = train(
+        "--data", people, "--folds", 2, "--optimizer", "sgd", "--lr", 1e30, "--out", "run", "--json"
+    )
+    assert result.exit_code == 3
+    report = strict(result.stdout)
+    assert (report["status"], report["test_accuracy"], report["scores"]) == ("diverged", None, None)
+    assert not Path("run/model.safetensors").exists()

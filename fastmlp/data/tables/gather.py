@@ -71,15 +71,16 @@ class Gathered:
             self.whole &= found[1]
             return
         codes, words = cells.coded()
-        known = self.places.get
-        seats = [known(word, -1) for word in words]
-        for i, seat in enumerate(seats):
-            if seat < 0:
-                word = words[i].strip()
-                if len(word) > MOST_CELL:
-                    raise self._too_long(len(word), int(lines[int((codes == i).argmax())]))
-                if not meaning.is_missing(word):
-                    seats[i] = self.places.setdefault(word, len(self.places))
+        places = self.places
+        seats = [places.get(word, -1) for word in words]
+        for i in [i for i, seat in enumerate(seats) if seat < 0]:
+            word = words[i].strip()
+            if len(word) <= meaning.LONGEST_MISSING:
+                if word.casefold() in meaning.MISSING:
+                    continue
+            elif len(word) > MOST_CELL:
+                raise self._too_long(len(word), int(lines[int((codes == i).argmax())]))
+            seats[i] = places.setdefault(word, len(places))
         self.parts.append(np.array([*seats, -1], np.int32)[codes])
 
     def _too_long(self, length: int, line: int) -> DataError:
