@@ -12,6 +12,7 @@ import random
 import numpy as np
 import pandas
 import pytest
+from counted_work import Work, functions_of
 
 from fastmlp.data import load, tables
 from fastmlp.data.tables import blocks, gather, rows, text
@@ -259,6 +260,13 @@ def test_words_that_come_late_make_a_column_of_text(tmp_path, size, late):
     assert table.told[-1] == "points between thousands and decimal commas in 'b'"
 
 
+@pytest.mark.parametrize("number", ["1,234", "1 234.5", "1.234,5", "3"])
+def test_a_fault_among_numbers_of_another_style(tmp_path, data_refused, number):
+    path = write(tmp_path, "a,b\n" + f'"{number}",x\n' * 30 + "oops,y\n")
+    with data_refused("line 32 of .* must hold a number in column 'a'.*; got 'oops'"):
+        read(path)
+
+
 @pytest.mark.parametrize("size", [20, 1 << 20])
 @pytest.mark.parametrize("bad", ["x", "inf", "1e999", "1_000", "0x10", "12a", "５", "1 2"])
 def test_a_few_cells_that_are_no_numbers_are_faults(tmp_path, data_refused, size, bad):
@@ -431,6 +439,17 @@ def test_chunks_are_the_table_in_pieces(tmp_path, rows, arrow, stream):
     assert np.concatenate([chunk.lines for chunk in found]).tolist() == whole.lines.tolist()
     if stream:
         assert found[0].where == "standard input"
+
+
+def test_small_chunks_of_a_large_block_are_cut_once(tmp_path):
+    """Work is counted: a chunk costs as much in a block of four times the rows."""
+    costs = []
+    for n in (200, 800):
+        path = write(tmp_path, "5,6,7\n" * n)
+        with Work(functions_of(gather, rows, text)) as work:
+            assert len(list(text.chunks(path, 2, {"0": "text"}))) == n // 2
+        costs.append(work.done / n)
+    assert costs[1] / costs[0] < 1.2
 
 
 def test_chunks_keep_the_kinds_of_the_first_or_those_that_are_known(tmp_path, data_refused):
