@@ -106,7 +106,7 @@ def train(
       fastmlp train --act relu --scale 255
       fastmlp train --data iris.csv
       fastmlp train --data table.csv --label class --hidden 32,16 --folds 5
-      fastmlp train --data houses.csv --label price --task numbers --drop id,"date, sold"
+      fastmlp train --data houses.csv --label price --task numbers --drop id,date
       fastmlp train --hidden 512,512 --act relu,tanh --dropout 0.2 --batch-norm
       fastmlp train --optimizer adam --lr 0.001 --validation 0.1 --patience 3
       fastmlp train --epochs 100 --out runs/long

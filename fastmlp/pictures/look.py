@@ -59,11 +59,15 @@ def style(name: str = "fastmlp", *, ink: bool = True) -> Iterator[None]:
 
     ink False: text and axes keep the colours of the style that the reader has, light or dark.
     """
-    import matplotlib as mpl
+    from matplotlib import rcParams
 
-    rest = {word: value for word, value in _STYLE.items() if ink or value != INK}
-    with mpl.rc_context({**rest, "svg.hashsalt": name}):
+    ours = {word: value for word, value in _STYLE.items() if ink or value != INK} | {"svg.hashsalt": name}
+    before = {word: rcParams[word] for word in ours}
+    rcParams.update(ours)
+    try:
         yield
+    finally:  # not all the others: a notebook's backend makes itself interactive with its first figure
+        rcParams.update(before)
 
 
 def figure(height: float, width: float = WIDTH) -> Any:

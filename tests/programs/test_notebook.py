@@ -22,6 +22,8 @@ model, history = fastmlp.fit(X, X[:, 0] > 0, scale=1, hidden=100, epochs=12, thr
     "history": "history",
     "list": "[model, history]",
     "plot": "history.plot()",
+    "again": "history.plot();",
+    "own": "import matplotlib.pyplot; matplotlib.pyplot.plot([1, 2]);",
     "weights": "model.plot_weights().figure",
     "score": "model.score(X, X[:, 0] > 0)",
     "many": "nets = [*fastmlp.fit_many(X, X[:, 0] > 0, [fastmlp.Training(epochs=1)], progress=True)]",
@@ -82,7 +84,7 @@ class TestOfANotebook:
         ]
 
     def test_pictures_are_shown(self, outputs):
-        for name in ("plot", "weights"):
+        for name in ("plot", "again", "own", "weights"):  # not the first one alone, nor ours alone
             assert [one for one in outputs[name] if "image/png" in one.data], name
 
     def test_a_score_is_a_number(self, outputs):

@@ -279,3 +279,17 @@ def test_without_pandas_a_line_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ConfigError, match="pip install pandas, or use to_dict"):
         history().to_frame()
+
+
+def test_what_a_figure_changes_beside_the_style_stays():
+    """A notebook's backend makes itself interactive as the first figure is made, within the style."""
+    import matplotlib as mpl
+
+    before = mpl.rcParams["interactive"], mpl.rcParams["font.size"]
+    try:
+        with look.style("x"):
+            mpl.rcParams["interactive"] = not before[0]
+            assert mpl.rcParams["font.size"] == 9
+        assert (mpl.rcParams["interactive"], mpl.rcParams["font.size"]) == (not before[0], before[1])
+    finally:
+        mpl.rcParams["interactive"] = before[0]
