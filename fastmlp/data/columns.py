@@ -16,7 +16,7 @@ from fastmlp.checks import as_list, as_text, shown
 from fastmlp.data.column_code import REASONS, ColumnCode
 from fastmlp.data.kinds import word_of
 from fastmlp.data.names import listed, near, short
-from fastmlp.data.table import Kind, Table
+from fastmlp.data.table import Column, Kind, Table
 from fastmlp.display import Display, Displayed, ends
 from fastmlp.errors import ConfigError, DataError
 
@@ -129,9 +129,13 @@ class Columns(Displayed):
         parts, step = tuple(self._parts(table)), max(_LEAST_ROWS, _BLOCK // max(1, D))
         for start in range(0, N, step):
             block, rows = X[start : start + step], slice(start, start + step)
+
+            def row_of(i: int, start: int = start) -> str:
+                return table.row(start + i)
+
             for part in parts:
                 if part.numbers is not None:
-                    block[:, part.first] = part.numbers[rows]
+                    block[:, part.first] = part.code.numbers(part.numbers.take(rows), row_of)
                 if part.seats is not None:
                     seats = part.seats[rows]
                     found = np.flatnonzero(seats >= 0)
@@ -148,9 +152,10 @@ class Columns(Displayed):
                 continue
             column = code.read(by_name[code.name], table.row)
             yield _Part(
+                code,
                 first,
                 first + code.width - 1,
-                None if code.as_category else code.numbers(column, table.row),
+                None if code.as_category else column,
                 code.seats(column) if code.as_category and code.width > code.flag else None,
                 column.missing if code.flag else None,
             )
@@ -218,13 +223,14 @@ _TOLD: dict[str, Callable[[ColumnCode], str | None]] = {
 class _Part(NamedTuple):
     """The inputs that a column writes into rows.
 
-    numbers (N,) into the first of its inputs; or a 1 into that of its ``seats`` (N,), from the first on,
-    unless it is -1; ``missing`` (N,) into its last.
+    Those of ``numbers`` into the first of its inputs; or a 1 into that of its ``seats`` (N,), from the first
+    on, unless it is -1; ``missing`` (N,) into its last.
     """
 
+    code: ColumnCode
     first: int
     last: int
-    numbers: NDArray[np.float32] | None
+    numbers: Column | None
     seats: NDArray[np.intp] | None
     missing: NDArray[np.bool_] | None
 
