@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fastmlp.checks import as_list, as_text, shown
 from fastmlp.data.column_code import REASONS, ColumnCode
-from fastmlp.data.kinds import word_of
 from fastmlp.data.names import listed, near, short
 from fastmlp.data.table import Column, Kind, Table
 from fastmlp.display import Display, Displayed, ends
@@ -208,7 +207,7 @@ _TOLD: dict[str, Callable[[ColumnCode], str | None]] = {
         f" ({code.width})" if code.as_category and code.width > code.flag else None
     ),
     "missing cells filled with the median, and said by an input": lambda code: (
-        f" ({word_of(code.fill, code.kind)})" if code.flag and not code.as_category else None
+        f" ({code.filled})" if code.flag and not code.as_category else None
     ),
     "only whether it is missing, all else is the same": lambda code: (
         "" if code.width == code.flag == code.as_category == 1 else None
