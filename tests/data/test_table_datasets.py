@@ -157,7 +157,7 @@ def test_a_choice_of_columns_is_kept():
         ConfigError, match=r"drop must name columns of the table; got 'yaer'\. Did you mean 'year'"
     ):
         Dataset.of(FRAME, "species", drop=["yaer"]).numeric()
-    with pytest.raises(ConfigError, match="drop must be names of columns; got 3.5"):
+    with pytest.raises(ConfigError, match=r"drop must be names of columns; got 3\.5"):
         Dataset.of(FRAME, "species", drop=3.5)
     with pytest.raises(ConfigError, match="drop, keep, as_category must go with a table"):
         Dataset.of(np.ones((4, 2)), [0, 1, 0, 1], drop=["a"])
