@@ -21,7 +21,6 @@ from fastmlp.data.tables.blocks import Block, records
 from fastmlp.data.tables.cells import MISSING
 from fastmlp.errors import DataError
 
-NUMERIC = b"0123456789+-.eE"
 NOT_WHOLE = b".eE"
 MOST_CELL = 1 << 17  # characters
 
