@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_list, as_pair, as_whole, shown
-from fastmlp.data import targets as kinds
+from fastmlp.data import targets
 from fastmlp.data.checks import check_finite
 from fastmlp.data.columns import Columns
 from fastmlp.data.encode import as_rows, check_stored
@@ -29,6 +30,7 @@ from fastmlp.data.preprocessing import fitted
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.data.table import Table
 from fastmlp.data.tables import is_frame
+from fastmlp.data.tables.frames import WHERE
 from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.net import Preprocessing
@@ -79,6 +81,8 @@ class Dataset(Displayed):
     choice:    which of a table's columns are used, and how.
     columns:   how a table became X; None for arrays that were none, and before ``numeric``.
     told:      for people: what was taken for the label and the task, what was left out.
+    kept:      (M,) True for the rows given that have a label; None: all have one, or the rows are parts of
+               others.
     narrowed:  True where rows of another type than uint8 are kept as bytes, because they hold nothing else.
     """
 
@@ -96,6 +100,7 @@ class Dataset(Displayed):
     columns: Columns | None = None
     told: tuple[str, ...] = ()
     narrowed: bool = False
+    kept: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -135,7 +140,7 @@ class Dataset(Displayed):
                     "one that is",
                     "leave them out",
                 )
-            kinds.check_task(loss, task)
+            targets.check_task(loss, task)
             loss = loss or ("squared" if task == "numbers" else X.usual_loss)
             X._check(loss)
             return X.suited(loss)
@@ -145,6 +150,11 @@ class Dataset(Displayed):
             return cls.made("table", "a table", train, test, loss, task, choice)
         if choice != Choice():
             raise ConfigError(f"{', '.join(CHOICES)} must go with a table", "an array X", "leave them out")
+        if isinstance(X, str | os.PathLike):
+            raise DataError(
+                "X must be a table, or rows of numbers", f"{shown(X)}, a name",
+                "read the file: fit(fastmlp.data.load(path))",
+            )  # fmt: skip
         if y is None or isinstance(y, str):
             raise DataError(
                 "y must be labels or numbers beside an array X", shown(y),
@@ -172,30 +182,30 @@ class Dataset(Displayed):
     ) -> Dataset:
         """Make one of parts whose X is as a Dataset has it. Raises DataError where they do not fit."""
         what = _what(train)
-        loss, how = kinds.loss_of(train.y, loss, task, what)
-        kind, found = kinds.read(train.y, loss, what, train.table)
+        loss, how = targets.loss_of(train.y, loss, task, what)
+        kind, found = targets.read(train.y, loss, what, train.table)
         classes: tuple[Label, ...] = ()
         if isinstance(found, Labels):
             classes, y = found.classes, found.indices
-            kinds.check_labels(classes, loss, what)
+            targets.check_labels(classes, loss, what)
         else:
             classes, y = tuple(range(0 if kind == "numbers" else found.shape[1])), found
         if len(y) != train.X.shape[0]:
-            raise kinds.unequal(train.where, train.X.shape[0], len(y))
+            raise targets.unequal(train.where, train.X.shape[0], len(y))
         X_test: Any = np.empty((0, train.X.shape[1]), np.uint8) if train.table is None else train.X[:0]
         y_test = y[:0]
         if test is not None:
             X_test, what = test.X, _what(test)
             if kind == "labels":
-                y_test = places_of(kinds.as_column(test.y, what), classes, what, test.table)
+                y_test = places_of(targets.as_column(test.y, what), classes, what, test.table)
             else:
-                y_test = kinds.read_columns(test.y, loss, what, test.table)
+                y_test = targets.read_columns(test.y, loss, what, test.table)
             if len(y_test) != test.X.shape[0]:
-                raise kinds.unequal(test.where, test.X.shape[0], len(y_test))
+                raise targets.unequal(test.where, test.X.shape[0], len(y_test))
             _check_alike(train.X, X_test, y, y_test, test.where)
         return cls(
             name, source, train.X, y, X_test, y_test, classes, image_shape, kind, train.label,
-            choice or Choice(), None, _told(train, how),
+            choice or Choice(), None, _told(train, how), kept=train.kept,
         )  # fmt: skip
 
     def numeric(self, rows: NDArray[np.int64] | None = None) -> Self:
@@ -232,13 +242,14 @@ class Dataset(Displayed):
             )  # fmt: skip
         source = f"{self.source}, {how}" if how else self.source
         return replace(
-            self, source=source, X=self.X[train], y=self.y[train], X_test=self.X[test], y_test=self.y[test]
-        )
+            self, source=source, X=self.X[train], y=self.y[train], X_test=self.X[test], y_test=self.y[test],
+            kept=None,
+        )  # fmt: skip
 
     @property
     def usual_loss(self) -> str:
         """The loss that a training on them has where none is given."""
-        return kinds.USUAL[self.targets]
+        return targets.USUAL[self.targets]
 
     def _display(self) -> Display:
         from fastmlp.data.shown import display_of
@@ -247,7 +258,7 @@ class Dataset(Displayed):
 
     def suited(self, loss: str) -> Self:
         """The same for that loss: itself, or with its labels as numbers. Raises DataError."""
-        suiting = kinds.KINDS[Loss.of(loss).task]
+        suiting = targets.KINDS[Loss.of(loss).task]
         data = self
         are_numbers = not any(isinstance(label, str) for label in self.classes)
         if self.targets == "labels" and suiting == ("numbers",) and are_numbers:
@@ -255,15 +266,15 @@ class Dataset(Displayed):
             data = replace(self, y=y, y_test=y_test, classes=(), targets="numbers")
         elif self.targets not in suiting:
             raise DataError(
-                f"y must be {' or '.join(kinds.CALLED[kind] for kind in suiting)} for the loss {loss}",
-                kinds.CALLED[self.targets],
+                f"y must be {' or '.join(targets.CALLED[kind] for kind in suiting)} for the loss {loss}",
+                targets.CALLED[self.targets],
                 "make the Dataset for that loss",
             )
         if data.targets == "numbers":
             for part in (data.y, data.y_test):
-                kinds.check_numbers(part, loss)
+                targets.check_numbers(part, loss)
         elif data.targets == "labels":
-            kinds.check_labels(data.classes, loss)
+            targets.check_labels(data.classes, loss)
         return data
 
     def outputs(self, loss: str) -> int:
@@ -274,7 +285,7 @@ class Dataset(Displayed):
 
     def as_given(self, y: NDArray[Any]) -> NDArray[Any]:
         """Targets as they were given: labels (N,) for class indices, all else as it is."""
-        return kinds.array_of(self.classes)[y] if self.targets == "labels" else y
+        return targets.array_of(self.classes)[y] if self.targets == "labels" else y
 
     @property
     def test(self) -> tuple[Any, NDArray[Any]] | None:
@@ -340,8 +351,8 @@ class Dataset(Displayed):
             else:
                 fits = isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.float32) and X.ndim == 2
                 fits = fits and X.flags.c_contiguous
-            fits = fits and self.targets in kinds.DTYPES and len(shape) == (self.targets != "labels")
-            fits = fits and isinstance(y, np.ndarray) and y.dtype == kinds.DTYPES[self.targets]
+            fits = fits and self.targets in targets.DTYPES and len(shape) == (self.targets != "labels")
+            fits = fits and isinstance(y, np.ndarray) and y.dtype == targets.DTYPES[self.targets]
             fits = fits and y.shape == X.shape[:1] + shape
             if fits and not isinstance(X, Table):
                 fits = X.shape[1:] == self.X.shape[1:]
@@ -356,16 +367,23 @@ class Dataset(Displayed):
                     "make it with fastmlp.data.load or Dataset.of",
                 )
             if self.targets != "labels":
-                kinds.COLUMNS[self.targets](y, loss)
+                targets.COLUMNS[self.targets](y, loss)
             if not isinstance(X, Table) and not is_scipy_sparse(X) and X.dtype == np.float32:
                 check_finite(X, "X must be finite in float32", first=0)
 
 
-def _of_table(X: Any, y: Any) -> Part:
+def _of_table(X: Any, y: Any, where: str = WHERE) -> Part:
     """The part of a table whose label is a column of it (a name, or None), or comes by itself."""
-    table = as_table(X)
+    table = as_table(X, where)
     if (number := as_whole(y)) is not None:  # pandas' names may be numbers
         y = str(number) if str(number) in table.names else number
+    if isinstance(y, list | tuple) and 0 < len(y) != len(table) and all(isinstance(name, str) for name in y):
+        if isinstance(y, list) or "_".join(y) not in table.names:
+            raise DataError(
+                f"y must be one column of {table.where}, or come by itself", shown(y),
+                "give frame[names] as y, and the frame without those columns as X",
+            )  # fmt: skip
+        y = "_".join(y)  # a column of several levels
     return part_of(table, y) if y is None or isinstance(y, str | int) else Part(table, y)
 
 
@@ -380,10 +398,10 @@ def _test_table(test_data: Any, label: str | None) -> Part | None:
         raise DataError("test_data must be a pair, (X, y)", "X alone", "give y too, as for training")
     if not (isinstance(X, Table) or is_frame(X)):
         raise DataError("test data must be a table, as the training data are", shown(X)[:80])
-    part = _of_table(X, label if y is None else y)
+    part = _of_table(X, label if y is None else y, "the test data")
     if label is not None and label in part.X.names:
         part = replace(part, X=part.X.without([label]))
-    return replace(part, where=part.where or "the test data")
+    return part if part.where else replace(part, where="the test data")
 
 
 def _what(part: Part) -> str:
@@ -415,7 +433,8 @@ def _told(part: Part, how: str) -> tuple[str, ...]:
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
     """Names of columns, or one. Raises ConfigError."""
-    items = [value] if isinstance(value, str) else as_list(value)
+    items = [value] if isinstance(value, str) or as_whole(value) is not None else as_list(value)
+    items = items and [item if as_whole(item) is None else str(as_whole(item)) for item in items]
     if items is None or not all(isinstance(item, str) for item in items):
         raise ConfigError(f"{name} must be names of columns", shown(value), f"for example {name}=['age']")
     return tuple(items)

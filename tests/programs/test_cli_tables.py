@@ -217,7 +217,7 @@ def test_folds_for_people(people):
     rows = re.findall(r"^ *(?:(\d)/3 +80|(mean|spread)) +[\d.]+ +[\d.]+$", result.stderr, re.M)
     assert [a or b for a, b in rows] == ["1", "2", "3", "mean", "spread"]
     result = train("--data", people, "--folds", 3, "--label", "price")
-    assert re.search(r"^ +fold +rows +R2 +mean error +root mean sq$", result.stderr, re.M)
+    assert re.search(r"^ +fold +rows +R2 +MAE +RMSE$", result.stderr, re.M)
     assert result.stdout.startswith("Test R2: ")
 
 
@@ -394,7 +394,7 @@ def scores_of(confusion, classes):
 def test_the_ending_on_a_terminal():
     told = scores_of([[9, 1, 0], [0, 5, 5], [0, 0, 10]], ("cat", "dog\x1b[1m", "a very long name of a class"))
     assert shown(told, 80) == [
-        "table rows of each class, by the class that they are taken for",
+        "table rows of each class, by the class predicted",
         " true                  cat  dog\\x1b[1m  a very long name ...  recall",
         " cat                     9           1                     0   90.0%",
         " dog\\x1b[1m              0           5                     5   50.0%",
@@ -427,14 +427,14 @@ def test_a_terminal_alone_shows_all_of_it(people, monkeypatch, live):
     monkeypatch.setattr(render.Screen, "__init__", init)
     result = train("--data", people, "--out", "run")
     lines = result.stderr.splitlines()
-    assert ("table rows of each class, by the class that they are taken for" in lines) is live
+    assert ("table rows of each class, by the class predicted" in lines) is live
     assert any(line.startswith("guess accuracy 0.") for line in lines) is live
     assert len(result.stdout.splitlines()) == 1
     assert len(lines) - next(i for i, line in enumerate(lines) if line.startswith("kept")) <= 12
     again = run("evaluate", "run", *FAST).stderr.splitlines()
     assert any(line.startswith("score accuracy ") for line in again) is live
     numbers = train("--data", people, "--label", "price").stderr
-    assert ("guess R2 0, the mean; mean error " in numbers) is live
+    assert ("guess R2 0, the mean; MAE " in numbers) is live
 
 
 @pytest.mark.parametrize(("epochs", "lines"), [(1, 1), (30, 30), (31, 17), (200, 21), (1000, 21), (7777, 17)])
