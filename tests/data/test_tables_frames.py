@@ -303,3 +303,54 @@ def test_objects_that_are_texts_alone_are_the_same_by_pandas_table_of_them(monke
             slow = tables.column_of("c", values)
         assert (fast.kind, fast.words, fast.whole) == (slow.kind, slow.words, slow.whole)
         np.testing.assert_array_equal(fast.values, slow.values)
+
+
+class _Broken:
+    """Something that looks like a frame, and raises what no frame does."""
+
+    columns = ("a",)
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __getattr__(self, name):
+        if name in self.names:
+            return self.fails
+        raise KeyError(name) if name in ("iloc", "dtypes") else AttributeError(name)
+
+    def fails(self, *args, **words):
+        raise RuntimeError("a connection\nis gone")
+
+
+@pytest.mark.parametrize("name", ["__dataframe__", "__arrow_c_stream__", "__arrow_c_array__"])
+def test_what_only_looks_like_a_frame_is_told_in_a_line(name, data_refused):
+    with data_refused("must be a frame that Arrow can read; got a connection is gone"):
+        tables.from_frame(_Broken(name))
+    assert not tables.is_frame(_Broken())
+
+
+def test_a_row_by_itself_is_no_table(data_refused):
+    """A dict of values, as ``frame.iloc[0].to_dict()`` is."""
+    for value in (25, 2.5, None, "Rome", b"x", np.float64(2)):
+        with data_refused(
+            r"column 'a' of the table must be a list.*, one value. Put it into a list: \[value"
+        ):
+            tables.from_frame({"a": value, "b": [1]})
+
+
+def test_columns_may_be_arrays_of_other_libraries():
+    class Tensor:
+        def __init__(self, values):
+            self.values = values
+
+        def __len__(self):
+            return len(self.values)
+
+        def __array__(self, dtype=None, copy=None):
+            return self.values
+
+        def __iter__(self):
+            return (Tensor(value) for value in self.values)  # each a tensor of its own
+
+    table = tables.from_frame({"a": Tensor(np.arange(3.0)), "b": Tensor(np.array([True, False, True]))})
+    assert [column.kind for column in table.columns] == ["number", "flag"]
