@@ -168,16 +168,16 @@ def lines_of(results: Iterable[Compared]) -> str:
         "fastmlp",
         "scikit-learn",
         "difference",
-        "seconds of both",
+        "time of both",
     )
     return table(heading, [_line(result) for result in results])
 
 
 def _line(result: Compared) -> list[str]:
     cells = [*result.drawn.columns.values()]
-    scores, seconds = (
-        [np.mean([run[k] for run in runs]) for runs in (result.ours, result.theirs)] for k in (0, 1)
-    )
+    runs = result.ours, result.theirs
+    scores = [np.mean([score for score, _ in each]) for each in runs]
+    seconds = [np.median([spent for _, spent in each[:FOLDS]]) for each in runs]
     return [
         result.name.replace("_", " "), f"{len(cells[0]):,}", str(len(cells) - 1),
         "accuracy" if result.drawn.task == "classes" else "R2", *(f"{score:.3f}" for score in scores),
@@ -195,7 +195,8 @@ def part(results: list[Compared], command: str) -> str:
         BEGIN,
         f"Written by `{command}`: fastmlp {facts['fastmlp']} and scikit-learn {sklearn.__version__} on "
         f"{facts['cores']} cores. Scores are means of {runs} folds, after ± is the standard error of the "
-        "difference. Seconds are of one fold, reading included.",
+        "difference. Times are medians of one fold, of the first five, reading included, on a machine that "
+        "had other work.",
         lines_of(results),
         END,
     )

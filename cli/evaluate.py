@@ -1,4 +1,4 @@
-"""``fastmlp evaluate``: a model's loss and accuracy, or R2 and mean error, on a data set's test part."""
+"""``fastmlp evaluate``: a model's loss and accuracy, or its R2 and MAE, on a data set's test part."""
 
 from __future__ import annotations
 

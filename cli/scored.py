@@ -1,4 +1,4 @@
-"""A model's scores for people: beside guessing, with the classes that are taken for others.
+"""A model's scores for people: beside guessing, with the classes that are confused.
 
 Lines of text, no more than a dozen or so. What is counted: fastmlp/train/scores.py. Loads rich.
 """
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fastmlp.train.scores import Scores
 
 MOST_CLASSES = 12  # in a table
-FEW_ROWS = 30  # of which it is said that they are few
+LEAST_ROWS = 5  # that can show anything
+FEW_ROWS = 30  # under which the line says that they are few
 _WIDEST = 20  # columns that a name has
 _UNEVEN = 0.9  # of the best recall: below it the classes are unequal
 
@@ -30,6 +31,8 @@ def no_better(scores: Scores, loss: str, run: str, data: str) -> str | None:
     """The line for a model that is no better than guessing, with what to do; None for another."""
     if not scores.no_better_than_guessing:
         return None
+    if scores.rows < LEAST_ROWS:
+        return f"{_rows(scores)} cannot tell it from guessing: fastmlp train --folds tests on all of them"
     few = f", as far as {_rows(scores)} can tell" * (scores.rows < FEW_ROWS)
     what, where = ("diagnose", run) if Loss.of(loss).task == "classes" else ("data", data)
     return f"{NO_BETTER}{few}: fastmlp {what} {shlex.quote(where)}"
@@ -51,7 +54,7 @@ def lines(scores: Scores, width: int) -> Iterator[tuple[str, str]]:
         return
     table = confusion_table(scores, width)
     if table:
-        yield ("table", "rows of each class, by the class that they are taken for")
+        yield ("table", "rows of each class, by the class predicted")
         yield from (("", line) for line in table)
     elif scores.task == "flags" or (worst := _worst(scores)) is None:
         yield from _recall(scores)
@@ -70,12 +73,11 @@ def _of_numbers(scores: Scores) -> Iterator[tuple[str, str]]:
     means = scores.mean_absolute_error, scores.root_mean_squared_error
     yield (
         "guess",
-        f"R2 0, the mean; mean error {guess.mean_absolute_error:.6g}, "
-        f"root mean square {guess.root_mean_squared_error:.6g}",
+        f"R2 0, the mean; MAE {guess.mean_absolute_error:.6g}, RMSE {guess.root_mean_squared_error:.6g}",
     )
     yield (
         "score",
-        f"R2 {r2} on {_rows(scores)}; mean error {means[0]:.6g}, root mean square {means[1]:.6g}",
+        f"R2 {r2} on {_rows(scores)}; MAE {means[0]:.6g}, RMSE {means[1]:.6g}",
     )
 
 
@@ -84,7 +86,7 @@ def _rows(scores: Scores) -> str:
 
 
 def confusion_table(scores: Scores, width: int) -> list[str]:
-    """A line for each class: how its rows are taken, and its recall; empty where it has no room."""
+    """A line for each class: how its rows are predicted, and its recall; empty where there is no room."""
     K = len(scores.classes)
     if scores.confusion is None or K > MOST_CLASSES or K < 2:
         return []
@@ -170,7 +172,7 @@ class FoldTable:
 def _fields(scores: Scores) -> dict[str, str]:
     """Fields of the scores in a table, and their headings."""
     if scores.task == "numbers":
-        return {"r2": "R2", "mean_absolute_error": "mean error", "root_mean_squared_error": "root mean sq"}
+        return {"r2": "R2", "mean_absolute_error": "MAE", "root_mean_squared_error": "RMSE"}
     return {"accuracy": "accuracy", "log_loss": "log loss"}
 
 

@@ -106,7 +106,7 @@ def train(
       fastmlp train --act relu --scale 255
       fastmlp train --data iris.csv
       fastmlp train --data table.csv --label class --hidden 32,16 --folds 5
-      fastmlp train --data houses.csv --label price --task numbers --drop id,"date, sold"
+      fastmlp train --data houses.csv --label price --task numbers --drop id,date
       fastmlp train --hidden 512,512 --act relu,tanh --dropout 0.2 --batch-norm
       fastmlp train --optimizer adam --lr 0.001 --validation 0.1 --patience 3
       fastmlp train --epochs 100 --out runs/long
@@ -264,11 +264,8 @@ class _Job:
 
     def train(self, checkpoint_seconds: float) -> tuple[dict[str, Any], Scores | None, BaseException | None]:
         """Train; return facts for the summary, the scores, and a failure."""
-        from fastmlp import DivergedError, Model, __version__, environment, fit
-        from fastmlp.data import arguments
-        from fastmlp.data.encode import look_at, walk_of
+        from fastmlp import DivergedError, Model, __version__, fit
         from fastmlp.data.split import fold_rows
-        from fastmlp.train.checkpoint import Identity, sums_of
         from fastmlp.train.defaults import chosen, loss_of
         from fastmlp.train.fit import prepared
         from fastmlp.train.scores import Scores
@@ -290,12 +287,7 @@ class _Job:
         screen.say("", training.in_words())
         if told:
             screen.say("", told)
-        n_threads = resolve(self.threads)
-        most = "up to " if self.threads == "auto" and n_threads > 1 else ""
-        prange = ", prange" * (self.driver == "prange")
-        team = f"{most}{n_threads} thread{'s' * (n_threads > 1)}{prange}"
-        walk = walk_of(look_at(ready.X)[1])
-        screen.say("with", self.backend if self.backend == "numpy" else f"{self.backend}, {team}, {walk}")
+        screen.say("with", self._means(ready))
         screen.note_scale(ready, training.scale)
         _warn(dataset, ready, screen)
         facts = {
@@ -303,32 +295,20 @@ class _Job:
             "config": training.to_json(),
             "seed": training.seed,
             "backend": self.backend,
-            "threads": n_threads,
+            "threads": resolve(self.threads),
             "data": dataset.name,
             "data_source": dataset.source,
             "samples": {"train": len(dataset.y), "test": len(dataset.y_test)},
         }
-        with heard():
-            identity = Identity(training, self.backend, sums_of(ready, weights))
-            machine = environment.describe() | (
-                environment.describe_compiler() if self.backend == "numba" else {}
-            )
-        if self.resumed:
-            run.restore(identity, machine)
-            if 0 < len(run.epochs) < training.epochs:
-                screen.say("from", f"epoch {len(run.epochs) + 1}")
-        else:
-            given = arguments.recorded(dataset, **source)
-            given["sample_weight"] = sample_weight and arguments.absolute(sample_weight)
-            folds = {"folds": self.folds} if self.folds else {}
-            run.begin({**facts, "arguments": given, **folds, **identity.to_json()}, machine)
+        self._begin(facts, training, ready, weights, sample_weight)
         words: dict[str, Any] = {"threads": self.threads, "driver": self.driver, "backend": self.backend}
-        scores = None
+        scores, is_last = None, not self.folds
         try:
             screen.say_if_compiling(self.backend, "run" if self.driver == "team" else self.driver)
             if self.folds:
                 with heard():
                     scores = self._cross_validate(dataset, training, weights, words)
+                is_last = True
             with (
                 heard(),
                 screen.training(architecture, len(dataset.y), training.epochs) as (on_epoch, on_progress),
@@ -346,10 +326,49 @@ class _Job:
                     y = dataset.as_given(dataset.y_test)
                     scores = Scores.of(model, dataset.X_test, y, threads=self.threads)
         except BaseException as failure:  # the caller raises it, after the folder has its summary
-            if isinstance(failure, DivergedError) and isinstance(failure.model, Model) and not run.epochs:
+            begun = is_last and not run.epochs
+            if begun and isinstance(failure, DivergedError) and isinstance(failure.model, Model):
                 run.keep(failure.model)
             return facts, None, failure
         return facts, scores, None
+
+    def _means(self, ready: Dataset) -> str:
+        """Words for what computes."""
+        from fastmlp.data.encode import look_at, walk_of
+
+        if self.backend == "numpy":
+            return self.backend
+        n = resolve(self.threads)
+        most = "up to " if self.threads == "auto" and n > 1 else ""
+        team = f"{most}{n} thread{'s' * (n > 1)}{', prange' * (self.driver == 'prange')}"
+        return f"{self.backend}, {team}, {walk_of(look_at(ready.X)[1])}"
+
+    def _begin(
+        self,
+        facts: dict[str, Any],
+        training: Training,
+        ready: Dataset,
+        weights: Any,
+        sample_weight: str | None,
+    ) -> None:
+        """Begin the folder, or put it back to where its checkpoint is."""
+        from fastmlp import environment
+        from fastmlp.data import arguments
+        from fastmlp.train.checkpoint import Identity, sums_of
+
+        run, compiles = self.run, self.backend == "numba"
+        with heard():
+            identity = Identity(training, self.backend, sums_of(ready, weights))
+            machine = environment.describe() | (environment.describe_compiler() if compiles else {})
+        if self.resumed:
+            run.restore(identity, machine)
+            if len(run.epochs) < training.epochs and (run.epochs or not self.folds):
+                self.screen.say("from", f"epoch {len(run.epochs) + 1}")
+            return
+        given = arguments.recorded(ready, **self.source)
+        given["sample_weight"] = sample_weight and arguments.absolute(sample_weight)
+        folds = {"folds": self.folds} if self.folds else {}
+        run.begin({**facts, "arguments": given, **folds, **identity.to_json()}, machine)
 
     def _cross_validate(
         self, dataset: Dataset, training: Training, weights: Any, words: dict[str, Any]

@@ -36,7 +36,7 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
-from fastmlp.data import targets as kinds
+from fastmlp.data import targets
 from fastmlp.data.columns import Columns
 from fastmlp.data.encode import as_matrix, as_rows
 from fastmlp.data.label import Label, places_of
@@ -106,7 +106,7 @@ class Model(Displayed):
         K = instance("net", self.net, Net).architecture.outputs
         if self.training is not None:
             instance("training", self.training, Training)
-        classes = kinds.as_classes(self.classes)
+        classes = targets.as_classes(self.classes)
         count = 0 if self.loss.task == "numbers" else 2 if self._is_of_two else K
         if classes is None or len(classes) != count:
             raise ModelError(f"classes must be {count} different labels of one type", shown(self.classes))
@@ -221,7 +221,7 @@ class Model(Displayed):
         X, y, table = self._parted(X, y)
         rows, indices = self._checked(X), self._checked_targets(y, table)
         if len(indices) != rows.shape[0]:
-            raise kinds.unequal("", rows.shape[0], len(indices))
+            raise targets.unequal("", rows.shape[0], len(indices))
         return evaluated(
             load_backend(self.backend), self.net, rows, indices, loss or self._text, found.label_smoothing,
             self.target_scale, threads=resolve(threads),
@@ -351,18 +351,18 @@ class Model(Displayed):
 
     def _checked_targets(self, y: Any, table: Table | None = None) -> NDArray[Any]:
         """y as the loss takes it: class indices (N,), or (N, K), standardised where the targets are."""
-        K, y = self.architecture.outputs, kinds.as_column(y, "y")
-        several = not isinstance(y, Column) and kinds.kind_of(self.loss.task, y) != "labels"
+        K, y = self.architecture.outputs, targets.as_column(y, "y")
+        several = not isinstance(y, Column) and targets.kind_of(self.loss.task, y) != "labels"
         if self.loss.task != "numbers" and not several:
             return places_of(y, self.classes, "y", table)
-        found = kinds.read_columns(y, self._text, "y", table)
+        found = targets.read_columns(y, self._text, "y", table)
         if found.shape[1] != K:
             raise DataError(f"y must have {K} columns for this model", found.shape[1])
         return found if self.target_scale is None else self.target_scale.standardised(found)
 
     @cached_property
     def _labels(self) -> NDArray[Any]:
-        return kinds.array_of(self.classes)
+        return targets.array_of(self.classes)
 
     def _checked(self, X: Any) -> Any:
         """X as the net takes it. Raises DataError, ModelError."""
@@ -471,7 +471,7 @@ def _epoch(metadata: Mapping[str, str]) -> int | None:
 
 def _checked_classes(classes: Any, form: int) -> tuple[Label, ...]:
     """The classes of a file. Raises ModelError unless they are different labels of one type, ascending."""
-    found = kinds.as_classes(classes) if isinstance(classes, list) else None
+    found = targets.as_classes(classes) if isinstance(classes, list) else None
     if found is not None and form == _FORMAT and not all(type(k) is int and k >= 0 for k in found):
         found = None
     if found is None or list(found) != classes or sorted(found) != classes:

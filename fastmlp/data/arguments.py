@@ -40,8 +40,11 @@ def read(arguments: Any) -> dict[str, Any]:
         raise ConfigError(f"arguments must have {', '.join(_NEEDED)}", shown(arguments))
     found = {name: arguments.get(name, usual) for name, usual in USUAL.items()}
     for name, value in found.items():
-        texts = value if isinstance(USUAL[name], list) else [value or ""]
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        if isinstance(USUAL[name], list):
+            right = isinstance(value, list) and all(isinstance(text, str) for text in value)
+        else:
+            right = value is None or isinstance(value, str)
+        if not right:
             raise ConfigError(f"the argument {name} must be text", shown(value))
     return found
 

@@ -59,7 +59,7 @@ def read_npy(path: Path) -> Part:
     images = npy.read(path)
     for sibling in siblings:
         if is_file(path.parent / sibling):
-            return Part(images, npy.read(path.parent / sibling), str(path))
+            return Part(images, npy.read(path.parent / sibling, texts=True), str(path))
     raise DataError(f"{path} must have its labels beside it", f"no {siblings[0]} there", "put it there")
 
 
@@ -67,7 +67,7 @@ def _read_pair(file: npy.Archive, pairs: tuple[tuple[str, str], ...], path: Path
     for pair in pairs:
         images, labels = (file.spelled(name) for name in pair)
         if images is not None and labels is not None:
-            return Part(file.read(images), file.read(labels), f"{images} in {path}")
+            return Part(file.read(images), file.read(labels, texts=True), f"{images} in {path}")
         if images is not None or labels is not None:
             raise DataError(
                 f"{path} must hold both {pair[0]} and {pair[1]}",

@@ -96,14 +96,6 @@ def check_finite(X: NDArray[Any], must: str, *, first: int) -> None:
             )
 
 
-def not_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
-    """Mask (N,): True where a value is no whole number from 0."""
-    if y.dtype.kind == "b":
-        return np.zeros(y.shape, np.bool_)
-    with np.errstate(all="ignore"):
-        return np.asarray(~((y >= 0) & (y <= MAX_LABEL) & (np.floor(y) == y)))
-
-
 def distinct(y: NDArray[Any]) -> NDArray[Any]:
     """The different values of y (N,), ascending. np.unique would load numpy.ma: 20 ms."""
     ascending = np.sort(y)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_list, as_pair, as_whole, shown
-from fastmlp.data import targets as kinds
+from fastmlp.data import targets
 from fastmlp.data.checks import check_finite
 from fastmlp.data.columns import Columns
 from fastmlp.data.encode import as_rows, check_stored
@@ -140,7 +140,7 @@ class Dataset(Displayed):
                     "one that is",
                     "leave them out",
                 )
-            kinds.check_task(loss, task)
+            targets.check_task(loss, task)
             loss = loss or ("squared" if task == "numbers" else X.usual_loss)
             X._check(loss)
             return X.suited(loss)
@@ -182,26 +182,26 @@ class Dataset(Displayed):
     ) -> Dataset:
         """Make one of parts whose X is as a Dataset has it. Raises DataError where they do not fit."""
         what = _what(train)
-        loss, how = kinds.loss_of(train.y, loss, task, what)
-        kind, found = kinds.read(train.y, loss, what, train.table)
+        loss, how = targets.loss_of(train.y, loss, task, what)
+        kind, found = targets.read(train.y, loss, what, train.table)
         classes: tuple[Label, ...] = ()
         if isinstance(found, Labels):
             classes, y = found.classes, found.indices
-            kinds.check_labels(classes, loss, what)
+            targets.check_labels(classes, loss, what)
         else:
             classes, y = tuple(range(0 if kind == "numbers" else found.shape[1])), found
         if len(y) != train.X.shape[0]:
-            raise kinds.unequal(train.where, train.X.shape[0], len(y))
+            raise targets.unequal(train.where, train.X.shape[0], len(y))
         X_test: Any = np.empty((0, train.X.shape[1]), np.uint8) if train.table is None else train.X[:0]
         y_test = y[:0]
         if test is not None:
             X_test, what = test.X, _what(test)
             if kind == "labels":
-                y_test = places_of(kinds.as_column(test.y, what), classes, what, test.table)
+                y_test = places_of(targets.as_column(test.y, what), classes, what, test.table)
             else:
-                y_test = kinds.read_columns(test.y, loss, what, test.table)
+                y_test = targets.read_columns(test.y, loss, what, test.table)
             if len(y_test) != test.X.shape[0]:
-                raise kinds.unequal(test.where, test.X.shape[0], len(y_test))
+                raise targets.unequal(test.where, test.X.shape[0], len(y_test))
             _check_alike(train.X, X_test, y, y_test, test.where)
         return cls(
             name, source, train.X, y, X_test, y_test, classes, image_shape, kind, train.label,
@@ -249,7 +249,7 @@ class Dataset(Displayed):
     @property
     def usual_loss(self) -> str:
         """The loss that a training on them has where none is given."""
-        return kinds.USUAL[self.targets]
+        return targets.USUAL[self.targets]
 
     def _display(self) -> Display:
         from fastmlp.data.shown import display_of
@@ -258,7 +258,7 @@ class Dataset(Displayed):
 
     def suited(self, loss: str) -> Self:
         """The same for that loss: itself, or with its labels as numbers. Raises DataError."""
-        suiting = kinds.KINDS[Loss.of(loss).task]
+        suiting = targets.KINDS[Loss.of(loss).task]
         data = self
         are_numbers = not any(isinstance(label, str) for label in self.classes)
         if self.targets == "labels" and suiting == ("numbers",) and are_numbers:
@@ -266,15 +266,15 @@ class Dataset(Displayed):
             data = replace(self, y=y, y_test=y_test, classes=(), targets="numbers")
         elif self.targets not in suiting:
             raise DataError(
-                f"y must be {' or '.join(kinds.CALLED[kind] for kind in suiting)} for the loss {loss}",
-                kinds.CALLED[self.targets],
+                f"y must be {' or '.join(targets.CALLED[kind] for kind in suiting)} for the loss {loss}",
+                targets.CALLED[self.targets],
                 "make the Dataset for that loss",
             )
         if data.targets == "numbers":
             for part in (data.y, data.y_test):
-                kinds.check_numbers(part, loss)
+                targets.check_numbers(part, loss)
         elif data.targets == "labels":
-            kinds.check_labels(data.classes, loss)
+            targets.check_labels(data.classes, loss)
         return data
 
     def outputs(self, loss: str) -> int:
@@ -285,7 +285,7 @@ class Dataset(Displayed):
 
     def as_given(self, y: NDArray[Any]) -> NDArray[Any]:
         """Targets as they were given: labels (N,) for class indices, all else as it is."""
-        return kinds.array_of(self.classes)[y] if self.targets == "labels" else y
+        return targets.array_of(self.classes)[y] if self.targets == "labels" else y
 
     @property
     def test(self) -> tuple[Any, NDArray[Any]] | None:
@@ -351,8 +351,8 @@ class Dataset(Displayed):
             else:
                 fits = isinstance(X, np.ndarray) and X.dtype in (np.uint8, np.float32) and X.ndim == 2
                 fits = fits and X.flags.c_contiguous
-            fits = fits and self.targets in kinds.DTYPES and len(shape) == (self.targets != "labels")
-            fits = fits and isinstance(y, np.ndarray) and y.dtype == kinds.DTYPES[self.targets]
+            fits = fits and self.targets in targets.DTYPES and len(shape) == (self.targets != "labels")
+            fits = fits and isinstance(y, np.ndarray) and y.dtype == targets.DTYPES[self.targets]
             fits = fits and y.shape == X.shape[:1] + shape
             if fits and not isinstance(X, Table):
                 fits = X.shape[1:] == self.X.shape[1:]
@@ -367,7 +367,7 @@ class Dataset(Displayed):
                     "make it with fastmlp.data.load or Dataset.of",
                 )
             if self.targets != "labels":
-                kinds.COLUMNS[self.targets](y, loss)
+                targets.COLUMNS[self.targets](y, loss)
             if not isinstance(X, Table) and not is_scipy_sparse(X) and X.dtype == np.float32:
                 check_finite(X, "X must be finite in float32", first=0)
 

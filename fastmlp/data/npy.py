@@ -35,10 +35,10 @@ FORTRAN = re.compile(r"""["']fortran_order["']\s*:\s*(True|False)""")
 SHAPE = re.compile(r"""["']shape["']\s*:\s*\(([\d\sL,]{0,100})\)""")
 
 
-def read(path: Path) -> NDArray[Any]:
-    """The array in one .npy file."""
+def read(path: Path, *, texts: bool = False) -> NDArray[Any]:
+    """The array in one .npy file. texts: as of ``Archive.read``."""
     with opened(path) as (stream, most):
-        return _read_stream(stream, most, path)
+        return _read_stream(stream, most, path, texts)
 
 
 class Archive:
@@ -104,7 +104,18 @@ def _read_stream(stream: Stream, most: int, where: object, texts: bool = False) 
         )
     dtype, shape, fortran = _parse(stream.read(length).decode("latin-1"), where, texts)
     array = read_array(stream, dtype, shape[::-1] if fortran else shape, most, where)
+    if dtype.kind == "U":
+        _check_letters(array, where)
     return array.T if fortran else array
+
+
+def _check_letters(array: NDArray[Any], where: object) -> None:
+    """Raise DataError for texts with numbers that are no letter's, of which Python makes no text."""
+    numbers = array.reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+    wrong = (numbers > 0x10FFFF) | ((numbers >= 0xD800) & (numbers < 0xE000))
+    if wrong.any():
+        found = int(numbers[wrong.argmax()])
+        raise DataError(f"{where} must hold texts of Unicode", f"the number {found:#x}", "write it again")
 
 
 def _parse(header: str, where: object, texts: bool) -> tuple[np.dtype[Any], tuple[int, ...], bool]:

@@ -31,7 +31,7 @@ FIGURES = {
 }
 """By name in a report: the field of Scores."""
 
-_CALLED = {"accuracy": "accuracy", "log_loss": "log loss", "r2": "R2", "mean_absolute_error": "mean error"}
+_CALLED = {"accuracy": "accuracy", "log_loss": "log loss", "r2": "R2", "mean_absolute_error": "MAE"}
 
 
 @dataclass(frozen=True, repr=False)

@@ -117,7 +117,7 @@ class Scores(Displayed):
         heading: tuple[str, ...] = ("class", "rows", "recall") if self.classes else ()
         rows: list[Sequence[Any]] = list(zip(self.classes, self.counts, self.recall, strict=True))
         if self.confusion is not None and len(self.classes) <= _MOST_SHOWN:
-            heading = ("class", *(f"taken for {label}" for label in self.classes), "recall")
+            heading = ("class", *(f"predicted {label}" for label in self.classes), "recall")
             rows = [(row[0], *taken, row[-1]) for row, taken in zip(rows, self.confusion, strict=True)]
         notes = ["No better than guessing."] * self.no_better_than_guessing
         return Display(f"Scores on {self.rows:,} rows", facts, heading, rows, notes)

@@ -167,13 +167,24 @@ def test_labels_that_are_no_labels(tmp_path, data_refused, labels, message):
         load(tmp_path / "a.npz", loss="logits")
 
 
-@pytest.mark.parametrize("labels", [Y - 1, Y == 1, Y.astype(np.float64)])
+@pytest.mark.parametrize("labels", [Y - 1, Y == 1, Y.astype(np.float64), np.array(["b", "a", "ö"])[Y]])
 def test_labels_of_every_type(tmp_path, labels):
     np.savez(tmp_path / "a.npz", X=X, y=labels, X_test=X, y_test=labels)
     data = load(tmp_path / "a.npz")
     assert data.classes == tuple(np.unique(labels).tolist())
     assert np.array_equal(data.as_given(data.y), labels)
     assert np.array_equal(data.as_given(data.y_test), labels)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("number", [0x110000, 0xD800, 0xFFFFFFFF])
+def test_texts_that_are_none(tmp_path, data_refused, number, order):
+    wrong = np.array([65, number] * 6, f"{order}u4").view(f"{order}U1")
+    np.savez(tmp_path / "a.npz", X=X, y=wrong)
+    with data_refused("y in .* must hold texts of Unicode; got the number 0x"):
+        load(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", X=X, y=np.array(["é", "b"] * 6, f"{order}U3"), X_test=X, y_test=["b"] * 12)
+    assert load(tmp_path / "b.npz").classes == ("b", "é")
 
 
 def test_parts_that_do_not_fit(tmp_path, data_refused):

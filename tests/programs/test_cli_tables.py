@@ -217,7 +217,7 @@ def test_folds_for_people(people):
     rows = re.findall(r"^ *(?:(\d)/3 +80|(mean|spread)) +[\d.]+ +[\d.]+$", result.stderr, re.M)
     assert [a or b for a, b in rows] == ["1", "2", "3", "mean", "spread"]
     result = train("--data", people, "--folds", 3, "--label", "price")
-    assert re.search(r"^ +fold +rows +R2 +mean error +root mean sq$", result.stderr, re.M)
+    assert re.search(r"^ +fold +rows +R2 +MAE +RMSE$", result.stderr, re.M)
     assert result.stdout.startswith("Test R2: ")
 
 
@@ -348,6 +348,23 @@ def test_no_better_than_guessing_is_told_with_what_to_do(label, folds):
         )
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (1, "1 row cannot tell it from guessing: fastmlp train --folds tests on all of them"),
+        (4, "4 rows cannot tell it from guessing: fastmlp train --folds tests on all of them"),
+        (5, "no better than guessing, as far as 5 rows can tell: fastmlp diagnose runs/a"),
+        (29, "no better than guessing, as far as 29 rows can tell: fastmlp diagnose runs/a"),
+        (30, "no better than guessing: fastmlp diagnose runs/a"),
+    ],
+)
+def test_few_rows_say_little(rows, told):
+    guess = fastmlp.train.scores.Guess(0.5, 0.6)
+    found = Scores("classes", rows, 0.5, guess, ((0.0, 1.0),), accuracy=0.5, log_loss=0.6)
+    assert scored.no_better(found, "logits", "runs/a", "a.csv") == told
+    assert scored.no_better(replace(found, gains=((rows, 0.1),)), "logits", "runs/a", "a.csv") is None
+
+
 def test_a_diagnosis_is_of_classes(people):
     result = run("diagnose", "--data", people, "--label", "price")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -377,7 +394,7 @@ def scores_of(confusion, classes):
 def test_the_ending_on_a_terminal():
     told = scores_of([[9, 1, 0], [0, 5, 5], [0, 0, 10]], ("cat", "dog\x1b[1m", "a very long name of a class"))
     assert shown(told, 80) == [
-        "table rows of each class, by the class that they are taken for",
+        "table rows of each class, by the class predicted",
         " true                  cat  dog\\x1b[1m  a very long name ...  recall",
         " cat                     9           1                     0   90.0%",
         " dog\\x1b[1m              0           5                     5   50.0%",
@@ -410,14 +427,14 @@ def test_a_terminal_alone_shows_all_of_it(people, monkeypatch, live):
     monkeypatch.setattr(render.Screen, "__init__", init)
     result = train("--data", people, "--out", "run")
     lines = result.stderr.splitlines()
-    assert ("table rows of each class, by the class that they are taken for" in lines) is live
+    assert ("table rows of each class, by the class predicted" in lines) is live
     assert any(line.startswith("guess accuracy 0.") for line in lines) is live
     assert len(result.stdout.splitlines()) == 1
     assert len(lines) - next(i for i, line in enumerate(lines) if line.startswith("kept")) <= 12
     again = run("evaluate", "run", *FAST).stderr.splitlines()
     assert any(line.startswith("score accuracy ") for line in again) is live
     numbers = train("--data", people, "--label", "price").stderr
-    assert ("guess R2 0, the mean; mean error " in numbers) is live
+    assert ("guess R2 0, the mean; MAE " in numbers) is live
 
 
 @pytest.mark.parametrize(("epochs", "lines"), [(1, 1), (30, 30), (31, 17), (200, 21), (1000, 21), (7777, 17)])
@@ -464,3 +481,13 @@ def test_folds_of_data_with_a_test_part_leave_it_alone(tmp_path):
     tested = strict(run("evaluate", "run", *FAST, "--json").stdout)
     assert tested["samples"] == 60
     assert tested["test_accuracy"] == report["epochs"][-1]["test_accuracy"]
+
+
+def test_a_fold_that_diverges_leaves_no_model(people):
+    result = train(
+        "--data", people, "--folds", 2, "--optimizer", "sgd", "--lr", 1e30, "--out", "run", "--json"
+    )
+    assert result.exit_code == 3
+    report = strict(result.stdout)
+    assert (report["status"], report["test_accuracy"], report["scores"]) == ("diverged", None, None)
+    assert not Path("run/model.safetensors").exists()

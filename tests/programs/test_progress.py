@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
+from terminals import on_terminal
 
 import fastmlp
 from fastmlp import ConfigError, DivergedError, Training
@@ -32,32 +34,15 @@ def data():
     return X, X[:, 0] > 0
 
 
-def on_terminal(script: str, columns: int = 120, **environment: str) -> str:
-    """What a program writes to a terminal."""
-    import pty
-    import termios
-
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (40, columns))
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=theirs, stdout=theirs, stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", **environment},
-    )  # fmt: skip
-    os.close(theirs)
-    written = b""
-    try:
-        while piece := os.read(ours, 1 << 16):
-            written += piece
-    except OSError:  # Linux says so where others end the file
-        pass
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    return written.decode()
+def shown(script: str, columns: int = 120, **environment: str) -> str:
+    """What a program in Python writes to a terminal."""
+    words = {"env": {**os.environ, "TERM": "xterm-256color", **environment}}
+    return on_terminal(partial(subprocess.Popen, [sys.executable, "-c", script], **words), (40, columns))
 
 
 @posix
 def test_a_terminal_gets_a_bar_and_keeps_a_line():
-    text = on_terminal(SCRIPT.format(progress=True))
+    text = shown(SCRIPT.format(progress=True))
     plain = ANSI.sub("", text)
     figures = r"loss [\d.]+, accuracy [\d.]+, held-out accuracy [\d.]+, held-out loss [\d.]+"
     assert re.search(rf"━ epoch \d+/12, {figures}, [\d.]+ s left", plain)
@@ -71,7 +56,7 @@ def test_a_terminal_gets_a_bar_and_keeps_a_line():
     ("environment", "columns"), [({"TERM": "dumb"}, 120), ({"NO_COLOR": "1"}, 120), ({}, 20)], ids=str
 )
 def test_any_terminal_will_do(environment, columns):
-    text = on_terminal(SCRIPT.format(progress=True), columns, **environment)
+    text = shown(SCRIPT.format(progress=True), columns, **environment)
     assert "12 epochs in" in " ".join(ANSI.sub("", text).split())
     assert ("\x1b" not in text) == ("TERM" in environment)
     assert "NO_COLOR" not in environment or not re.search(r"\x1b\[(3|4|9)\d", text)
@@ -80,7 +65,7 @@ def test_any_terminal_will_do(environment, columns):
 @posix
 @pytest.mark.parametrize("progress", [pytest.param(False, marks=pytest.mark.slow), None])
 def test_nothing_is_printed_unless_it_is_asked_for(progress):
-    assert on_terminal(SCRIPT.format(progress=progress)).split() == ["done"]
+    assert shown(SCRIPT.format(progress=progress)).split() == ["done"]
 
 
 def test_without_a_terminal_there_is_a_line(data, capfd):

@@ -132,22 +132,22 @@ def test_the_program_fails_where_fastmlp_is_worse(tables, monkeypatch, capsys, t
         tables.written("no marks", "new")
 
 
-def test_both_sides_read_the_same_files(tables, tmp_path):
+@pytest.mark.parametrize("told", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_both_sides_read_the_same_files(tables, tmp_path, told):
     """On a table that a line tells, both are nearly right; without the column that does, neither is."""
     r = np.random.default_rng(0)
-    for told in (True, False):
-        x = r.normal(size=300)
-        word = np.where(r.random(300) < 0.5, "red", "blue")
-        kind = np.where(x + (word == "red") > 0.5, "yes", "no")
-        columns = {"x": x if told else r.normal(size=300), "a word": word if told else r.permutation(word)}
-        drawn = tables.Drawn("kind", "classes", columns | {"kind": kind})
-        drawn.write(tmp_path / "all.csv")
-        for name, rows in (("train", range(200)), ("test", range(200, 300))):
-            tables.rows_of(tmp_path / "all.csv", rows, tmp_path / f"{name}.csv")
-        files = tmp_path / "train.csv", tmp_path / "test.csv"
-        scores = [side(*files, drawn, 0)[0] for side in (tables.ours, tables.theirs)]
-        assert (min(scores) > 0.9) == told
-        assert abs(scores[0] - scores[1]) < 0.25
+    x = r.normal(size=300)
+    word = np.where(r.random(300) < 0.5, "red", "blue")
+    kind = np.where(x + (word == "red") > 0.5, "yes", "no")
+    columns = {"x": x if told else r.normal(size=300), "a word": word if told else r.permutation(word)}
+    drawn = tables.Drawn("kind", "classes", columns | {"kind": kind})
+    drawn.write(tmp_path / "all.csv")
+    for name, rows in (("train", range(200)), ("test", range(200, 300))):
+        tables.rows_of(tmp_path / "all.csv", rows, tmp_path / f"{name}.csv")
+    files = tmp_path / "train.csv", tmp_path / "test.csv"
+    scores = [side(*files, drawn, 0)[0] for side in (tables.ours, tables.theirs)]
+    assert (min(scores) > 0.9) == told
+    assert abs(scores[0] - scores[1]) < 0.25
 
 
 @pytest.mark.slow

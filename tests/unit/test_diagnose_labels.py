@@ -236,7 +236,8 @@ def test_a_healthy_net_does_not_fail_to_train(rows, best):
         g = np.random.default_rng(1000 * seed + rows)
         X = g.normal(size=(rows, 4)).astype(np.float32)
         y = ((X[:, 0] > 0) ^ (g.random(rows) > best)).astype(int)
-        found = fastmlp.diagnose(X, y, scale=1.0, lr=0.1, hidden=8, batch_size=10, epochs=15, seconds=60)
+        words = {"optimizer": "sgd", "lr": 0.1, "batch_size": 10, "epochs": 15}
+        found = fastmlp.diagnose(X, y, scale=1.0, hidden=8, seconds=60, **words)
         codes = told(found)
         assert "labels-unrelated" not in codes
         severe += codes.get("does-not-train") == "severe"

@@ -19,6 +19,7 @@ from fastmlp.data import Dataset
 from fastmlp.data.tables import from_frame
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import sealed
+from fastmlp.study.run import study
 from fastmlp.train.loop import parted
 
 QUICK = {"hidden": 6, "epochs": 3, "batch_size": 16, "lr": 0.05, "seed": 2}
@@ -349,6 +350,12 @@ def test_one_class_is_an_error_that_says_so():
     for y in (["a"] * N, [True] * N, np.ones(N)):
         with pytest.raises(DataError, match=r"at least two different labels; got (a|True|1) alone"):
             fastmlp.fit(CLASSES.drop(columns="group"), y, task="classes")
+
+
+def test_the_study_is_of_pictures(tmp_path):
+    with pytest.raises(DataError, match="the study must be of pictures; got a table"):
+        study(Dataset.of(CLASSES, "group", CLASSES), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_diagnosis_takes_tables():

@@ -71,7 +71,10 @@ def records(text: str, separator: str) -> Iterator[tuple[int, int, list[str] | N
 def begin(stream: Stream, where: str, size: int = BLOCK) -> bytes:
     """The first piece of a text, without its mark. Raises DataError for what is no text in UTF-8."""
     text = b""
-    while len(text) < size and (more := stream.read(size - len(text))):
+    while len(text) < size or (text.count(b"\n") < 2 and len(text) < MOST_RECORD):  # a wide header
+        more = stream.read(size)
+        if not more:
+            break
         text += more
     if text[:4] in BINARY:
         raise DataError(f"{where} must be text", f"{BINARY[text[:4]]}", "give it the ending of its format")
@@ -159,10 +162,13 @@ def are_plain(text: bytes, separator: str, quotes: NDArray[np.intp] | None = Non
     """
     letters = np.frombuffer(text, np.uint8)
     quotes = np.flatnonzero(letters == ord('"')) if quotes is None else quotes
-    around = np.concatenate(([ord("\n")], letters, [ord("\n")]))
-    before, after = around[quotes[::2]], around[quotes[1::2] + 2]
-    ends = [ord(letter) for letter in f'{separator}\n"']
-    return bool(np.isin(before, ends).all() and np.isin(after, [*ends, ord("\r")]).all())
+    ends = np.zeros(256, np.bool_)
+    ends[[ord(letter) for letter in f'{separator}\n"']] = True
+    opening, closing = quotes[::2], quotes[1::2]
+    if not ends[letters[opening[opening > 0] - 1]].all():
+        return False
+    ends[ord("\r")] = True
+    return bool(ends[letters[closing[closing < len(letters) - 1] + 1]].all())
 
 
 def _wrong_quotes(text: bytes, at: int, first: int, where: str) -> DataError:

@@ -23,6 +23,7 @@ MISSING = frozenset(
 )  # fmt: skip
 """Words for a missing cell, in small letters: pandas' and skrub's."""
 
+LONGEST_MISSING = max(map(len, MISSING))
 FLAGS = {"true": 1, "false": 0, "yes": 1, "no": 0, "t": 1, "f": 0}
 PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"})
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -72,7 +73,7 @@ def styles(separator: str) -> tuple[Style, ...]:
 
 def is_missing(word: str) -> bool:
     """Tell whether a stripped cell stands for a missing one."""
-    return len(word) <= LONGEST_WORD and word.casefold() in MISSING
+    return len(word) <= LONGEST_MISSING and word.casefold() in MISSING
 
 
 def is_number(word: str) -> bool:

@@ -15,9 +15,10 @@ A first column without a name, in which pandas and R write the numbers or names 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from fastmlp.data.tables import cells as meaning
 from fastmlp.data.tables.blocks import are_plain, records
@@ -32,6 +33,7 @@ COUNTED = 8  # so many columns are not counted by a row
 POINTED = 3  # nor so many, where the next line has a point in every cell
 YEARS = (1900, 2100)
 LABELS = ("label", "class", "target", "y")
+EXCEL = re.compile(r'"?sep=([,;\t|])"?\n')  # what Excel reads a separator from
 UNNAMED = "Unnamed: 0"  # pandas' word for a first column without a name that it read, and wrote again
 
 
@@ -56,53 +58,55 @@ class Head:
 
 def head_of(text: str, where: str, *, whole: bool) -> Head:
     """The Head that the beginning of a text makes. whole: it is all of the text. Raises DataError."""
-    separator = separator_of(text, whole)
-    found = _sample(text, separator, whole)
-    sample = [[cell.strip() for cell in cells] for _, cells in found]
-    if not sample:
-        raise DataError(
-            f"{where} must hold at least one row",
-            "none that can be cut into cells",
-            "check which file this is",
-        )
-    line, cells = found[0]
-    row, after = f"line {line} of {where}", line + 1 + sum(cell.count("\n") for cell in cells)
-    top, body = sample[0], sample[1:]
-    if top[0].startswith("#"):  # the header that numpy.savetxt writes
-        top[0] = top[0].lstrip("# ")
-    width = len(top)
-    if "\r" in "".join(top):
-        raise DataError(
-            f"the lines of {where} must end with \\n or \\r\\n", "a \\r alone", "save it with such line ends"
-        )
-    if body and all(len(cells) == width + 1 for cells in body) and not any(map(_is_typed, top)):
-        width += 1  # rows that end with a separator, or R's names of rows, over which nothing stands
-        top = ["", *top] if any(cells[-1] for cells in body) else [*top, ""]
-    body = [cells for cells in body if len(cells) == width]
+    excel = EXCEL.match(text)
+    text, begins = (text[excel.end() :], 2) if excel else (text, 1)
+    separator = excel[1] if excel else separator_of(text, whole)
+    records = _sample(text, separator, whole)
+    if not records:
+        raise _no_cells(text, where)
+    line, cells = records[0]
+    row, after = f"line {begins + line - 1} of {where}", begins + line + "".join(cells).count("\n")
+    top, body = _squared([[cell.strip() for cell in cells] for _, cells in records])
     _check_columns(top, body, where)
-    if not body and not any(map(_is_typed, top)):
-        if not "".join(text.split("\n", after - 1)[after - 1 :]).strip():
-            raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
+    told = [] if separator == "," else [f"fields separated by {SEPARATORS[separator]}"]
+    if body or any(map(_is_typed, top)):
+        header = _is_header(top, body, row)
+    elif "".join(text.split("\n", after - begins)[after - begins :]).strip():
         header = True  # what is wrong with the rows is said by who reads them
     else:
-        header = _is_header(top, body, row)
-    told = []
-    if separator != ",":
-        told.append(f"fields separated by {SEPARATORS[separator]}")
-    first = _unnamed(top) if header else 0
+        raise DataError(f"{where} must hold at least one row", "a header alone", "get the file again")
     if not header:
-        return Head(
-            separator, width, tuple(map(str, range(width))), 0, 1, (*told, "no header: columns 0, 1, ...")
-        )
+        told.append("no header: columns 0, 1, ...")
+        return Head(separator, len(top), tuple(map(str, range(len(top)))), 0, begins, tuple(told))
+    first = _unnamed(top)
     names = top[first:]
     if first:
         told.append("row numbers in the unnamed first column left out")
-    if not names:
-        raise DataError(f"{row} must name at least one column", "none", "check which file this is")
     _check_names(names, first, row, spare=not any(cells[-1] for cells in body))
-    if all(map(meaning.is_number, names)) or (body and _columns_of_text(body, width) == width - first):
+    if all(map(meaning.is_number, names)) or (body and not any(map(_is_typed, chain(*body)))):
         told.append(f"its first line, {_short(names[0])} to {_short(names[-1])}, read as a header")
-    return Head(separator, width, tuple(names), first, after, tuple(told))
+    return Head(separator, len(top), tuple(names), first, after, tuple(told))
+
+
+def _squared(records: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The first record, and those of the others that are as wide."""
+    top, body = records[0], records[1:]
+    if top[0].startswith("#"):  # the header that numpy.savetxt writes
+        top[0] = top[0].lstrip("# ")
+    if body and all(len(cells) == len(top) + 1 for cells in body) and not any(map(_is_typed, top)):
+        # rows that end with a separator, or R's names of rows, over which nothing stands
+        top = ["", *top] if any(cells[-1] for cells in body) else [*top, ""]
+    return top, [cells for cells in body if len(cells) == len(top)]
+
+
+def _no_cells(text: str, where: str) -> DataError:
+    if not text.strip():
+        return DataError(f"{where} must hold at least one row", "none", "get the file again")
+    return DataError(
+        f"{where} must have cells between commas, semicolons, tabs or bars, and quotes around whole cells",
+        repr(text.strip()[:40]),
+        "save it so, or check which file this is",
+    )
 
 
 def separator_of(text: str, whole: bool = True) -> str:
@@ -226,13 +230,12 @@ def _is_typed(cell: str) -> bool:
     return meaning.is_number(cell) or meaning.is_time(cell) or meaning.style_of([cell], ";") is not None
 
 
-def _columns_of_text(body: Sequence[Sequence[str]], width: int) -> int:
-    rows = [cells for cells in body if len(cells) == width]
-    return sum(not any(_is_typed(cells[i]) for cells in rows) for i in range(width))
-
-
 def _check_columns(top: Sequence[str], body: Sequence[Sequence[str]], where: str) -> None:
     """Raise DataError for what is no table between separators."""
+    if "\r" in "".join(top):
+        raise DataError(
+            f"the lines of {where} must end with \\n or \\r\\n", "a \\r alone", "save it with such line ends"
+        )
     if len(top) > MAX_COLUMNS:
         raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", f"{len(top):,}", "use fewer")
     spaced = [cells[0].split() for cells in body or [top]]
@@ -248,6 +251,8 @@ def _check_columns(top: Sequence[str], body: Sequence[Sequence[str]], where: str
 
 def _check_names(names: Sequence[str], first: int, row: str, *, spare: bool) -> None:
     """Raise DataError for names that are empty, but the last one if it is spare, or come twice."""
+    if not names:
+        raise DataError(f"{row} must name at least one column", "none", "check which file this is")
     seen: dict[str, int] = {}
     for i, name in enumerate(names, first):
         if not name and not (spare and i == first + len(names) - 1):
