@@ -147,7 +147,7 @@ def test_one_table_from_every_frame(name):
     table = tables.from_frame(FRAMES[name])
     assert table.names == tuple(PLAIN)
     assert table.lines is None
-    assert table.row(1) == "row 2 of the table"
+    assert table.row(1) == "row 1 (from 0) of the table"
     assert [column.kind for column in table.columns[:-1]] == [
         "number",
         "number",
@@ -220,7 +220,10 @@ def test_names_are_text():
         (pandas.DataFrame({"a": []}), "at least one row"),
         (pyarrow.table({"a": pyarrow.array([], "f8")}), "at least one row"),
         ({"a": [1, 2], "b": [1]}, r"columns of one length; got \[1, 2\]"),
-        ({"a": [1.0, np.inf]}, "row 2 of the table must hold a finite number in column 'a'; got inf"),
+        (
+            {"a": [1.0, np.inf]},
+            r"row 1 \(from 0\) of the table must hold a finite number in column 'a'; got inf",
+        ),
         (pandas.DataFrame({"a": [1.0, -np.inf]}), "finite number in column 'a'; got -inf"),
         (pyarrow.table({"a": [1.0, np.inf]}), "finite number in column 'a'; got inf"),
         (
@@ -234,7 +237,10 @@ def test_names_are_text():
         ({"a": np.eye(2)}, r"column 'a' of the table must have one axis; got shape \(2, 2\)"),
         ({"a": 5}, "column 'a' of the table must be a list, an array or a Series"),
         ({"a": [b"x", object()]}, "column 'a' of the table must hold numbers"),
-        ({"a": [*range(30), "x"]}, "row 31 of the table must hold a number in column 'a', as nearly all"),
+        (
+            {"a": [*range(30), "x"]},
+            r"row 30 \(from 0\) of the table must hold a number in column 'a', as nearly all",
+        ),
         (polars.LazyFrame({"a": [1]}), r"a lazy one. Call .collect\(\) first"),
         (np.zeros((2, 2), [("a", "f8")]), "one axis"),
     ],

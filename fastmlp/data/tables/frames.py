@@ -224,12 +224,12 @@ def _objects(name: str, values: NDArray[Any], where: str, mask: NDArray[np.bool_
             "flatten the column, or leave it out",
         )
     texts = ["" if lost else str(cell) for cell, lost in zip(cells, missing.tolist(), strict=True)]
-    lines = np.arange(1, len(cells) + 1)
+    rows = np.arange(len(cells))
     for words in (False, True):
-        gathered = Gathered(name, Source(where, line="row"), words=words)
-        gathered.add(TextCells(texts), lines)
+        gathered = Gathered(name, Source(where, has_lines=False), words=words)
+        gathered.add(TextCells(texts), rows)
         try:
-            return gathered.column(lines)[0]
+            return gathered.column(rows)[0]
         except Again:
             continue
     raise AssertionError("unreachable")
