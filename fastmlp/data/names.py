@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from fastmlp import display
+
 MOST_NAMES = 8  # in a message
 MOST_COMPARED = 2_000  # names that are held against a misspelt one
 
@@ -17,10 +19,8 @@ def short(name: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
-    """The names in a row, the first and the last of many: ``'a', 'b', ..., 'z'``."""
-    if len(names) <= most + 1:
-        return ", ".join(map(short, names))
-    return f"{', '.join(map(short, names[:most]))}, ..., {short(names[-1])}"
+    """The names in a row, the first and the last of many: ``'a', 'b', ..., 'y', 'z'``."""
+    return display.listed(names, most, short)
 
 
 def near(name: object, names: Iterable[str]) -> str:
