@@ -1,7 +1,7 @@
 """The label of a table: which column it is, whether it names classes or is a quantity, and its values.
 
-What a person does not say is found, and said in a line. The same rules hold for the y of arrays. Numbers that
-a loss wants of several columns are targets.py's; what becomes of the other columns is columns.py's.
+What a person does not name is found, and a line says how. The same rules hold for the y of arrays. Numbers
+that a loss wants of several columns are targets.py's; what becomes of the other columns is columns.py's.
 """
 
 from __future__ import annotations
