@@ -168,7 +168,7 @@ def lines_of(results: Iterable[Compared]) -> str:
         "fastmlp",
         "scikit-learn",
         "difference",
-        "seconds of both",
+        "time of both",
     )
     return table(heading, [_line(result) for result in results])
 
@@ -195,7 +195,8 @@ def part(results: list[Compared], command: str) -> str:
         BEGIN,
         f"Written by `{command}`: fastmlp {facts['fastmlp']} and scikit-learn {sklearn.__version__} on "
         f"{facts['cores']} cores. Scores are means of {runs} folds, after ± is the standard error of the "
-        "difference. Times are medians of one fold, of the first five, reading included.",
+        "difference. Times are medians of one fold, of the first five, reading included, on a machine that "
+        "had other work.",
         lines_of(results),
         END,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
-from fastmlp.words.losses import checked_loss
+from fastmlp.words.losses import Loss, checked_loss
 
 from .asked import source_of
 from .command import grouped
@@ -93,6 +94,12 @@ def diagnose(
         place |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
     asked = (None, fields_of(training)) if run is None else (setting, {})
     if (loss := loss_of(*asked)) is not None:
+        if run is not None and Loss.of(loss).task == "numbers":
+            raise ConfigError(
+                "a diagnosis must be of classes",
+                f"a run of {loss} loss",
+                f"see what its table holds: fastmlp data {shlex.quote(str(place['data']))}",
+            )
         checked_loss(loss, "classes")
     data = screen.load(**place, loss=loss, seed=setting.seed)
     if loss is None and data.targets == "numbers":

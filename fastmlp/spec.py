@@ -351,6 +351,6 @@ def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
         raise ConfigError(
             "class_weight must be balanced, or a number from 0 for each class, not all of them 0",
             shown(weights),
-            "for example balanced",
+            "for example balanced, or [1, 2]",
         )
     return numbers

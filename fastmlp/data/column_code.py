@@ -19,6 +19,7 @@ from fastmlp.data.kinds import RowOf, as_kind, cell, in_words, word_of
 from fastmlp.data.names import short
 from fastmlp.data.table import KINDS, Column, Kind
 from fastmlp.display import brief
+from fastmlp.display import cell as written
 from fastmlp.errors import ConfigError, DataError
 
 MOST_CATEGORIES = 100  # of a column; the rarer ones share one input
@@ -148,8 +149,13 @@ class ColumnCode:
         if self.flag and self.as_category:
             parts.append("missing as one more" if parts else "whether it is missing")
         elif self.flag:
-            parts.append(f"gaps are {word_of(self.fill, self.kind)} and flagged")
+            parts.append(f"gaps are {self.filled} and flagged")
         return ", ".join(parts)
+
+    @property
+    def filled(self) -> str:
+        """The text of what stands for a missing cell, for people."""
+        return written(self.fill) if self.kind == "number" else word_of(self.fill, self.kind)
 
     def numbers(self, column: Column, row_of: RowOf) -> NDArray[np.float32]:
         """The first input (N,) of a column that is no category. Raises DataError beyond float32."""

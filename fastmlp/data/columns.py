@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from fastmlp.checks import as_list, as_text, shown
 from fastmlp.data.column_code import REASONS, ColumnCode
-from fastmlp.data.kinds import word_of
 from fastmlp.data.names import listed, near, short
-from fastmlp.data.table import Kind, Table
+from fastmlp.data.table import Column, Kind, Table
 from fastmlp.display import Display, Displayed, ends
 from fastmlp.errors import ConfigError, DataError
 
@@ -129,9 +128,13 @@ class Columns(Displayed):
         parts, step = tuple(self._parts(table)), max(_LEAST_ROWS, _BLOCK // max(1, D))
         for start in range(0, N, step):
             block, rows = X[start : start + step], slice(start, start + step)
+
+            def row_of(i: int, start: int = start) -> str:
+                return table.row(start + i)
+
             for part in parts:
                 if part.numbers is not None:
-                    block[:, part.first] = part.numbers[rows]
+                    block[:, part.first] = part.code.numbers(part.numbers.take(rows), row_of)
                 if part.seats is not None:
                     seats = part.seats[rows]
                     found = np.flatnonzero(seats >= 0)
@@ -148,9 +151,10 @@ class Columns(Displayed):
                 continue
             column = code.read(by_name[code.name], table.row)
             yield _Part(
+                code,
                 first,
                 first + code.width - 1,
-                None if code.as_category else code.numbers(column, table.row),
+                None if code.as_category else column,
                 code.seats(column) if code.as_category and code.width > code.flag else None,
                 column.missing if code.flag else None,
             )
@@ -203,7 +207,7 @@ _TOLD: dict[str, Callable[[ColumnCode], str | None]] = {
         f" ({code.width})" if code.as_category and code.width > code.flag else None
     ),
     "missing cells filled with the median, and flagged by an input": lambda code: (
-        f" ({word_of(code.fill, code.kind)})" if code.flag and not code.as_category else None
+        f" ({code.filled})" if code.flag and not code.as_category else None
     ),
     "only whether it is missing, all else is the same": lambda code: (
         "" if code.width == code.flag == code.as_category == 1 else None
@@ -218,13 +222,14 @@ _TOLD: dict[str, Callable[[ColumnCode], str | None]] = {
 class _Part(NamedTuple):
     """The inputs that a column writes into rows.
 
-    numbers (N,) into the first of its inputs; or a 1 into that of its ``seats`` (N,), from the first on,
-    unless it is -1; ``missing`` (N,) into its last.
+    Those of ``numbers`` into the first of its inputs; or a 1 into that of its ``seats`` (N,), from the first
+    on, unless it is -1; ``missing`` (N,) into its last.
     """
 
+    code: ColumnCode
     first: int
     last: int
-    numbers: NDArray[np.float32] | None
+    numbers: Column | None
     seats: NDArray[np.intp] | None
     missing: NDArray[np.bool_] | None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +30,7 @@ from fastmlp.data.preprocessing import fitted
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.data.table import Table
 from fastmlp.data.tables import is_frame
+from fastmlp.data.tables.frames import WHERE
 from fastmlp.display import Display, Displayed
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.net import Preprocessing
@@ -79,6 +81,8 @@ class Dataset(Displayed):
     choice:    which of a table's columns are used, and how.
     columns:   how a table became X; None for arrays that were none, and before ``numeric``.
     told:      for people: which label and task were found, what was left out.
+    kept:      (M,) True for the rows given that have a label; None: all have one, or the rows are parts of
+               others.
     narrowed:  True where rows of another type than uint8 are kept as bytes, because they hold nothing else.
     """
 
@@ -96,6 +100,7 @@ class Dataset(Displayed):
     columns: Columns | None = None
     told: tuple[str, ...] = ()
     narrowed: bool = False
+    kept: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -145,6 +150,11 @@ class Dataset(Displayed):
             return cls.made("table", "a table", train, test, loss, task, choice)
         if choice != Choice():
             raise ConfigError(f"{', '.join(CHOICES)} must go with a table", "an array X", "leave them out")
+        if isinstance(X, str | os.PathLike):
+            raise DataError(
+                "X must be a table, or rows of numbers", f"{shown(X)}, a name",
+                "read the file: fit(fastmlp.data.load(path))",
+            )  # fmt: skip
         if y is None or isinstance(y, str):
             raise DataError(
                 "y must be an array of labels or numbers beside an array X", shown(y),
@@ -195,7 +205,7 @@ class Dataset(Displayed):
             _check_alike(train.X, X_test, y, y_test, test.where)
         return cls(
             name, source, train.X, y, X_test, y_test, classes, image_shape, kind, train.label,
-            choice or Choice(), None, _told(train, how),
+            choice or Choice(), None, _told(train, how), kept=train.kept,
         )  # fmt: skip
 
     def numeric(self, rows: NDArray[np.int64] | None = None) -> Self:
@@ -232,8 +242,9 @@ class Dataset(Displayed):
             )  # fmt: skip
         source = f"{self.source}, {how}" if how else self.source
         return replace(
-            self, source=source, X=self.X[train], y=self.y[train], X_test=self.X[test], y_test=self.y[test]
-        )
+            self, source=source, X=self.X[train], y=self.y[train], X_test=self.X[test], y_test=self.y[test],
+            kept=None,
+        )  # fmt: skip
 
     @property
     def usual_loss(self) -> str:
@@ -361,11 +372,18 @@ class Dataset(Displayed):
                 check_finite(X, "X must be finite in float32", first=0)
 
 
-def _of_table(X: Any, y: Any) -> Part:
+def _of_table(X: Any, y: Any, where: str = WHERE) -> Part:
     """The part of a table whose label is a column of it (a name, or None), or comes by itself."""
-    table = as_table(X)
+    table = as_table(X, where)
     if (number := as_whole(y)) is not None:  # pandas' names may be numbers
         y = str(number) if str(number) in table.names else number
+    if isinstance(y, list | tuple) and 0 < len(y) != len(table) and all(isinstance(name, str) for name in y):
+        if isinstance(y, list) or "_".join(y) not in table.names:
+            raise DataError(
+                f"y must be one column of {table.where}, or come by itself", shown(y),
+                "give frame[names] as y, and the frame without those columns as X",
+            )  # fmt: skip
+        y = "_".join(y)  # a column of several levels
     return part_of(table, y) if y is None or isinstance(y, str | int) else Part(table, y)
 
 
@@ -380,10 +398,10 @@ def _test_table(test_data: Any, label: str | None) -> Part | None:
         raise DataError("test_data must be a pair, (X, y)", "X alone", "give y too, as for training")
     if not (isinstance(X, Table) or is_frame(X)):
         raise DataError("test data must be a table, as the training data are", shown(X)[:80])
-    part = _of_table(X, label if y is None else y)
+    part = _of_table(X, label if y is None else y, "the test data")
     if label is not None and label in part.X.names:
         part = replace(part, X=part.X.without([label]))
-    return replace(part, where=part.where or "the test data")
+    return part if part.where else replace(part, where="the test data")
 
 
 def _what(part: Part) -> str:
@@ -415,7 +433,8 @@ def _told(part: Part, how: str) -> tuple[str, ...]:
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
     """Names of columns, or one. Raises ConfigError."""
-    items = [value] if isinstance(value, str) else as_list(value)
+    items = [value] if isinstance(value, str) or as_whole(value) is not None else as_list(value)
+    items = items and [item if as_whole(item) is None else str(as_whole(item)) for item in items]
     if items is None or not all(isinstance(item, str) for item in items):
         raise ConfigError(f"{name} must be names of columns", shown(value), f"for example {name}=['age']")
     return tuple(items)

@@ -88,7 +88,7 @@ def as_rows(X: Any) -> Any:
 
 def as_matrix(X: Any) -> NDArray[Any]:
     """X as an array (N, D) of numbers, pictures flattened, bools as uint8. Raises DataError."""
-    array = as_array("X", X)
+    array = as_array("X", X, do="give X.astype(float), or a frame: its columns may hold texts and gaps")
     if array.dtype == bool:
         array = array.astype(np.uint8)
     if array.ndim < 2 or array.size == 0:

@@ -95,14 +95,19 @@ def _found(table: Table) -> Found:
     for name in LABEL_NAMES:
         if name in folded:
             return Found(folded[name], f"label: {short(folded[name])}, by its name")
-    texts = [column.name for column in table.columns if column.kind == "text" and _names_classes(column)]
+    texts = [column.name for column in table.columns if _names_classes(column)]
     if len(texts) == 1:
         return Found(texts[0], f"label: {short(texts[0])}, the only column of texts that repeat")
     return Found(table.names[-1], f"label: {short(table.names[-1])}, the last column")
 
 
 def _names_classes(column: Column) -> bool:
-    """Tell whether a text column has two texts or more, and half of its rows at most one of their own."""
+    """Tell whether a column has two texts or more, and half of its rows at most one of their own.
+
+    Flags are texts where they were written so: yes and no, not true and false.
+    """
+    if not column.words or (column.kind == "flag" and column.words[1].casefold() in ("true", "t")):
+        return False
     counts = np.bincount(column.values[column.values >= 0])
     return int((counts > 0).sum()) > 1 and 2 * int((counts == 1).sum()) <= int(counts.sum())
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastmlp.data.label import find_label, labelled
 from fastmlp.data.table import Column, Kind, Table
 from fastmlp.data.tables import from_frame
+from fastmlp.data.tables.frames import WHERE
 from fastmlp.errors import DataError
 
 
@@ -24,6 +25,7 @@ class Part:
 
     where: the file, for messages; "" for arrays.
     label: the name of the table's column that y is, where it is one.
+    kept: (M,) True for the rows given that have a label, the others are left out; None: all have one.
     read: how the file was read, where that is not plain: for people.
     told: what was found in it: for people.
     """
@@ -34,6 +36,7 @@ class Part:
     label: str | None = None
     read: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    kept: NDArray[np.bool_] | None = None
 
     @property
     def table(self) -> Table | None:
@@ -52,14 +55,15 @@ class Parts:
 def part_of(table: Table, label: str | int | None = None) -> Part:
     """The part that a table is: its label is the column named, or found. Raises DataError."""
     found = find_label(table, label)
+    missing = table[found.name].missing
     table, told = labelled(table, found.name)
-    rest = table.without([found.name])
-    return Part(rest, table[found.name], table.where, found.name, table.told, (found.how, *told))
+    rest, kept = table.without([found.name]), ~missing if told else None
+    return Part(rest, table[found.name], table.where, found.name, table.told, (found.how, *told), kept)
 
 
-def as_table(X: Any) -> Table:
-    """A table of a frame, or itself."""
-    return X if isinstance(X, Table) else from_frame(X)
+def as_table(X: Any, where: str = WHERE) -> Table:
+    """A table of a frame, called ``where`` in messages; or itself."""
+    return X if isinstance(X, Table) else from_frame(X, where)
 
 
 def numbers_of(table: Table) -> NDArray[np.float64]:

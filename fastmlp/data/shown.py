@@ -21,7 +21,9 @@ def display_of(data: Dataset) -> Display:
     facts: list[tuple[str, Any]] = [("source", data.source), ("rows", _rows_in_words(data))]
     if isinstance(data.X, Table):
         facts.append(("columns", listed(data.X.names, 6)))
-    title = f"Dataset {data.name}: {N:,} rows of {D:,}, {len(data.y_test):,} to test on"
+    title = f"Dataset {data.name}: {N:,} rows of {D:,} column{'s' * (D > 1)}"
+    if len(data.y_test):
+        title += f", {len(data.y_test):,} to test on"
     facts.append(("targets", CALLED[data.targets]))
     heading, rows = (_classes if data.targets == "labels" else _targets)(data)
     return Display(title, facts, heading, rows, data.told)

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypedDict
 
 from numpy.typing import NDArray
 
-from fastmlp.checks import as_text, flag, function, one_of, shown, whole_number
+from fastmlp.checks import as_list, as_text, flag, function, instance, one_of, shown, whole_number
 from fastmlp.data import arrays, idx, mnist, npy, tables, targets
 from fastmlp.data.assemble import assemble
 from fastmlp.data.checks import features, image_shape
@@ -193,6 +193,10 @@ def read_test(
     classes: a model's, of which labels must be. Raises DataError that names the row of another.
     """
     label = _checked_label(label, Choice(), path)
+    columns = columns if columns is None else instance("columns", columns, Columns)
+    known = as_list(classes)
+    if known is None or not all(isinstance(one, str | int | float) for one in known):
+        raise ConfigError("classes must be a list of labels", shown(classes))
     if columns is None:
         parts = read_parts(path, label)
     else:
@@ -202,8 +206,8 @@ def read_test(
     X = features(part.X, part.where) if part.table is None else part.X
     loss, _ = targets.loss_of(part.y, loss, task, f"y of {part.where}")
     _, found = targets.read(part.y, loss, f"y of {part.where}", part.table)
-    if isinstance(found, Labels) and classes:
-        places_of(part.y, classes, f"the label column of {part.where}", part.table)
+    if isinstance(found, Labels) and known:
+        places_of(part.y, tuple(known), f"the label column of {part.where}", part.table)
     y = targets.array_of(found.classes)[found.indices] if isinstance(found, Labels) else found
     if len(y) != X.shape[0]:
         raise targets.unequal(part.where, X.shape[0], len(y))
@@ -220,6 +224,7 @@ def read_images(
     columns are, and the label's is left for it; without them a column called ``label`` is left out too.
     """
     label = _checked_label(label, Choice(), path)
+    columns = columns if columns is None else instance("columns", columns, Columns)
     path = path_of("data", path)
     if is_folder(path):
         parts = idx.read_folder(path)

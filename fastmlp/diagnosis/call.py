@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from fastmlp.backends.threads import resolve
-from fastmlp.checks import function, positive_number
+from fastmlp.checks import function, positive_number, shown
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.split import held_out
 from fastmlp.diagnosis.examine import check, examine
 from fastmlp.diagnosis.report import Diagnosis
+from fastmlp.errors import DataError
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
 from fastmlp.train.defaults import chosen, loss_of
@@ -62,11 +63,17 @@ def diagnose(
 
     Raises ConfigError, DataError, ModelError as ``fit`` does. A training that diverges is a finding.
     """
-    loss = checked_loss(loss_of(training, fields) or Training.loss, "classes")
+    if (loss := loss_of(training, fields)) is not None:
+        checked_loss(loss, "classes")
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
     function("notify", notify)
     data = Dataset.of(X, y, test_data, loss)
+    if loss is None and data.targets == "numbers":
+        raise DataError(
+            "a diagnosis must be of classes", f"{shown(data.label) if data.label else 'y'}, a quantity",
+            "give loss='logits' if it is not",
+        )  # fmt: skip
     training, _ = chosen(data, training, fields)
     check(training, data.y)
     if data.test is None:

@@ -6,13 +6,16 @@ early where rows are many enough that some can be spared to judge by. Whatever i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from fastmlp.checks import instance
+from fastmlp.checks import instance, shown
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.sparse import is_scipy_sparse
+from fastmlp.display import listed
+from fastmlp.errors import ConfigError
 from fastmlp.spec import Training
 from fastmlp.train.steps import BY_DATA, steps_of
 from fastmlp.words.losses import checked_loss
@@ -37,6 +40,8 @@ def chosen(data: Dataset, training: Training | None, fields: dict[str, Any]) -> 
     see ``training_for``. Raises ConfigError, and TypeError for what is no field.
     """
     fields = {name: value for name, value in fields.items() if not (value is None and name in BY_DATA)}
+    if isinstance(weights := fields.get("class_weight"), Mapping):
+        fields["class_weight"] = _by_class(weights, data)
     if training is None:
         return training_for(data, fields)
     asked = instance("training", training, Training)
@@ -83,6 +88,18 @@ def is_pixels(data: Dataset) -> bool:
     if getattr(data.X, "dtype", None) != np.uint8:  # a Table has no type
         return False
     return data.image_shape is not None or not data.narrowed
+
+
+def _by_class(weights: Mapping[Any, Any], data: Dataset) -> tuple[Any, ...]:
+    """The weight of each class, in their order, of weights by label; 1 of those that are not named."""
+    strange = [label for label in weights if label not in data.classes]
+    if strange:
+        raise ConfigError(
+            "class_weight must name labels of the data",
+            shown(strange[0]),
+            f"they are {listed(data.classes)}" if data.classes else "leave it out: there are no classes",
+        )
+    return tuple(weights.get(label, 1.0) for label in data.classes)
 
 
 def _told(training: Training, by_data: set[str]) -> list[str]:

@@ -83,6 +83,7 @@ def fit(
         not given suit the data: of uint8 the inputs are divided by 255, and the steps are plain SGD's; of all
         other rows each column is standardised, the steps are Adam's, and over 1,000 rows a tenth is held out
         to stop early; see ``train.defaults``. ``model.training`` has what was used.
+        ``class_weight`` may be a dict, by label, too.
     task: "classes" or "numbers", where no loss is given: what y holds; "auto": what it looks like. Numbers
         are trained with the squared loss.
     drop, keep, as_category: names of a table's columns: to leave out, to keep alone, to take as categories.
@@ -118,7 +119,7 @@ def fit(
     data = Dataset.of(X, y, test_data, loss, task, drop=drop, keep=keep, as_category=as_category)
     training, _ = chosen(data, training, fields)
     data = prepared(data, training)
-    weights = checked_weights(sample_weight, len(data.y))
+    weights = checked_weights(_of_kept(sample_weight, data), len(data.y))
     model = first_model(data, training, initial, backend, weights)
 
     def on_epoch(result: EpochResult) -> bool:
@@ -140,6 +141,13 @@ def fit(
             on_progress=on_progress, on_epoch=on_epoch, keeper=keeper,
         )  # fmt: skip
     return replace(model, epoch=history.final.epoch), history
+
+
+def _of_kept(sample_weight: Any, data: Dataset) -> Any:
+    """The weights of the rows that have a label, where those of all are given."""
+    if data.kept is None or np.shape(sample_weight) != data.kept.shape:
+        return sample_weight
+    return np.asarray(sample_weight)[data.kept]
 
 
 def _opened(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -15,7 +16,7 @@ from nasty import VALUES, said_in_a_line
 from fastmlp.data.column_code import LEAST_ROWS, MOST_CATEGORIES, MOST_RARE, REASONS
 from fastmlp.data.columns import Columns
 from fastmlp.data.kinds import word_of
-from fastmlp.data.table import Table
+from fastmlp.data.table import Column, Table
 from fastmlp.errors import ConfigError, DataError
 
 SEEDS = range(40)
@@ -398,3 +399,26 @@ def test_missing_and_unknown_columns_are_named(data_refused):
         r"people\.csv must have no columns that training lacked; got 'x,\\n1'\. Leave them out"
     ):
         columns.encode(more)
+
+
+def test_a_number_beyond_float32_is_named_by_its_row_wherever_it_stands():
+    """Rows are written a block at a time."""
+    values = np.arange(70_000.0)
+    table = Table((Column("n", "number", values), Column("m", "number", values)))
+    columns = Columns.fitted(table)
+    values = values.copy()
+    values[69_999] = 1e39
+    with pytest.raises(DataError, match="row 70000 of the table must hold a finite number within float32"):
+        columns.encode(Table((Column("m", "number", values), Column("n", "number", values))))
+
+
+def test_encoding_takes_little_beside_the_inputs():
+    table = Table(tuple(Column(f"c{j}", "number", np.arange(200_000.0) + j) for j in range(20)))
+    columns = Columns.fitted(table)
+    tracemalloc.start()
+    try:
+        X = columns.encode(table)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.2 * X.nbytes

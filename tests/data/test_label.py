@@ -61,6 +61,19 @@ def test_else_the_only_column_of_texts_or_the_last():
     assert find_label(table_of("a", "b")).name == "b"
 
 
+@pytest.mark.parametrize(
+    ("words", "is_text"),
+    [(("no", "yes"), True), (("N", "Y"), True), (("False", "True"), False), (("F", "T"), False)],
+)
+def test_flags_are_texts_where_they_were_written_so(words, is_text):
+    answer = replace(flag("member", [0, 1] * 6), words=words)
+    rest = number("age", range(12)), number("pay", range(12))
+    found = find_label(Table((rest[0], answer, rest[1])))
+    assert found.name == ("member" if is_text else "pay")
+    city = text("city", ["Rome", "Oslo"] * 6)
+    assert find_label(Table((city, rest[0], answer))).name == ("member" if is_text else "city")
+
+
 @pytest.mark.parametrize("cells", [["u", "v", "w", "x"], ["a"] * 4, [None] * 4, ["a", None, None, None]])
 def test_texts_that_are_no_categories_are_no_label(cells):
     assert find_label(Table((text("id", cells), number("n", range(4))))).name == "n"

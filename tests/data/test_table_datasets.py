@@ -157,8 +157,8 @@ def test_a_choice_of_columns_is_kept():
         ConfigError, match=r"drop must name columns of the table; got 'yaer'\. Did you mean 'year'"
     ):
         Dataset.of(FRAME, "species", drop=["yaer"]).numeric()
-    with pytest.raises(ConfigError, match="drop must be names of columns; got 3"):
-        Dataset.of(FRAME, "species", drop=3)
+    with pytest.raises(ConfigError, match=r"drop must be names of columns; got 3\.5"):
+        Dataset.of(FRAME, "species", drop=3.5)
     with pytest.raises(ConfigError, match="drop, keep, as_category must go with a table"):
         Dataset.of(np.ones((4, 2)), [0, 1, 0, 1], drop=["a"])
 
@@ -311,3 +311,39 @@ def test_a_table_of_columns_is_taken_as_it_is():
     data = Dataset.of(table, "k")
     assert data.classes == (False, True)
     assert data.X.names == ("a",)
+
+
+def test_columns_may_be_named_as_their_frame_names_them():
+    """Whole numbers, as a frame of an array has them, and names of several levels."""
+    numbered = FRAME.set_axis(range(5, -1, -1), axis=1)  # so that no number is its place
+    assert Dataset.of(numbered, 0, drop=[2, "3"], as_category=4).told == (Dataset.of(numbered, "0").told)
+    assert (
+        Dataset.of(numbered, 0, drop=[2, "3"]).numeric().columns.names
+        == Dataset.of(numbered, "0", drop=["2", "3"]).numeric().columns.names
+    )
+    levels = FRAME.set_axis(pd.MultiIndex.from_product([["a"], FRAME.columns]), axis=1)
+    assert Dataset.of(levels, ("a", "species")).label == "a_species"
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (FRAME, ["year", "wet"], "y must be one column of the table, or come by itself.* frame.names. as y"),
+        (FRAME, ("year", "wet"), "y must be one column"),
+        ("table.csv", None, "'table.csv', a name. Read the file: fit.fastmlp.data.load.path"),
+        (FRAME.to_numpy(), np.arange(N), r"dtype object. Give X.astype\(float\), or a frame"),
+    ],
+)
+def test_what_is_no_table_is_told_what_to_give(x, y, message):
+    with pytest.raises(DataError, match=message):
+        Dataset.of(x, y)
+
+
+def test_the_test_part_is_called_so():
+    with pytest.raises(DataError, match=r"of the test data must hold the labels of training .* of the test"):
+        Dataset.of(FRAME, "species", FRAME.assign(species="rose"))
+
+
+def test_gaps_are_filled_with_a_number_that_can_be_read():
+    (told,) = (line for line in Dataset.of(FRAME, "species").numeric().told if line.startswith("missing"))
+    assert len(told.partition("(")[2]) < 12, told

@@ -285,3 +285,21 @@ def test_without_pyarrow_one_line_says_what_to_install(monkeypatch, tmp_path, da
 def test_one_column(values, kind, found):
     column = tables.column_of("y", values)
     assert (column.name, column.kind, cells(column)) == ("y", kind, found)
+
+
+def test_objects_that_are_texts_alone_are_the_same_by_pandas_table_of_them(monkeypatch):
+    """And what is equal without being the same (1 and True) is never taken for one."""
+    cells = [" a", "b", None, np.nan, pandas.NA, "NA", "", np.str_("b"), "a", "\u00fc"]
+    for values in (
+        pandas.Series(cells, dtype=object),
+        pandas.Series(cells, dtype="string"),
+        pandas.Series([1, True, "a", 1.0], dtype=object),
+        pandas.Series([None, np.nan], dtype=object),
+        pandas.Series([1, None, 2.5], dtype=object),
+    ):
+        fast = tables.column_of("c", values)
+        with monkeypatch.context() as without:
+            without.setattr("fastmlp.data.tables.frames._texts", lambda name, values: None)
+            slow = tables.column_of("c", values)
+        assert (fast.kind, fast.words, fast.whole) == (slow.kind, slow.words, slow.whole)
+        np.testing.assert_array_equal(fast.values, slow.values)

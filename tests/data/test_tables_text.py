@@ -6,8 +6,6 @@ Every file is read with pyarrow and without: both must say the same.
 from __future__ import annotations
 
 import gzip
-import io
-import random
 
 import numpy as np
 import pandas
@@ -259,6 +257,13 @@ def test_words_that_come_late_make_a_column_of_text(tmp_path, size, late):
     assert table.told[-1] == "points between thousands and decimal commas in 'b'"
 
 
+@pytest.mark.parametrize("number", ["1,234", "1 234.5", "1.234,5", "3"])
+def test_a_fault_among_numbers_of_another_style(tmp_path, data_refused, number):
+    path = write(tmp_path, "a,b\n" + f'"{number}",x\n' * 30 + "oops,y\n")
+    with data_refused("line 32 of .* must hold a number in column 'a'.*; got 'oops'"):
+        read(path)
+
+
 @pytest.mark.parametrize("size", [20, 1 << 20])
 @pytest.mark.parametrize("bad", ["x", "inf", "1e999", "1_000", "0x10", "12a", "５", "1 2"])
 def test_a_few_cells_that_are_no_numbers_are_faults(tmp_path, data_refused, size, bad):
@@ -410,62 +415,6 @@ def test_quotes_within_unquoted_cells_are_letters(tmp_path):
 )
 def test_separators(lines, separator):
     assert separator_of(lines) == separator
-
-
-@pytest.mark.parametrize("rows", [1, 3, 7, 1000])
-@pytest.mark.parametrize("arrow", [None, ARROW])
-@pytest.mark.parametrize("stream", [False, True])
-def test_chunks_are_the_table_in_pieces(tmp_path, rows, arrow, stream):
-    g = random.Random(0)
-    cities = ["Rome", "New\nYork", ""]
-    lines = [f'{g.randint(0, 99)},"{g.choice(cities)}",{g.random():.3}' for _ in range(50)]
-    content = "a,b,c\n" + "\n".join(lines) + "\n\n"
-    path = write(tmp_path, content)
-    whole = read(path)
-    raw = gzip.compress(content.encode()) if rows == 3 else content.encode()
-    file = io.BytesIO(raw) if stream else path
-    found = list(text.chunks(file, rows, size=64, arrow=arrow))
-    assert [len(chunk) for chunk in found[:-1]] == [rows] * (len(found) - 1)
-    for name in whole.names:
-        assert [cell for chunk in found for cell in cells(chunk[name])] == cells(whole[name])
-    assert np.concatenate([chunk.lines for chunk in found]).tolist() == whole.lines.tolist()
-    if stream:
-        assert found[0].where == "standard input"
-
-
-def test_chunks_keep_the_kinds_of_the_first_or_those_that_are_known(tmp_path, data_refused):
-    path = write(tmp_path, "a,b\n1,x\n2,\n3,7\nx,8\n")
-    with data_refused("line 5 of .* must hold a number in column 'a', as in the first rows; got 'x'"):
-        list(tables.chunks(path, 2))
-    found = list(tables.chunks(path, 2, kinds={"b": "text"}))
-    assert [chunk["a"].kind for chunk in found] == ["number", "text"]
-    assert [chunk["b"].kind for chunk in found] == ["text", "text"]
-
-
-def test_chunks_of_a_long_stream_take_little_memory():
-    import tracemalloc
-
-    class Endless(io.RawIOBase):
-        """Rows that are nowhere."""
-
-        left = 60_000
-
-        def readable(self):
-            return True
-
-        def readinto(self, buffer):
-            count = min(self.left, len(buffer) // 8) or (self.left > 0)
-            buffer[: 8 * count] = b"12,abcd\n" * count
-            self.left -= count
-            return 8 * count
-
-    tracemalloc.start()
-    try:
-        total = sum(len(chunk) for chunk in text.chunks(Endless(), 1_000, size=1 << 14))
-        assert tracemalloc.get_traced_memory()[1] < 4 << 20
-    finally:
-        tracemalloc.stop()
-    assert total == 60_000
 
 
 def test_what_is_a_table_file(tmp_path):

@@ -140,7 +140,12 @@ def test_what_is_asked_of_a_tested_model_must_suit_it(houses):
         ("evaluate", ("--min-accuracy", "0.5"), 2, "min-accuracy must be left out with squared loss"),
         ("evaluate", ("--min-r2", "0.99999"), 5, "the test R2 must be at least"),
         ("predict", ("new.csv", "--proba"), 2, "proba must be left out of a model of numbers"),
-        ("diagnose", (), 2, "loss must be logits, keras2, clip:LO,HI; got 'squared'"),
+        (
+            "diagnose",
+            (),
+            2,
+            "must be of classes; got a run of squared loss. See what its table holds: fastmlp data",
+        ),
     ):
         result = run(command, "run", *args, *(FAST if command != "diagnose" else ()))
         assert result.exit_code == code, result.output

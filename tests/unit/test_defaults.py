@@ -365,6 +365,9 @@ def test_the_torch_facade_does_not_prepare_inputs(monkeypatch):
     ((net, training),) = seen
     assert prepared_by(net) == (1.0, None)
     assert training == Training(hidden=(), scale=1)  # and its steps are those of the question
+    facade.fit(module, TABLE, KINDS, Training(scale="standard", lr=0.5))
+    assert prepared_by(seen[1][0]) == (1.0, None)
+    assert seen[1][1] == Training(hidden=(), scale=1, lr=0.5)
 
 
 def test_nets_and_backends_do_not_prepare_inputs():

@@ -260,10 +260,11 @@ def test_models_say_what_they_are_of():
 def test_data_say_how_they_were_read():
     frame = {"age": [1.0, 2, 3, 4], "city": ["Oslo", "Rome", "Rome", None], "kind": ["a", "b", "a", "b"]}
     text = str(Dataset.of(frame, "kind"))
-    assert text.startswith("Dataset table: 4 rows of 2, 0 to test on\n")
+    assert text.startswith("Dataset table: 4 rows of 2 columns\n")
     assert re.search(r"^  rows +1 number, 1 text$", text, re.M)
     assert re.search(r"^  a +2 +0$", text, re.M)
     assert re.search(r"^  label: 'kind'", text, re.M)
+    assert repr(Dataset.of(frame, "kind", frame)) == "<Dataset table: 4 rows of 2 columns, 4 to test on>"
 
 
 def test_names_are_escaped(values):

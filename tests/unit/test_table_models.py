@@ -391,3 +391,41 @@ def test_facades_never_prepare_inputs():
             assert "fastmlp.data.columns" not in text, source
             assert "fastmlp.data.tables" not in text, source
             assert ".numeric(" not in text, source
+
+
+def test_weights_by_class_may_have_the_labels_names():
+    def weighed(weights):
+        return fastmlp.fit(CLASSES, "group", class_weight=weights, **QUICK)[0].parameters.sha256()
+
+    assert weighed({"mid": 3, "low": 0.5}) == weighed([0.5, 3, 1])
+    assert weighed({np.str_("mid"): 3}) == weighed([1, 3, 1]) != weighed(None)
+    flags = CLASSES["smokes"].to_numpy()
+    made = [
+        fastmlp.fit(CLASSES[["age", "town"]], flags, class_weight=weights, loss="binary", **QUICK)[0]
+        for weights in ({True: 2}, [1, 2])
+    ]
+    assert made[0].parameters.sha256() == made[1].parameters.sha256()
+    with pytest.raises(ConfigError, match=r"must name labels of the data; got 'tip'. They are low, mid, top"):
+        weighed({"tip": 1})
+    with pytest.raises(ConfigError, match="there are no classes"):
+        fastmlp.fit(NUMBERS, "rent", class_weight={1: 2}, **QUICK)
+    with pytest.raises(ConfigError, match="number from 0 for each class"):
+        weighed({"mid": -1})
+
+
+def test_weights_of_rows_without_a_label_are_left_out_with_them():
+    labelled = np.arange(N) % 9 > 0
+    frame, weights = CLASSES.assign(group=CLASSES["group"].where(labelled)), np.linspace(0, 2, N)
+    want = fastmlp.fit(CLASSES[labelled], "group", sample_weight=weights[labelled], **QUICK)[0]
+    for given in (weights, weights[labelled]):
+        found = fastmlp.fit(frame, "group", sample_weight=given, **QUICK)[0]
+        assert found.parameters.sha256() == want.parameters.sha256()
+    with pytest.raises(DataError, match="sample_weight must be 80 numbers"):
+        fastmlp.fit(frame, "group", sample_weight=weights[1:], **QUICK)
+
+
+def test_a_diagnosis_of_a_quantity_is_refused_in_words():
+    with pytest.raises(DataError, match="a diagnosis must be of classes; got 'rent', a quantity"):
+        fastmlp.diagnose(NUMBERS, "rent")
+    with pytest.raises(DataError, match="a diagnosis must be of classes; got y, a quantity"):
+        fastmlp.diagnose(np.eye(50), np.linspace(0, 1, 50))

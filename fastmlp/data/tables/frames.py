@@ -132,7 +132,23 @@ def _series(name: str, values: Any, where: str) -> Column:
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if kind in "Mm":
         return _array(name, values.to_numpy(), where, None)
+    if (texts := _texts(name, values)) is not None:
+        return texts
     return _array(name, values.to_numpy(dtype=object), where, missing)
+
+
+def _texts(name: str, values: Any) -> Column | None:
+    """The Column of a pandas Series that holds texts and missing cells alone, by pandas' table of them."""
+    try:
+        codes, words = values.factorize()
+    except Exception:  # of lists, and whatever else pandas does not take
+        return None
+    words = list(words)
+    return text_column(name, codes, words) if words and all(map(_is_text, words)) else None
+
+
+def _is_text(cell: Any) -> bool:
+    return isinstance(cell, str)
 
 
 def _array(name: str, values: NDArray[Any], where: str, mask: NDArray[np.bool_] | None) -> Column:

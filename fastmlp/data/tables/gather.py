@@ -114,12 +114,10 @@ class Gathered:
         """The kind that the words have; counted: cells that are numbers beside them."""
         every = counted + int(counts.sum())
         texts = int(counts[meaning.certain_texts(words)].sum())
-        style = None if texts else meaning.style_of(words, self.source.separator)
-        others = (
-            int(counts[np.isnan(meaning.numbers(words, style))].sum())
-            if texts * (FEW + 1) <= every
-            else every
-        )
+        others = every
+        if texts * (FEW + 1) <= every:
+            style = meaning.style_of(words, self.source.separator)
+            others = int(counts[np.isnan(meaning.numbers(words, style))].sum())
         if not others:
             return "number"
         if not counted:
@@ -248,8 +246,10 @@ def gathered(
             else:
                 if style:
                     written.setdefault(style, []).append(name)
+    order = {name: i for i, name in enumerate(names)}
     notes = [
-        f"{style} in {_listed(sorted(found, key=names.index))}" for style, found in sorted(written.items())
+        f"{style} in {_listed(sorted(found, key=order.__getitem__))}"
+        for style, found in sorted(written.items())
     ]
     return Table(tuple(done[name] for name in names), source.where, (*told, *notes), lines)
 
@@ -284,14 +284,14 @@ def in_chunks(blocks: Iterator[Rows], rows: int) -> Iterator[list[Rows]]:
     held: list[Rows] = []
     count = 0
     for block in blocks:
-        while count + len(block.lines) >= rows:
-            taken = rows - count
-            yield [*held, block.part(slice(0, taken))]
-            block = block.part(slice(taken, None))
-            held, count = [], 0
-        if len(block.lines):
-            held.append(block)
-            count += len(block.lines)
+        at, length = 0, len(block.lines)
+        while count + length - at >= rows:
+            end = at + rows - count
+            yield [*held, block.part(slice(at, end))]
+            at, held, count = end, [], 0
+        if at < length:
+            held.append(block.part(slice(at, length)))
+            count += length - at
     if held:
         yield held
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -30,7 +31,7 @@ class Cells(Protocol):
     def __len__(self) -> int: ...
 
     def part(self, rows: slice) -> Cells:
-        """Some of them."""
+        """Some of them, from a start to an end."""
 
     def numbers(self) -> tuple[NDArray[np.float64], bool] | None:
         """Values (n,), nan for an empty cell, and whether all are written as whole numbers.
@@ -84,25 +85,36 @@ class TextCells:
 
 
 class NumberCells:
-    """Whole numbers, already parsed, and the text that they come from."""
+    """Whole numbers (n,), already parsed; ``text`` has them as they were written, in column ``place``."""
 
-    def __init__(self, values: NDArray[np.int64], text: str, separator: str, place: int) -> None:
-        self.values, self.text, self.separator, self.place = values, text, separator, place
+    def __init__(self, values: NDArray[np.int64], text: NumberText, place: int, first: int = 0) -> None:
+        self.values, self.text, self.place, self.first = values, text, place, first
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def part(self, rows: slice) -> Cells:
-        return self._cells().part(rows)
+    def part(self, rows: slice) -> NumberCells:
+        return NumberCells(self.values[rows], self.text, self.place, self.first + rows.start)
 
     def numbers(self) -> tuple[NDArray[np.float64], bool]:
         return self.values.astype(np.float64), True
 
     def coded(self) -> tuple[NDArray[np.int32], list[str]]:
-        return self._cells().coded()
+        cells = self.text.columns[self.place]
+        return TextCells(cells[self.first : self.first + len(self.values)]).coded()
 
-    def _cells(self) -> TextCells:
-        return TextCells([line.split(self.separator)[self.place] for line in self.text.split("\n")])
+
+@dataclass(frozen=True)
+class NumberText:
+    """A text of whole numbers, cut where somebody asks."""
+
+    text: str
+    separator: str
+
+    @cached_property
+    def columns(self) -> list[tuple[str, ...]]:
+        """The cells of each column."""
+        return list(zip(*(line.split(self.separator) for line in self.text.split("\n")), strict=True))
 
 
 class ArrowCells:
@@ -212,8 +224,9 @@ def _by_numpy(block: Block, separator: str, columns: int) -> Rows | None:
     whole = None if block.quoted else whole_numbers(block, separator, columns)
     if whole is None or len(whole) != block.text.count(b"\n") + 1:
         return None
-    text, lines = block.text.decode("ascii"), np.arange(block.first, block.first + len(whole))
-    return Rows([NumberCells(values, text, separator, i) for i, values in enumerate(whole.T)], lines)
+    text = NumberText(block.text.decode("ascii"), separator)
+    lines = np.arange(block.first, block.first + len(whole))
+    return Rows([NumberCells(values, text, i) for i, values in enumerate(whole.T)], lines)
 
 
 def decoded(text: bytes, first: int, where: str) -> str:
