@@ -19,7 +19,7 @@ from fastmlp.data.checks import MAX_LABEL, distinct
 from fastmlp.data.kinds import flags_of, numbers_of
 from fastmlp.data.label_values import Values
 from fastmlp.data.names import listed, near, short
-from fastmlp.data.table import Column, Table
+from fastmlp.data.table import LABEL_NAMES, Column, Table
 from fastmlp.errors import DataError
 
 Task = Literal["classes", "numbers"]
@@ -27,7 +27,6 @@ Label = int | float | bool | str
 
 LARGEST = 1e30  # of a target that is a number: float32 holds it, and float64 its square
 TASKS = ("auto", "classes", "numbers")
-LABEL_NAMES = ("label", "class", "target", "y")
 FEW = 10  # whole numbers of so many different values are classes
 MOST_CLASSES = 1_000  # that whole numbers are found to be
 

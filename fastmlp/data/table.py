@@ -20,6 +20,9 @@ Kind = Literal["number", "text", "flag", "time"]
 KINDS: dict[Kind, str] = {"number": "f8", "text": "i4", "flag": "i1", "time": "f8"}
 """By kind of a column: the type of its values."""
 
+LABEL_NAMES = ("label", "class", "target", "y")
+"""Names, in any case, by which a label's column is known."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Column(Displayed):
