@@ -221,7 +221,7 @@ def _arrow() -> tuple[Any, Any]:
 
 
 def check_library(kind: str) -> None:
-    """Raises ConfigError where the library of a format is missing."""
+    """Raise ConfigError where the library of a format is missing."""
     if kind == "parquet":
         _arrow()
 

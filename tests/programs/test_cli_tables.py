@@ -64,7 +64,8 @@ def report_of(*args):
 
 
 def test_the_line_of_the_readme_works(people):
-    result = run("train", "--data", people, "--label", "class", "--hidden", "32,16", "--out", "run")
+    words = ("--data", people, "--label", "class", "--hidden", "32,16", "--out", "run")
+    result = run("train", *words, "--threads", 1)
     assert result.exit_code == 0, result.stderr
     assert re.fullmatch(r"Test accuracy: 0\.\d{4}\n", result.stdout)
     report = json.loads(Path("run/summary.json").read_text())
