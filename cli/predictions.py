@@ -215,7 +215,7 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow.parquet as pq
     except ImportError:
         raise ConfigError(
-            "a Parquet file must be written by pyarrow", "none installed", "pip install 'fastmlp[tables]'"
+            "pyarrow must be installed to write Parquet", "none", 'install it: pip install "fastmlp[tables]"'
         ) from None
     return pa, pq
 

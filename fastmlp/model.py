@@ -41,7 +41,7 @@ from fastmlp.data.columns import Columns
 from fastmlp.data.encode import as_matrix, as_rows
 from fastmlp.data.label import Label, places_of
 from fastmlp.data.names import listed
-from fastmlp.data.parts import as_table, numbers_of, part_of, table_of
+from fastmlp.data.parts import as_table, part_of, plain, table_of
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import is_frame
@@ -368,7 +368,7 @@ class Model(Displayed):
         """X as the net takes it. Raises DataError, ModelError."""
         if self.columns is not None:
             return self._encoded(self.columns, X)
-        shape, X = getattr(X, "shape", ()), as_rows(numbers_of(X) if isinstance(X, Table) else X)
+        shape, X = getattr(X, "shape", ()), as_rows(plain(X))
         if X.shape[1] != self.architecture.inputs:
             is_one = math.prod(shape) == self.architecture.inputs  # a picture, say
             raise ModelError(

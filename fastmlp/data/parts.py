@@ -6,6 +6,7 @@ Of a table the column that is the label is found, and taken out.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastmlp.data.label import find_label, labelled
 from fastmlp.data.table import Column, Kind, Table
-from fastmlp.data.tables import from_frame
+from fastmlp.data.tables import from_frame, is_frame
 from fastmlp.data.tables.frames import WHERE
 from fastmlp.errors import DataError
 
@@ -64,6 +65,20 @@ def part_of(table: Table, label: str | int | None = None) -> Part:
 def as_table(X: Any, where: str = WHERE) -> Table:
     """A table of a frame, called ``where`` in messages; or itself."""
     return X if isinstance(X, Table) else from_frame(X, where)
+
+
+def plain(X: Any) -> Any:
+    """X for a net that was trained on arrays: the numbers (N, D) of a frame or a Table, all else as it is.
+
+    Raises DataError for a table of other columns.
+    """
+    if not (isinstance(X, Table) or is_frame(X)):
+        return X
+    with suppress(Exception):  # then it is converted column by column, and told what is wrong
+        array = None if isinstance(X, Table) else np.asarray(X)
+        if array is not None and array.dtype.kind in "buif" and array.ndim == 2:
+            return array
+    return numbers_of(as_table(X))
 
 
 def numbers_of(table: Table) -> NDArray[np.float64]:

@@ -81,12 +81,14 @@ class Table(Displayed):
     where: the file, for messages.
     told:  how it was read, where that is not plain: for people.
     lines: (N,) the line of each row in the file, from 1; None where there are no lines.
+    places: (N,) where each row stands in the whole table, from 0; None: all of it is there, or has lines.
     """
 
     columns: tuple[Column, ...]
     where: str = "the table"
     told: tuple[str, ...] = ()
     lines: NDArray[np.int64] | None = None
+    places: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(column) for column in self.columns}
@@ -130,8 +132,13 @@ class Table(Displayed):
             if found is None:
                 raise KeyError(key)
             return found
-        lines = None if self.lines is None else self.lines[key]
-        return replace(self, columns=tuple(column.take(key) for column in self.columns), lines=lines)
+        lines, places = self.lines, self.places
+        if lines is not None:
+            lines = lines[key]
+        else:
+            places = (np.arange(len(self)) if places is None else places)[key]
+        columns = tuple(column.take(key) for column in self.columns)
+        return replace(self, columns=columns, lines=lines, places=places)
 
     def without(self, names: Iterable[str]) -> Table:
         """The same but for some columns."""
@@ -139,7 +146,7 @@ class Table(Displayed):
         return replace(self, columns=tuple(column for column in self.columns if column.name not in out))
 
     def row(self, i: int) -> str:
-        """Words for where row i, from 0, stands: ``line 12 of iris.csv``."""
+        """Words for where row i, from 0, stands: ``line 12 of iris.csv``, ``row 3 (from 0) of the table``."""
         if self.lines is None:
-            return f"row {i + 1} of {self.where}"
+            return f"row {i if self.places is None else self.places[i]} (from 0) of {self.where}"
         return f"line {self.lines[i]} of {self.where}"

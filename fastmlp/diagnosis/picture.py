@@ -185,7 +185,7 @@ def _curvature(panel: Any, found: Diagnosis) -> None:
     if not values:
         said = "No curvature was measured"
     elif not plain:
-        said = f"The curvature goes from {_round(values[0])} to {_round(values[-1])}"
+        said = f"The curvature goes from {_round(values[0], 3)} to {_round(values[-1], 3)}"
     elif most > 1:
         said = f"The curvature reaches {_round(most)} times what the learning rate allows"
     else:
@@ -193,8 +193,8 @@ def _curvature(panel: Any, found: Diagnosis) -> None:
     headline(panel.get_figure(root=False), said)
 
 
-def _round(value: float) -> str:
-    return f"{float(f'{value:.2g}'):,g}"
+def _round(value: float, digits: int = 2) -> str:
+    return f"{float(f'{value:.{digits}g}'):,g}"
 
 
 def _by_powers(panel: Any, values: list[float]) -> None:

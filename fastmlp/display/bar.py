@@ -31,13 +31,15 @@ class _Surface(Protocol):
 def bar(total: int, noun: str = "epoch") -> Iterator[Show]:
     """Give a function ``show(done, told)`` of how many of ``total`` are done, and of what that came to.
 
-    Its last line stays: how many, in what time, and what was told last.
+    Its last line stays: how many, in what time, and what was told last. The bar is full then, though fewer
+    may be done: a training that stops early is whole; unless it ends by an exception.
     """
-    state = _State(total, noun, _surface())
+    state, is_whole = _State(total, noun, _surface()), False
     try:
         yield state.show
+        is_whole = True
     finally:
-        state.end()
+        state.end(is_whole)
 
 
 class _State:
@@ -56,11 +58,13 @@ class _State:
         self.done, self.told = done, self.told if told is None else told
         self.surface.draw(self.share, f"{self.noun} {self._count}/{self.total:,}{self._behind}{self._left}")
 
-    def end(self) -> None:
+    def end(self, is_whole: bool) -> None:
         count = int(self.done)
         took = _duration(time.perf_counter() - self.began)
         nouns = f"{self.noun}{'s' * (count != 1)}"
-        self.surface.end(self.share, f"{count:,} {nouns} in {took}{self._behind.replace(',', ':', 1)}")
+        self.surface.end(
+            1.0 if is_whole else self.share, f"{count:,} {nouns} in {took}{self._behind.replace(',', ':', 1)}"
+        )
 
     @property
     def share(self) -> float:

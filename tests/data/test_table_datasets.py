@@ -347,3 +347,13 @@ def test_the_test_part_is_called_so():
 def test_gaps_are_filled_with_a_number_that_can_be_read():
     (told,) = (line for line in Dataset.of(FRAME, "species").numeric().told if line.startswith("missing"))
     assert len(told.partition("(")[2]) < 12, told
+
+
+def test_a_row_is_named_by_where_it_stands_in_the_whole_table():
+    """Also behind rows that were left out, and in a part; from 0, as in frames."""
+    frame = FRAME.assign(year=FRAME["year"].astype(float), species=FRAME["species"].where(FRAME.index > 6))
+    frame.loc[11, "year"] = 1e39
+    data = Dataset.of(frame, "species")
+    for found in (data, data.part(np.arange(len(data.y)) % 2 == 0, [1])):
+        with pytest.raises(DataError, match=r"row 11 \(from 0\) of the table must hold .* in column 'year'"):
+            found.numeric()

@@ -192,7 +192,10 @@ def test_types_of_arrow_alone(odd, data_refused):
         (parquet(TABLE.slice(0, 0)), "at least one row"),
         (stream(TABLE.slice(0, 0)), "at least one row"),
         (stream(pyarrow.table([[1], [2]], ["a", "a"])), "different names; got 'a' twice"),
-        (parquet(pyarrow.table({"a": [1.0, np.inf]})), "row 2 of .* must hold a finite number in column 'a'"),
+        (
+            parquet(pyarrow.table({"a": [1.0, np.inf]})),
+            "row 1 .from 0. of .* must hold a finite number in column 'a'",
+        ),
         (stream(pyarrow.table({"a": pyarrow.array([b"\xff"])})), "column 'a' of .* must hold text in UTF-8"),
     ],
     ids=range(17),
@@ -200,6 +203,14 @@ def test_types_of_arrow_alone(odd, data_refused):
 def test_files_that_are_refused(tmp_path, data_refused, content, message):
     with data_refused(message):
         tables.read(write(tmp_path, content))
+
+
+def test_words_of_a_library_end_with_one_full_stop(tmp_path):
+    with pytest.raises(DataError) as told:
+        tables.read(write(tmp_path, parquet(TABLE)[:-1]))
+    assert ".." not in str(told.value).removeprefix(str(tmp_path))
+    assert str(DataError("a must be b", "c.", "d")) == "a must be b; got c. D."
+    assert str(DataError("a must be b", "c...", "d")) == "a must be b; got c.... D."
 
 
 def test_columns_of_one_name_in_parquet(tmp_path, data_refused):
@@ -290,3 +301,15 @@ def test_changed_files(tmp_path, name):
 @pytest.mark.parametrize("name", WHOLE)
 def test_many_more_changed_files(tmp_path, name):
     check_changed(tmp_path, name, range(1000, 2500))
+
+
+def test_a_row_of_a_later_chunk_is_named_by_where_it_stands(tmp_path, data_refused):
+    values = np.arange(25.0)
+    pyarrow.parquet.write_table(pyarrow.table({"a": values}), tmp_path / "a.parquet")
+    assert [chunk.row(1) for chunk in tables.chunks(tmp_path / "a.parquet", rows=10)] == [
+        f"row {row} (from 0) of {tmp_path / 'a.parquet'}" for row in (1, 11, 21)
+    ]
+    values[17] = np.inf
+    pyarrow.parquet.write_table(pyarrow.table({"a": values}), tmp_path / "a.parquet")
+    with data_refused(r"row 17 \(from 0\) of .*a.parquet must hold a finite number"):
+        list(tables.chunks(tmp_path / "a.parquet", rows=10))

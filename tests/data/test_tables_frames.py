@@ -147,7 +147,7 @@ def test_one_table_from_every_frame(name):
     table = tables.from_frame(FRAMES[name])
     assert table.names == tuple(PLAIN)
     assert table.lines is None
-    assert table.row(1) == "row 2 of the table"
+    assert table.row(1) == "row 1 (from 0) of the table"
     assert [column.kind for column in table.columns[:-1]] == [
         "number",
         "number",
@@ -220,7 +220,10 @@ def test_names_are_text():
         (pandas.DataFrame({"a": []}), "at least one row"),
         (pyarrow.table({"a": pyarrow.array([], "f8")}), "at least one row"),
         ({"a": [1, 2], "b": [1]}, r"columns of one length; got \[1, 2\]"),
-        ({"a": [1.0, np.inf]}, "row 2 of the table must hold a finite number in column 'a'; got inf"),
+        (
+            {"a": [1.0, np.inf]},
+            r"row 1 \(from 0\) of the table must hold a finite number in column 'a'; got inf",
+        ),
         (pandas.DataFrame({"a": [1.0, -np.inf]}), "finite number in column 'a'; got -inf"),
         (pyarrow.table({"a": [1.0, np.inf]}), "finite number in column 'a'; got inf"),
         (
@@ -234,7 +237,10 @@ def test_names_are_text():
         ({"a": np.eye(2)}, r"column 'a' of the table must have one axis; got shape \(2, 2\)"),
         ({"a": 5}, "column 'a' of the table must be a list, an array or a Series"),
         ({"a": [b"x", object()]}, "column 'a' of the table must hold numbers"),
-        ({"a": [*range(30), "x"]}, "row 31 of the table must hold a number in column 'a', as nearly all"),
+        (
+            {"a": [*range(30), "x"]},
+            r"row 30 \(from 0\) of the table must hold a number in column 'a', as nearly all",
+        ),
         (polars.LazyFrame({"a": [1]}), r"a lazy one. Call .collect\(\) first"),
         (np.zeros((2, 2), [("a", "f8")]), "one axis"),
     ],
@@ -303,3 +309,54 @@ def test_objects_that_are_texts_alone_are_the_same_by_pandas_table_of_them(monke
             slow = tables.column_of("c", values)
         assert (fast.kind, fast.words, fast.whole) == (slow.kind, slow.words, slow.whole)
         np.testing.assert_array_equal(fast.values, slow.values)
+
+
+class _Broken:
+    """Something that looks like a frame, and raises what no frame does."""
+
+    columns = ("a",)
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __getattr__(self, name):
+        if name in self.names:
+            return self.fails
+        raise KeyError(name) if name in ("iloc", "dtypes") else AttributeError(name)
+
+    def fails(self, *args, **words):
+        raise RuntimeError("a connection\nis gone")
+
+
+@pytest.mark.parametrize("name", ["__dataframe__", "__arrow_c_stream__", "__arrow_c_array__"])
+def test_what_only_looks_like_a_frame_is_told_in_a_line(name, data_refused):
+    with data_refused("must be a frame that Arrow can read; got a connection is gone"):
+        tables.from_frame(_Broken(name))
+    assert not tables.is_frame(_Broken())
+
+
+def test_a_row_by_itself_is_no_table(data_refused):
+    """A dict of values, as ``frame.iloc[0].to_dict()`` is."""
+    for value in (25, 2.5, None, "Rome", b"x", np.float64(2)):
+        with data_refused(
+            r"column 'a' of the table must be a list.*, one value. Put it into a list: \[value"
+        ):
+            tables.from_frame({"a": value, "b": [1]})
+
+
+def test_columns_may_be_arrays_of_other_libraries():
+    class Tensor:
+        def __init__(self, values):
+            self.values = values
+
+        def __len__(self):
+            return len(self.values)
+
+        def __array__(self, dtype=None, copy=None):
+            return self.values
+
+        def __iter__(self):
+            return (Tensor(value) for value in self.values)  # each a tensor of its own
+
+    table = tables.from_frame({"a": Tensor(np.arange(3.0)), "b": Tensor(np.array([True, False, True]))})
+    assert [column.kind for column in table.columns] == ["number", "flag"]

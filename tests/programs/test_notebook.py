@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -120,8 +121,12 @@ def test_states_of_a_notebook_follow_each_other(monkeypatch):
         '<div><progress value="0.0000" max="1"></progress> epoch 0/2</div>',
         '<div><progress value="0.2500" max="1"></progress> epoch 1/2, N s left</div>',
         '<div><progress value="0.5000" max="1"></progress> epoch 1/2, loss &lt;b&gt;, N s left</div>',
-        '<div><progress value="0.5000" max="1"></progress> 1 epoch in N s: loss &lt;b&gt;</div>',
+        '<div><progress value="1.0000" max="1"></progress> 1 epoch in N s: loss &lt;b&gt;</div>',
     ]
+    with suppress(KeyboardInterrupt), bars.bar(2) as show:
+        show(1)
+        raise KeyboardInterrupt
+    assert shown[-1].startswith('<div><progress value="0.5000"')
     monkeypatch.setattr(bars, "_EVERY", 3600.0)
     shown.clear()
     with bars.bar(1000) as show:

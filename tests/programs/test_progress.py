@@ -171,7 +171,7 @@ def test_the_time_that_is_left_is_that_of_epochs_to_come(monkeypatch):
     now[0] += 2
     state.show(7, "loss 0.5")
     state.show(7.5)
-    state.end()
+    state.end(is_whole=False)
     assert drawn == [
         (0.0, "epoch 0/10"), (0.6, "epoch 6/10, loss 1"), (0.7, "epoch 7/10, loss 0.5, 6.0 s left"),
         (0.75, "epoch 8/10, loss 0.5, 3.3 s left"), (0.75, "7 epochs in 7.0 s: loss 0.5"),

@@ -256,8 +256,8 @@ def test_every_table_under_a_net_that_knows_nothing_of_units(table):
         assert found.findings[0].code == "labels-unrelated", found.verdict
     else:
         assert "labels-unrelated" not in codes, found.verdict
-    if chance and table.kind == RELATED and table.rows > 60:
-        assert found.severe, found.verdict
+    if chance and table.kind == RELATED and table.rows > 60:  # a weak relation may be said to be one
+        assert found.severe or (table.learnt <= 0.7 and "a weak relation" in found.verdict), found.verdict
     if chance:
         assert "nothing that was measured" not in found.verdict
 

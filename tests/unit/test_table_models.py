@@ -429,3 +429,22 @@ def test_a_diagnosis_of_a_quantity_is_refused_in_words():
         fastmlp.diagnose(NUMBERS, "rent")
     with pytest.raises(DataError, match="a diagnosis must be of classes; got y, a quantity"):
         fastmlp.diagnose(np.eye(50), np.linspace(0, 1, 50))
+
+
+def test_a_net_of_an_array_takes_frames_of_numbers():
+    X, y = np.random.default_rng(3).integers(0, 9, (40, 3)), [0, 1] * 20
+    model = fastmlp.fit(X, y, **QUICK)[0]
+    want, frame = model.predict_proba(X), pd.DataFrame(X, columns=[*"abc"])
+    for given in (
+        frame,
+        frame.astype("Int64"),
+        frame.astype(object),
+        frame.astype({"a": "Float32", "b": "Int8"}),
+        pl.from_pandas(frame),
+        {name: list(frame[name]) for name in frame},
+        frame.to_records(index=False),
+    ):
+        np.testing.assert_array_equal(model.predict_proba(given), want)
+    for wrong, told in (("x", "a column of text, 'b'"), (None, "a missing cell, 'b'")):
+        with pytest.raises(DataError, match=f"must hold numbers alone.*{told}"):
+            model.predict(frame.astype(object).assign(b=[wrong] * 20 + [wrong or 1] * 20))

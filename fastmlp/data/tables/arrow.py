@@ -53,24 +53,24 @@ def chunks(path: Path, rows: int) -> Iterator[Table]:
     arrow = pyarrow(str(path))
     with _file(path, arrow) as file:
         held: list[Any] = []
-        count = read = 0
+        count = read = done = 0
         for batch in _batches(file, path, arrow):
             read += len(batch)
             while count + len(batch) >= rows:
                 taken = rows - count
-                yield _chunk([*held, batch[:taken]], path, arrow)
-                batch, held, count = batch[taken:], [], 0
+                yield _chunk([*held, batch[:taken]], path, arrow, done)
+                batch, held, count, done = batch[taken:], [], 0, done + rows
             if len(batch):
                 held.append(batch)
                 count += len(batch)
         if not read:
             raise _no_rows(path)
         if held:
-            yield _chunk(held, path, arrow)
+            yield _chunk(held, path, arrow, done)
 
 
-def _chunk(batches: Sequence[Any], path: Path, arrow: ModuleType) -> Table:
-    return from_arrow(arrow.Table.from_batches(batches), str(path), arrow)
+def _chunk(batches: Sequence[Any], path: Path, arrow: ModuleType, first: int) -> Table:
+    return from_arrow(arrow.Table.from_batches(batches), str(path), arrow, first)
 
 
 @contextmanager
@@ -185,19 +185,20 @@ def _is_text(kind: Any, types: Any) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind) or (view and view(kind)))
 
 
-def from_arrow(table: Any, where: str, arrow: ModuleType) -> Table:
-    """The Table of a pyarrow Table or RecordBatch."""
+def from_arrow(table: Any, where: str, arrow: ModuleType, first: int = 0) -> Table:
+    """The Table of a pyarrow Table or RecordBatch, whose rows are those from ``first`` on."""
     _check_schema(where, table.schema, arrow)
     _check_size(where, len(table), len(table.schema), 0)
     columns = [
-        _checked_column(str(name), table.column(i), where, arrow) for i, name in enumerate(table.schema.names)
+        _checked_column(str(name), table.column(i), where, arrow, first)
+        for i, name in enumerate(table.schema.names)
     ]
-    return Table(tuple(columns), where)
+    return Table(tuple(columns), where, places=first + np.arange(len(table)) if first else None)
 
 
-def _checked_column(name: str, array: Any, where: str, arrow: ModuleType) -> Column:
+def _checked_column(name: str, array: Any, where: str, arrow: ModuleType, first: int) -> Column:
     try:
-        return _column(name, array, where, arrow)
+        return _column(name, array, where, arrow, first)
     except arrow.ArrowException as error:  # bytes that are no text, times that NumPy cannot hold
         raise DataError(
             f"column {name!r:.60} of {where} must hold text in UTF-8, or values within bounds",
@@ -206,7 +207,7 @@ def _checked_column(name: str, array: Any, where: str, arrow: ModuleType) -> Col
         ) from None
 
 
-def _column(name: str, array: Any, where: str, arrow: ModuleType) -> Column:
+def _column(name: str, array: Any, where: str, arrow: ModuleType, first: int) -> Column:
     types, kind = arrow.types, array.type
     if types.is_dictionary(kind):
         return _dictionary(name, array, arrow)
@@ -217,12 +218,12 @@ def _column(name: str, array: Any, where: str, arrow: ModuleType) -> Column:
         return flag_column(name, np.asarray(flags, np.int8))
     if types.is_decimal(kind):
         whole = kind.scale <= 0
-        return number_column(name, array.cast(arrow.float64()).to_numpy(), where, whole=whole)
+        return number_column(name, array.cast(arrow.float64()).to_numpy(), where, whole=whole, first=first)
     if types.is_integer(kind) or types.is_floating(kind):
         if array.null_count:
             array = array.cast(arrow.float64(), safe=False)
         values = array.to_numpy().astype(np.float64)
-        return number_column(name, values, where, whole=types.is_integer(kind))
+        return number_column(name, values, where, whole=types.is_integer(kind), first=first)
     if types.is_timestamp(kind) or types.is_date(kind):
         return Column(name, "time", meaning.days(_moments(array, kind, arrow)))
     if types.is_duration(kind):

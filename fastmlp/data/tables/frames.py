@@ -106,6 +106,14 @@ def _column(name: str, values: Any, where: str) -> Column:
     mask = None
     if isinstance(values, np.ma.MaskedArray):
         mask, values = np.ma.getmaskarray(values), values.data
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise DataError(
+            f"column {name!r:.60} of {where} must be a list, an array or a Series",
+            f"{shown(values)}, one value",
+            "put it into a list: [value]",
+        )
+    if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
+        values = np.asarray(values)
     if not isinstance(values, np.ndarray):
         listed = list(values)
         values = np.empty(len(listed), object)
@@ -217,12 +225,12 @@ def _objects(name: str, values: NDArray[Any], where: str, mask: NDArray[np.bool_
             "flatten the column, or leave it out",
         )
     texts = ["" if lost else str(cell) for cell, lost in zip(cells, missing.tolist(), strict=True)]
-    lines = np.arange(1, len(cells) + 1)
+    rows = np.arange(len(cells))
     for words in (False, True):
-        gathered = Gathered(name, Source(where, line="row"), words=words)
-        gathered.add(TextCells(texts), lines)
+        gathered = Gathered(name, Source(where, has_lines=False), words=words)
+        gathered.add(TextCells(texts), rows)
         try:
-            return gathered.column(lines)[0]
+            return gathered.column(rows)[0]
         except Again:
             continue
     raise AssertionError("unreachable")
@@ -268,7 +276,9 @@ def _through_arrow(X: Any, where: str) -> Table:
 
             table = from_dataframe(X)
         table.validate()
-    except (found.ArrowException, TypeError, ValueError, NotImplementedError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever an object of such methods raises
         raise DataError(
             f"{where} must be a frame that Arrow can read", reason_of(error), "convert it"
         ) from None
@@ -278,12 +288,20 @@ def _through_arrow(X: Any, where: str) -> Table:
 
 
 def _is_pandas(X: Any) -> bool:
-    return all(hasattr(X, name) for name in ("iloc", "columns", "dtypes"))
+    return all(_has(X, name) for name in ("iloc", "columns", "dtypes"))
 
 
 def _is_arrow(X: Any) -> bool:
-    has = any(hasattr(X, f"__arrow_c_{kind}__") for kind in ("stream", "array"))
-    return (has and any(hasattr(X, name) for name in ("columns", "schema"))) or hasattr(X, "__dataframe__")
+    has = any(_has(X, f"__arrow_c_{kind}__") for kind in ("stream", "array"))
+    return (has and any(_has(X, name) for name in ("columns", "schema"))) or _has(X, "__dataframe__")
+
+
+def _has(X: Any, name: str) -> bool:
+    """Tell whether an object has that, whatever it raises when it is asked."""
+    try:
+        return hasattr(X, name)
+    except Exception:
+        return False
 
 
 def _is_lazy(X: Any) -> bool:

@@ -33,7 +33,7 @@ CALLED: dict[Kind, str] = {
 class Source:
     """Facts about their file that the readers of cells must know.
 
-    line:    what rows are counted in, for messages.
+    has_lines: False where rows are numbered, from 0, and have no lines.
     kinds:   by name, of columns whose kind is known: their cells are read as that.
     known:   where that is from, for messages.
     lenient: True where a column without a known kind is text rather than wrong: nobody may need it.
@@ -42,11 +42,15 @@ class Source:
 
     where: str
     separator: str = ","
-    line: str = "line"
+    has_lines: bool = True
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     known: str = "training"
     lenient: bool = False
     mixed: Collection[str] = ()
+
+    def at(self, line: int) -> str:
+        """Words for where a row stands."""
+        return f"line {line} of {self.where}" if self.has_lines else f"row {line} (from 0) of {self.where}"
 
 
 class Again(Exception):
@@ -85,7 +89,7 @@ class Gathered:
         self.parts.append(np.array([*seats, -1], np.int32)[codes])
 
     def _too_long(self, length: int, line: int) -> DataError:
-        where = f"{self.source.line} {line} of {self.source.where}"
+        where = self.source.at(line)
         return DataError(
             f"{where} must have cells of at most {MOST_CELL:,} characters",
             f"{length:,} in column {self.name!r:.60}",
@@ -197,7 +201,7 @@ class Gathered:
             "or read the column as text: as_category"
         )
         return DataError(
-            f"{self.source.line} {lines[at + place]} of {self.source.where} must hold {CALLED[kind]} "
+            f"{self.source.at(lines[at + place])} must hold {CALLED[kind]} "
             f"in column {self.name!r:.60}, as {known}",
             f"{word[:40]!r}",
             do,

@@ -237,7 +237,7 @@ def _check_columns(top: Sequence[str], body: Sequence[Sequence[str]], where: str
             f"the lines of {where} must end with \\n or \\r\\n", "a \\r alone", "save it with such line ends"
         )
     if len(top) > MAX_COLUMNS:
-        raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", f"{len(top):,}", "use fewer")
+        raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", "more", "use fewer")
     spaced = [cells[0].split() for cells in body or [top]]
     if len(top) == 1 and len(spaced[0]) > 1 and len({*map(len, spaced)}) == 1:
         typed = [_is_typed(piece) for pieces in spaced for piece in pieces]

@@ -15,13 +15,16 @@ from fastmlp.errors import DataError
 FLAGS = ("false", "true")  # how truth values are called
 
 
-def number_column(name: str, values: NDArray[Any], where: str, *, whole: bool) -> Column:
-    """A column of numbers (n,), nan where missing. Raises DataError for an infinite one."""
+def number_column(name: str, values: NDArray[Any], where: str, *, whole: bool, first: int = 0) -> Column:
+    """A column of numbers (n,), nan where missing. Raises DataError for an infinite one.
+
+    first: the number of the first row.
+    """
     infinite = np.isinf(values)
     if infinite.any():
         at = int(infinite.argmax())
         raise DataError(
-            f"row {at + 1} of {where} must hold a finite number in column {name!r:.60}",
+            f"row {first + at} (from 0) of {where} must hold a finite number in column {name!r:.60}",
             f"{values[at]}",
             "replace it, or leave it missing",
         )
