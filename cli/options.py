@@ -372,14 +372,14 @@ class TrainingOptions(PlainOptions, total=False):
 
 
 class PlaceOptions(TypedDict, total=False):
-    """Where the data are: arguments of ``data.load``."""
+    """The place of the data: arguments of ``data.load``."""
 
     data: Data
     test_data: TestData
 
 
 class TableOptions(TypedDict, total=False):
-    """How a table is to be read: arguments of ``data.load``."""
+    """The way a table is to be read: arguments of ``data.load``."""
 
     label: Label
     task: Task

@@ -229,7 +229,7 @@ def _warn(dataset: Dataset, ready: Dataset, screen: Screen) -> None:
 
 
 def _scored(scores: Scores | None, loss: str) -> dict[str, Any]:
-    """What the report says of the scores; they are None of a training that did not end."""
+    """The report's part about the scores; they are None of a training that did not end."""
     told: dict[str, Any] = {"scores": scores and scores.to_json()}
     if Loss.of(loss).task == "numbers":
         return told | {"test_rmse": scores and scores.root_mean_squared_error}

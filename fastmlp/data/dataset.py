@@ -375,8 +375,8 @@ class Dataset(Displayed):
 def _of_table(X: Any, y: Any, where: str = WHERE) -> Part:
     """The part of a table whose label is a column of it (a name, or None), or comes by itself."""
     table = as_table(X, where)
-    if (number := as_whole(y)) is not None:  # pandas' names may be numbers
-        y = str(number) if str(number) in table.names else number
+    if (number := as_whole(y)) is not None:
+        y = _as_name(number) if _as_name(number) in table.names else number
     if isinstance(y, list | tuple) and 0 < len(y) != len(table) and all(isinstance(name, str) for name in y):
         if isinstance(y, list) or "_".join(y) not in table.names:
             raise DataError(
@@ -434,10 +434,16 @@ def _told(part: Part, how: str) -> tuple[str, ...]:
 def _names(name: str, value: Any) -> tuple[str, ...]:
     """Names of columns, or one. Raises ConfigError."""
     items = [value] if isinstance(value, str) or as_whole(value) is not None else as_list(value)
-    items = items and [item if as_whole(item) is None else str(as_whole(item)) for item in items]
+    items = items and [*map(_as_name, items)]
     if items is None or not all(isinstance(item, str) for item in items):
         raise ConfigError(f"{name} must be names of columns", shown(value), f"for example {name}=['age']")
     return tuple(items)
+
+
+def _as_name(item: Any) -> Any:
+    """The text of a whole number, as which pandas may name a column; any other item, a huge number too."""
+    number = as_whole(item)
+    return item if number is None or abs(number) >= 2**63 else str(number)
 
 
 def _as_bytes(data: Any) -> NDArray[np.uint8]:

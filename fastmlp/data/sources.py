@@ -39,7 +39,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class _Asked:
-    """How a source is to be read: see ``load``."""
+    """The way a source is to be read: see ``load``."""
 
     label: str | int | None = None
     loss: str | None = None

@@ -75,7 +75,7 @@ def folds(data: Dataset, n: int, seed: int = 0) -> Iterator[Dataset]:
 
 
 def _shared(total: int, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many rows of each class are taken of ``counts`` (K,), so many in all: by the largest remainder.
+    """The rows of each class that are taken of ``counts`` (K,), so many in all: by the largest remainder.
 
     At least one of each class stays; fewer are taken in all where that leaves no other choice.
     """

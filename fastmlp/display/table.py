@@ -30,7 +30,7 @@ _TABLE = "border-collapse:collapse;margin:.3em 0"
 
 @dataclass(frozen=True)
 class Display:
-    """What is shown of a value. Each text is one line; longer ones are cut.
+    """The things that are shown of a value. Each text is one line; longer ones are cut.
 
     title:   what it is, in a line: ``Model 784-100-10``.
     facts:   (name, value) pairs under it.
@@ -123,7 +123,7 @@ class Displayed:
         return self._display().html()
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """In IPython: the table; within a list or the like the line."""
+        """Print the table in IPython; within a list or the like the line."""
         is_within = cycle or len(getattr(printer, "stack", ())) > 1
         printer.text(repr(self) if is_within else str(self))
 

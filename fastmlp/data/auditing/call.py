@@ -63,7 +63,7 @@ def audit(
 
 
 def severe(table: Table, label: str, task: str) -> tuple[str, ...]:
-    """What alone gives the label of a table, a line each, seen on some rows; () where nothing does."""
+    """Lines about what alone gives the label of a table, seen on some rows; () where nothing does."""
     if len(table) > QUICK_ROWS:
         table = table[np.sort(permutation(len(table), 0, "audit")[:QUICK_ROWS])]
     features = table.without([label])
@@ -85,7 +85,7 @@ def as_table(data: Any) -> Table:
 
 
 def _codes(table: Table, label: str, drop: Any, keep: Any, as_category: Any) -> dict[str, ColumnCode]:
-    """What becomes of each column, by name. Cells beyond float32 count as missing, for they are a finding."""
+    """The code of each column, by name. Cells beyond float32 count as missing, for they are a finding."""
     held = replace(table, columns=tuple(map(_held, table.columns)))
     try:
         codes = Columns.fitted(held, label=label, drop=drop, keep=keep, as_category=as_category).codes

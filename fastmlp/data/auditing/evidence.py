@@ -63,7 +63,7 @@ class Evidence:
 
     @cached_property
     def relations(self) -> Relations:
-        """How well each column alone gives the label, on a sample of the labelled rows."""
+        """The skill of each column alone in giving the label, on a sample of the labelled rows."""
         n, D = len(self.labelled), max(1, len(self.columns))
         most = min(MOST_ROWS, max(_FEWEST_ROWS, _CELLS // D))
         at = np.arange(n) if n <= most else np.sort(permutation(n, 0, "audit")[:most])

@@ -155,7 +155,7 @@ def day(days: float) -> str:
 
 
 def becomes_of(code: ColumnCode) -> str:
-    """What a column becomes, in words."""
+    """Words for what a column becomes."""
     if code.dropped:
         return f"dropped: {'nearly ' * (code.dropped == 'all different')}{code.dropped}"
     gaps = " + missing" * code.flag

@@ -19,7 +19,7 @@ SEVERITIES = ("severe", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """What looks wrong.
+    """One thing that looks wrong.
 
     code:     stable, that of its rule.   severity: severe, warning or note.
     measured: what was seen.   why: why that matters.   change: what to do.
@@ -70,7 +70,7 @@ class Rule:
     severity: str
 
     def findings(self, evidence: Evidence) -> list[Finding]:
-        """What it finds."""
+        """All that it finds."""
         return [
             Finding(
                 self.code, seen.severity, seen.measured, self.why, seen.change, seen.columns, seen.rows,

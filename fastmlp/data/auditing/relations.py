@@ -31,7 +31,7 @@ STANDS_OUT = 0.9  # skill of the next best column, from which on the labels are 
 
 @dataclass(frozen=True)
 class Relations:
-    """How the columns go with the label.
+    """The columns' ties with the label.
 
     copied: those that are the label again, and how.
     scores: of the others: skill of classes, from 0, guessing, to 1; of numbers the share of the variance.

@@ -59,7 +59,7 @@ def unit_of(word: str) -> str | None:
 
 @dataclass(frozen=True)
 class Written:
-    """What a column of texts holds: ``what`` is "numbers" or "dates".
+    """The contents of a column of texts: ``what`` is "numbers" or "dates".
 
     unit: of the numbers, "" for none.   examples: of dates.
     others: texts that are neither, the commonest first, at most SHOWN.   cells: how many hold such.
@@ -73,7 +73,7 @@ class Written:
 
 
 def written(words: Sequence[str], counts: NDArray[np.int64]) -> Written | None:
-    """What a column of these words holds, each in so many cells; None for plain texts."""
+    """The contents of a column of these words, each in so many cells; None for plain texts."""
     pairs = [pair for pair in zip(words, counts.tolist(), strict=True) if pair[1]]
     most = int(counts.sum()) * (100 - MOST)
     dates = [word for word, _ in pairs if is_date(word)]
