@@ -403,8 +403,11 @@ def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
         because = (
             "it learns nothing; nor was a relation of labels to inputs seen, on too few rows to rule one out"
         )
-    look = "units of the columns, outliers, codes taken for numbers, held-out rows prepared otherwise"
-    if e.sample is not None:
+    by_column = not isinstance(e.training.scale, float)  # then their units are gone
+    look = "outliers, codes taken for numbers, held-out rows prepared otherwise"
+    if not by_column:
+        look = f"units of the columns, {look}"
+    if e.sample is not None and not by_column:
         spreads = np.asarray(e.sample, np.float64).std(axis=0)
         broad, usual = float(spreads.max()), float(np.quantile(spreads, 0.5, method="lower"))
         if broad > UNEQUAL * usual:
