@@ -42,7 +42,7 @@ def names_in(option: str, texts: Sequence[str]) -> list[str]:
 
 
 def checked_share(name: str, value: float | None) -> None:
-    """Raises ConfigError unless it is None or 0..1."""
+    """Raise ConfigError unless it is None or 0..1."""
     if value is not None and not 0 <= value <= 1:
         raise ConfigError(f"{name} must be a number from 0 to 1", repr(value), "for example 0.9")
 
@@ -54,7 +54,7 @@ class Least(NamedTuple):
     r2: float | None
 
     def check(self, loss: str | None = None) -> None:
-        """Raises ConfigError for what no model reaches, and for what one of this loss does not have."""
+        """Raise ConfigError for what no model reaches, and for what one of this loss does not have."""
         checked_share("min-accuracy", self.accuracy)
         if self.r2 is not None and not self.r2 <= 1:
             raise ConfigError("min-r2 must be a number up to 1", repr(self.r2), "for example 0.8")
@@ -66,7 +66,7 @@ class Least(NamedTuple):
             raise ConfigError(f"{name} must be left out with {loss} loss", wrong, f"use --{other}")
 
     def demand(self, accuracy: float | None, r2: float | None) -> None:
-        """Raises AccuracyError where one is under what is asked for."""
+        """Raise AccuracyError where one is under what is asked for."""
         for what, value, least in (("accuracy", accuracy, self.accuracy), ("R2", r2, self.r2)):
             if least is not None and not (value is not None and value >= least):
                 got = "none" if value is None else f"{value:.4f}"

@@ -53,8 +53,9 @@ def data(
 ) -> None:
     """Show data as fastmlp sees them, and what looks wrong; fetch MNIST, draw digits.
 
-    Of a table: a line a column, the label, and findings: columns that give the label away, numbers that stand
-    for missing cells, copies. Without a source: which data `auto` means here, and what is in the cache.
+    Of a table: a line for each column, the label, and findings: columns that give the label away, numbers
+    that stand for missing cells, copies. Without a source: which data `auto` means here, and what is in the
+    cache.
 
     Examples:
       fastmlp data

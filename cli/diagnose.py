@@ -162,7 +162,7 @@ def _block(finding: Finding) -> list[str]:
 
 
 def _check_alone(run: str | None, given: list[str]) -> None:
-    """Raises ConfigError where a run folder, which has its own training and data, is given with others."""
+    """Raise ConfigError where a run folder, which has its own training and data, is given with others."""
     if run is not None and given:
         raise ConfigError(
             "options of the training and the data must be left out beside a run folder, which has its own",

@@ -115,8 +115,8 @@ Task = Annotated[
     str,
     option(
         DATA,
-        "Kind of label: classes, or numbers to be met as closely as can be. auto: numbers where it has "
-        "fractions, or many different whole numbers.",
+        "Kind of label: classes, or numbers for a regression. auto: numbers where it has fractions, or many "
+        "different whole numbers.",
         choices=TASKS,
     ),
 ]
@@ -132,7 +132,7 @@ Drop = Annotated[
 Keep = Annotated[list[str] | None, option(DATA, "Columns to learn from, and no others.", metavar="NAME,...")]
 AsCategory = Annotated[
     list[str] | None,
-    option(DATA, "Columns of numbers that are names of something: an input for each.", metavar="NAME,..."),
+    option(DATA, "Columns of numbers to read as categories, such as postal codes.", metavar="NAME,..."),
 ]
 MinAccuracy = Annotated[
     float | None, option(OUTPUT, "Exit with code 5 when the test accuracy is below A.", metavar="A")
@@ -379,7 +379,7 @@ class PlaceOptions(TypedDict, total=False):
 
 
 class TableOptions(TypedDict, total=False):
-    """What a table is to be taken as: arguments of ``data.load``."""
+    """How a table is to be read: arguments of ``data.load``."""
 
     label: Label
     task: Task

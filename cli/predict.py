@@ -75,11 +75,11 @@ def predict(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write the label of each row; of a regression the number.
+    """Predict the label of each row, or of a regression the number.
 
     The answers come in the order of the rows, as CSV, JSON lines or Parquet. Tables may be of any length, and
-    have their columns in any order; they are read and answered a piece at a time. The first line of CSV has
-    names, but where a model of images or arrays writes labels alone to stdout.
+    have their columns in any order; they are read and answered a piece at a time. CSV begins with a line of
+    names, unless a model of images or arrays writes labels alone to stdout.
 
     Examples:
       fastmlp predict runs/long new.csv --out predictions.csv
@@ -118,7 +118,7 @@ def predict(
 
 
 def _check_alone(json: bool, out: str | None, format: str | None) -> None:
-    """Raises ConfigError where one JSON object and another result are asked for."""
+    """Raise ConfigError where one JSON object and another result are asked for."""
     if json and (out is not None or format is not None):
         raise ConfigError(
             "json, one object on stdout, must be left out beside format and out", "both", "use --format jsonl"

@@ -215,13 +215,13 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow.parquet as pq
     except ImportError:
         raise ConfigError(
-            "a Parquet file must be written by pyarrow", "none installed", "pip install 'fastmlp[tables]'"
+            "pyarrow must be installed to write Parquet", "none", 'install it: pip install "fastmlp[tables]"'
         ) from None
     return pa, pq
 
 
 def check_library(kind: str) -> None:
-    """Raises ConfigError where the library of a format is missing."""
+    """Raise ConfigError where the library of a format is missing."""
     if kind == "parquet":
         _arrow()
 

@@ -99,12 +99,11 @@ class Screen:
             self.notice(note)
 
     def score(self, scores: Scores, loss: str, run: str, data: str) -> None:
-        """Show how a model does: all of it on a terminal, else only that it is no better than guessing."""
+        """Show how a model does, beside guessing, and whether it is no better than that."""
         if self.quiet:
             return
-        if self.live:
-            for label, text in scored.lines(scores, self.console.width):
-                self.say(label, text)
+        for label, text in scored.lines(scores, self.console.width):
+            self.say(label, text)
         if (told := scored.no_better(scores, loss, run, data)) is not None:
             self.notice(told)
 

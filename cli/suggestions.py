@@ -57,11 +57,15 @@ def meant(name: str, options: set[str]) -> str | None:
 
 
 def suggest(problem: Any) -> None:
-    """Change a usage error about an option that there is not: it says which is meant, where one is."""
+    """Change a usage error about an option or an argument that there is not: it says what is meant."""
     name, context = getattr(problem, "option_name", None), getattr(problem, "ctx", None)
-    if not name or not hasattr(problem, "possibilities") or context is None:
+    if context is None:
         return
     options = {option for param in context.command.params for option in getattr(param, "opts", ())}
+    if "--data" in options and problem.message.startswith("Got unexpected extra argument"):
+        problem.message += ". Data are named by --data."
+    if not name or not hasattr(problem, "possibilities"):
+        return
     near = [*(problem.possibilities or ())]
     found = meant(name, options) or (near[0] if len(near) == 1 else None)
     if found is not None:

@@ -188,7 +188,7 @@ def _check_folds(folds: int | None, recorded: RecordedOptions) -> None:
     whole_number("folds", folds, 2, 1_000_000)
     if "test_data" in recorded:
         raise ConfigError(
-            "test-data must be left out beside folds, each of which is tested on", recorded["test_data"],
+            "test-data must be left out beside folds, which are the test parts", recorded["test_data"],
             "use one of the two",
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Data: files, downloads and drawn digits to a checked Dataset, before any preprocessing.
+"""Data: files, frames, downloads and drawn digits to a checked Dataset, before any preprocessing.
 
 Preprocessing belongs to the model, never to a file; nothing here prints.
 """

@@ -1,6 +1,6 @@
 """ColumnCode: what becomes of one column of a table, fitted to training rows: how many inputs, and which.
 
-Numbers and times stay numbers, a gap in them is filled with the median and said by an input of its own.
+Numbers and times stay numbers, a gap in them is filled with the median and flagged by an input of its own.
 Texts, and what else is to be categories, become an input of 0 and 1 for each category: of two there are two,
 so that a text never seen in training is neither. The commonest MOST_CATEGORIES that LEAST_ROWS rows hold have
 an input each, the others share one. A column that says nothing has no input, and a reason.

@@ -206,7 +206,7 @@ _TOLD: dict[str, Callable[[ColumnCode], str | None]] = {
     "categories (inputs)": lambda code: (
         f" ({code.width})" if code.as_category and code.width > code.flag else None
     ),
-    "missing cells filled with the median, and said by an input": lambda code: (
+    "missing cells filled with the median, and flagged by an input": lambda code: (
         f" ({code.filled})" if code.flag and not code.as_category else None
     ),
     "only whether it is missing, all else is the same": lambda code: (

@@ -64,7 +64,7 @@ CHOICES = ("drop", "keep", "as_category")
 
 @dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
 class Dataset(Displayed):
-    """Data of a source, or given as arrays or frames: checked, and taken as they are from here on.
+    """Data of a source, or given as arrays or frames. They are checked here, once.
 
     X, X_test: (N, D) C-contiguous uint8 (0..255) or float32 (finite), never scaled or centred; or
                scipy.sparse in rows; or a Table without the label's column. X_test has no rows where there is
@@ -80,7 +80,7 @@ class Dataset(Displayed):
     label:     the name of the table's column that became y; None where y came by itself.
     choice:    which of a table's columns are used, and how.
     columns:   how a table became X; None for arrays that were none, and before ``numeric``.
-    told:      for people: what was taken for the label and the task, what was left out.
+    told:      for people: which label and task were found, what was left out.
     kept:      (M,) True for the rows given that have a label; None: all have one, or the rows are parts of
                others.
     narrowed:  True where rows of another type than uint8 are kept as bytes, because they hold nothing else.
@@ -136,9 +136,9 @@ class Dataset(Displayed):
                 raise DataError("a Dataset must come alone", "y or test_data too", "it has its own of both")
             if choice != Choice():
                 raise ConfigError(
-                    f"{', '.join(CHOICES)} must be told where a Dataset is made",
-                    "one that is",
-                    "leave them out",
+                    f"{', '.join(CHOICES)} must be left out beside a Dataset",
+                    ", ".join(name for name, names in choice.words.items() if names),
+                    "give them to Dataset.of or data.load, which make it",
                 )
             targets.check_task(loss, task)
             loss = loss or ("squared" if task == "numbers" else X.usual_loss)
@@ -157,8 +157,8 @@ class Dataset(Displayed):
             )  # fmt: skip
         if y is None or isinstance(y, str):
             raise DataError(
-                "y must be labels or numbers beside an array X", shown(y),
-                "give a frame, whose column it is, or an array",
+                "y must be an array of labels or numbers beside an array X", shown(y),
+                "a column's name goes with a frame",
             )  # fmt: skip
         test = None
         if test_data is not None:

@@ -1,7 +1,7 @@
 """The label of a table: which column it is, whether it names classes or is a quantity, and its values.
 
-What a person does not say is found, and said in a line. The same rules hold for the y of arrays. Numbers that
-a loss wants of several columns are targets.py's; what becomes of the other columns is columns.py's.
+What a person does not name is found, and a line says how. The same rules hold for the y of arrays. Numbers
+that a loss wants of several columns are targets.py's; what becomes of the other columns is columns.py's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastmlp.data.checks import MAX_LABEL, distinct
 from fastmlp.data.kinds import flags_of, numbers_of
 from fastmlp.data.label_values import Values
 from fastmlp.data.names import listed, near, short
-from fastmlp.data.table import Column, Table
+from fastmlp.data.table import LABEL_NAMES, Column, Table
 from fastmlp.errors import DataError
 
 Task = Literal["classes", "numbers"]
@@ -27,7 +27,6 @@ Label = int | float | bool | str
 
 LARGEST = 1e30  # of a target that is a number: float32 holds it, and float64 its square
 TASKS = ("auto", "classes", "numbers")
-LABEL_NAMES = ("label", "class", "target", "y")
 FEW = 10  # whole numbers of so many different values are classes
 MOST_CLASSES = 1_000  # that whole numbers are found to be
 

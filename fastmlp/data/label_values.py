@@ -46,9 +46,7 @@ class Values:
         try:
             array = np.asarray(values)
             if array.dtype.kind in "USV" and not isinstance(values, np.ndarray):
-                array = np.array(
-                    values, object
-                )  # as they were given: NumPy makes texts of numbers among texts
+                array = np.array(values, object)  # NumPy made texts of the numbers among texts
         except MemoryError:
             raise
         except ValueError as problem:  # rows of different lengths, say

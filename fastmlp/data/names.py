@@ -1,9 +1,12 @@
-"""Names of columns in messages: shortened, listed, and the one that a misspelt name may mean."""
+"""Names of columns: different ones; in messages shortened, listed, and what a misspelt one may mean."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+
+from fastmlp import display
+from fastmlp.errors import DataError
 
 MOST_NAMES = 8  # in a message
 MOST_COMPARED = 2_000  # names that are held against a misspelt one
@@ -17,10 +20,19 @@ def short(name: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMES) -> str:
-    """The names in a row, the first and the last of many: ``'a', 'b', ..., 'z'``."""
-    if len(names) <= most + 1:
-        return ", ".join(map(short, names))
-    return f"{', '.join(map(short, names[:most]))}, ..., {short(names[-1])}"
+    """The names in a row, the first and the last of many: ``'a', 'b', ..., 'y', 'z'``."""
+    return display.listed(names, most, short)
+
+
+def check_different(names: Iterable[str], where: str) -> None:
+    """Raise DataError for a name that comes twice. where: what has the columns."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(
+                f"the columns of {where} must have different names", f"{short(name)} twice", "rename one"
+            )
+        seen.add(name)
 
 
 def near(name: object, names: Iterable[str]) -> str:

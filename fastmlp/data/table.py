@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.names import check_different
 from fastmlp.display import Display, Displayed, cell, ends, listed
 from fastmlp.errors import DataError
 
@@ -19,6 +20,9 @@ Kind = Literal["number", "text", "flag", "time"]
 
 KINDS: dict[Kind, str] = {"number": "f8", "text": "i4", "flag": "i1", "time": "f8"}
 """By kind of a column: the type of its values."""
+
+LABEL_NAMES = ("label", "class", "target", "y")
+"""Names, in any case, by which a label's column is known."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,11 +96,7 @@ class Table(Displayed):
             raise DataError(
                 f"{self.where} must have columns of one length", f"{sorted(lengths)[:8] or 'no columns'}"
             )
-        if len(set(self.names)) != len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise DataError(
-                f"the columns of {self.where} must have different names", f"{twice!r:.40} twice", "rename one"
-            )
+        check_different(self.names, self.where)
 
     def __len__(self) -> int:
         return len(self.columns[0])

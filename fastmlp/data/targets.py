@@ -68,7 +68,7 @@ def check_task(loss: str | None, asked: str) -> Loss | None:
         return None
     found = Loss.of(checked_loss(loss))
     if asked != "auto" and (asked == "numbers") != (found.task == "numbers"):
-        raise ConfigError(f"loss must be of the task, {asked}", f"loss {loss}", "leave one of the two out")
+        raise ConfigError(f"loss must suit the task {asked}", f"loss {loss}", "leave one of the two out")
     return found
 
 

@@ -49,7 +49,7 @@ dl { display: grid; grid-template-columns: 6.5rem 1fr; gap: .2rem .6rem; margin:
 
 
 def check(path: str | os.PathLike[str]) -> None:
-    """Raises ConfigError where no picture can be made, or not of that name."""
+    """Raise ConfigError where no picture can be made, or not of that name."""
     if path_of("plot", path, ConfigError).suffix.lower() not in SUFFIXES:
         raise ConfigError(f"plot must end in {', '.join(SUFFIXES)}", shown(path), "for example why.png")
     pictures.check("plot")

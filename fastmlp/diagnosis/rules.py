@@ -276,8 +276,8 @@ RULES = (
         "what it is usually given: 0.001 for adam, adamw, nadam, adamax and rmsprop, else 0.01.",
         measured="lr {training.lr:g}, where {name} is usually given {usual:g}",
         healthy=f"within a factor of {UNUSUAL} of it",
-        why="the size of such a step hangs on lr more than on the gradient: too large ones throw the weights "
-        "about, and too small ones get nowhere",
+        why="the size of such a step depends on lr more than on the gradient: too large ones throw the "
+        "weights about, and too small ones get nowhere",
         tried="the usual lr",
         turn=3,
     ),

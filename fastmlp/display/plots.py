@@ -247,16 +247,16 @@ def _largest(W: NDArray[Any], axis: int, most: int) -> list[int]:
     return found
 
 
-def _mosaic(ax: Axes, pictures: NDArray[Any], labels: list[str] | None) -> None:
-    """Pictures (n, rows, columns) beside and below each other."""
-    n, rows, columns = pictures.shape
+def _mosaic(ax: Axes, images: NDArray[Any], labels: list[str] | None) -> None:
+    """Images (n, rows, columns) beside and below each other."""
+    n, rows, columns = images.shape
     across = int(np.ceil(np.sqrt(n)))
     gap = max(1, rows // 14) if labels is None else max(2, rows // 5)
     above = gap if labels is not None else 0
     canvas = np.full((above + -(-n // across) * (rows + gap) - gap, across * (columns + gap) - gap), np.nan)
-    for k, picture in enumerate(pictures):
+    for k, image in enumerate(images):
         top, left = above + k // across * (rows + gap), k % across * (columns + gap)
-        canvas[top : top + rows, left : left + columns] = picture
+        canvas[top : top + rows, left : left + columns] = image
         if labels is not None:
             ax.text(left, top - 1, labels[k], va="bottom", fontsize="small", parse_math=False)
     _heat(ax, canvas, aspect="equal")

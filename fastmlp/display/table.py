@@ -17,6 +17,7 @@ from fastmlp.checks import shown
 MOST_ROWS = 10  # of a table; of a longer one the first and the last
 MOST_FACTS = 10
 _MOST_ITEMS = 40  # of a sequence that ``brief`` writes out
+_WRITTEN = 1 << 200  # whole numbers below it; Python refuses to write far larger ones
 MOST_CHARACTERS = 48  # of a cell; in HTML, of a fact and of a title three times as many; of a note 500
 _COLUMNS = 100  # of a terminal that notes are wrapped in
 
@@ -177,9 +178,7 @@ def _written(value: Any) -> str:
     if isinstance(value, bool) or kind == "b":
         return "yes" if value else "no"
     if isinstance(value, int) or kind in ("i", "u"):
-        return (
-            f"{int(value):,}" if abs(int(value)) < 1 << 200 else shown(value)
-        )  # Python refuses to write some
+        return f"{int(value):,}" if abs(int(value)) < _WRITTEN else shown(value)
     if isinstance(value, float) or kind == "f":
         return _decimal(float(value))
     return _printable(shown(value))

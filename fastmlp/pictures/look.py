@@ -46,7 +46,7 @@ _STYLE: Any = {
 
 
 def check(name: str) -> None:
-    """Raises ConfigError, in which ``name`` is what needs it, where matplotlib is not installed."""
+    """Raise ConfigError, in which ``name`` is what needs it, where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise ConfigError(
             f"{name} must have matplotlib", "none installed", 'install it: pip install "fastmlp[plot]"'

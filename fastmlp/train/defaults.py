@@ -1,4 +1,4 @@
-"""Defaults that hang on the data: an ``auto`` scale, and the steps of a training given by its fields.
+"""Defaults that depend on the data: an ``auto`` scale, and the steps of a training given by its fields.
 
 Pixels have those of the question that started this project. Tables have Adam on standardised inputs, and stop
 early where rows are many enough that some can be spared to judge by. Whatever is given wins.

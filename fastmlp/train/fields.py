@@ -15,7 +15,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def takes_fields(function: _F, without: Collection[str] = (), by_data: Collection[str] = ()) -> _F:
     """Show the fields of a training, with their defaults, in the signature in place of ``**fields``.
 
-    by_data: those whose default, None, hangs on the data.
+    by_data: those whose default, None, depends on the data.
     """
     told = inspect.signature(function)
     *own, _ = told.parameters.values()

@@ -382,6 +382,7 @@ def test_options_choose_columns():
     found = audit(cells, "label", drop=["height", "row"])
     assert codes(found) == set()
     assert {c.name: c.becomes for c in found.columns}["row"] == "dropped: asked"
+
     assert codes(audit(cells, "label", keep=["age", "city"])) == set()
     assert "identifier" not in codes(audit(cells, "label", as_category=["row"]))
     with pytest.raises(ConfigError, match="heigth"):
@@ -390,6 +391,13 @@ def test_options_choose_columns():
         audit(cells, "lable")
     assert audit(cells, "age", task="numbers").label.figures.low >= 18
     assert audit(cells, "age", task="classes").label.counts
+
+
+def test_texts_that_repeat_now_and_then_are_nearly_all_different():
+    texts = [f"{k % 95}%" for k in range(100)]
+    label = ["a", "b"] * 50
+    found = audit(from_frame({"share": texts, "label": label}), "label", task="classes")
+    assert found.columns[0].becomes == "dropped: nearly all different"
 
 
 def test_a_file_a_frame_and_a_table_are_the_same(tmp_path):

@@ -332,7 +332,7 @@ def test_drop_keep_and_as_category():
         "left out (texts nearly all different): 'id'",
         "left out (as asked): 'since'",
         "categories (inputs): 'city' (4), 'zip' (3)",
-        "missing cells filled with the median, and said by an input: 'age' (45), 'member' (true)",
+        "missing cells filled with the median, and flagged by an input: 'age' (45), 'member' (true)",
     )
     assert repr(columns) == "<Columns: 8 make 11 inputs>"
     assert re.search(r"^  age +number +2  a number, gaps are 45 and flagged", str(columns), re.M)

@@ -107,6 +107,7 @@ GOOD = bytes([0, 0, 8, 3]) + b"\0\0\0\x02" * 3 + bytes(8)
     [
         (b"", "an empty file"),
         (b"\0\0\x08", "begins with two zero bytes"),
+        (b"a,b\n1,2\n", r"\.csv, \.tsv, \.parquet, .*a table of text may be called \.csv"),
         (b"GIF89a" + GOOD, "begins with two zero bytes"),
         (GOOD[:2] + b"\x0d" + GOOD[3:], "type 0x0d"),
         (GOOD[:3] + b"\x00", "one to three axes"),

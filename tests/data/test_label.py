@@ -12,7 +12,6 @@ from drawn_columns import drawn_table, flag, number, text, time
 from nasty import VALUES, said_in_a_line
 
 from fastmlp.data.label import (
-    LABEL_NAMES,
     find_label,
     labelled,
     labels_of,
@@ -21,7 +20,7 @@ from fastmlp.data.label import (
     targets_of,
     task_of,
 )
-from fastmlp.data.table import Column, Table
+from fastmlp.data.table import LABEL_NAMES, Column, Table
 from fastmlp.errors import ConfigError, DataError
 
 pd = pytest.importorskip("pandas")

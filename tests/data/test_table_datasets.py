@@ -169,8 +169,8 @@ def test_the_task_is_asked_found_or_the_losses():
     assert Dataset.of(FRAME, "year", loss="logits").targets == "labels"
     assert Dataset.of(FRAME, "wet", loss="squared").targets == "numbers"
     for words, message in (
-        ({"loss": "squared", "task": "classes"}, "loss must be of the task, classes; got loss squared"),
-        ({"loss": "logits", "task": "numbers"}, "loss must be of the task, numbers; got loss logits"),
+        ({"loss": "squared", "task": "classes"}, "loss must suit the task classes; got loss squared"),
+        ({"loss": "logits", "task": "numbers"}, "loss must suit the task numbers; got loss logits"),
         ({"task": "guess"}, "task must be one of auto, classes, numbers"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -234,8 +234,8 @@ def test_long_labels_are_summed_and_given_back_without_a_matrix_of_texts():
 def test_words_beside_a_data_set_are_said():
     data = Dataset.of(FRAME, "species")
     for words, message in (
-        ({"drop": "year"}, "must be told where a Dataset is made"),
-        ({"loss": "logits", "task": "numbers"}, "loss must be of the task, numbers"),
+        ({"drop": "year"}, "drop, keep, as_category must be left out beside a Dataset; got drop"),
+        ({"loss": "logits", "task": "numbers"}, "loss must suit the task numbers"),
     ):
         with pytest.raises(ConfigError, match=message):
             Dataset.of(data, **words)

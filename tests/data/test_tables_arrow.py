@@ -205,6 +205,14 @@ def test_files_that_are_refused(tmp_path, data_refused, content, message):
         tables.read(write(tmp_path, content))
 
 
+def test_words_of_a_library_end_with_one_full_stop(tmp_path):
+    with pytest.raises(DataError) as told:
+        tables.read(write(tmp_path, parquet(TABLE)[:-1]))
+    assert ".." not in str(told.value).removeprefix(str(tmp_path))
+    assert str(DataError("a must be b", "c.", "d")) == "a must be b; got c. D."
+    assert str(DataError("a must be b", "c...", "d")) == "a must be b; got c.... D."
+
+
 def test_columns_of_one_name_in_parquet(tmp_path, data_refused):
     with data_refused("different names; got 'a' twice"):
         tables.read(write(tmp_path, parquet(pyarrow.table([[1], [2]], ["a", "a"]))))

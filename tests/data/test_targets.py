@@ -90,7 +90,7 @@ WRONG = {
         "from 0 for the loss poisson.* got -1.0 in row 3",
     ),
     "too short": ("squared", PRICES[:-1], "same length; got 12 and 11"),
-    "none": ("squared", None, "y must be labels or numbers beside an array X; got None"),
+    "none": ("squared", None, "y must be an array of labels or numbers beside an array X; got None"),
     "three labels": ("binary", np.arange(N) % 3, "two different labels for the loss binary; got 3: 0, 1, 2"),
     "one label": ("binary", np.ones(N, int), "at least two different labels; got 1 alone"),
     "one class": ("logits", np.ones(N, int), "at least two different labels; got 1 alone"),

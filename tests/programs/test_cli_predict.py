@@ -307,8 +307,8 @@ def test_parquet_without_its_library_is_one_line(home, monkeypatch):
     result = run("predict", home / "run", home / "new.csv", *FAST, "--out", "answers.parquet")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "Error: a Parquet file must be written by pyarrow; got none installed. "
-        "Pip install 'fastmlp[tables]'.\n"
+        "Error: pyarrow must be installed to write Parquet; got none. "
+        'Install it: pip install "fastmlp[tables]".\n'
     )
 
 

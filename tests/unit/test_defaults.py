@@ -282,17 +282,17 @@ def test_fit_trains_as_the_defaults_say():
     assert model.training == of(hidden=8)
     assert history.best_epoch is not None
     assert len(history.epochs) == min(500, history.best_epoch + 20)
-    whole, _ = fastmlp.fit(TABLE, KINDS, model.training)
+    whole, _ = fastmlp.fit(TABLE, KINDS, model.training, threads=1)
     assert whole.parameters.sha256() == model.parameters.sha256()
-    seeds = [{"hidden": 8}, {"hidden": 8, "seed": 1}, Training(hidden=8)]
+    seeds = [{"hidden": 8}, {"hidden": 8, "seed": 1, "epochs": 2}, Training(hidden=8)]
     found = {each.index: each for each in fastmlp.fit_many(TABLE, KINDS, seeds)}
     assert found[0].model.parameters.sha256() == model.parameters.sha256()
-    assert found[1].training == of(hidden=8, seed=1)
+    assert found[1].training == of(hidden=8, seed=1, epochs=2)
     assert found[2].training == Training(hidden=8, scale="standard")
 
 
 def test_a_checkpoint_resumes_what_the_data_decided(tmp_path):
-    words = {"hidden": 6, "seed": 2, "patience": 4}
+    words = {"hidden": 6, "seed": 2, "patience": 4, "threads": 1}
     whole, _ = fastmlp.fit(TABLE, KINDS, **words)
 
     def ends(result, model):

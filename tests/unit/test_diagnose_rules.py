@@ -70,7 +70,6 @@ def live(share):
 
 
 CLIP, SIGMOID = {"training": {"loss": "keras2"}}, {"training": {"act": "sigmoid"}}
-RARE_LOST = Trial({}, 3, 0.9, (0.95, 0.84), standing=LEARNT)
 DIVERGED = Trial({}, 3, None, diverged="the loss in step 1, in epoch 1")
 
 BEYOND = {  # code: evidence of which it is found; and of which it is not

@@ -157,7 +157,7 @@ def day(days: float) -> str:
 def becomes_of(code: ColumnCode) -> str:
     """What a column becomes, in words."""
     if code.dropped:
-        return f"dropped: {code.dropped}"
+        return f"dropped: {'nearly ' * (code.dropped == 'all different')}{code.dropped}"
     gaps = " + missing" * code.flag
     if code.as_category:
         k = len(code.categories)

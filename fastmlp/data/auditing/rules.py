@@ -101,13 +101,13 @@ RULES = (
     Rule(
         "number-as-text", of_columns.numbers_as_text,
         "90% of the texts of a column are numbers, plain or in one unit, 10 different ones at least.",
-        "Each of them becomes a category, and their order is lost.",
+        "They are taken for texts: categories, or nothing where most differ. Their order is lost.",
         "always a warning",
     ),
     Rule(
         "date-as-text", of_columns.dates_as_text,
         "90% of the texts of a column are dates.",
-        "Each of them becomes a category, and their order is lost.",
+        "They are taken for texts: categories, or nothing where most differ. Their order is lost.",
         "always a warning",
     ),
     Rule(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of
+from fastmlp.data.names import check_different
 from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import cells as meaning
 from fastmlp.data.tables.head import MAX_COLUMNS
@@ -159,12 +159,7 @@ def _check_schema(where: object, schema: Any, arrow: ModuleType) -> None:
     for field in schema:
         _check_type(where, field.name, field.type, arrow)
     names = schema.names
-    if len(set(names)) != len(names):
-        ordered = sorted(names)
-        twice = next(a for a, b in itertools.pairwise(ordered) if a == b)
-        raise DataError(
-            f"the columns of {where} must have different names", f"{twice!r:.60} twice", "rename one"
-        )
+    check_different(names, str(where))
     if not names:
         raise DataError(f"{where} must have columns", "none", "get the file again")
 

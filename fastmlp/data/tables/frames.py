@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import reason_of, shown
+from fastmlp.data.names import check_different
 from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import arrow
 from fastmlp.data.tables import cells as meaning
@@ -260,13 +261,7 @@ def _name(name: Any) -> str:
 def _check_names(names: list[str], where: str) -> None:
     if not names:
         raise DataError(f"{where} must have columns", "none", "give it some")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DataError(
-                f"the columns of {where} must have different names", f"{name!r:.60} twice", "rename one"
-            )
-        seen.add(name)
+    check_different(names, where)
 
 
 def _through_arrow(X: Any, where: str) -> Table:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.names import listed
 from fastmlp.data.table import Column, Kind, Table
 from fastmlp.data.tables import cells as meaning
 from fastmlp.data.tables.rows import MOST_CELL, Cells, Rows
@@ -252,7 +253,7 @@ def gathered(
                     written.setdefault(style, []).append(name)
     order = {name: i for i, name in enumerate(names)}
     notes = [
-        f"{style} in {_listed(sorted(found, key=order.__getitem__))}"
+        f"{style} in {listed(sorted(found, key=order.__getitem__), 4)}"
         for style, found in sorted(written.items())
     ]
     return Table(tuple(done[name] for name in names), source.where, (*told, *notes), lines)
@@ -298,8 +299,3 @@ def in_chunks(blocks: Iterator[Rows], rows: int) -> Iterator[list[Rows]]:
             count += length - at
     if held:
         yield held
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"{name!r:.40}" for name in names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"

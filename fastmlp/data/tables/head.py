@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from fastmlp.data.table import LABEL_NAMES
 from fastmlp.data.tables import cells as meaning
 from fastmlp.data.tables.blocks import are_plain, records
 from fastmlp.errors import DataError
@@ -32,7 +33,6 @@ MAX_COLUMNS = 100_000
 COUNTED = 8  # so many columns are not counted by a row
 POINTED = 3  # nor so many, where the next line has a point in every cell
 YEARS = (1900, 2100)
-LABELS = ("label", "class", "target", "y")
 EXCEL = re.compile(r'"?sep=([,;\t|])"?\n')  # what Excel reads a separator from
 UNNAMED = "Unnamed: 0"  # pandas' word for a first column without a name that it read, and wrote again
 
@@ -184,7 +184,7 @@ def _is_header(top: Sequence[str], body: Sequence[Sequence[str]], row: str) -> b
         return False
     names, cells, again = _evidence(top, body, unnamed)
     if names and cells:
-        if counts or any(top[i].casefold() in LABELS for i in names):
+        if counts or any(top[i].casefold() in LABEL_NAMES for i in names):
             return True
         raise DataError(
             f"{row} must be a row of numbers or a header of names",
@@ -237,7 +237,7 @@ def _check_columns(top: Sequence[str], body: Sequence[Sequence[str]], where: str
             f"the lines of {where} must end with \\n or \\r\\n", "a \\r alone", "save it with such line ends"
         )
     if len(top) > MAX_COLUMNS:
-        raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", f"{len(top):,}", "use fewer")
+        raise DataError(f"{where} must have at most {MAX_COLUMNS:,} columns", "more", "use fewer")
     spaced = [cells[0].split() for cells in body or [top]]
     if len(top) == 1 and len(spaced[0]) > 1 and len({*map(len, spaced)}) == 1:
         typed = [_is_typed(piece) for pieces in spaced for piece in pieces]

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.checks import MAX_LABEL
+from fastmlp.data.table import LABEL_NAMES
 from fastmlp.data.tables.blocks import BLOCK, blocks
 from fastmlp.data.tables.head import Head
 from fastmlp.data.tables.rows import whole_numbers
@@ -21,8 +23,6 @@ from fastmlp.files.bounded import opened
 
 SMALLEST_SIDE = 8
 BRIGHT = 127  # some pixel is brighter
-MAX_LABEL = 2**53
-LABELS = ("label", "class", "target", "y")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def read(path: Path, label: str | int | None = None, *, size: int = BLOCK) -> Pi
             pixels = np.delete(rows[:, head.first :], [] if place is None else place - head.first, axis=1)
             if pixels.min() < 0 or pixels.max() > 255 or (not X and pixels.max() <= BRIGHT):
                 return None
-            if y[-1].size and not 0 <= y[-1].min() <= y[-1].max() < MAX_LABEL:
+            if y[-1].size and not 0 <= y[-1].min() <= y[-1].max() <= MAX_LABEL:
                 return None
             X.append(pixels.astype(np.uint8))
     if not X:
@@ -86,4 +86,4 @@ def _label(head: Head, label: str | int | None) -> int | None:
     if math.isqrt(width) ** 2 == width:
         return None
     names = [name.casefold() for name in head.names]
-    return head.first + next((names.index(name) for name in LABELS if name in names), 0)
+    return head.first + next((names.index(name) for name in LABEL_NAMES if name in names), 0)
