@@ -424,8 +424,11 @@ def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
         because = (
             "it learns nothing; nor was a relation of labels to inputs seen, on too few rows to rule one out"
         )
-    look = "units of the columns, outliers, codes taken for numbers, held-out rows prepared otherwise"
-    if e.sample is not None:
+    by_column = not isinstance(e.training.scale, float)  # then their units are gone
+    look = "outliers, codes taken for numbers, held-out rows prepared otherwise"
+    if not by_column:
+        look = f"units of the columns, {look}"
+    if e.sample is not None and not by_column:
         broad, usual = _spreads(e.sample)
         if broad > UNEQUAL * usual:
             look = (

@@ -346,3 +346,11 @@ def test_advice():
     assert Finding("lr-too-low", "note", "", "", "").advice == "none needed"
     changed = Finding("lr-too-low", "severe", "", "", "", "use lr 1", {"lr": 1.0}, None, 0.9)
     assert changed.advice == "use lr 1: accuracy diverged -> 0.900"
+
+
+def test_units_are_no_cause_where_each_column_is_scaled_by_itself():
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(300, 4)) * [1e4, 1, 1, 1]
+    found = fastmlp.diagnose({f"c{j}": X[:, j] for j in range(4)}, draw.permutation([0, 1] * 150), epochs=2)
+    assert "look next at outliers" in found.verdict
+    assert "units of the columns" not in found.verdict
