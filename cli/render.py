@@ -58,7 +58,8 @@ class Screen:
         if self.quiet:
             return
         text = clean(text)
-        lines = textwrap.wrap(text, self.console.width - 6) if self.live and "  " not in text else [text]
+        width = max(20, self.console.width - 6)
+        lines = textwrap.wrap(text, width) if self.live and "  " not in text else [text]
         for i, line in enumerate(lines or [""]):
             self.console.print(Text.assemble((f"{'' if i else label:<5} ", "dim"), line))
 
