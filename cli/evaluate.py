@@ -84,7 +84,7 @@ def evaluate(
     layers, scale = net.architecture.in_words(), scale_text(net.preprocessing.scale)
     screen.say("model", f"{path}: {net.architecture}, {layers}, scale {scale}")
     screen.say("data", tested.source)
-    screen.say("", f"{len(tested.y):,} rows to test on")
+    screen.say("", f"{len(tested.y):,} row{'s' * (len(tested.y) != 1)} to test on")
     screen.say_if_compiling(backend)
     scores = Scores.of(net, tested.X, tested.y, threads=n_threads)
     report: dict[str, Any] = {

@@ -49,7 +49,7 @@ def assemble(
         return data
     n = len(data.y)
     held = held_out(n, data.y if data.targets == "labels" else None, seed, train.where)
-    how = f"a sixth held out for testing ({len(held):,} rows, seed {seed})"
+    how = f"a sixth held out for testing ({len(held):,} row{'s' * (len(held) != 1)}, seed {seed})"
     return data.part(np.delete(np.arange(n), held), held, how)
 
 

@@ -168,7 +168,7 @@ def _try(
     trials, current, adopted = [base], base, Changes()
     for number in range(ROUNDS):
         here: list[tuple[Finding, Trial]] = []
-        for rule, seen in suspicions(Evidence(setting, measures)):
+        for rule, seen in suspicions(Evidence(setting, measures, sample=bench.sample)):
             best: Trial | None = None
             helpful = []
             for changes in seen.changes:

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp.diagnosis.findings import SEVERE, Evidence, Rule, Seen, in_words
 from fastmlp.diagnosis.measures import rounded
@@ -124,6 +125,15 @@ def _inputs_too_large(e: Evidence) -> Seen | None:
 
 def _inputs_too_small(e: Evidence) -> Seen | None:
     return Seen({"z_spread": e.spread}, _standard(e)) if e.hidden and 0 < e.spread < SMALL else None
+
+
+def _columns_unequal(e: Evidence) -> Seen | None:
+    if e.sample is None or not isinstance(e.training.scale, float):
+        return None
+    broad, usual = _spreads(e.sample)
+    if not 0 < UNEQUAL * usual < broad:
+        return None
+    return Seen({"broad": broad, "usual": usual}, ({"scale": "standard"},))
 
 
 def _inputs_off_centre(e: Evidence) -> Seen | None:
@@ -303,6 +313,17 @@ RULES = (
         turn=6,
     ),
     Rule(
+        "columns-unequal",
+        _columns_unequal,
+        rule=f"One column spreads by over {UNEQUAL} times what half of the columns do at most, and all are "
+        "divided by one number.",
+        measured="one column spreads by {broad:.3g}, half of them by {usual:.3g} at most",
+        healthy=f"within a factor of {UNEQUAL}",
+        why="the net hears the widest column alone, and an lr that it bears is too small for the others",
+        tried="each column scaled by its own mean and spread",
+        turn=12,
+    ),
+    Rule(
         "inputs-off-centre",
         _inputs_off_centre,
         rule=f"The mean of all inputs is over {OFF_CENTRE} times their spread away from 0.",
@@ -403,10 +424,12 @@ def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
         because = (
             "it learns nothing; nor was a relation of labels to inputs seen, on too few rows to rule one out"
         )
-    look = "units of the columns, outliers, codes taken for numbers, held-out rows prepared otherwise"
-    if e.sample is not None:
-        spreads = np.asarray(e.sample, np.float64).std(axis=0)
-        broad, usual = float(spreads.max()), float(np.quantile(spreads, 0.5, method="lower"))
+    by_column = not isinstance(e.training.scale, float)  # then their units are gone
+    look = "outliers, codes taken for numbers, held-out rows prepared otherwise"
+    if not by_column:
+        look = f"units of the columns, {look}"
+    if e.sample is not None and not by_column:
+        broad, usual = _spreads(e.sample)
         if broad > UNEQUAL * usual:
             look = (
                 f"the units of the columns: one spreads by {broad:.3g}, half of them by {usual:.3g} at most"
@@ -421,6 +444,12 @@ def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
         "because": because,
         "next": look,
     }
+
+
+def _spreads(sample: NDArray[Any]) -> tuple[float, float]:
+    """The largest spread of a column, and the one that half of the columns have at most."""
+    spreads = np.asarray(sample, np.float64).std(axis=0)
+    return float(spreads.max()), float(np.quantile(spreads, 0.5, method="lower"))
 
 
 def _short(value: float) -> str:

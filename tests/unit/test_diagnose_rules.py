@@ -44,7 +44,9 @@ LOST = Trial({}, 3, 0.5, (0.5, 0.5), standing=GUESSES)
 TRIED = Trial({"lr": 1.0}, 3, 0.5, (0.5, 0.5), standing=GUESSES)
 
 
-def evidence(training=None, given=False, trials=(BASE,), look=SEEN, hidden=None, out=None, **measured):
+def evidence(
+    training=None, given=False, trials=(BASE,), look=SEEN, hidden=None, out=None, sample=None, **measured
+):
     """A healthy net but for what is given: fields of measures, or of the hidden and the output layer."""
     first, last = HEALTHY.layers
     layers = (replace(first, **(hidden or {})), replace(last, **(out or {})))
@@ -53,8 +55,13 @@ def evidence(training=None, given=False, trials=(BASE,), look=SEEN, hidden=None,
     return Evidence(
         Setting(training, weights), replace(HEALTHY, layers=layers, **measured), trials,
         best=trials[-1], fitted=trials[0].standing, look=lambda: look,
-        sample=np.random.default_rng(0).normal(size=(50, 4)),
+        sample=np.random.default_rng(0).normal(size=(50, 4)) if sample is None else sample,
     )  # fmt: skip
+
+
+def columns(times):
+    """Rows of four columns, one of which spreads by so many times what the others do."""
+    return np.outer(np.tile([-1.0, 1.0], 25), [1, 1, times, 1])
 
 
 def spread(**fields):
@@ -90,6 +97,7 @@ BEYOND = {  # code: evidence of which it is found; and of which it is not
     ),
     "inputs-too-large": ({"hidden": {"z_spread": 10.1}}, {"hidden": {"z_spread": 10.0}}),
     "inputs-too-small": ({"hidden": {"z_spread": 0.14}}, {"hidden": {"z_spread": 0.15}}),
+    "columns-unequal": ({"sample": columns(101)}, {"sample": columns(99)}),
     "inputs-off-centre": (spread(mean=-2.1), spread(mean=-2.0)),
     "init-unsuitable": (
         {"training": {"init": "uniform"}, "out": {"z_spread": 3.0}},
@@ -202,6 +210,7 @@ def test_changes_fit_what_was_measured():
         ("hidden-too-narrow", {"classes": 9, "given": True}, {"hidden": (100,), "initial": None}),
         ("inputs-too-large", {"hidden": {"z_spread": 11.0}}, {"scale": 200.0, "lr": 0.25}),
         ("inputs-too-small", {"hidden": {"z_spread": 0.1}}, {"scale": 200.0}),
+        ("columns-unequal", {"sample": columns(1000)}, {"scale": "standard"}),
         ("inputs-off-centre", spread(mean=9.0), {"center": True, "scale": 260.0}),
         ("loss-frozen", CLIP | live(0.1), {"loss": "logits"}),
     ):
