@@ -41,6 +41,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 MOST_CASES, MOST_SLOW_CASES = 8, 100  # of one test that the gate runs
+EVERY = ("test_package.py", "test_docs.py")  # each case of theirs is another file: the gate runs them all
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
@@ -54,7 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         drawn.sort(key=lambda item: hashlib.sha256(item.name.encode(errors="replace")).digest())
         for item in drawn[most:]:
             item.add_marker("slow")
-            item.add_marker("further")
+            if item.path.name not in EVERY:
+                item.add_marker("further")
 
 
 _compiling: dict[str, subprocess.Popen[bytes]] = {}
