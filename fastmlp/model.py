@@ -106,11 +106,11 @@ class Model(Displayed):
         K = instance("net", self.net, Net).architecture.outputs
         if self.training is not None:
             instance("training", self.training, Training)
-        classes = targets.as_classes(self.classes)
+        given, classes = self.classes, targets.as_classes(self.classes)
+        object.__setattr__(self, "classes", classes or ())
         count = 0 if self.loss.task == "numbers" else 2 if self._is_of_two else K
         if classes is None or len(classes) != count:
-            raise ModelError(f"classes must be {count} different labels of one type", shown(self.classes))
-        object.__setattr__(self, "classes", classes)
+            raise ModelError(f"classes must be {count} different labels of one type", shown(given))
         inputs = self.architecture.inputs
         if self.columns is not None and len(instance("columns", self.columns, Columns).names) != inputs:
             raise ModelError(f"columns must make {inputs} inputs", len(self.columns.names))
