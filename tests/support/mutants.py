@@ -461,7 +461,19 @@ def address_space() -> int:
     return int(re.findall(r"VmPeak:\s+(\d+) kB", status)[0]) * 1024
 
 
+def begin_threads() -> None:
+    """Begin the threads of pyarrow, each of which maps memory that it may never use."""
+    try:
+        from pyarrow import compute, csv
+    except ImportError:
+        return
+    table = csv.read_csv(io.BytesIO(b"a,b\n" + b"1,x\n" * 100_000), csv.ReadOptions(block_size=1 << 12))
+    table.sort_by("b")
+    compute.utf8_trim(table["b"], " ")
+
+
 def main(mutants: int, seed: int, names: list[str]) -> None:
+    begin_threads()
     soft = address_space() + (8 << 30)  # a bomb must not take the machine with it
     if address_space():
         resource.setrlimit(resource.RLIMIT_AS, (soft, soft))
