@@ -63,7 +63,8 @@ def test_stderr_says_what_and_shows_each_epoch(blobs):
     )
     assert lines == ["1", "2", "3"]
     (folder,) = Path("runs").iterdir()
-    assert f"in {folder}" in text.splitlines()[-1]
+    assert f"kept  in {folder}" in text.splitlines()
+    assert text.splitlines()[-1].startswith("score accuracy ")
 
 
 def test_quiet_leaves_the_result_alone(blobs):

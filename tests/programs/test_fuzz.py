@@ -14,6 +14,7 @@ from mutants import Count, Reader, count, damaged, damaged_json, in_gzip, in_saf
 
 MOST_SECONDS = 10.0  # of the processor, a file: the slowest takes some milliseconds
 MOST_MEBIBYTES = 64  # more than before the first mutant: all the files together have a few thousand bytes
+MAP_NORESERVE = 0x4000  # Linux': memory that is only mapped, however much it is
 READERS = 19
 ALL = 20_000
 

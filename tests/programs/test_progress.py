@@ -20,9 +20,11 @@ from fastmlp.train.progress import told_of
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 SCRIPT = """
+import time
 import numpy as np, fastmlp
-X = np.random.default_rng(0).normal(size=(4000, 300)).astype("f4")
-options = dict(scale=1, hidden=200, epochs=12, validation=0.1, threads=1)
+X = np.random.default_rng(0).normal(size=(400, 30)).astype("f4")
+options = dict(scale=1, epochs=12, validation=0.1, threads=1)
+options["callbacks"] = [lambda result, model: time.sleep(0.5 * (result.epoch == 6))]  # while the bar is drawn
 model, history = fastmlp.fit(X, X[:, 0] > 0, progress={progress}, **options)
 print("done")
 """
