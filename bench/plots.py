@@ -1,174 +1,192 @@
-"""The pictures of RESULTS.md. Axes end at what the machine can do; nothing is measured here."""
+"""The pictures of RESULTS.md, drawn from figures.json, which holds the numbers behind them.
+
+``python bench/plots.py`` draws all of them again, and measures nothing. Given a report.json of
+``fastmlp study``, claims.svg shows its nets.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from fastmlp import pictures
+from fastmlp.files import write_whole
+from fastmlp.pictures import BLUE, GREEN, GREY, VERMILION, counted, headline, timed
+from fastmlp.study import figures
 
-OURS, OTHERS, SECOND, LIMIT = "#0072b2", "#d55e00", "#56b4e9", "#666666"
-mpl.rcParams.update(
-    {
-        "svg.fonttype": "none",  # text stays text
-        "svg.hashsalt": "fastmlp",  # the same picture gives the same bytes
-        "font.family": "sans-serif",
-        "font.size": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.color": "#e6e6e6",
-        "grid.linewidth": 0.6,
-        "axes.axisbelow": True,
-    }
-)
+HOME = Path(__file__).parent
+NUMBERS = "figures.json"
+Rows = list[list[float]]
 
 
-def save(figure: Figure, path: Path) -> None:
-    """As SVG, without the date."""
-    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+def rivals(rows: list[dict[str, Any]], dense: float, sparse: float) -> Any:
+    """Images a second of each tool, and the limits of dense and of sparse programs.
 
-
-def _thousands(value: float, _: object) -> str:
-    if value >= 1e6:
-        return f"{value / 1e6:g} M"
-    return f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"
-
-
-def rivals(rows: Sequence[Any], dense: float, sparse: float) -> Figure:
-    """Samples a second of each row of a report, and the limits of dense and of sparse programs."""
-    rows = [row for row in rows if row.samples_per_second][::-1]
-    figure = Figure((8, 0.45 * len(rows) + 1.7), layout="constrained")
-    axes = figure.subplots()
-    low = 10 ** int(len(str(int(min(row.samples_per_second for row in rows)))) - 1)
-    for place, row in enumerate(rows):
-        colour = OURS if row.name == "fastmlp" else OTHERS
-        axes.hlines(place, low, row.samples_per_second, color=colour, linewidth=1.2)
-        axes.plot(row.samples_per_second, place, "o", color=colour, markersize=7)
-        axes.annotate(
-            _thousands(float(f"{row.samples_per_second:.3g}"), None), (row.samples_per_second, place),
-            xytext=(8, 0), textcoords="offset points", va="center", color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
-    axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_xscale("log")
-    axes.set_xlim(low, sparse)
-    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-    axes.set_xlabel("images a second in training (more is better); the axis ends at the sparse limit")
-    axes.grid(axis="y", visible=False)
-    axes.axvline(dense, color=LIMIT, linestyle="--", linewidth=1)
-    axes.axvline(sparse, color=LIMIT, linestyle="--", linewidth=1, clip_on=False)
-    for limit, text in (
-        (dense, "dense limit:\nall multiply-adds at peak"),
-        (sparse, "sparse limit:\nmultiply-adds"),
-    ):
-        axes.annotate(
-            text, (limit, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
-            textcoords="offset points", ha="right", va="bottom", color=LIMIT,
-            fontsize=8.5,
-        )  # fmt: skip
-    return figure
-
-
-def scaling(axes_of: dict[str, list[tuple[float, float, float, float]]], titles: dict[str, str]) -> Figure:
-    """Seconds an epoch against one extent a panel: (x, kernels, reference, dense floor)."""
-    figure = Figure((10, 6), layout="constrained")
-    panels = list(figure.subplots(2, 3).ravel())
-    for panel, (name, points) in zip(panels, axes_of.items(), strict=False):
-        x, kernels, reference, floor = zip(*points, strict=True)
-        panel.plot(
-            x, reference, "s-", color=OTHERS, markersize=4, label="NumPy reference, better BLAS threads"
-        )
-        panel.plot(x, kernels, "o-", color=OURS, markersize=4, label="fastmlp, all cores")
-        panel.plot(x, floor, "--", color=LIMIT, linewidth=1, label="dense limit: all multiply-adds at peak")
-        panel.set(xscale="log", yscale="log", xlabel=titles[name])
-        panel.set_xticks(
-            _few(x), [f"{value:g}" if value < 1e4 else _thousands(value, None) for value in _few(x)]
-        )
-        panel.xaxis.set_minor_locator(NullLocator())
-        panel.yaxis.set_major_formatter(FuncFormatter(_time))
-        panel.yaxis.set_minor_locator(NullLocator())
-    for panel in (panels[0], panels[3]):
-        panel.set_ylabel("time of an epoch")
-    last = panels[len(axes_of)]
-    last.axis("off")
-    handles, labels = panels[0].get_legend_handles_labels()
-    last.legend(handles, labels, loc="center", frameon=False)
-    return figure
-
-
-def _few(x: Sequence[float], gap: float = 0.16) -> list[float]:
-    """Ticks far enough from each other: that share of a logarithmic axis."""
-    kept: list[float] = []
-    for value in x:
-        if not kept or value / kept[-1] >= (max(x) / min(x)) ** gap:
-            kept.append(value)
-    return kept
-
-
-def _time(value: float, _: object) -> str:
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-        if value * factor >= 0.999:
-            return f"{value * factor:g} {unit}"
-    return ""
-
-
-def threads(
-    drivers: dict[str, dict[int, float]], dense: dict[int, float], sparse: dict[int, float]
-) -> Figure:
-    """Images a second of each driver against its threads, below the limits for as many cores."""
-    figure = Figure((7, 4.2), layout="constrained")
-    axes = figure.subplots()
-    top = max(sparse.values())
-    for limits, text in (
-        (sparse, "sparse limit: multiply-adds"),
-        (dense, "dense limit: multiply-adds at peak"),
-    ):
-        axes.plot(list(limits), list(limits.values()), "--", color=LIMIT, linewidth=1)
-        axes.annotate(
-            text, (min(limits), limits[min(limits)]), xytext=(10, -10), textcoords="offset points",
-            color=LIMIT, fontsize=8.5,
-        )  # fmt: skip
-    for (name, points), colour, mark in zip(drivers.items(), (OURS, OTHERS, SECOND), "os^", strict=False):
-        axes.plot(list(points), list(points.values()), f"{mark}-", color=colour, label=name)
-    axes.set(xlabel="threads", ylabel="images a second", ylim=(0, top), xticks=list(dense))
-    axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, 0.97))
-    return figure
-
-
-def dense(panels: dict[str, dict[str, list[tuple[float, float]]]], peak: float) -> Figure:
-    """GFLOP/s of the dense work against one extent a panel: {extent: {series: [(x, GFLOP/s)]}}.
-
-    The axis ends at the machine's peak, or above it where leaving out zeros beats it.
+    rows: the fastest first. Each has a label, a rate, ours (whether it is fastmlp), and times (as long as the
+          first it takes).
     """
-    figure = Figure((9, 4), layout="constrained")
-    styles = {
-        "fastmlp, random normal": (OURS, "o-"), "fastmlp, centred images": (SECOND, "o-"),
-        "reference, random normal": (OTHERS, "s-"), "reference, centred images": ("#e69f00", "s-"),
-    }  # fmt: skip
-    shown = figure.subplots(1, len(panels), sharey=True)
-    top = max(
-        peak, 1.05 * max(y for series in panels.values() for points in series.values() for _, y in points)
+    best = next(row for row in rows if not row["ours"])
+    rows = rows[::-1]
+    figure = pictures.figure(0.27 * len(rows) + 1.5)
+    axes = figure.subplots()
+    low = 10.0 ** (len(str(int(rows[0]["rate"]))) - 1)
+    for place, row in enumerate(rows):
+        colour, mark = (BLUE, "o") if row["ours"] else (VERMILION, "s")
+        axes.hlines(place, low, row["rate"], color=colour, linewidth=1.5)
+        axes.plot(row["rate"], place, mark, color=colour, markersize=6)
+    limits = ((dense, "--", "limit with zeros"), (sparse, ":", "limit without zeros"))
+    for limit, line, text in limits:
+        axes.axvline(limit, color=GREY, linestyle=line, linewidth=1.4, clip_on=False, label=text)
+    axes.set(xscale="log", xlim=(low, sparse), ylim=(-0.6, len(rows) - 0.4))
+    axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
+    pictures.logarithmic(axes.xaxis, low, sparse, counted)
+    axes.set_xlabel("images a second in training")
+    beside = axes.twinx()  # the values stand outside, where no line can cross them
+    beside.set_ylim(axes.get_ylim())
+    beside.set_yticks(range(len(rows)), [counted(float(f"{row['rate']:.3g}")) for row in rows])
+    beside.tick_params(right=False)
+    pictures.legend(axes)
+    name = best["label"].partition(",")[0]
+    headline(figure, f"{name}, the fastest of the others, takes {best['times']:.2g} times as long as fastmlp")
+    return figure
+
+
+def scaling(panels: dict[str, Rows]) -> Any:
+    """Time of an epoch against one extent a panel: {extent: [[x, ours, NumPy's, ratio, dense limit]]}."""
+    figure = pictures.figure(7.2)
+    places = list(figure.subplots(3, 2).ravel())
+    gains: list[tuple[float, str]] = []
+    for axes, (name, points) in zip(places, panels.items(), strict=False):
+        x, ours, numpy, times, limit = zip(*points, strict=True)
+        axes.plot(x, numpy, "s-", color=VERMILION, label="NumPy reference")
+        axes.plot(x, ours, "o-", color=BLUE, label="fastmlp")
+        axes.plot(x, limit, "--", color=GREY, linewidth=1.2, label="dense limit")
+        axes.set(xscale="log", yscale="log", xlabel=name)
+        shown = pictures.apart(x, 0.28)
+        axes.xaxis.set_ticks(shown, [counted(value) for value in shown])
+        axes.xaxis.minorticks_off()
+        pictures.logarithmic(axes.yaxis, min(*ours, *limit), max(numpy), timed)
+        axes.grid(visible=True)
+        headline(axes, f"{min(times):.2g} to {max(times):.2g} times")
+        gains += [(gain, f"{name} {counted(value)}") for value, gain in zip(x, times, strict=True)]
+    figure.supylabel("time of an epoch", fontsize=9)
+    for axes in places[len(panels) :]:
+        axes.axis("off")
+    handles, labels = places[0].get_legend_handles_labels()
+    places[len(panels)].legend(handles, labels, loc="center")
+    (least, worst), (most, best) = min(gains), max(gains)
+    headline(
+        figure,
+        f"fastmlp is {least:.2g} to {most:.2g} times as fast as NumPy: least at {worst}, most at {best}",
     )
+    return figure
+
+
+def threads(drivers: dict[str, dict[str, float]], dense: dict[str, float], sparse: dict[str, float]) -> Any:
+    """Images a second of each driver against its threads, below the limits of as many cores."""
+    figure = pictures.figure(3.6)
+    axes = figure.subplots()
+    marks = zip(drivers.items(), (BLUE, VERMILION, GREEN), "os^", strict=False)
+    for (name, rates), colour, mark in marks:
+        axes.plot([*map(int, rates)], [*rates.values()], f"{mark}-", color=colour, label=name)
+    for limits, line, text in (
+        (sparse, ":", "limit without zeros"), (dense, "--", "limit with zeros"),
+    ):  # fmt: skip
+        axes.plot([*map(int, limits)], [*limits.values()], line, color=GREY, linewidth=1.4, label=text)
+    axes.set(xscale="log", xlabel="threads", ylabel="images a second", ylim=(0, 1.03 * max(sparse.values())))
+    counts = pictures.apart([int(name) for name in dense], 0.1)
+    axes.xaxis.set_ticks(counts, [f"{count}" for count in counts])
+    axes.xaxis.minorticks_off()
+    axes.yaxis.set_major_formatter(lambda value, _: counted(value))
+    axes.grid(visible=True)
+    pictures.legend(axes)
+    name, rates = max(drivers.items(), key=lambda item: max(item[1].values()))
+    most, one = max(rates, key=int), min(rates, key=int)
+    gain = f"{most} threads train {rates[most] / rates[one]:.2g} times as fast as {one}"
+    headline(figure, f"{gain}, by the driver {name}")
+    return figure
+
+
+def dense(panels: dict[str, dict[str, Rows]], peak: float) -> Any:
+    """GFLOP/s of the dense work against one extent a panel: {extent: {series: [[x, GFLOP/s], ...]}}."""
+    figure = pictures.figure(4.4)
+    shown = figure.subplots(1, len(panels), sharey=True)
+    most: dict[str, float] = {}
     for axes, (extent, series) in zip(shown, panels.items(), strict=True):
         for name, points in series.items():
-            colour, mark = styles[name]
-            axes.plot(*zip(*points, strict=True), mark, color=colour, markersize=4, label=name)
-        x = [point[0] for point in next(iter(series.values()))]
-        axes.set(xscale="log", xlabel=extent, ylim=(0, top))
-        axes.set_xticks(_few(x, 0.1), [f"{value:g}" for value in _few(x, 0.1)])
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.axhline(peak, color=LIMIT, linestyle="--", linewidth=1, clip_on=False)
-        axes.annotate(
-            f"peak: {peak:.0f} GFLOP/s", (1, peak), xycoords=("axes fraction", "data"), xytext=(0, 3),
-            textcoords="offset points", ha="right", color=LIMIT, fontsize=8.5,
-        )  # fmt: skip
+            who, _, kind = name.partition(", ")
+            colour, mark = (BLUE, "o") if who == "fastmlp" else (VERMILION, "s")
+            filled = kind == "random normal"
+            x, rates = zip(*points, strict=True)
+            axes.plot(
+                x, rates, f"{mark}-" if filled else f"{mark}:", color=colour, label=name,
+                mfc=colour if filled else "none",
+            )  # fmt: skip
+            most[name] = max(most.get(name, 0.0), *rates)
+        axes.axhline(peak, color=GREY, linestyle="--", linewidth=1.2, label=f"peak: {peak:.0f} GFLOP/s")
+        axes.set(xscale="log", xlabel=extent)
+        ticks = pictures.apart(x, 0.16)
+        axes.xaxis.set_ticks(ticks, [counted(value) for value in ticks])
+        axes.xaxis.minorticks_off()
+        axes.grid(visible=True)
+    shown[0].set_ylim(0, 1.05 * max(peak, *most.values()))
     shown[0].set_ylabel("GFLOP/s of the dense work")
-    handles, labels = shown[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    pictures.legend(shown[0])
+    reached = (f"{most[f'fastmlp, {kind}'] / peak:.0%}" for kind in ("random normal", "centred images"))
+    headline(
+        figure, "Without zeros, an epoch reaches up to {} of the machine's peak; on centred images, "
+        "whose zeros are left out, {}".format(*reached),
+    )  # fmt: skip
     return figure
+
+
+def claims(cells: list[dict[str, Any]]) -> Any:
+    """Test accuracy of every net of the study, beside what was claimed."""
+    return figures.figure("claims", {"cells": cells})
+
+
+DRAWN: dict[str, Callable[..., Any]] = {
+    "rivals": rivals, "scaling": scaling, "threads": threads, "dense": dense, "claims": claims,
+}  # fmt: skip
+
+
+def draw(name: str, folder: Path, **numbers: Any) -> None:
+    """Keep these numbers in ``folder``, to four digits, and draw the picture of that name from them."""
+    path = folder / NUMBERS
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    kept[name] = _rounded(numbers)
+    lines = ",\n".join(f'"{key}": {json.dumps(kept[key])}' for key in sorted(kept))
+    write_whole(path, f"{{\n{lines}\n}}\n".encode())
+    write_whole(folder / f"{name}.svg", svg(name, kept[name]).encode())
+
+
+def svg(name: str, numbers: dict[str, Any]) -> str:
+    """Return the picture of that name as a file of its own."""
+    with pictures.style():
+        figure = DRAWN[name](**numbers)
+    return pictures.alone(pictures.svg(figure, name))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _rounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def main(reports: list[str]) -> None:
+    """Draw every picture again; ``reports``: none, or a report.json whose nets become those of claims.svg."""
+    for report in reports:
+        cells = json.loads(Path(report).read_text())["evidence"]["cells"]
+        wanted = ("code", "label", "loss", "seeds", "mean", "accuracy")
+        draw("claims", HOME, cells=[{key: cell[key] for key in wanted} for cell in cells])
+    for name, numbers in json.loads((HOME / NUMBERS).read_text()).items():
+        draw(name, HOME, **numbers)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

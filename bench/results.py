@@ -68,7 +68,15 @@ def rivals(run: Run) -> str:
     report = bench(run.data, rounds=rounds, notify=run.note)
     N = len(run.data.y)
     sparse = sparse_seconds(run.data.X, HIDDEN, report.peak, report.peak.cores)
-    plots.save(plots.rivals(report.rows, N / report.floor, N / sparse), run.folder / "rivals.svg")
+    rows = [
+        {
+            "label": row.label, "ours": row.name == "fastmlp", "rate": row.samples_per_second,
+            "times": row.ratio.median,
+        }
+        for row in report.rows
+        if row.samples_per_second and row.ratio
+    ]  # fmt: skip
+    plots.draw("rivals", run.folder, rows=rows, dense=N / report.floor, sparse=N / sparse)
     lines = [
         [
             row.label, str(row.threads), duration(row.seconds), duration(row.best),
@@ -118,10 +126,9 @@ BASE = {"N": 10_000, "H": 100, "B": 100, "D": 784, "density": 0.19}
 def scaling(run: Run) -> str:
     """How an epoch's cost grows."""
     base = BASE | ({"N": 3000} if run.quick else {})
-    panels: dict[str, list[tuple[float, float, float, float]]] = {}
+    panels: dict[str, list[tuple[float, ...]]] = {title: [] for title, _ in SCALES.values()}
     lines = []
     for name, (title, values) in SCALES.items():
-        panels[name] = []
         for value in values[::2] if run.quick else values:
             run.note(f"scaling: {name} {value}")
             point = base | {name: value}
@@ -130,17 +137,15 @@ def scaling(run: Run) -> str:
                 X, y, run.rounds, run.cores, hidden=point["H"], batch_size=min(point["B"], point["N"])
             )
             floor = dense_seconds(X, point["H"], point["B"], run.peak)
-            panels[name].append((value, median(ours), median(theirs), floor))
+            times = paired_ratio(theirs, ours).median
+            panels[title].append((value, median(ours), median(theirs), times, floor))
             lines.append(
                 [
                     title, f"{value:,g}", duration(median(ours)), duration(median(theirs)),
-                    f"{paired_ratio(theirs, ours).median:.2f}", f"{median(ours) / point['N'] * 1e6:.3g} µs",
+                    f"{times:.2f}", f"{median(ours) / point['N'] * 1e6:.3g} µs",
                 ]
             )  # fmt: skip
-    plots.save(
-        plots.scaling(panels, {name: title for name, (title, _) in SCALES.items()}),
-        run.folder / "scaling.svg",
-    )
+    plots.draw("scaling", run.folder, panels=panels)
     return text(
         f"Random bytes, {base['N']:,} samples of {base['D']} inputs of which {base['density']:.0%} are not "
         f"zero, "
@@ -169,7 +174,7 @@ def threads(run: Run) -> str:
     N = len(task.y)
     dense = {n: N * min(n * run.peak.core, run.peak.machine) * 1e9 / task.flop for n in counts}
     sparse = {n: N / sparse_seconds(task.X, HIDDEN, run.peak, n) for n in counts}
-    plots.save(plots.threads(rates, dense, sparse), run.folder / "threads.svg")
+    plots.draw("threads", run.folder, drivers=rates, dense=dense, sparse=sparse)
     lines = [
         [
             driver, str(n), duration(median(times[f"{driver} {n}"])), f"{rates[driver][n]:,.0f}",
@@ -301,7 +306,7 @@ def dense(run: Run) -> str:
                     f"{flop / median(ours) / 1e9 / run.peak.machine:.0%}",
                 ]
             )  # fmt: skip
-    plots.save(plots.dense(panels, run.peak.machine), run.folder / "dense.svg")
+    plots.draw("dense", run.folder, panels=panels, peak=run.peak.machine)
     return text(
         f"{N:,} samples of 784 inputs, {threads_of(run.cores)}; BLAS has the better of one thread and all. "
         "*Of peak* is the whole epoch, softmax and update included.",

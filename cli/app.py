@@ -25,7 +25,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 fine, 1 failed or a severe finding, 2 wrong usage, 3 diverged, "
     "4 data missing or bad, 5 --min-accuracy not reached, 128 + N ended by signal N (130: Ctrl-C).",
     context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 for command in (

@@ -56,7 +56,7 @@ def bench(
     from .render import Screen
 
     screen = Screen()
-    dataset = screen.load(data)
+    dataset = screen.load(data).numeric()
     screen.say("data", dataset.source)
     report = compare(
         dataset,

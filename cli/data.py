@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fastmlp.checks import whole_number
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.spec import Training
+from fastmlp.words.losses import Loss, checked_loss
 
-from .options import DATA, DEFAULTS, LOSS, OUTPUT, SOURCES, Json, Label, completes, option
+from .asked import source_of
+from .command import grouped
+from .options import (
+    DATA,
+    LOSS,
+    OUTPUT,
+    SOURCES,
+    Json,
+    TableOptions,
+    checked,
+    completes,
+    option,
+)
 from .streams import echo
 
 if TYPE_CHECKING:
@@ -18,33 +33,36 @@ if TYPE_CHECKING:
 MOST_SHOWN = 10_000
 
 
+@grouped
 def data(
+    table: TableOptions,
     source: Annotated[
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Data to read and describe: auto, mnist, synthetic, or a path.",
+            help="Data to read and describe: auto, mnist, synthetic, or a path, of a table for example.",
             autocompletion=completes(SOURCES),
         ),
     ] = None,
-    label: Label = None,
     loss: Annotated[
         str, option(LOSS, "Loss that the labels are for: squared for any numbers.", metavar="NAME")
-    ] = DEFAULTS["loss"],
+    ] = Training.loss,
     fetch: Annotated[bool, option(DATA, "Download what is missing of MNIST.", "--fetch")] = False,
     show: Annotated[int | None, option(OUTPUT, "Draw the first N training images.", metavar="N")] = None,
     json: Json = False,
 ) -> None:
-    """Describe data, fetch MNIST, draw digits.
+    """Show data as fastmlp sees them, and what looks wrong; fetch MNIST, draw digits.
 
-    Without a source: say which data `auto` means here, and what is in the cache.
+    Of a table: a line for each column, the label, and findings: columns that give the label away, numbers
+    that stand for missing cells, copies. Without a source: which data `auto` means here, and what is in the
+    cache.
 
     Examples:
       fastmlp data
       fastmlp data --fetch
       fastmlp data mnist --show 10
       fastmlp data iris.csv --label species
-      fastmlp data houses.csv --label price --loss squared
+      fastmlp data houses.csv --label price --drop id --json
     """
     if show is not None:
         whole_number("show", show, 1, MOST_SHOWN)
@@ -53,18 +71,25 @@ def data(
             "fetch must go with mnist, the only data that can be fetched", repr(source), "leave it out"
         )
 
+    (asked,) = checked(lambda: source_of(table))
+
     from fastmlp.data import fetch_mnist, status
     from fastmlp.runs import strict_json
 
     from .render import Screen, describe_dataset, draw_images, plain_console
 
+    if source is not None and _is_table(source):
+        if show is not None:
+            raise DataError("data to show must be pictures", f"a table, {source}", "leave --show out")
+        _show_table(source, loss, json, asked)
+        return
     screen, out = Screen(), plain_console()
     with screen.downloads() as on_bytes:
         if fetch:
             screen.say("mnist", f"is in {fetch_mnist(progress=on_bytes)}")
         dataset = None
         if source is not None or show is not None:
-            dataset = screen.load(source or "auto", label=label, loss=loss)
+            dataset = screen.load(source or "auto", **asked, loss=loss).numeric()
     if json:
         echo(strict_json(status() | ({"dataset": _facts(dataset)} if dataset else {})))
     elif dataset is not None:
@@ -79,6 +104,25 @@ def data(
         echo("")
         for line in draw_images(out, dataset, show):
             out.print(line)
+
+
+def _is_table(source: str) -> bool:
+    from fastmlp.data.tables import is_table_file
+
+    return source not in SOURCES and is_table_file(source)
+
+
+def _show_table(path: str, loss: str | None, json: bool, asked: dict[str, Any]) -> None:
+    from fastmlp.data import audit
+    from fastmlp.runs import strict_json
+
+    from .table import lines_of
+
+    if loss is not None and Loss.of(checked_loss(loss)).task == "numbers":
+        asked = {"task": "numbers"} | asked
+    found = audit(path, **asked)
+    width = get_terminal_size().columns
+    echo(*([strict_json({"table": found.to_json()})] if json else lines_of(found, width)))
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastmlp.backends.threads import resolve
 from fastmlp.errors import ConfigError, RunFolderError
-from fastmlp.words.losses import checked_loss
+from fastmlp.words.losses import Loss, checked_loss
 
+from .asked import source_of
 from .command import grouped
 from .options import (
     DEFAULTS,
@@ -22,6 +24,7 @@ from .options import (
     SourceOptions,
     Threads,
     checked,
+    fields_of,
     option,
     training_of,
 )
@@ -66,8 +69,9 @@ def diagnose(
       fastmlp diagnose --data table.csv --label species --plot why.html
       fastmlp diagnose runs/long
     """
-    setting, *_ = checked(
+    setting, place, *_ = checked(
         lambda: training_of(training),
+        lambda: source_of(source),
         lambda: resolve(threads),
         lambda: _check_alone(run, [*training, *source]),
         lambda: _check_picture(plot),
@@ -77,24 +81,46 @@ def diagnose(
     from fastmlp.diagnosis.examine import examine
     from fastmlp.files import path_of
     from fastmlp.runs import CONFIG, find_model, load_model, recorded_data, recorded_training, strict_json
+    from fastmlp.train.defaults import chosen, loss_of
 
     from .render import Screen
 
     screen = Screen(quiet=quiet)
-    place: dict[str, Any] = {"data": DEFAULTS["data"], **source}
+    place = {"data": DEFAULTS["data"], **place}
     if run is not None:
         setting = recorded_training(run)
         if find_model(run).exists():
             load_model(run)  # raises an error unless the folder is of one run
         place |= recorded_data(path_of("a run folder", run, RunFolderError) / CONFIG)
-    dataset = screen.load(**place, loss=checked_loss(setting.loss, "classes"), seed=setting.seed)
-    screen.describe(dataset)
+    asked = (None, fields_of(training)) if run is None else (setting, {})
+    if (loss := loss_of(*asked)) is not None:
+        if run is not None and Loss.of(loss).task == "numbers":
+            raise ConfigError(
+                "a diagnosis must be of classes",
+                f"a run of {loss} loss",
+                f"see what its table holds: fastmlp data {shlex.quote(str(place['data']))}",
+            )
+        checked_loss(loss, "classes")
+    data = screen.load(**place, loss=loss, seed=setting.seed)
+    if loss is None and data.targets == "numbers":
+        raise ConfigError(
+            "a diagnosis must be of classes",
+            f"{data.label or 'y'}, a quantity",
+            "give --task classes if it is not",
+        )
+    setting, told = chosen(data, *asked)
+    checked_loss(setting.loss, "classes")
+    dataset = data.numeric()
+    screen.describe(data, dataset)
     screen.say("net", str(setting.architecture(dataset.X.shape[1], len(dataset.classes))))
-    screen.say("", f"{setting}")
+    screen.say("", setting.in_words())
+    if told:
+        screen.say("", told)
     screen.say_if_compiling("numba")
     found = examine(
         dataset.X, dataset.y, dataset.X_test, dataset.y_test, len(dataset.classes), setting,
         threads=threads, seconds=seconds, notify=lambda text: screen.say("", text),
+        columns=dataset.columns,
     )  # fmt: skip
     if plot is not None:
         from fastmlp.diagnosis.picture import save
@@ -136,7 +162,7 @@ def _block(finding: Finding) -> list[str]:
 
 
 def _check_alone(run: str | None, given: list[str]) -> None:
-    """Raises ConfigError where a run folder, which has its own training and data, is given with others."""
+    """Raise ConfigError where a run folder, which has its own training and data, is given with others."""
     if run is not None and given:
         raise ConfigError(
             "options of the training and the data must be left out beside a run folder, which has its own",

@@ -1,4 +1,4 @@
-"""``fastmlp evaluate``: a model's loss and accuracy, or R2 and mean error, on a data set's test part."""
+"""``fastmlp evaluate``: a model's loss and accuracy, or its R2 and MAE, on a data set's test part."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import one_of
+from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS
 from fastmlp.words.scales import scale_text
 
+from .asked import Least
 from .options import (
     DATA,
     SOURCES,
     Backend,
     Json,
     Label,
-    Least,
     MinAccuracy,
     MinR2,
     ModelPath,
@@ -29,9 +30,9 @@ from .options import (
 from .streams import echo
 
 if TYPE_CHECKING:
-    from .render import Screen
+    from fastmlp.model import Model
 
-MOST_CLASSES = 100  # in a confusion matrix
+    from .render import Screen
 
 
 def evaluate(
@@ -56,6 +57,7 @@ def evaluate(
     """Test a trained model.
 
     A sixth of the data that training held out is found again by the model's seed.
+    The columns of a table may be in any order.
 
     Examples:
       fastmlp evaluate runs/long
@@ -67,8 +69,10 @@ def evaluate(
     )
 
     from fastmlp.runs import find_model, load_model, strict_json
+    from fastmlp.train.scores import Scores
 
-    from .render import Screen, figures, tested_figures
+    from .render import Screen, figures
+    from .scored import test_figures
 
     screen = Screen()
     path = find_model(model)
@@ -76,43 +80,40 @@ def evaluate(
     loss = net.training.loss if net.training else net.loss.name
     least.check(loss)
     seed = net.training.seed if net.training else 0
-    tested = _tested(path, data, test_data, label, loss, seed, screen)
+    tested = _tested(path, data, test_data, label, loss, seed, screen, net)
     layers, scale = net.architecture.in_words(), scale_text(net.preprocessing.scale)
     screen.say("model", f"{path}: {net.architecture}, {layers}, scale {scale}")
     screen.say("data", tested.source)
-    screen.say("", f"{len(tested.y):,} rows to test on")
+    screen.say("", f"{len(tested.y):,} row{'s' * (len(tested.y) != 1)} to test on")
     screen.say_if_compiling(backend)
-    result = net.evaluate(tested.X, tested.y, threads=n_threads)
-    told = tested_figures(result, net.loss.task)
-    confusion = None
-    if tested.y.ndim == 1 and net.classes:
-        confusion = _confusion(tested.y, net.predict(tested.X, threads=n_threads), net.classes)
+    scores = Scores.of(net, tested.X, tested.y, threads=n_threads)
+    report: dict[str, Any] = {
+        **test_figures(scores),
+        "samples": scores.rows,
+        "data": tested.name,
+        "data_source": tested.source,
+        "model": str(path.absolute()),
+        "weights_sha256": net.parameters.sha256(),
+        "classes": list(net.classes),
+        "confusion": scores.confusion,
+        "scores": scores.to_json(),
+    }
+    screen.score(scores, loss, model, tested.path)
     if json:
-        report = {
-            **told,
-            "samples": len(tested.y),
-            "data": tested.name,
-            "data_source": tested.source,
-            "model": str(path.absolute()),
-            "weights_sha256": net.parameters.sha256(),
-            "classes": list(net.classes),
-            "confusion": confusion,
-        }
         echo(strict_json(report))
     else:
-        if confusion and (worst := _worst(confusion, net.classes)):
-            screen.say("least", worst)
-        echo(f"Test loss: {result.loss:.4f}", *figures(told))
-    least.demand(told.get("test_accuracy"), told.get("test_r2"))
+        echo(f"Test loss: {scores.loss:.4f}", *figures(report))
+    least.demand(report.get("test_accuracy"), report.get("test_r2"))
 
 
 class _Tested(NamedTuple):
-    """Rows to test on, their labels, and their source."""
+    """Rows to test on, their labels, and their source: its name, what it is, what a command calls it."""
 
     X: Any
     y: Any
     name: str
     source: str
+    path: str
 
 
 def _tested(
@@ -123,47 +124,31 @@ def _tested(
     loss: str,
     seed: int,
     screen: Screen,
+    net: Model,
 ) -> _Tested:
     """Rows that the options ask for: the run's own test part, another source's, or all of another file."""
     from fastmlp.data import read_test
+    from fastmlp.data.arguments import absolute
     from fastmlp.data.sources import WORDS
-    from fastmlp.runs import absolute, recorded_data
+    from fastmlp.runs import recorded_data, recorded_folds
 
     recorded = recorded_data(model)
     own = data is None or (bool(recorded) and absolute(data) == recorded["data"])
     if not own and data not in (*WORDS, "auto") and test_data is None:
-        X, y = read_test(data or "", label, loss)
-        return _Tested(X, y, Path(data or "").name, str(data))
+        X, y = read_test(data or "", label, loss, columns=net.columns, classes=net.classes)
+        return _Tested(X, y, Path(data or "").name, str(data), str(data))
     given: dict[str, Any] = {"test_data": test_data, "label": label}
     if own:
         given = recorded | {name: value for name, value in given.items() if value is not None}
     else:
         given["data"] = data
-    dataset = screen.load(**given, loss=loss, seed=seed)
-    return _Tested(dataset.X_test, dataset.as_given(dataset.y_test), dataset.name, dataset.source)
-
-
-def _confusion(y: Any, predicted: Any, classes: tuple[int, ...]) -> list[list[int]] | None:
-    """Counts as [true][predicted]; None for very many classes."""
-    import numpy as np
-
-    if len(classes) > MOST_CLASSES:
-        return None
-    counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (np.searchsorted(classes, y), np.searchsorted(classes, predicted)), 1)
-    table: list[list[int]] = counts.tolist()
-    return table
-
-
-def _worst(confusion: list[list[int]], classes: tuple[int, ...]) -> str | None:
-    """The class that is recognised least often, and the commonest mistake; None where there are none."""
-    K = range(len(classes))
-    recall = [confusion[k][k] / max(1, sum(confusion[k])) if sum(confusion[k]) else 1.0 for k in K]
-    worst = min(K, key=lambda k: recall[k])
-    if recall[worst] == 1:
-        return None
-    count, true, taken = max((confusion[i][j], i, j) for i in K for j in K if i != j)
-    return (
-        f"{classes[worst]} is recognised least often ({recall[worst]:.1%}); "
-        f"the commonest mistake: {classes[true]} taken for {classes[taken]} ({count} times)"
-    )
+    folds = recorded_folds(model) if own else None
+    dataset = screen.load(**given, loss=loss, seed=seed, hold_out=folds is None)
+    if not len(dataset.y_test):
+        raise ConfigError(
+            f"data must be named to test the model of a run with {folds} folds, which has seen its own",
+            "none",
+            f"give --data; the scores of the folds are in {model.with_name('summary.json')}",
+        )
+    path = str(given.get("test_data") or given.get("data") or "auto")
+    return _Tested(dataset.X_test, dataset.as_given(dataset.y_test), dataset.name, dataset.source, path)

@@ -22,6 +22,7 @@ from fastmlp.errors import (
 
 from .room import lack_of_room
 from .streams import OutputError, UnreadError, clean
+from .suggestions import suggest
 
 _UsageError: Any = typer.BadParameter.__base__  # click's, or typer's own
 
@@ -54,6 +55,9 @@ class Boundary(TyperGroup):
             tell(failure)
             sys.exit(code_of(failure))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"] * (not ctx.resilient_parsing))
+
     def make_context(self, *args: Any, **options: Any) -> Any:
         with _usage():
             return super().make_context(*args, **options)
@@ -69,6 +73,7 @@ def _usage() -> Iterator[None]:
     try:
         yield
     except _UsageError as problem:
+        suggest(problem)
         problem.message = clean(in_short(problem.message))
         raise
 

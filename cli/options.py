@@ -7,33 +7,35 @@ become one error. Imported for ``--help``: nothing heavy may be loaded here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, TypedDict
+from contextlib import suppress
+from typing import Annotated, Any, TypedDict
 
 import typer
 
 from fastmlp.errors import ConfigError
 from fastmlp.spec import BACKENDS, DRIVERS, Training
+from fastmlp.train.steps import BY_DATA, steps_of
 from fastmlp.words.activations import ACTIVATIONS
 from fastmlp.words.inits import INITS
 from fastmlp.words.layers import PLACES
-from fastmlp.words.losses import LOSSES, Loss, clip_bounds
+from fastmlp.words.losses import LOSSES, clip_bounds
 from fastmlp.words.optimizers import FIELDS, FORMS, OPTIMIZERS, USUAL
-from fastmlp.words.scales import SCALES
+from fastmlp.words.scales import AUTO, SCALES
 from fastmlp.words.schedules import SCHEDULES
-
-from .failures import AccuracyError
 
 MODEL, TRAINING, LOSS, OPTIMIZER = "Model", "Training", "Loss", "Optimizer"
 DATA, SPEED, RUN, OUTPUT = "Data", "Speed", "Run folder", "Output"
 SOURCES = ("auto", "mnist", "synthetic")  # the words among the data's names; all else is a path
+TASKS = ("auto", "classes", "numbers")
+LISTS = ("drop", "keep", "as_category")  # options that name columns
 
 ALONE = {"--batch-norm": PLACES[0]}  # options that may stand without a value, and what they then mean
 
 _PATTERNS = [entry.pattern.partition(", ")[0] for entry in SCHEDULES.values()]
 
 # of the options in groups; None for one that is not here
-DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "backend": BACKENDS[0]}
-DEFAULTS |= {"scale": f"{DEFAULTS['scale']:g}", "center": None}
+DEFAULTS: dict[str, Any] = {**Training().to_json(), "data": "auto", "task": TASKS[0], "backend": BACKENDS[0]}
+DEFAULTS |= dict.fromkeys(("center", "loss", *BY_DATA))
 DEFAULTS |= {word: usual for word, usual in USUAL.items() if usual is False or usual in FORMS}
 DEFAULTS["hidden"] = ",".join(map(str, DEFAULTS["hidden"]))
 
@@ -85,7 +87,8 @@ Data = Annotated[
     str,
     option(
         DATA,
-        "Data to train on: auto, mnist, synthetic, or a path: IDX files or their folder, .npz, .npy, .csv.",
+        "Data to train on: auto, mnist, synthetic, or a path: a table (.csv, .tsv, .parquet, .feather, "
+        ".arrow), .npz, .npy, IDX files or their folder.",
         metavar="SOURCE",
         choices=SOURCES,
     ),
@@ -94,7 +97,8 @@ TestData = Annotated[
     str | None,
     option(
         DATA,
-        "File or folder to test on. Default: the data's own test part, or a sixth that is held out.",
+        "File or folder to test on. Default: the data's own test part, or a sixth that is held out, of each "
+        "class alike.",
         metavar="PATH",
     ),
 ]
@@ -102,9 +106,33 @@ Label = Annotated[
     str | None,
     option(
         DATA,
-        "Label column of a CSV file, by name or by index. Default: the column 'label', else the first.",
+        "Label column of a table, by name or by index. Default: label, class, target or y, else the only "
+        "text column, else the last.",
         metavar="NAME|INDEX",
     ),
+]
+Task = Annotated[
+    str,
+    option(
+        DATA,
+        "Kind of label: classes, or numbers for a regression. auto: numbers where it has fractions, or many "
+        "different whole numbers.",
+        choices=TASKS,
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    option(
+        DATA,
+        "Columns of a table to leave out. A name with a comma stands in double quotes; the option may be "
+        "given again.",
+        metavar="NAME,...",
+    ),
+]
+Keep = Annotated[list[str] | None, option(DATA, "Columns to learn from, and no others.", metavar="NAME,...")]
+AsCategory = Annotated[
+    list[str] | None,
+    option(DATA, "Columns of numbers to read as categories, such as postal codes.", metavar="NAME,..."),
 ]
 MinAccuracy = Annotated[
     float | None, option(OUTPUT, "Exit with code 5 when the test accuracy is below A.", metavar="A")
@@ -144,9 +172,10 @@ class PlainOptions(TypedDict, total=False):
             MODEL,
             "Divide the inputs by this number: 255 for pixels, 1 to leave them as they are. Or scale each "
             "column by its training rows: standard (less the mean, by the standard deviation), minmax (to "
-            "0..1), robust (less the median, by the interquartile range).",
+            "0..1), robust (less the median, by the interquartile range). auto: 255 for pixels, standard for "
+            "tables.",
             metavar="NUMBER|NAME",
-            choices=tuple(SCALES),
+            choices=(AUTO, *SCALES),
         ),
     ]
     center: Annotated[
@@ -168,23 +197,40 @@ class PlainOptions(TypedDict, total=False):
             choices=tuple(INITS),
         ),
     ]
-    epochs: Annotated[int, option(TRAINING, "Passes over the training rows.")]
-    batch_size: Annotated[int, option(TRAINING, "Training rows in each step.")]
+    epochs: Annotated[
+        int | None,
+        option(
+            TRAINING,
+            "Passes over the training rows. Default: 15 for images; for tables 200, or up to 500 with "
+            "--patience.",
+        ),
+    ]
+    batch_size: Annotated[
+        int | None, option(TRAINING, "Training rows in each step. Default: 100 for images, 200 for tables.")
+    ]
     seed: Annotated[
         int, option(TRAINING, "Seed of the first weights, the order of samples, and of what is held out.")
     ]
     loss: Annotated[
-        str,
+        str | None,
         option(
             LOSS,
             "Loss: logits, keras2 or clip:LO,HI of classes; binary of two classes by one output; squared, "
-            "half_squared, absolute, huber:DELTA or poisson of numbers.",
+            "half_squared, absolute, huber:DELTA or poisson of numbers. Default: logits, or squared where "
+            "the label holds numbers.",
             metavar="NAME",
             choices=tuple(f"{name}:" if word.needed else name for name, word in LOSSES.items()),
         ),
     ]
     clip: Annotated[tuple[float, float] | None, option(LOSS, "Short for --loss clip:LO,HI.", metavar="LO HI")]
-    lr: Annotated[float, option(OPTIMIZER, "Learning rate, from which a schedule goes.", "--lr")]
+    lr: Annotated[
+        float | None,
+        option(
+            OPTIMIZER,
+            "Learning rate, from which a schedule goes. Default: 0.01; for tables 0.001 with adam.",
+            "--lr",
+        ),
+    ]
 
 
 class TrainingOptions(PlainOptions, total=False):
@@ -240,10 +286,12 @@ class TrainingOptions(PlainOptions, total=False):
         ),
     ]
     optimizer: Annotated[
-        str,
+        str | None,
         option(
-            OPTIMIZER, f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}.", "--optimizer",
-            "--optimiser", metavar="NAME", choices=OPTIMIZERS,
+            OPTIMIZER,
+            f"Rule by which a gradient becomes a step: {', '.join(OPTIMIZERS)}. Default: sgd for images, "
+            "adam for tables.",
+            "--optimizer", "--optimiser", metavar="NAME", choices=OPTIMIZERS,
         ),
     ]  # fmt: skip
     form: Annotated[
@@ -291,18 +339,20 @@ class TrainingOptions(PlainOptions, total=False):
     ]
     clip_value: Annotated[float, option(OPTIMIZER, "Cut each number of a gradient to at most this size.")]
     validation: Annotated[
-        float,
+        float | None,
         option(
-            TRAINING, "Hold out this share of the training rows, and evaluate on it after each epoch.",
+            TRAINING,
+            "Hold out this share of the training rows, and evaluate on it after each epoch. Default: 0.1 for "
+            "tables of over 1,000 rows, else none.",
             metavar="SHARE",
         ),
-    ]  # fmt: skip
+    ]
     patience: Annotated[
-        int,
+        int | None,
         option(
             TRAINING,
             "Stop after this many epochs without a lower validation loss, and keep the best weights; 0 never "
-            "stops early.",
+            "stops early. Default: 20 for tables of over 1,000 rows, else 0.",
             metavar="EPOCHS",
         ),
     ]
@@ -321,12 +371,25 @@ class TrainingOptions(PlainOptions, total=False):
     ]  # fmt: skip
 
 
-class SourceOptions(TypedDict, total=False):
-    """Arguments of ``data.load``."""
+class PlaceOptions(TypedDict, total=False):
+    """The place of the data: arguments of ``data.load``."""
 
     data: Data
     test_data: TestData
+
+
+class TableOptions(TypedDict, total=False):
+    """The way a table is to be read: arguments of ``data.load``."""
+
     label: Label
+    task: Task
+    drop: Drop
+    keep: Keep
+    as_category: AsCategory
+
+
+class SourceOptions(PlaceOptions, TableOptions, total=False):
+    """All arguments of ``data.load``."""
 
 
 def checked(*checks: Callable[[], Any]) -> list[Any]:
@@ -342,8 +405,8 @@ def checked(*checks: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Training:
-    """The Training of the options given; the others are those of a run that was begun, else the defaults."""
+def fields_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a Training, of the options given. Raises ConfigError where they contradict each other."""
     words = dict(given)
     if (clip := words.pop("clip", None)) is not None:
         loss = words.get("loss")
@@ -354,39 +417,28 @@ def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Trai
                 "give one of the two",
             )
         words["loss"] = f"clip:{clip[0]!r},{clip[1]!r}"
-    base = {} if begun is None else begun.to_json()
+    return words
+
+
+def training_of(given: Mapping[str, Any], begun: Training | None = None) -> Training:
+    """The Training of the options given; the others are those of a run that was begun, else the defaults.
+
+    Without a run it is to check them, and is none to train by: the data have a say. Raises ConfigError for
+    what is wrong whatever the data are.
+    """
+    words = fields_of(given)
+    if begun is None:
+        return _as_some_data_allow(words)
+    base = begun.to_json()
     if words.get("optimizer", base.get("optimizer")) != base.get("optimizer"):
         base = {name: value for name, value in base.items() if name not in FIELDS}
     return Training.of(**{**base, **words})
 
 
-def checked_share(name: str, value: float | None) -> None:
-    """Raises ConfigError unless it is None or 0..1."""
-    if value is not None and not 0 <= value <= 1:
-        raise ConfigError(f"{name} must be a number from 0 to 1", repr(value), "for example 0.9")
-
-
-class Least(NamedTuple):
-    """The least accuracy that the options ask of a tested model, or the least R2 of a regression."""
-
-    accuracy: float | None
-    r2: float | None
-
-    def check(self, loss: str | None = None) -> None:
-        """Raises ConfigError for what no model reaches, and for what one of this loss does not have."""
-        checked_share("min-accuracy", self.accuracy)
-        if self.r2 is not None and not self.r2 <= 1:
-            raise ConfigError("min-r2 must be a number up to 1", repr(self.r2), "for example 0.8")
-        if loss is None:
-            return
-        of_numbers = Loss.of(loss).task == "numbers"
-        if (wrong := self.accuracy if of_numbers else self.r2) is not None:
-            name, other = ("min-accuracy", "min-r2") if of_numbers else ("min-r2", "min-accuracy")
-            raise ConfigError(f"{name} must be left out with {loss} loss", wrong, f"use --{other}")
-
-    def demand(self, accuracy: float | None, r2: float | None) -> None:
-        """Raises AccuracyError where one is under what is asked for."""
-        for what, value, least in (("accuracy", accuracy, self.accuracy), ("R2", r2, self.r2)):
-            if least is not None and not (value is not None and value >= least):
-                got = "none" if value is None else f"{value:.4f}"
-                raise AccuracyError(f"the test {what} must be at least {least:g}", got)
+def _as_some_data_allow(words: dict[str, Any]) -> Training:
+    try:
+        return Training.of(**words)
+    except ConfigError:
+        with suppress(ConfigError):
+            return Training.of(**{**steps_of(10**6, words), **words})
+        raise

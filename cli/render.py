@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -25,17 +26,22 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from . import scored
 from .streams import clean
 
 if TYPE_CHECKING:
-    from fastmlp.backends.types import Evaluation
     from fastmlp.data import Dataset
     from fastmlp.train.loop import EpochResult
+    from fastmlp.train.scores import Scores
     from fastmlp.words.layers import Architecture
     from fastmlp.words.scales import Scale
 
 SHADES = " ░▒▓█"
 SHADES_ASCII = " .:*#"
+MOST_TOLD = 12  # lines on what becomes of a table
+MOST_EPOCHS = 30  # lines of a table of epochs; of more epochs some are shown
+NARROW = 100  # columns of a terminal: below it a table of epochs has fewer
+_STEPS = [digit * 10**power for power in range(12) for digit in (1, 2, 5)]
 COMPILING = "compiling the kernels (first run, some ten seconds) ..."
 
 
@@ -48,9 +54,14 @@ class Screen:
         self.live = not quiet and sys.stderr.isatty() and not self.console.is_dumb_terminal
 
     def say(self, label: str, text: str = "") -> None:
-        """Show a line about the run: a dim label, then text."""
-        if not self.quiet:
-            self.console.print(Text.assemble((f"{label:<5} ", "dim"), clean(text)))
+        """Show a line about the run: a dim label, then text, which a terminal wraps at spaces."""
+        if self.quiet:
+            return
+        text = clean(text)
+        width = max(20, self.console.width - 6)
+        lines = textwrap.wrap(text, width) if self.live and "  " not in text else [text]
+        for i, line in enumerate(lines or [""]):
+            self.console.print(Text.assemble((f"{'' if i else label:<5} ", "dim"), line))
 
     def notice(self, text: str) -> None:
         """Show a line, even with ``quiet``."""
@@ -67,10 +78,35 @@ class Screen:
         with self.downloads() as on_bytes:
             return load(data, **options, notify=self.notice, progress=on_bytes)
 
-    def describe(self, dataset: Dataset) -> None:
-        """Show where the data came from, and their sizes."""
+    def describe(self, dataset: Dataset, ready: Dataset | None = None) -> None:
+        """Show where the data came from, their sizes, and what was found in them and becomes of them.
+
+        ready: the same as arrays, where a table is to be trained on.
+        """
         self.say("data", dataset.source)
         self.say("", describe_dataset(dataset))
+        told = list(dataset.told)
+        if ready is not None and ready.columns is not None:
+            told += ready.columns.told
+        for line in told[:MOST_TOLD]:
+            head, colon, rest = line.partition(": ")
+            self.say(*((head, rest) if colon and head in ("label", "task") else ("", line)))
+        if len(told) > MOST_TOLD:
+            self.say("", f"and {len(told) - MOST_TOLD} more of its columns: fastmlp data shows them all")
+
+    def note_scale(self, dataset: Dataset, scale: Scale) -> None:
+        """Show a warning where a scale makes inputs tiny."""
+        if (note := scale_note(dataset, scale)) and not self.quiet:
+            self.notice(note)
+
+    def score(self, scores: Scores, loss: str, run: str, data: str) -> None:
+        """Show how a model does, beside guessing, and whether it is no better than that."""
+        if self.quiet:
+            return
+        for label, text in scored.lines(scores, self.console.width):
+            self.say(label, text)
+        if (told := scored.no_better(scores, loss, run, data)) is not None:
+            self.notice(told)
 
     def say_if_compiling(self, backend: str, kernel: str = "run") -> None:
         """Show a line before the wait for a compiler, where no compiled code is kept yet."""
@@ -105,7 +141,7 @@ class Screen:
         self, architecture: Architecture, samples: int, epochs: int
     ) -> Iterator[tuple[Callable[[EpochResult, Any], None], Callable[[int, int], None] | None]]:
         """Give callbacks for ``fit``: one for each finished epoch, one for the progress in between."""
-        table = _EpochTable(architecture, epochs)
+        table = _EpochTable(architecture, epochs, narrow=self.live and self.console.width < NARROW)
         if not self.live:
 
             def print_line(result: EpochResult, _: Any) -> None:
@@ -114,6 +150,8 @@ class Screen:
                         self.console.print(line)
 
             yield print_line, None
+            for line in [] if self.quiet else table.end():
+                self.console.print(line)
             return
         bar = self._bar(TaskProgressColumn(), _Rate(), *_left())
         task = bar.add_task(f"epoch 1/{epochs}", total=samples * epochs)
@@ -128,6 +166,43 @@ class Screen:
 
         with bar:
             yield show_line, show_progress
+            for line in table.end():
+                bar.console.print(line)
+
+    @contextmanager
+    def folds(
+        self, n: int, epochs: int, done: Sequence[Scores]
+    ) -> Iterator[tuple[Callable[[int, Scores], None], Callable[[EpochResult, Any], None]]]:
+        """Give functions that show folds as they are finished, and the epochs in between.
+
+        done: scores of the folds that are known.
+        """
+        table, finished = scored.FoldTable(n), list(done)
+        bar = self._bar(TaskProgressColumn(), *_left()) if self.live else None
+        task = bar.add_task(f"fold {len(done) + 1}/{n}", total=n * epochs) if bar else None
+
+        def show(line: str) -> None:
+            if not self.quiet:
+                self.console.print(Text(line))
+
+        def show_epoch(result: EpochResult, _: Any) -> None:
+            if bar is not None and task is not None:
+                k = len(finished)
+                bar.update(task, completed=k * epochs + result.epoch, description=f"fold {k + 1}/{n}")
+
+        def show_fold(k: int, scores: Scores) -> None:
+            finished.append(scores)
+            for line in table.lines(k, scores):
+                show(line)
+
+        with bar or nullcontext():
+            for k, scores in enumerate(done, start=1):
+                for line in table.lines(k, scores):
+                    show(line)
+            yield show_fold, show_epoch
+        if len(finished) == n:
+            for line in table.end(finished):
+                show(line)
 
     @contextmanager
     def nets(self) -> Iterator[Callable[[float, float, int, int], None]]:
@@ -179,16 +254,16 @@ def describe_dataset(dataset: Dataset) -> str:
     import numpy as np
 
     N, D = dataset.X.shape
+    counts = f"{N:,} + {len(dataset.y_test):,}" if len(dataset.y_test) else f"{N:,}"
+    if not hasattr(dataset.X, "dtype"):
+        return f"{counts} rows of {D} column{'s' * (D > 1)}, {_describe_targets(dataset)}"
     kind = (
         f"images of {dataset.image_shape[0]} x {dataset.image_shape[1]}"
         if dataset.image_shape
         else f"rows of {D}"
     )
     share = np.count_nonzero(dataset.X) / dataset.X.size
-    return (
-        f"{N:,} + {len(dataset.X_test):,} {kind}, {_describe_targets(dataset)}, "
-        f"{dataset.X.dtype}, {share:.1%} non-zero"
-    )
+    return f"{counts} {kind}, {_describe_targets(dataset)}, {dataset.X.dtype}, {share:.1%} non-zero"
 
 
 def _describe_targets(dataset: Dataset) -> str:
@@ -198,13 +273,6 @@ def _describe_targets(dataset: Dataset) -> str:
         return f"{len(dataset.classes)} classes"
     several = f"{dataset.y.shape[1]} " if dataset.y.shape[1] > 1 else ""
     return f"{several}targets {dataset.y.min():g} .. {dataset.y.max():g}"
-
-
-def tested_figures(result: Evaluation, task: str) -> dict[str, float | None]:
-    """The figures of an evaluation, as reports name them: without a regression's accuracy, or others' R2."""
-    if task == "numbers":
-        return {"test_loss": result.loss, "test_r2": result.r2, "test_mae": result.mean_absolute_error}
-    return {"test_accuracy": result.accuracy, "test_loss": result.loss}
 
 
 def figures(report: dict[str, Any]) -> list[str]:
@@ -217,9 +285,10 @@ def figures(report: dict[str, Any]) -> list[str]:
 
 def scale_note(dataset: Dataset, scale: Scale) -> str | None:
     """Warning about inputs that the scale makes tiny, so that a net trains slowly or not at all."""
+    if not isinstance(scale, float):
+        return None
     low, high = float(dataset.X.min()), float(dataset.X.max())
-    largest = max(abs(low), abs(high))
-    if not isinstance(scale, float) or not 0 < largest < 0.05 * scale:
+    if not 0 < max(abs(low), abs(high)) < 0.05 * scale:
         return None
     return f"Note: inputs lie in {low:g} .. {high:g} and are divided by {scale:g}: --scale 1 may be meant."
 
@@ -273,15 +342,29 @@ def _grey(value: float) -> str:
 class _EpochTable:
     """A heading, and a line for each epoch, in columns: the accuracies, or of a regression R2 and errors."""
 
-    def __init__(self, architecture: Architecture, epochs: int) -> None:
-        self.widths, self.epochs = architecture.hidden, epochs
+    def __init__(self, architecture: Architecture, epochs: int, *, narrow: bool = False) -> None:
+        self.widths, self.epochs, self.narrow = architecture.hidden, epochs, narrow
         self.place = max(5, 2 * len(str(epochs)) + 1)
         self.headed = False
+        self.every = next(step for step in _STEPS if epochs <= MOST_EPOCHS * step)
+        self.last: EpochResult | None = None  # that has no line yet
+
+    def end(self) -> Iterator[Text]:
+        """The line of the last epoch, if it has none."""
+        if self.last is not None:
+            yield self._line(self.last)
 
     def lines(self, result: EpochResult) -> Iterator[Text]:
+        """The line of an epoch; of many epochs nothing for some."""
+        self.last = result
         if not self.headed:
             self.headed = True
             yield Text(f"{'epoch':>{self.place}}      loss{self._heading(result)}", "dim")
+        if result.epoch in (1, self.epochs) or result.epoch % self.every == 0:
+            self.last = None
+            yield self._line(result)
+
+    def _line(self, result: EpochResult) -> Text:
         dead = ", ".join(
             f"{count}/{width}" for count, width in zip(result.dead_units, self.widths, strict=False) if count
         )
@@ -290,17 +373,18 @@ class _EpochTable:
             of_numbers = result.validation_accuracy is None
             score = result.validation_r2 if of_numbers else result.validation_accuracy
             held = f"   held out {_loss(result.validation_loss)}, {_score(score).strip()}"
-        yield Text.assemble(
+        return Text.assemble(
             f"{f'{result.epoch}/{self.epochs}':>{self.place}}{_loss(result.train_loss):>10}",
             *self._scores(result),
-            f"{result.seconds:>10.2f}{result.samples_per_second:>12,.0f}{result.live_share:>8.1%}",
+            f"{result.seconds:>10.2f}",
+            "" if self.narrow else f"{result.samples_per_second:>12,.0f}{result.live_share:>8.1%}",
             held,
             (f"   {dead} units dead" if dead else "", "yellow"),
         )
 
     def _heading(self, result: EpochResult) -> str:
         own = "   train    test" if result.train_accuracy is not None else " test R2  test error"
-        return f"{own}   seconds   samples/s    live"
+        return f"{own}   seconds" + "   samples/s    live" * (not self.narrow)
 
     def _scores(self, result: EpochResult) -> list[Any]:
         if result.train_accuracy is not None:

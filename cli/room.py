@@ -13,7 +13,7 @@ LEAST, FOR_EACH_CORE = 1024, 16  # MiB of address space for a started command: N
 
 
 def demand_room() -> None:
-    """Raises FastMLPError where a limit (``ulimit -v``) leaves less than a small training needs."""
+    """Raise FastMLPError where a limit (``ulimit -v``) leaves less than a small training needs."""
     if os.name != "posix":
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -52,6 +52,14 @@ def echo(*lines: str) -> None:
     sys.stdout.flush()
 
 
+def pour(text: str) -> None:
+    """Write lines of data to stdout as they are; escaped where a terminal shows them. Raises OutputError."""
+    if sys.stdout.isatty():
+        text = "".join(clean(line) + "\n" for line in text.split("\n")[:-1])
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 class _Raw(io.FileIO):
     """An open file, by its number, that differs only in writing."""
 

@@ -39,12 +39,14 @@ def study(
       fastmlp study --quick
       fastmlp study --out study --seeds 200
     """
-    from fastmlp.study import figures
+    from fastmlp import pictures
     from fastmlp.study.experiments import Plan
     from fastmlp.study.experiments import quick as short
 
     _, plan, _ = checked(
-        figures.check, lambda: short(seeds) if quick else Plan(seeds=seeds), lambda: resolve(threads)
+        lambda: pictures.check("study"),
+        lambda: short(seeds) if quick else Plan(seeds=seeds),
+        lambda: resolve(threads),
     )
 
     from fastmlp.runs import strict_json

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastmlp.estimators import MLPClassifier, MLPRegressor  # noqa: F401
     from fastmlp.model import Model
     from fastmlp.net import Net, Parameters, Preprocessing, initialise
+    from fastmlp.runs import load
     from fastmlp.spec import Training
     from fastmlp.target_scale import TargetScale
     from fastmlp.train.fit import fit
@@ -56,6 +57,7 @@ _HOMES = {
     "fit": "train.fit",
     "fit_many": "train.fit_many",
     "initialise": "net",
+    "load": "runs",
 }
 _EXTRAS = {"MLPClassifier": "estimators", "MLPRegressor": "estimators"}  # not in __all__: need scikit-learn
 _MODULES = ("data", "keras", "kernels", "reference", "torch")
@@ -90,6 +92,7 @@ __all__ = [
     "initialise",
     "keras",
     "kernels",
+    "load",
     "reference",
     "torch",
 ]

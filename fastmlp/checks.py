@@ -184,9 +184,12 @@ def _article(noun: str) -> str:
 
 
 def as_array(
-    name: str, value: Any, kinds: str = NUMBERS, error: type[FastMLPError] = DataError
+    name: str, value: Any, kinds: str = NUMBERS, error: type[FastMLPError] = DataError, do: str = ""
 ) -> NDArray[Any]:
-    """``np.asarray(value)``, of one of these kinds of dtypes. Raises ``error``, and MemoryError."""
+    """``np.asarray(value)``, of one of these kinds of dtypes. Raises ``error``, and MemoryError.
+
+    do: advice for those of another kind.
+    """
     import numpy as np
 
     try:
@@ -199,7 +202,7 @@ def as_array(
         raise error(f"{name} must be an array of numbers", shown(value)) from None
     if array.dtype.kind not in kinds:
         what = "whole numbers" if kinds == WHOLE else "numbers"
-        raise error(f"{name} must hold {what}", f"shape {array.shape}, dtype {array.dtype}")
+        raise error(f"{name} must hold {what}", f"shape {array.shape}, dtype {array.dtype}", do)
     return array
 
 

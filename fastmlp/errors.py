@@ -32,8 +32,8 @@ class FastMLPError(Exception):
 
     def __str__(self) -> str:
         text = self.must
-        if str(self.got):
-            text += f"; got {self.got}"
+        if got := str(self.got):
+            text += f"; got {got[:-1] if self.do and got[-1] == '.' != got[-2:-1] else got}"
         if self.do:
             text += f". {self.do[0].upper()}{self.do[1:]}"
         text = in_short(text if text.endswith((".", "?")) else text + ".")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -18,31 +19,52 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastmlp.backends.threads import resolve
 from fastmlp.backends.types import Evaluation
-from fastmlp.checks import as_list, as_whole, instance, one_of, positive_number, reason_of, shown
-from fastmlp.data import targets as kinds
-from fastmlp.data.checks import class_indices
-from fastmlp.data.encode import as_rows
+from fastmlp.checks import (
+    as_list,
+    as_whole,
+    instance,
+    one_of,
+    positive_number,
+    reason_of,
+    shown,
+    whole_number,
+)
+from fastmlp.data import targets
+from fastmlp.data.columns import Columns
+from fastmlp.data.encode import as_matrix, as_rows
+from fastmlp.data.label import Label, places_of
+from fastmlp.data.names import listed
+from fastmlp.data.parts import as_table, part_of, plain, table_of
+from fastmlp.data.sparse import is_scipy_sparse
+from fastmlp.data.table import Column, Table
+from fastmlp.data.tables import is_frame
+from fastmlp.display import Display, Displayed
+from fastmlp.display import listed as in_brief
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 from fastmlp.target_scale import TargetScale, evaluated
-from fastmlp.words.layers import Architecture
+from fastmlp.words.layers import LAYERS, Architecture
 from fastmlp.words.losses import Loss
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _FORMAT, _NEWER = 1, 2  # the second where anything is told, or meant, that the first knows not
 _OLD_ACTS = {"relu", "sigmoid", "tanh", "identity"}
 _ENTRY, _EPOCH = "fastmlp", "epoch"
 _KEYS = {"format", "numerics", "architecture", "scale", "mean", "classes", "training"}
-_MORE = {"target_scale"}  # keys that are there where they are needed
+_MORE = {"target_scale", "columns"}  # keys that are there where they are needed
 _UNSEALED = ({"format", _ENTRY}, {"format", _ENTRY, "keras"})  # all that files from before the seal hold
+_LEAST_SIDE = 8  # of a square of inputs that is taken for a picture
 _FLOAT32 = np.dtype(np.float32)
 _WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it again"
 
@@ -58,36 +80,40 @@ def load_backend(name: str) -> ModuleType:
     return reference
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class Model(Displayed):
     """A net with its classes, and how it was trained. It takes raw inputs: its preprocessing is part of it.
 
-    classes: the K labels, in the order of the outputs; the two labels of one output; the columns' numbers
-             where y had several; () for numbers.
+    classes: the K labels, in the order of the outputs, all int, float, bool or str; the two labels of one
+             output; the columns' numbers where y had several; () for numbers.
     training: how it was trained, where that is known.
     epoch:   the one after which these are its weights, where that is known; 0: before the first.
     backend: which code computes: "numba", or "numpy" to do without compiling.
     target_scale: mean and spread of a regression's targets, by which its outputs are turned back; None: they
              are predictions.
+    columns: how a table becomes inputs; None where the net was trained on arrays.
     """
 
     net: Net
-    classes: tuple[int, ...]
+    classes: tuple[Label, ...]
     training: Training | None = None
     backend: str = "numba"
     epoch: int | None = None
     target_scale: TargetScale | None = None
+    columns: Columns | None = None
 
     def __post_init__(self) -> None:
         K = instance("net", self.net, Net).architecture.outputs
         if self.training is not None:
             instance("training", self.training, Training)
-        items = as_list(self.classes)
-        classes = tuple(map(as_whole, [None] if items is None else items))
-        object.__setattr__(self, "classes", classes)
+        given, classes = self.classes, targets.as_classes(self.classes)
+        object.__setattr__(self, "classes", classes or ())
         count = 0 if self.loss.task == "numbers" else 2 if self._is_of_two else K
-        if None in classes or len(set(classes)) != count or len(classes) != count:
-            raise ModelError(f"classes must be {count} different integers", shown(self.classes))
+        if classes is None or len(classes) != count:
+            raise ModelError(f"classes must be {count} different labels of one type", shown(given))
+        inputs = self.architecture.inputs
+        if self.columns is not None and len(instance("columns", self.columns, Columns).names) != inputs:
+            raise ModelError(f"columns must make {inputs} inputs", len(self.columns.names))
         scale = self.target_scale
         scaled = 0 if scale is None else len(instance("target_scale", scale, TargetScale).mean)
         if scaled and (count or scaled != K):
@@ -107,6 +133,22 @@ class Model:
         """True where one output tells two classes apart."""
         return self.loss.task == "binary" and self.architecture.outputs == 1
 
+    def _display(self) -> Display:
+        told, shape = self.classes, self.architecture
+        is_of_flags = self.loss.task == "binary" and not self._is_of_two
+        outputs = f"{len(told):,} {'answers' if is_of_flags else 'classes'}" if told else "numbers"
+        after = "" if self.epoch is None else f", after epoch {self.epoch:,}"
+        facts = [
+            ("columns", in_brief(self.columns.kinds, 6) if self.columns else ""),
+            ("inputs", f"{shape.inputs:,}, each {self.preprocessing.in_words()}"),
+            ("answers" if is_of_flags else "classes", in_brief(map(str, told))),
+            ("loss", self._text),
+            ("training", "" if self.training is None else self.training.in_words()),
+            ("parameters", shape.n_parameters),
+        ]
+        facts = [fact for fact in facts if fact[1] != ""]
+        return Display(f"Model {shape} of {outputs}{after}", facts, LAYERS, shape.rows())
+
     @property
     def architecture(self) -> Architecture:
         """The net's shape."""
@@ -122,8 +164,12 @@ class Model:
         """Preprocessing of the net's inputs."""
         return self.net.preprocessing
 
-    def predict(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[Any]:
-        """Predict for each row of X (N, D). Raises DataError, ModelError.
+    def predict(self, X: Any, *, threads: int | str = "auto") -> NDArray[Any]:
+        """Predict for each row of X. Raises DataError, ModelError.
+
+        X: (N, D); of a net that was trained on a table a table with the same columns, in any order, or an
+        array of them where all were numbers. The label's own column, and others that the training dropped,
+        may be there or not: they are left out.
 
         Of classes the most probable label (N,); of several columns of 0 and 1 as many of them (N, K), 1 where
         it is the more probable; of numbers float64 in their own units, (N,) or, of several, (N, K).
@@ -138,13 +184,14 @@ class Model:
         p = self.predict_proba(X, threads=threads)
         if self.loss.task == "binary" and not self._is_of_two:
             return (p > 0.5).astype(np.int64)
-        labels: NDArray[np.int64] = self._labels[p.argmax(axis=1)]
+        labels: NDArray[Any] = self._labels[p.argmax(axis=1)]
         return labels
 
-    def predict_proba(self, X: ArrayLike, *, threads: int | str = "auto") -> NDArray[np.float32]:
+    def predict_proba(self, X: Any, *, threads: int | str = "auto") -> NDArray[np.float32]:
         """Probabilities (N, K) of the classes, in the order of ``classes``. Raises DataError, ModelError.
 
-        Those of two classes, or of K, sum to 1; of several columns of 0 and 1 each is for itself.
+        X: as in ``predict``. Those of two classes, or of K, sum to 1; of several columns of 0 and 1 each is
+        for itself.
         """
         if self.loss.task == "numbers":
             raise ModelError(
@@ -157,25 +204,93 @@ class Model:
         return np.hstack([1 - p, p]) if self._is_of_two else p
 
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, *, loss: str | None = None, threads: int | str = "auto"
+        self, X: Any, y: Any = None, *, loss: str | None = None, threads: int | str = "auto"
     ) -> Evaluation:
-        """Mean loss on X (N, D) with targets y; the accuracy, or of numbers R2 and the mean absolute error.
+        """Mean loss on X with targets y; the accuracy, or of numbers R2 and the mean absolute error.
 
-        y: as ``fit`` takes it. loss: another than the training's, of the same targets. Of numbers all is in
-        their own units; the loss of several that were standardised, and whose spreads differ, is in those.
+        X: as in ``predict``; y: as ``fit`` takes it: of a table the name of a column, or None for the column
+        that was the label in training, and then rows without a label do not count. loss: another than the
+        training's, of the same targets. Of numbers all is in their own units; the loss of several that were
+        standardised, and whose spreads differ, is in those.
 
         Raises DataError, ModelError, ConfigError.
         """
         found = self.loss if loss is None else Loss.of(loss)
         if found.task != self.loss.task:
             raise ConfigError(f"loss must be of the model's {self.loss.task}", shown(loss))
-        rows, indices = self._checked(X), self._checked_targets(y)
+        X, y, table = self._parted(X, y)
+        rows, indices = self._checked(X), self._checked_targets(y, table)
         if len(indices) != rows.shape[0]:
-            raise DataError("X and y must have the same length", f"{rows.shape[0]} and {len(indices)}")
+            raise targets.unequal("", rows.shape[0], len(indices))
         return evaluated(
             load_backend(self.backend), self.net, rows, indices, loss or self._text, found.label_smoothing,
             self.target_scale, threads=resolve(threads),
         )  # fmt: skip
+
+    def score(self, X: Any, y: Any = None, *, threads: int | str = "auto") -> float:
+        """The accuracy on X with targets y, or of numbers R2, which is nan of fewer than two rows.
+
+        X, y: as ``evaluate`` takes them.
+
+        Raises as ``evaluate`` does.
+        """
+        found = self.evaluate(X, y, threads=threads)
+        if self.loss.task != "numbers":
+            return found.accuracy
+        return math.nan if found.r2 is None else found.r2
+
+    def plot_weights(
+        self,
+        ax: Axes | None = None,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        units: int = 25,
+    ) -> Axes:
+        """Draw the first layer's weights; returns matplotlib's axes.
+
+        Of pictures a picture for each unit; of other inputs a map of columns and units, or bars for one unit.
+        ax: where; None: in a new figure of pyplot, which a notebook shows.
+        image_shape: (rows, columns) where a row of inputs is a picture. None: square, where as many inputs
+                     without names share one scale; (1, D): none.
+        units: how many are drawn at most: those with the largest weights.
+
+        Raises ConfigError: also without matplotlib.
+        """
+        from fastmlp.display import plots
+
+        plots.check()
+        shape, W = self._picture_shape(image_shape), self.parameters.weights[0]
+        is_last = not self.architecture.layers
+        what = "hidden units" if not is_last else "classes" if self.classes else "outputs"
+        names = None if self.columns is None else self.columns.names
+        labels = (
+            [str(label) for label in self.classes] if is_last and W.shape[1] == len(self.classes) else None
+        )
+        return plots.weights(
+            ax,
+            W,
+            what,
+            names=names,
+            labels=labels,
+            image_shape=shape,
+            most=whole_number("units", units, 1, 10_000),
+        )
+
+    def _picture_shape(self, told: Any) -> tuple[int, int] | None:
+        """Rows and columns of a picture that a row of inputs is; None for none. Raises ConfigError."""
+        D = self.architecture.inputs
+        if told is None:
+            side = math.isqrt(D)
+            is_picture = (
+                side * side == D
+                and side >= _LEAST_SIDE
+                and not (self.columns or self.preprocessing.by_column)
+            )
+            return (side, side) if is_picture else None
+        sides = [as_whole(side) or 0 for side in as_list(told) or ()]
+        if len(sides) != 2 or math.prod(sides) != D or min(sides) < 1:
+            raise ConfigError(f"image_shape must be (rows, columns) of {D:,} inputs", shown(told))
+        return None if min(sides) == 1 else (sides[0], sides[1])
 
     def save(self, path: str | os.PathLike[str], extra: Mapping[str, str] | None = None) -> None:
         """Write the file, whole or not at all. ``extra``: further entries of its metadata.
@@ -222,37 +337,80 @@ class Model:
         """The text of its loss."""
         return self.training.loss if self.training else self.loss.name
 
-    def _checked_targets(self, y: ArrayLike) -> NDArray[Any]:
+    def _parted(self, X: Any, y: Any) -> tuple[Any, Any, Table | None]:
+        """Rows, their targets, and the table whose column they are, if they are one's."""
+        if y is not None and not isinstance(y, str):
+            return X, y, None
+        label = y or (None if self.columns is None else self.columns.label)
+        if label is None or not (isinstance(X, Table) or is_frame(X)):
+            raise DataError(
+                "y must be labels or numbers", shown(y), "give them, or a table that has the label's column"
+            )
+        part = part_of(as_table(X), label)
+        return part.X, part.y, part.table
+
+    def _checked_targets(self, y: Any, table: Table | None = None) -> NDArray[Any]:
         """y as the loss takes it: class indices (N,), or (N, K), standardised where the targets are."""
-        K, (kind, found) = self.architecture.outputs, kinds.read(y, self._text)
-        if kind == "labels":
-            return class_indices(found, self.classes)
+        K, y = self.architecture.outputs, targets.as_column(y, "y")
+        several = not isinstance(y, Column) and targets.kind_of(self.loss.task, y) != "labels"
+        if self.loss.task != "numbers" and not several:
+            return places_of(y, self.classes, "y", table)
+        found = targets.read_columns(y, self._text, "y", table)
         if found.shape[1] != K:
             raise DataError(f"y must have {K} columns for this model", found.shape[1])
         return found if self.target_scale is None else self.target_scale.standardised(found)
 
     @cached_property
-    def _labels(self) -> NDArray[np.int64]:
-        return np.asarray(self.classes, np.int64)
+    def _labels(self) -> NDArray[Any]:
+        return targets.array_of(self.classes)
 
     def _checked(self, X: Any) -> Any:
-        X = as_rows(X)
+        """X as the net takes it. Raises DataError, ModelError."""
+        if self.columns is not None:
+            return self._encoded(self.columns, X)
+        shape, X = getattr(X, "shape", ()), as_rows(plain(X))
         if X.shape[1] != self.architecture.inputs:
+            is_one = math.prod(shape) == self.architecture.inputs  # a picture, say
             raise ModelError(
                 f"inputs must have {self.architecture.inputs} columns, as this model was trained on",
                 f"{X.shape[1]}",
-                "use the model or the data that fits",
+                "use X[None] for one row" if is_one else "use the model or the data that fits",
             )
         return X
+
+    def _encoded(self, columns: Columns, X: Any) -> NDArray[np.float32]:
+        """The inputs that a table's columns make, or an array of them where all are numbers."""
+        if isinstance(X, Table) or is_frame(X):
+            return columns.encode(as_table(X))
+        others = [name for name, kind in columns.kinds.items() if kind not in ("number", "flag")]
+        if others or is_scipy_sparse(X):
+            shape = getattr(X, "shape", None)
+            one = "frame.iloc[[0]] for one row, or " if shape is not None and len(shape) == 1 else ""
+            raise ModelError(
+                "X must be a table, as this model was trained on",
+                shown(X)[:80] if shape is None else f"an array of shape {shape}",
+                f"give {one}a frame with the columns {listed(list(columns.kinds))}",
+            )
+        array = as_matrix(X)
+        if array.shape[1] != len(columns.kinds):
+            raise ModelError(
+                f"X must have {len(columns.kinds)} columns, as the table that this model was trained on",
+                array.shape[1],
+                f"give a frame, or all of {listed(list(columns.kinds))}",
+            )
+        return columns.encode(table_of(array, columns.kinds))
 
     def _description(self) -> dict[str, Any]:
         more: dict[str, Any] = {}
         if self.target_scale is not None:
             more["target_scale"] = self.target_scale.to_json()
+        if self.columns is not None:
+            more["columns"] = self.columns.to_json()
         scale, mean = self.preprocessing.scale, self.preprocessing.mean
         is_new = self.loss.task != "classes" or bool(more) or bool(self.architecture.unusual)
         is_new = is_new or self.preprocessing.by_column
         is_new = is_new or not set(self.architecture.acts) <= _OLD_ACTS
+        is_new = is_new or not all(type(label) is int and label >= 0 for label in self.classes)
         return {
             "format": _NEWER if is_new else _FORMAT,
             "numerics": NUMERICS_REVISION,
@@ -296,7 +454,9 @@ class Model:
         training = None if data["training"] is None else Training.from_json(data["training"])
         net = Net(architecture, parameters, Preprocessing(scale, mean))
         scaled = TargetScale.from_json(data["target_scale"]) if "target_scale" in data else None
-        return cls(net, _checked_classes(data["classes"]), training, epoch=epoch, target_scale=scaled)
+        columns = Columns.from_json(data["columns"]) if "columns" in data else None
+        classes = _checked_classes(data["classes"], form)
+        return cls(net, classes, training, epoch=epoch, target_scale=scaled, columns=columns)
 
 
 def _epoch(metadata: Mapping[str, str]) -> int | None:
@@ -309,11 +469,16 @@ def _epoch(metadata: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def _checked_classes(classes: Any) -> tuple[int, ...]:
-    known = isinstance(classes, list) and all(type(k) is int for k in classes)
-    if not known or classes != sorted({k for k in classes if 0 <= k < 2**63}):
-        raise ModelError("a model must name its classes, ascending integers from 0", shown(classes))
-    return tuple(classes)
+def _checked_classes(classes: Any, form: int) -> tuple[Label, ...]:
+    """The classes of a file. Raises ModelError unless they are different labels of one type, ascending."""
+    found = targets.as_classes(classes) if isinstance(classes, list) else None
+    if found is not None and form == _FORMAT and not all(type(k) is int and k >= 0 for k in found):
+        found = None
+    if found is None or list(found) != classes or sorted(found) != classes:
+        raise ModelError(
+            "a model must name its classes, ascending: whole numbers, numbers, bools or texts", shown(classes)
+        )
+    return found
 
 
 def _encoded(array: NDArray[Any], kind: str) -> str:

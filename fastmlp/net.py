@@ -23,14 +23,15 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
+from fastmlp.display import Display, Displayed, ends
 from fastmlp.errors import ModelError
 from fastmlp.words.drawing import first_biases, first_weights
 from fastmlp.words.inits import checked_init
-from fastmlp.words.layers import PLACES, Architecture, Layer
+from fastmlp.words.layers import LAYERS, PLACES, Architecture, Layer
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Norm:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class Norm(Displayed):
     """The arrays of a batch norm of H units, each (H,): gamma and beta are trained, the others run along."""
 
     gamma: NDArray[Any]
@@ -49,16 +50,29 @@ class Norm:
         """gamma, beta, mean, variance: the order of Keras."""
         return iter([getattr(self, name) for name in NORM_ARRAYS])
 
+    def _display(self) -> Display:
+        arrays = zip(NORM_ARRAYS, self, strict=True)
+        return Display(f"Norm of {len(self.gamma):,}", (), ARRAYS, [_measured(*told) for told in arrays])
+
     def astype(self, dtype: DTypeLike) -> Norm:
         """A copy in another number type."""
         return Norm(*(np.array(array, dtype=dtype) for array in self))
 
 
 NORM_ARRAYS = ("gamma", "beta", "mean", "variance")
+ARRAYS = ("array", "shape", "least", "mean", "largest")  # the heading of what is shown of arrays
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class Parameters:
+def _measured(name: str, array: NDArray[Any]) -> tuple[Any, ...]:
+    """Cells of a row about an array."""
+    shape = " x ".join(map(str, array.shape))
+    if not array.size:
+        return name, shape, None, None, None
+    return name, shape, float(array.min()), float(array.mean(dtype=np.float64)), float(array.max())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Parameters(Displayed):
     """weights[l] (fan_in, fan_out) and biases[l] (fan_out,) of each layer, the first layer first.
 
     norms[l]: the Norm of each hidden layer, None where it has no batch norm; all of them may be left out. A
@@ -113,6 +127,12 @@ class Parameters:
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """W1, b1, W2, b2, ... and the arrays of batch norms, as ``named`` has them."""
         return (array for _, array in self.named())
+
+    def _display(self) -> Display:
+        named = ends([*self.named()])
+        rows = [None if told is None else _measured(*told) for told in named]
+        count = sum(array.size for array in self)
+        return Display(f"Parameters: {count:,} numbers, {self.dtype}", (), ARRAYS, rows)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -294,8 +314,8 @@ def _array(name: str, state: Mapping[str, Any]) -> NDArray[Any]:
     return as_array(name, state[name], error=ModelError)
 
 
-@dataclass(frozen=True, eq=False)
-class Preprocessing:
+@dataclass(frozen=True, eq=False, repr=False)
+class Preprocessing(Displayed):
     """Preprocessing of inputs before the first layer: (X - mean) / scale.
 
     scale: 255 for pixel bytes, 1 for none; or (D,), one for each column, and then 1 / scale is a float32 too.
@@ -322,6 +342,20 @@ class Preprocessing:
     def by_column(self) -> bool:
         """True where each column has a scale of its own."""
         return isinstance(self.scale, np.ndarray)
+
+    def in_words(self) -> str:
+        """Tell what is done to an input: ``divided by 255``."""
+        mean = "" if self.mean is None else "less its column's mean, "
+        if isinstance(self.scale, np.ndarray):
+            return f"{mean}divided by its column's scale"
+        if self.scale == 1:
+            return mean.rstrip(", ") or "as it is"
+        return f"{mean}divided by {self.scale:g}"
+
+    def _display(self) -> Display:
+        arrays = {"less": self.mean, "divided by": self.scale if self.by_column else None}
+        rows = [_measured(name, np.asarray(array)) for name, array in arrays.items() if array is not None]
+        return Display(f"Preprocessing: each input {self.in_words()}", (), ARRAYS if rows else (), rows)
 
     def applied(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return (X - mean) / scale in float64, for dense X (N, D)."""
@@ -352,8 +386,8 @@ def _checked_scale(scale: Any) -> float | NDArray[np.float64]:
     return columns
 
 
-@dataclass(frozen=True, eq=False)
-class Net:
+@dataclass(frozen=True, eq=False, repr=False)
+class Net(Displayed):
     """A net that takes raw inputs: its shape, its weights and biases, and what is done to inputs first.
 
     Training changes the arrays of ``parameters`` in place. Raises ModelError unless all fit each other.
@@ -378,6 +412,11 @@ class Net:
         ):
             raise ModelError("a layer without bias must have zeros", "others in its biases")
         instance("preprocessing", self.preprocessing, Preprocessing).check(architecture.inputs)
+
+    def _display(self) -> Display:
+        shape = self.architecture
+        facts = [("inputs", self.preprocessing.in_words()), ("parameters", shape.n_parameters)]
+        return Display(f"Net {shape}", facts, LAYERS, shape.rows())
 
 
 def initialise(

@@ -3,6 +3,7 @@
     config.json        Training, where the data came from, backend and threads
     environment.json   versions and machine
     metrics.jsonl      a line per finished epoch
+    folds.jsonl        a line per finished fold of a cross-validation, if there is one
     model.safetensors  the model after the last finished epoch, with its number
     checkpoint.safetensors  what the training needs to be resumed (train/checkpoint.py)
     summary.json       how it ended: the report that ``fastmlp train --json`` prints
@@ -24,13 +25,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from fastmlp.checks import reason_of, shown
-from fastmlp.data import Dataset
-from fastmlp.data.sources import ENVIRONMENT as ENVIRONMENT_VARIABLE
+from fastmlp.checks import as_whole, reason_of, shown
+from fastmlp.data.arguments import read as arguments_of
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError, ModelError, RunFolderError
 from fastmlp.files import (
     forget_prepared,
     is_folder,
+    parse_json,
     path_of,
     prepared_for,
     read_bytes,
@@ -44,15 +45,16 @@ from fastmlp.model import Model
 from fastmlp.spec import Training
 from fastmlp.train import checkpoint
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, Identity
+from fastmlp.train.folds import CrossValidation
 from fastmlp.train.loop import Checkpoint, EpochResult
+from fastmlp.train.scores import Scores
 from fastmlp.words.layers import act_text
 from fastmlp.words.losses import Loss
-from fastmlp.words.scales import scale_text
+from fastmlp.words.scales import AUTO, scale_text
 
-CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
+CONFIG, ENVIRONMENT, METRICS, FOLDS = "config.json", "environment.json", "metrics.jsonl", "folds.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
 _REPLACED = (CONFIG, ENVIRONMENT, MODEL, SUMMARY, CHECKPOINT)  # as whole files
-_SOURCE = ("data", "test_data", "label")  # arguments of ``data.load``
 _MOST_METRICS = 4 << 30  # bytes
 HOME = Path("runs")  # of folders without a name of their own
 _TRIES = 100
@@ -62,23 +64,27 @@ _TRIES = 100
 class Begun:
     """Options that a run was begun with.
 
-    arguments: where its data are: ``data_arguments`` and sample_weight.
+    arguments: where its data are (data/arguments.py), and sample_weight.
+    folds: of its cross-validation; None without one.
     """
 
     identity: Identity
-    arguments: dict[str, str | None]
+    arguments: dict[str, Any]
+    folds: int | None = None
 
 
 class RunFolder:
     """A folder into which a run is written as it goes. A context: without ``begin``, it leaves no trace.
 
     epochs: the finished epochs. best_epoch: the one whose model is kept, once ``keep_best`` was called.
+    folds:  scores of the finished folds of a cross-validation, which come before the epochs.
     weights_sha256: of the model in the folder, None as long as there is none.
     """
 
     def __init__(self, path: Path, made: list[Path], lock: FolderLock) -> None:
         self.path = path
         self.epochs: list[EpochResult] = []
+        self.folds: list[Scores] = []
         self.best_epoch: int | None = None
         self.weights_sha256: str | None = None
         self._made = made  # the folders that were not there, the innermost first
@@ -96,8 +102,8 @@ class RunFolder:
             return cls._make(path_of("the run folder", path, ConfigError))
         stamp = time.strftime("%Y%m%d-%H%M%S")
         act = act_text(training.act).replace(":", "")  # which no folder may have on Windows
-        scale = scale_text(training.scale).split()[-1]
-        name = f"{stamp}-{act}-scale{scale}-seed{training.seed}"
+        scale = "" if training.scale == AUTO else f"scale{scale_text(training.scale).split()[-1]}-"
+        name = f"{stamp}-{act}-{scale}seed{training.seed}"
         for number in range(1, 1000):
             with suppress(FileExistsError):
                 return cls._make(HOME / (name if number == 1 else f"{name}-{number}"), exist_ok=False)
@@ -162,13 +168,18 @@ class RunFolder:
         config = read_json(path, RunFolderError, do=do)
         try:
             identity = Identity.from_json(config)
-            arguments = {name: config["arguments"][name] for name in (*_SOURCE, "sample_weight")}
+            arguments = arguments_of(config["arguments"]) | {
+                "sample_weight": config["arguments"]["sample_weight"]
+            }
+            folds = config.get("folds")
         except (KeyError, TypeError, ConfigError) as problem:
             got = f"no {problem}" if isinstance(problem, KeyError) else reason_of(problem)
             raise RunFolderError(f"{path} must say how a run was begun", got, do) from None
-        if not all(value is None or isinstance(value, str) for value in arguments.values()):
+        if not isinstance(arguments["sample_weight"] or "", str):
             raise RunFolderError(f"{path} must say where the data are", shown(arguments), do)
-        return Begun(identity, arguments)
+        if folds is not None and as_whole(folds) is None:
+            raise RunFolderError(f"{path} must say how many folds there are", shown(folds), do)
+        return Begun(identity, arguments, folds)
 
     def ended(self) -> dict[str, Any] | None:
         """The report of a finished run, whose model is in the folder; None for a run that may be resumed.
@@ -214,7 +225,7 @@ class RunFolder:
             cut(self.path / METRICS, len(lines))
         elif len(there) < len(lines):
             add_line(self.path / METRICS, lines[len(there) :], new=not there)
-        self.epochs = kept
+        self.epochs, self.folds = kept, self._finished_folds()
         if found is None or not kept:
             self._delete(MODEL)
         else:
@@ -249,6 +260,18 @@ class RunFolder:
         except OSError as problem:
             raise RunFolderError(f"{path} must be a file that can be read", reason_of(problem)) from None
 
+    def _finished_folds(self) -> list[Scores]:
+        path = self.path / FOLDS
+        if not os.path.lexists(path):
+            return []
+        try:
+            lines = read_bytes(path, _MOST_METRICS).splitlines()
+            return [Scores.from_json(parse_json(line, str(path), RunFolderError)) for line in lines]
+        except (OSError, ConfigError) as problem:
+            raise RunFolderError(
+                f"{path} must hold the scores of a fold a line", reason_of(problem), "begin another run"
+            ) from None
+
     def record(self, result: EpochResult, model: Model) -> None:
         """Keep a finished epoch and the model after it: a callback for ``fit``.
 
@@ -259,6 +282,11 @@ class RunFolder:
         self.keep(model)
         add_line(self.path / METRICS, _line(result), new=not self.epochs)
         self.epochs.append(result)
+
+    def record_fold(self, scores: Scores) -> None:
+        """Keep the scores of a finished fold."""
+        add_line(self.path / FOLDS, _json_line(scores.to_json()), new=not self.folds)
+        self.folds.append(scores)
 
     def checkpoints(self, seconds: float) -> CheckpointFile:
         """The checkpoint file, for ``fit``. Raises ConfigError."""
@@ -279,6 +307,9 @@ class RunFolder:
         """Report on the run as plain data. failure: the exception that ended it early, if one did."""
         last = self.epochs[(self.best_epoch or 0) - 1] if self.epochs else None
         scores = ("test_r2", "test_mae") if Loss.of(loss).task == "numbers" else ("test_accuracy",)
+        folds = CrossValidation(tuple(self.folds)).to_json()
+        if failure is not None:  # no means of some folds
+            folds = {"folds": folds["folds"]}
         return {
             "status": _status(failure),
             "error": str(failure) if isinstance(failure, Exception) else None,
@@ -288,6 +319,7 @@ class RunFolder:
             "seconds_training": sum((result.seconds for result in self.epochs), 0.0),
             "weights_sha256": self.weights_sha256,
             "run_dir": str(self.path.absolute()),
+            **(folds if self.folds else {}),
         }
 
     def finish(self, summary: dict[str, Any]) -> None:
@@ -306,7 +338,11 @@ class RunFolder:
 
 def _line(result: EpochResult) -> bytes:
     """Line of metrics.jsonl for an epoch."""
-    return (strict_json(result.to_json()) + "\n").encode()
+    return _json_line(result.to_json())
+
+
+def _json_line(value: dict[str, Any]) -> bytes:
+    return (strict_json(value) + "\n").encode()
 
 
 def find_model(path: str | os.PathLike[str]) -> Path:
@@ -332,15 +368,15 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     return model
 
 
-def data_arguments(
-    data: str, test_data: str | None, label: str | None, dataset: Dataset
-) -> dict[str, str | None]:
-    """Arguments with which ``data.load`` gives ``dataset`` again, from any folder."""
-    if data == "auto":
-        data = os.environ.get(ENVIRONMENT_VARIABLE) or dataset.name
-    if data not in ("mnist", "synthetic"):
-        data = absolute(data)
-    return {"data": data, "test_data": test_data and absolute(test_data), "label": label}
+def load(path: str | os.PathLike[str]) -> Model:
+    """Load a trained model: its file, or the folder of a run of ``fastmlp train``. Raises ModelError.
+
+    A file of which a bit has changed is refused; so is a run's whose model is not that of its summary.
+    """
+    try:
+        return load_model(path)
+    except RunFolderError as problem:  # of the summary
+        raise ModelError(problem.must, problem.got, problem.do) from None
 
 
 def recorded_training(path: str | os.PathLike[str]) -> Training:
@@ -358,17 +394,28 @@ def recorded_training(path: str | os.PathLike[str]) -> Training:
         ) from None
 
 
-def recorded_data(model: Path) -> dict[str, str | None]:
-    """The ``data_arguments`` of the run that a model's file lies in; empty where there are none."""
+def recorded_data(model: Path) -> dict[str, Any]:
+    """The arguments of the data of the run that a model's file lies in; empty where there are none."""
+    config = _config_beside(model)
+    try:
+        arguments = arguments_of(config.get("arguments"))
+    except ConfigError:
+        return {}
+    return arguments if arguments["data"] is not None else {}
+
+
+def recorded_folds(model: Path) -> int | None:
+    """The folds of the run that a model's file lies in, whose model was trained on all rows; None without."""
+    folds = _config_beside(model).get("folds")
+    return folds if type(folds) is int else None
+
+
+def _config_beside(model: Path) -> dict[str, Any]:
     try:
         config = read_json(model.parent / CONFIG, RunFolderError)
     except RunFolderError:
         return {}
-    arguments = config.get("arguments") if isinstance(config, dict) else None
-    found = arguments if isinstance(arguments, dict) else {}
-    texts = {name: found.get(name, 0) for name in _SOURCE}
-    known = all(value is None or isinstance(value, str) for value in texts.values())
-    return texts if known and texts["data"] is not None else {}
+    return config if isinstance(config, dict) else {}
 
 
 def strict_json(value: Any, indent: int | None = None) -> str:
@@ -440,8 +487,3 @@ def _remove(folders: list[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
-
-
-def absolute(path: str) -> str:
-    """The path of data, the same from every folder. Raises DataError."""
-    return str(path_of("data", path).absolute())

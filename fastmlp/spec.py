@@ -24,12 +24,13 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
+from fastmlp.display import Display, Displayed, brief
 from fastmlp.errors import ConfigError
 from fastmlp.words import layers, optimizers
 from fastmlp.words.layers import LAYER_WORDS, MOST_UNITS, Architecture, Layer
 from fastmlp.words.losses import Loss, checked_loss
 from fastmlp.words.optimizers import Optimizer
-from fastmlp.words.scales import Scale, checked_scale, scale_text
+from fastmlp.words.scales import AUTO, SCALES, Scale, checked_scale, scale_text
 from fastmlp.words.schedules import Schedule
 
 BACKENDS = ("numba", "numpy")
@@ -41,7 +42,7 @@ CHECKPOINT_SECONDS = 10.0  # between two checkpoints within an epoch
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Displayed):
     """Everything that decides the result of a training, but the data.
 
     hidden:     widths of the hidden layers, () for softmax regression. Layers are taken too, each with words
@@ -53,6 +54,7 @@ class Training:
     scale:      inputs are divided by it: a number (255 for pixel bytes, 1 for none), one for each column, or
                 what the rows trained on say of each column: ``standard``, less the mean, by the standard
                 deviation; ``minmax``, to 0..1; ``robust``, less the median, by the interquartile range.
+                ``auto``: where the training begins, the data make it 255 or ``standard``.
     center:     subtract something of each column before that: its training mean, or what the word says.
                 None: a word does, a number does not. False beside a word: a 0 stays 0.
     lr, batch_size, epochs: steps on the mean batch loss.
@@ -71,8 +73,8 @@ class Training:
     class_weight: how much each class counts in the mean loss, in their order; ``balanced``: N / (K N_k);
                 None: all the same. Of labels alone.
 
-    Defaults are those of the Keras script in the question that started this project, on scaled
-    pixels. Raises ConfigError with every problem at once.
+    Defaults are those of the Keras script in the question that started this project; ``fit`` without a
+    Training has others for tables. Raises ConfigError with every problem at once.
     """
 
     hidden: tuple[int, ...] = (100,)
@@ -85,7 +87,7 @@ class Training:
     max_norm: float | tuple[float, ...] = 0.0
     frozen: bool | tuple[bool, ...] = False
     input_dropout: float = 0.0
-    scale: Scale = 255.0
+    scale: Scale = AUTO
     center: bool | None = None
     init: str | tuple[str, ...] = "glorot_uniform"
     lr: float = 0.01
@@ -126,7 +128,7 @@ class Training:
             scale_targets=lambda v: flag("scale_targets", v),
         )
         self._check_loss()
-        if self.center is isinstance(self.scale, str):
+        if self.scale != AUTO and self.center is isinstance(self.scale, str):
             object.__setattr__(self, "center", None)
         on_plateau = self.schedule if Schedule.of(self.schedule).name == "plateau" else None
         for name in (self.patience and "patience", on_plateau and f"schedule {on_plateau}"):
@@ -205,8 +207,8 @@ class Training:
 
     @property
     def centred(self) -> bool:
-        """True where something is subtracted from each column."""
-        return isinstance(self.scale, str) if self.center is None else self.center
+        """True where something is subtracted from each column; of an ``auto`` scale, where that is asked."""
+        return self.scale in SCALES if self.center is None else self.center
 
     def lr_at(self, epoch: int, batch: int = 0, batches: int = 1) -> float:
         """The learning rate of an epoch, from 1; of one of its ``batches``, from 0, where they differ."""
@@ -228,15 +230,41 @@ class Training:
         words = {name: getattr(self, name) for name in (*LAYER_WORDS, "input_dropout")}
         return Architecture.of(inputs, self.hidden, outputs, **words)
 
-    def __str__(self) -> str:
-        hidden = ",".join(map(str, self.hidden)) or "none"
+    def __repr__(self) -> str:
+        return brief(self)
+
+    def _display(self) -> Display:
+        words = [
+            layers.in_words(name, self.word(name)) for name in _NEW[:-2] if self.word(name) != _USUAL[name]
+        ]
+        is_sgd = self.optimizer.name == "sgd"
+        facts = [
+            ("hidden", ",".join(map(str, self.hidden)) or "none"),
+            ("activation", layers.text_of(self.act)),
+            *([("with", ", ".join(words))] if words else []),
+            ("inputs", f"scale {self._scale_in_words()}"),
+            ("loss", self.loss),
+            ("optimizer", f"{'sgd with ' * is_sgd}{self._steps_in_words()}"),
+            ("batch size", self.batch_size),
+            ("epochs", self.epochs),
+            ("first weights", layers.text_of(self.init)),
+            ("seed", str(self.seed)),
+        ]
+        return Display("Training", facts)
+
+    def _scale_in_words(self) -> str:
         center = "" if self.center is None else ", centred" if self.center else ", not centred"
-        scale = f"{scale_text(self.scale)}{center}"
+        return f"{scale_text(self.scale)}{center}"
+
+    def in_words(self) -> str:
+        """Tell all that is not usual, in a line: ``hidden 100, relu, scale 255, logits loss, ...``."""
+        hidden = ",".join(map(str, self.hidden)) or "none"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         told = [layers.in_words(name, self.word(name)) for name in _NEW if self.word(name) != _USUAL[name]]
+        layer = ", ".join([layers.text_of(self.act), *told])
         return (
-            f"hidden {hidden}, {', '.join([layers.text_of(self.act), *told])}, scale {scale}, "
-            f"{self.loss} loss, {self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
+            f"hidden {hidden}, {layer}, scale {self._scale_in_words()}, {self.loss} loss, "
+            f"{self._steps_in_words()}, batch {self.batch_size}, {epochs}, "
             f"{layers.text_of(self.init)}, seed {self.seed}"
         )
 
@@ -271,7 +299,7 @@ class Training:
                 continue
             told[word.name] = list(value) if isinstance(value, tuple) else value
             if word.name == "center":
-                told["center"] = self.centred
+                told["center"] = self.center if self.scale == AUTO else self.centred
             if word.name in LAYER_WORDS:
                 told.update(layers.words_to_json({word.name: value}, always=(word.name,)))
             if word.name == "optimizer":
@@ -323,6 +351,6 @@ def _checked_class_weight(weights: Any) -> str | tuple[float, ...] | None:
         raise ConfigError(
             "class_weight must be balanced, or a number from 0 for each class, not all of them 0",
             shown(weights),
-            "for example balanced",
+            "for example balanced, or [1, 2]",
         )
     return numbers

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastmlp.backends.threads import Threads
 from fastmlp.backends.types import Evaluation
 from fastmlp.checks import as_array, shown
+from fastmlp.display import Display, Displayed, ends
 from fastmlp.errors import ModelError
 from fastmlp.net import Net
 from fastmlp.words.losses import Loss
@@ -22,8 +23,8 @@ from fastmlp.words.losses import Loss
 _POWERS = {"squared": 2, "half_squared": 2, "huber": 2, "absolute": 1}  # of the spread, that a loss has
 
 
-@dataclass(frozen=True, eq=False)  # a comparison of arrays has no one answer
-class TargetScale:
+@dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
+class TargetScale(Displayed):
     """Mean and spread of K targets, each (K,) float64. Raises ModelError.
 
     spread: their standard deviation, 1 where they are all the same. The loss ``huber`` has one for all
@@ -67,6 +68,14 @@ class TargetScale:
         """Outputs (N, K) of the net in the targets' own units."""
         numbers: NDArray[np.float64] = z * self.spread + self.mean
         return numbers
+
+    def _display(self) -> Display:
+        K = len(self.mean)
+        rows = [
+            None if k is None else (f"target {k}", float(self.mean[k]), float(self.spread[k]))
+            for k in ends(range(K))
+        ]
+        return Display(f"TargetScale of {K:,} target{'s' * (K > 1)}", (), ("", "mean", "spread"), rows)
 
     @property
     def one_spread(self) -> float | None:

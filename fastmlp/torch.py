@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 
 from fastmlp.backends.checks import checked_classes
 from fastmlp.backends.threads import resolve
-from fastmlp.checks import as_pair, function, functions, instance
+from fastmlp.checks import as_pair, functions, instance
 from fastmlp.data.encode import as_rows
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.net import Net, Parameters
 from fastmlp.spec import Training
 from fastmlp.train.fields import asked, takes_fields
 from fastmlp.train.loop import EpochResult, History, train
+from fastmlp.train.progress import Progress, check, followed
 from fastmlp.words.losses import checked_loss
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def fit(
     test_data: tuple[Any, Any] | None = None,
     sample_weight: ArrayLike | None = None,
     callbacks: Sequence[Callable[[EpochResult, torch.nn.Sequential], object]] = (),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = None,
     **fields: Any,
 ) -> History:
     """Train ``module`` on X (N, D) and class indices y (N,), arrays or CPU tensors; returns the history.
@@ -62,7 +63,7 @@ def fit(
     linear, acts = _taken_apart(module)
     whole = Training() if training is None else instance("training", training, Training)
     if told := [name for name in _OF_ITS_LAYERS if whole.word(name) != Training().word(name)]:
-        raise ConfigError(f"{told[0]} must be left to the module, which has none", str(training))
+        raise ConfigError(f"{told[0]} must be left to the module, which has none", whole.in_words())
     parameters = Parameters(
         tuple(np.ascontiguousarray(_array(layer.weight, "a weight").T) for layer in linear),
         tuple(_array(layer.bias, "a bias").copy() for layer in linear),
@@ -73,9 +74,10 @@ def fit(
     net = Net(training.architecture(linear[0].in_features, outputs), parameters)
     resolve(threads)
     listened = functions("callbacks", callbacks)
-    function("progress", progress)
+    check(progress)
 
     def on_epoch(result: EpochResult) -> bool:
+        tell(result)
         if listened:
             _store(linear, parameters)
         stops = [callback(result, module) is True for callback in listened]  # all of them are called
@@ -84,13 +86,14 @@ def fit(
     test = None
     if test_data is not None:
         test = _data(net, *as_pair("test_data", test_data), "the test data's X")
+    rows, labels = _data(net, X, y, "X")
+    weights = None if sample_weight is None else _array(sample_weight, "sample_weight")
     try:
-        return train(
-            net, *_data(net, X, y, "X"), training, backend=backend, threads=threads,
-            test_data=test,
-            sample_weight=None if sample_weight is None else _array(sample_weight, "sample_weight"),
-            on_epoch=on_epoch, on_progress=progress,
-        )  # fmt: skip
+        with followed(progress, training.epochs, len(labels)) as (on_progress, tell):
+            return train(
+                net, rows, labels, training, backend=backend, threads=threads, test_data=test,
+                sample_weight=weights, on_epoch=on_epoch, on_progress=on_progress,
+            )  # fmt: skip
     finally:  # an interrupted training too leaves what it has learnt
         _store(linear, parameters)
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from fastmlp.backends.types import Midway
 from fastmlp.checks import as_list, instance, whole_number
+from fastmlp.display import Display, Displayed
 from fastmlp.errors import ModelError
 from fastmlp.net import Parameters
 from fastmlp.words.optimizers import Optimizer
 
 
-@dataclass(eq=False)
-class OptimizerState:
+@dataclass(eq=False, repr=False)
+class OptimizerState(Displayed):
     """Memory of an optimizer, updated in place by ``train_epoch`` and handed from epoch to epoch.
 
     steps:   taken so far.
@@ -40,6 +41,20 @@ class OptimizerState:
             for array in moment:
                 array[...] = optimizer.start
         return cls(0, moments)
+
+    def _display(self) -> Display:
+        count = len(self.moments)
+        averages = f"{count} average{'s' * (count != 1)} of each parameter"
+        rows = [
+            (f"average {i}", sum(array.size for array in moment), str(moment.dtype))
+            for i, moment in enumerate(self.moments, 1)
+        ]
+        return Display(
+            f"OptimizerState after {self.steps:,} steps: {averages}",
+            (),
+            ("", "numbers", "type") if rows else (),
+            rows,
+        )
 
     def copy(self) -> Self:
         """The same with arrays of its own."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.checks import as_float, shown
+from fastmlp.display import Display
 from fastmlp.errors import ConfigError
 from fastmlp.net import Parameters
 
@@ -97,13 +98,27 @@ class Evaluation(NamedTuple):
     r2: float | None = None
     mean_absolute_error: float | None = None
 
-    def __repr__(self) -> str:
-        """The fields that mean something: ``Evaluation(loss=0.25, accuracy=0.9)``."""
-        told = self._asdict()
+    def told(self) -> dict[str, float]:
+        """The fields that mean something, by name."""
+        told: dict[str, float | None] = self._asdict()
         if self.mean_absolute_error is not None:
             del told["accuracy"]
-        fields = ", ".join(f"{name}={value!r}" for name, value in told.items() if value is not None)
+        return {name: value for name, value in told.items() if value is not None}
+
+    def __repr__(self) -> str:
+        """The fields that mean something: ``Evaluation(loss=0.25, accuracy=0.9)``."""
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.told().items())
         return f"{type(self).__name__}({fields})"
+
+    def _display(self) -> Display:
+        names = {"r2": "R2", "mean_absolute_error": "mean absolute error"}
+        return Display("Evaluation", [(names.get(name, name), value) for name, value in self.told().items()])
+
+    def __str__(self) -> str:
+        return self._display().text()
+
+    def _repr_html_(self) -> str:
+        return self._display().html()
 
     @classmethod
     def of_numbers(cls, loss: float, predictions: NDArray[Any], y: NDArray[Any]) -> Self:

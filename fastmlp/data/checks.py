@@ -1,4 +1,4 @@
-"""What rows and labels must be, of a file or of an array: one type of value, finite, whole labels that fit.
+"""What rows must be, of a file or of an array: one type of value, finite.
 
 Knows no file format; splits and holds out nothing (dataset.py).
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from fastmlp.checks import as_array
 from fastmlp.errors import DataError
 
 Features = NDArray[np.uint8] | NDArray[np.float32]
@@ -27,7 +26,7 @@ def features(X: NDArray[Any], where: str) -> Features:
     images = pictures(X)
     if images.ndim not in (2, 3):
         raise DataError(
-            f"{where} must hold images of shape (N, features) or (N, rows, columns)",
+            f"{where} must hold rows of shape (N, features) or pictures (N, rows, columns)",
             f"shape {X.shape}",
             "reshape the array",
         )
@@ -97,75 +96,12 @@ def check_finite(X: NDArray[Any], must: str, *, first: int) -> None:
             )
 
 
-def labels(y: NDArray[Any], n: int, where: str) -> NDArray[np.int64]:
-    """y of a file as (N,) int64. DataError unless it is ``n`` whole numbers from 0, of whichever type."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise DataError(
-            f"the labels of {where} must be one number per image, shape (N,)",
-            f"shape {y.shape}",
-            "give class numbers, not one-hot rows or images",
-        )
-    if len(y) != n:
-        raise DataError(
-            f"{where} must have as many labels as images",
-            f"{n:,} images and {len(y):,} labels",
-            "use files that belong together",
-        )
-    bad = not_labels(y)
-    if bad.any():
-        at = int(bad.argmax())
-        raise DataError(
-            f"the labels of {where} must be whole numbers from 0 (below 2**53)",
-            f"{y[at]} in row {at + 1}",
-            "number the classes 0, 1, 2, ...",
-        )
-    return y.astype(np.int64)
-
-
-def not_labels(y: NDArray[Any]) -> NDArray[np.bool_]:
-    """Mask (N,): True where a value is no whole number from 0."""
-    if y.dtype.kind == "b":
-        return np.zeros(y.shape, np.bool_)
-    with np.errstate(all="ignore"):
-        return np.asarray(~((y >= 0) & (y <= MAX_LABEL) & (np.floor(y) == y)))
-
-
-def checked_labels(y: ArrayLike) -> NDArray[np.int64]:
-    """y (N,) as int64, bools as 0 and 1; raises DataError unless they are non-negative integers."""
-    array = as_array("labels", y)
-    if array.ndim != 1 or array.dtype.kind not in "biu":
-        raise DataError("labels must be a 1-D array of integers", f"shape {array.shape}, dtype {array.dtype}")
-    if len(array) and (int(array.min()) < 0 or int(array.max()) >= 2**63):
-        raise DataError("labels must be integers from 0", f"{array.min()} .. {array.max()}")
-    checked: NDArray[np.int64] = array.astype(np.int64)
-    return checked
-
-
-def distinct(y: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The different values of y (N,) from 0, ascending. np.unique would load numpy.ma: 20 ms."""
+def distinct(y: NDArray[Any]) -> NDArray[Any]:
+    """The different values of y (N,), ascending. np.unique would load numpy.ma: 20 ms."""
     ascending = np.sort(y)
-    first: NDArray[np.int64] = ascending[np.diff(ascending, prepend=-1) != 0]
-    return first
-
-
-def class_indices(y: ArrayLike, classes: tuple[int, ...]) -> NDArray[np.int64]:
-    """The position of each label of y (N,) in the ascending ``classes``. Raises DataError."""
-    found, known = checked_labels(y), np.asarray(classes)
-    indices, strange = places(found, known)
-    if strange.any():
-        raise DataError(
-            f"labels must be among the training's {len(known)} classes {_shortened(known)}",
-            _shortened(np.unique(found[strange])),
-        )
-    return indices
-
-
-def places(y: NDArray[np.int64], known: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Place of each of y (N,) in the ascending ``known``, and a mask (N,) of those that are not there."""
-    indices = np.minimum(np.searchsorted(known, y), len(known) - 1)
-    return indices, known[indices] != y
+    is_first = np.ones(len(y), bool)
+    is_first[1:] = ascending[1:] != ascending[:-1]
+    return ascending[is_first]
 
 
 def _are_bytes(block: NDArray[Any]) -> bool:
@@ -174,8 +110,3 @@ def _are_bytes(block: NDArray[Any]) -> bool:
     if not (block.min() >= 0 and block.max() <= 255):
         return False
     return block.dtype.kind != "f" or bool((np.floor(block) == block).all())
-
-
-def _shortened(labels: NDArray[np.int64]) -> str:
-    shown = ", ".join(map(str, labels[:12].tolist()))
-    return shown if len(labels) <= 12 else f"{shown}, ... ({len(labels)} in all)"

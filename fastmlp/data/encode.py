@@ -78,17 +78,23 @@ def as_rows(X: Any) -> Any:
     """
     if is_scipy_sparse(X):
         return as_csr(X)
-    array = as_array("X", X)
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    if array.ndim < 2 or array.size == 0:
-        raise DataError("X must be a table of shape (N, D) with at least one value", f"shape {array.shape}")
-    array = array.reshape(len(array), -1)
+    array = as_matrix(X)
     if array.dtype != np.uint8:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
         check_finite(array, "X must be finite in float32", first=0)
     return np.ascontiguousarray(array)
+
+
+def as_matrix(X: Any) -> NDArray[Any]:
+    """X as an array (N, D) of numbers, pictures flattened, bools as uint8. Raises DataError."""
+    array = as_array("X", X, do="give X.astype(float), or a frame: its columns may hold texts and gaps")
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if array.ndim < 2 or array.size == 0:
+        do = "use X[None] for one row, X[:, None] for one column" if array.ndim == 1 and array.size else ""
+        raise DataError("X must be rows of shape (N, D) with at least one value", f"shape {array.shape}", do)
+    return array.reshape(len(array), -1)
 
 
 def column_means(X: Any) -> NDArray[np.float32]:
@@ -183,6 +189,19 @@ def _compressed(X: NDArray[np.float32]) -> dict[str, Any]:
     return {"starts": starts, "columns": columns, "values": values}
 
 
+def check_stored(X: Any, values: NDArray[Any]) -> None:
+    """Raise DataError unless the stored values of sparse rows are finite."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        at = int(finite.argmin())
+        row = int(np.searchsorted(X.indptr, at, side="right")) - 1
+        raise DataError(
+            "X must be finite in float32",
+            f"{values[at]} in row {row}, column {X.indices[at]} (both from 0)",
+            "remove or replace such values",
+        )
+
+
 def _from_scipy(X: Any) -> Encoded:
     """The CSR's own arrays where they are float32 and int32 and in order; else converted once."""
     if len(X.shape) == 2 and X.shape[1] > np.iinfo(np.int32).max:
@@ -202,14 +221,6 @@ def _from_scipy(X: Any) -> Encoded:
             "X must have ascending columns in each row, as its has_canonical_format says", "others",
             "set has_canonical_format to False, or call sort_indices()",
         )  # fmt: skip
-    finite = np.isfinite(values)
-    if not finite.all():
-        at = int(finite.argmin())
-        row = int(np.searchsorted(starts, at, side="right")) - 1
-        raise DataError(
-            "X must be finite in float32",
-            f"{values[at]} in row {row}, column {columns[at]} (both from 0)",
-            "remove or replace such values",
-        )
+    check_stored(X, values)
     counts = np.bincount(columns, minlength=D)
     return _encoded((N, D), "csr", counts, stored / (N * D), starts=starts, columns=columns, values=values)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.cache_dir import forget_unused, private_folder, touch
-from fastmlp.data.dataset import Part, Parts
+from fastmlp.data.parts import Part, Parts
 from fastmlp.errors import DataError
 from fastmlp.files import is_file, regular, replace
 from fastmlp.files.bounded import opened, read_array, translated
@@ -72,9 +72,10 @@ def _read(path: Path) -> NDArray[np.uint8]:
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0":
             raise DataError(
-                f"{path} must end in .csv, .npy or .npz, or be an IDX file, which begins with two zero bytes",
+                f"{path} must end in .csv, .tsv, .parquet, .npz or .npy, or be an IDX file, which begins "
+                "with two zero bytes",
                 f"the bytes {magic.hex(' ')}",
-                "check which file this is",
+                "check which file this is; a table of text may be called .csv",
             )
         kind, axes = magic[2], magic[3]
         if kind != UNSIGNED_BYTE:

@@ -26,13 +26,16 @@ _EPS = float(np.finfo(np.float64).eps)
 _TOGETHER = 1 << 22  # values of whole columns, or stored values of sparse rows, that are looked at together
 
 
-def fitted(X: Any, scale: Scale, center: bool, rows: Rows = None) -> Preprocessing:
+def fitted(
+    X: Any, scale: Scale, center: bool, rows: Rows = None, numeric: NDArray[np.bool_] | None = None
+) -> Preprocessing:
     """Return the preprocessing that ``scale`` and ``center`` mean for training rows X (N, D).
 
     X: dense numbers, finite; or scipy.sparse in rows, sound. rows: the numbers of those that are trained on.
     center False: nothing is subtracted, so that zeros stay zeros. A column that is constant, or so near to it
     that its spread is rounding, is divided by 1: centred, it is 0. What is subtracted is rounded to float32,
     as the rows are: little is left of a column that spreads by less than a millionth of its mean.
+    numeric: (D,), False where a column is left as it is beside a word; None: all are numbers.
     """
     if is_scipy_sparse(X) and not X.has_canonical_format:
         X = X.copy()
@@ -44,6 +47,8 @@ def fitted(X: Any, scale: Scale, center: bool, rows: Rows = None) -> Preprocessi
         return Preprocessing(np.array(scale), _moments(X, rows)[0].astype(np.float32) if center else None)
     offset, spread = _MEASURES[scale](X, rows)
     spread = np.where(spread < TINIEST, 1.0, np.minimum(spread, HUGEST))
+    if numeric is not None:
+        offset, spread = np.where(numeric, offset, 0.0), np.where(numeric, spread, 1.0)
     return Preprocessing(spread, offset.astype(np.float32) if center else None)
 
 

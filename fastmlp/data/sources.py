@@ -7,22 +7,26 @@ says so. Nothing prints: ``notify`` gets one-line messages, ``progress`` a downl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from numpy.typing import NDArray
 
-from fastmlp.checks import as_text, function, shown, whole_number
-from fastmlp.data import csv, idx, mnist, npy, tables, targets
-from fastmlp.data.checks import Features, features, image_shape
-from fastmlp.data.dataset import Dataset, Part, Parts, assemble
+from fastmlp.checks import as_list, as_text, flag, function, instance, one_of, shown, whole_number
+from fastmlp.data import arrays, idx, mnist, npy, tables, targets
+from fastmlp.data.assemble import assemble
+from fastmlp.data.checks import features, image_shape
+from fastmlp.data.columns import Columns
+from fastmlp.data.dataset import Choice, Dataset
+from fastmlp.data.label import TASKS, Label, Labels, find_label, places_of
+from fastmlp.data.parts import Part, Parts, part_of
+from fastmlp.data.table import Kind
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import PathLike, is_folder, path_of
-from fastmlp.words.losses import Loss, checked_loss
+from fastmlp.words.losses import checked_loss
 
 ENVIRONMENT = "FASTMLP_DATA"
 AUTO_PATIENCE = 5.0  # seconds of waiting that auto grants the network
@@ -34,18 +38,31 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """The way a source is to be read: see ``load``."""
+
+    label: str | int | None = None
+    loss: str | None = None
+    task: str = "auto"
+    choice: Choice = field(default_factory=Choice)
+    seed: int = 0
+    hold_out: bool = True
+
+
+@dataclass(frozen=True)
 class _Found:
     """A source that was read: Dataset's ``name``, the first half of its ``source``, and the parts."""
 
     name: str
     source: str
     parts: Parts
-    seed: int
-    loss: str = "logits"
 
-    @cached_property
-    def dataset(self) -> Dataset:
-        return assemble(self.name, self.source, self.parts, self.seed, loss=self.loss)
+    def dataset(self, asked: _Asked, test_source: str | None = None) -> Dataset:
+        """The Dataset that is asked for."""
+        return assemble(
+            self.name, self.source, self.parts, asked.seed, test_source, asked.loss, asked.task,
+            asked.choice, hold_out=asked.hold_out,
+        )  # fmt: skip
 
 
 class Status(TypedDict):
@@ -68,8 +85,13 @@ def load(
     *,
     test_data: PathLike | None = None,
     label: str | int | None = None,
-    loss: str = "logits",
+    loss: str | None = None,
+    task: str = "auto",
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    as_category: Sequence[str] = (),
     seed: int = 0,
+    hold_out: bool = True,
     notify: Notify | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -78,95 +100,151 @@ def load(
     data:
         ``auto``: what FASTMLP_DATA names if set, else MNIST from the cache, else a download that is given
         5 s of waiting, else synthetic digits. ``mnist``: a FASTMLP_DATA that is MNIST, the cache, a download.
-        ``synthetic``: digits drawn by program. Anything else is a path: a folder with IDX files, a .npz,
-        a .npy with its labels beside it, a .csv or .tsv (perhaps .gz), or an IDX images file with its labels
-        beside it.
+        ``synthetic``: digits drawn by program. Anything else is a path: a table (.csv, .tsv, perhaps .gz,
+        .parquet, .feather, .arrow), a .npz, a .npy with its labels beside it, a folder with IDX files, or an
+        IDX images file with its labels beside it.
     test_data: a path, read in the same ways; its test part where it has one, else its training part.
-        Without it: the test part of ``data``, else a seeded sixth of the training part.
-    label: CSV's label column, a name or an index from 0; default: the column ``label``, else the first.
-        What else a CSV file may be, and which first line is a header: csv/line.py and csv/head.py.
-    loss: what the labels are read for; a loss of numbers, squared for example, takes any. See ``Dataset.of``.
+        Without it: the test part of ``data``, else a seeded sixth of the training part, of each class.
+    label: the label's column of a table, a name or an index from 0; None: it is found, see ``find_label``.
+    loss: what the labels are read for; a loss of numbers, squared for example, takes any. None: the usual one
+        of the task.
+    task: "classes", "numbers", or "auto": what the labels look like; see ``task_of``.
+    drop, keep, as_category: names of a table's columns: to leave out, to keep alone, to take as categories.
     seed: of the held-out sixth and of the synthetic digits.
+    hold_out: False: no sixth is held out, all rows are to train on.
 
-    DataError where something named is missing, damaged or not fit for training; ConfigError for a label
-    without a CSV file.
+    What was found in a table is in the Dataset's ``told``, for people.
+
+    DataError where something named is missing, damaged or not fit for training; ConfigError for a label, or
+    names of columns, without a table.
     """
     environment = os.environ.get(ENVIRONMENT) or None
     word = as_text(data)
     if word == "auto" and environment in WORDS:
         word = data = environment
     named = environment if word == "auto" else None if word in WORDS else data
-    label = _checked_label(label, named, test_data)
-    loss, seed = checked_loss(loss), whole_number("seed", seed, 0, 2**63 - 1)
+    choice = Choice(drop, keep, as_category)  # type: ignore[arg-type]  # checked there
+    label = _checked_label(label, choice, named, test_data)
+    asked = _Asked(
+        label,
+        None if loss is None else checked_loss(loss),
+        one_of("task", task, TASKS),
+        choice,
+        whole_number("seed", seed, 0, 2**63 - 1),
+        flag("hold_out", hold_out),
+    )
     say, progress = function("notify", notify) or _silent, function("progress", progress)
     if named is not None:
-        found = _named(named, label, seed, word == "auto", loss)
+        found = _named(named, asked, word == "auto")
     elif word == "synthetic":
-        found = _synthetic(seed)
+        found = _synthetic(asked.seed)
     elif word == "mnist":
         found = _environment_mnist(environment) or _mnist(MNIST_PATIENCE, say, progress)
     else:
-        found = _auto(seed, say, progress)
-    if Loss.of(loss).task != "classes":
-        found = replace(found, loss=loss)
+        found = _auto(asked.seed, say, progress)
     if test_data is None:
-        return found.dataset
-    other = read_parts(test_data, label, loss)
-    parts = Parts(found.parts.train, other.test or other.train)
-    return assemble(found.name, found.source, parts, seed, str(test_data), loss)
+        return found.dataset(asked)
+    train = found.parts.train
+    other = read_parts(test_data, (train and train.label) or label, _kinds(train))
+    found = replace(found, parts=Parts(train, other.test or other.train))
+    return found.dataset(asked, str(test_data))
 
 
-def read_parts(path: PathLike, label: str | int | None = None, loss: str = "logits") -> Parts:
-    """Read what a path holds, by its kind: a folder, or a file by the end of its name."""
+def read_parts(
+    path: PathLike,
+    label: str | int | None = None,
+    kinds: Mapping[str, Kind] | None = None,
+    mixed: Collection[str] = (),
+) -> Parts:
+    """Read what a path holds, by its kind: a folder, or a file by the end of its name.
+
+    kinds, mixed: of a table's columns, by name, where they are known, and which may hold anything.
+    """
     path = path_of("data", path)
     if is_folder(path):
         return idx.read_folder(path)
+    if tables.is_table_file(path):
+        pictures = tables.read_pictures(path, label) if kinds is None else None
+        if pictures is not None and pictures.y is not None:
+            told = (f"label: {pictures.label!r:.40}; pictures, a byte a pixel",)
+            return Parts(Part(pictures.X, pictures.y, str(path), pictures.label, pictures.told, told))
+        return Parts(part_of(tables.read(path, kinds=kinds, mixed=mixed), label))
     match _kind(path):
         case "npz":
-            return tables.read_npz(path)
+            return arrays.read_npz(path)
         case "npy":
-            return Parts(tables.read_npy(path))
-        case "csv":
-            return Parts(csv.read(path, label, numbers=Loss.of(loss).task == "numbers"))
+            return Parts(arrays.read_npy(path))
         case _:
             return Parts(idx.read_pair(path))
 
 
 def read_test(
-    path: PathLike, label: str | int | None = None, loss: str = "logits"
-) -> tuple[Features, NDArray[Any]]:
-    """Read X (N, D) and targets as the file has them: its test part if it has one, else all of it.
+    path: PathLike,
+    label: str | int | None = None,
+    loss: str | None = None,
+    task: str = "auto",
+    columns: Columns | None = None,
+    classes: tuple[Label, ...] = (),
+) -> tuple[Any, NDArray[Any]]:
+    """Read X (N, D), or a Table, and targets as the file has them: its test part if any, else all of it.
 
-    loss: what the targets are read for: labels (N,) or, of a loss of numbers, numbers (N, K).
+    loss, task: what the targets are read for: labels (N,) or, of a loss of numbers, numbers (N, K).
+    columns: a model's: what kind a table's columns are, and which is the label, unless one is named.
+    classes: a model's, of which labels must be. Raises DataError that names the row of another.
     """
-    label = _checked_label(label, path)
-    parts = read_parts(path, label, loss)
+    label = _checked_label(label, Choice(), path)
+    columns = columns if columns is None else instance("columns", columns, Columns)
+    known = as_list(classes)
+    if known is None or not all(isinstance(one, str | int | float) for one in known):
+        raise ConfigError("classes must be a list of labels", shown(classes))
+    if columns is None:
+        parts = read_parts(path, label)
+    else:
+        parts = read_parts(path, columns.label if label is None else label, columns.kinds)
     part = parts.test or parts.train
     assert part is not None
-    X = features(part.X, part.where)
-    return X, targets.of_file(part.y, len(X), part.where, loss)[1]
+    X = features(part.X, part.where) if part.table is None else part.X
+    loss, _ = targets.loss_of(part.y, loss, task, f"y of {part.where}")
+    _, found = targets.read(part.y, loss, f"y of {part.where}", part.table)
+    if isinstance(found, Labels) and known:
+        places_of(part.y, tuple(known), f"the label column of {part.where}", part.table)
+    y = targets.array_of(found.classes)[found.indices] if isinstance(found, Labels) else found
+    if len(y) != X.shape[0]:
+        raise targets.unequal(part.where, X.shape[0], len(y))
+    return X, y
 
 
-def read_images(path: PathLike, *, label: str | int | None = None) -> tuple[Features, tuple[int, int] | None]:
+def read_images(
+    path: PathLike, *, label: str | int | None = None, columns: Columns | None = None
+) -> tuple[Any, tuple[int, int] | None]:
     """Read X (N, D) uint8 or float32, and the pictures' (rows, columns) or None; labels are not needed.
 
-    Of a folder or .npz with two parts, the test part. Of a CSV, all columns but the label's.
+    Of a folder or .npz with two parts, the test part. Of a text table of pictures its pixels, of another
+    table a Table, without the label's column where one is named. columns: a model's: what kind a table's
+    columns are, and the label's is left for it; without them a column called ``label`` is left out too.
     """
-    label = _checked_label(label, path)
+    label = _checked_label(label, Choice(), path)
+    columns = columns if columns is None else instance("columns", columns, Columns)
     path = path_of("data", path)
     if is_folder(path):
         parts = idx.read_folder(path)
         part = parts.test or parts.train
         assert part is not None
         X = part.X
+    elif columns is None and (pictures := tables.read_pictures(path, label)) is not None:
+        X = pictures.X
+    elif tables.is_table_file(path):
+        table = tables.read(path, kinds=None if columns is None else columns.kinds)
+        if label is not None:
+            return table.without([find_label(table, label).name]), None
+        called = [name for name in table.names if name.casefold() == "label"] if columns is None else []
+        return table.without(called), None
     else:
         match _kind(path):
             case "npz":
-                X = tables.read_npz_images(path)
+                X = arrays.read_npz_images(path)
             case "npy":
                 X = npy.read(path)
-            case "csv":
-                X = csv.read_images(path, label)
             case _:
                 X = idx.read(path)
     rows = features(X, str(path))
@@ -188,15 +266,22 @@ def status() -> Status:
     )
 
 
-def _named(path: PathLike, label: str | int | None, seed: int, by_environment: bool, loss: str) -> _Found:
+def _kinds(part: Part | None) -> dict[str, Kind] | None:
+    """The kinds of a table's columns, the label's too, by which another is read."""
+    if part is None or part.table is None:
+        return None
+    return {column.name: column.kind for column in (*part.X.columns, part.y)}
+
+
+def _named(path: PathLike, asked: _Asked, by_environment: bool) -> _Found:
     try:
-        parts = read_parts(path, label, loss)
+        parts = read_parts(path, asked.label, mixed=(*asked.choice.drop, *asked.choice.as_category))
     except DataError as error:
         if not by_environment:
             raise
         must = f"{ENVIRONMENT} must name data that can be read, or be unset: {error.must}"
         raise DataError(must, error.got, error.do) from None
-    return _Found(path_of("data", path).absolute().name, os.fspath(path), parts, seed)
+    return _Found(path_of("data", path).absolute().name, os.fspath(path), parts)
 
 
 def _synthetic(seed: int) -> _Found:
@@ -206,9 +291,7 @@ def _synthetic(seed: int) -> _Found:
     shape = drawn.image_shape or (-1,)
     train = Part(drawn.X.reshape(-1, *shape), drawn.y, "synthetic")
     test = Part(drawn.X_test.reshape(-1, *shape), drawn.y_test, "synthetic")
-    return _Found(
-        "synthetic", f"synthetic digits, drawn by program with seed {seed}", Parts(train, test), seed
-    )
+    return _Found("synthetic", f"synthetic digits, drawn by program with seed {seed}", Parts(train, test))
 
 
 def _environment_mnist(path: str | None) -> _Found | None:
@@ -222,8 +305,8 @@ def _environment_mnist(path: str | None) -> _Found | None:
 def _mnist_at(path: Path) -> _Found | None:
     """Read what is there, if it is MNIST."""
     with suppress(DataError):
-        found = _Found("mnist", f"MNIST from {path}", read_parts(path), seed=0)
-        if found.dataset.sums == mnist.SUMS:
+        found = _Found("mnist", f"MNIST from {path}", read_parts(path))
+        if found.dataset(_Asked()).sums == mnist.SUMS:
             return found
     return None
 
@@ -253,21 +336,27 @@ def _auto(seed: int, say: Notify, progress: Progress | None) -> _Found:
 
 
 def _kind(path: Path) -> str:
-    name = path.name.lower()
-    if name.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
-        return "csv"
     return path.suffix.lower().removeprefix(".")
 
 
-def _checked_label(label: Any, *paths: PathLike | None) -> str | int | None:
-    """A name or an index, for a CSV file among the paths; None for None. Raises ConfigError."""
+def _checked_label(label: Any, choice: Choice, *paths: PathLike | None) -> str | int | None:
+    """A name or an index, for a table among the paths; None for None. Raises ConfigError."""
+    asked = [name for name, names in choice.words.items() if names]
+    if label is None and not asked:
+        return None
+    is_table = any(path is not None and tables.is_table_file(path_of("data", path)) for path in paths)
+    if asked and not is_table:
+        raise ConfigError(
+            f"{asked[0]} must go with a table", shown(choice.words[asked[0]]),
+            "leave it out: other formats have no columns with names",
+        )  # fmt: skip
     if label is None:
         return None
     name = as_text(label)
     checked = whole_number("label, where it is no name,", label, -(2**31), 2**31) if name is None else name
-    if not any(path is not None and _kind(path_of("data", path)) == "csv" for path in paths):
+    if not is_table:
         raise ConfigError(
-            "label must go with a CSV file", shown(label), "leave it out: other formats keep labels apart"
+            "label must go with a table", shown(label), "leave it out: other formats keep labels apart"
         )
     return checked
 

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastmlp.backends.threads import resolve
-from fastmlp.checks import function, positive_number
-from fastmlp.data.dataset import Dataset, held_out
+from fastmlp.checks import function, positive_number, shown
+from fastmlp.data.dataset import Dataset
+from fastmlp.data.split import held_out
 from fastmlp.diagnosis.examine import check, examine
 from fastmlp.diagnosis.report import Diagnosis
+from fastmlp.errors import DataError
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
-from fastmlp.train.fields import asked, takes_fields
+from fastmlp.train.defaults import chosen, loss_of
+from fastmlp.train.fields import takes_fields
 from fastmlp.train.fit import architecture_of
+from fastmlp.train.steps import BY_DATA
 from fastmlp.words.losses import checked_loss
 
 
-@takes_fields
+@partial(takes_fields, by_data=BY_DATA)
 def diagnose(
-    X: ArrayLike | Dataset,
-    y: ArrayLike | None = None,
+    X: Any,
+    y: Any = None,
     training: Training | None = None,
     *,
     threads: int | str = "auto",
-    test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    test_data: Any = None,
     initial: Parameters | None = None,
     seconds: float = 20.0,
     notify: Callable[[str], object] | None = None,
@@ -48,9 +52,9 @@ def diagnose(
 
     Parameters
     ----------
-    X: (N, D) or (N, rows, columns), numbers; y: (N,), their labels, as ``fit`` takes them.
-    training: as for ``fit``, whole or by its fields. It must be of plain SGD at a constant rate,
-        and of a loss of classes.
+    X: a table, or (N, D) or (N, rows, columns), numbers; y: their labels, as ``fit`` takes them.
+    training: as for ``fit``, whole or by its fields. It must be at a constant rate, and of a loss of classes.
+        Its trials train on all rows, and stop early nowhere.
     threads: their number, or "auto". The findings are the same for any.
     test_data: (X_test, y_test), the rows held out; a sixth of X without it.
     initial: the first weights, in place of ``init``; they are not changed.
@@ -59,21 +63,25 @@ def diagnose(
 
     Raises ConfigError, DataError, ModelError as ``fit`` does. A training that diverges is a finding.
     """
-    training = asked(training, fields)
+    if (loss := loss_of(training, fields)) is not None:
+        checked_loss(loss, "classes")
     resolve(threads)
     seconds = positive_number("seconds", seconds, "20")
     function("notify", notify)
-    data = Dataset.of(X, y, test_data, checked_loss(training.loss, "classes"))
+    data = Dataset.of(X, y, test_data, loss)
+    if loss is None and data.targets == "numbers":
+        raise DataError(
+            "a diagnosis must be of classes", f"{shown(data.label) if data.label else 'y'}, a quantity",
+            "give loss='logits' if it is not",
+        )  # fmt: skip
+    training, _ = chosen(data, training, fields)
     check(training, data.y)
-    architecture_of(data, training, initial)
     if data.test is None:
-        held = np.zeros(len(data.y), bool)
-        held[held_out(data.y, training.seed, "the data")] = True
-        rows, indices = data.X[~held], data.y[~held]
-        test = data.X[held], data.y[held]
-    else:
-        rows, indices, test = data.X, data.y, data.test
+        held = held_out(len(data.y), data.y, training.seed, "the data")
+        data = data.part(np.delete(np.arange(len(data.y)), held), held)
+    data = data.numeric()
+    architecture_of(data, training, initial)
     return examine(
-        rows, indices, *test, len(data.classes), training,
-        initial=initial, threads=threads, seconds=seconds, notify=notify,
+        data.X, data.y, data.X_test, data.y_test, len(data.classes), training,
+        initial=initial, threads=threads, seconds=seconds, notify=notify, columns=data.columns,
     )  # fmt: skip

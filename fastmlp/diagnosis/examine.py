@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.columns import Columns
 from fastmlp.diagnosis.findings import SEVERITIES, WORTH, Evidence, Finding, Rule, Seen, in_words
 from fastmlp.diagnosis.measures import Measures
 from fastmlp.diagnosis.relation import relation
@@ -26,10 +27,10 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.net import Parameters
 from fastmlp.spec import Training
 from fastmlp.words.losses import checked_loss
-from fastmlp.words.optimizers import PLAIN
 
 ROUNDS = 3  # of changes on top of each other
 NEARLY = 0.03  # of accuracy: two changes that won the same, but for luck
+_EARLY = 100  # epochs of a training that would stop early: all of them would learn its rows by heart
 _RUNS = 6  # that most diagnoses need: they share its seconds; what is over its time is not begun
 
 Notify = Callable[[str], object]
@@ -47,8 +48,11 @@ def examine(
     threads: int | str = "auto",
     seconds: float = 20.0,
     notify: Notify | None = None,
+    columns: Columns | None = None,
 ) -> Diagnosis:
     """Diagnose a training on X (N, D) and class indices y (N,), tested on rows held out.
+
+    columns: how X came of a table, if it did.
 
     ``seconds``: what all trials together may take, about; they have fewer epochs where all of the
     training's would take longer. ``notify`` hears what is being done. Raises what ``check`` raises.
@@ -59,11 +63,13 @@ def examine(
     if unusual := training.architecture(X.shape[1], K).unusual:
         told = ", ".join(unusual)
         raise ConfigError("a diagnosis must be of layers with a width and an activation alone", told)
-    bench, setting = Bench(X, y, X_test, y_test, K, threads), Setting(training, initial)
+    bench = Bench(X, y, X_test, y_test, K, threads, columns)
+    setting = Setting(replace(training, validation=0.0, patience=0), initial)
     notify("measuring the net at its start")
     evidence = Evidence(setting, bench.measured(setting))
     each = bench.seconds_an_epoch(setting)
-    epochs = max(1, min(training.epochs, int(seconds / _RUNS / max(each, 1e-9))))
+    most = min(training.epochs, _EARLY) if training.patience else training.epochs
+    epochs = max(1, min(most, int(seconds / _RUNS / max(each, 1e-9))))
     if evidence.constant:
         epochs = 1
     notify(f"training {epochs} epoch{'s' * (epochs > 1)}, watched")
@@ -95,14 +101,14 @@ def examine(
 def check(training: Training, y: NDArray[Any]) -> None:
     """Raise ConfigError or DataError unless it can be diagnosed.
 
-    Curvature bounds the steps of plain SGD at a constant rate alone, and what is measured is of classes.
+    What is measured is of classes. Trials are at one rate, and train on all rows: none of them stops early.
     """
     checked_loss(training.loss, "classes")
-    alike = replace(training, class_weight=None, label_smoothing=0.0)
-    if training != replace(alike, optimizer=PLAIN, schedule="constant", validation=0.0, patience=0):
+    alike = replace(training, class_weight=None, label_smoothing=0.0, schedule="constant")
+    if training != alike:
         raise ConfigError(
-            "a diagnosis must be of plain SGD at a constant rate, all rows and classes alike",
-            str(training),
+            "a diagnosis must be of a constant rate, all rows and classes alike",
+            training.in_words(),
             "diagnose the same net without those options",
         )
     if y.ndim != 1:
@@ -162,7 +168,7 @@ def _try(
     trials, current, adopted = [base], base, Changes()
     for number in range(ROUNDS):
         here: list[tuple[Finding, Trial]] = []
-        for rule, seen in suspicions(Evidence(setting, measures)):
+        for rule, seen in suspicions(Evidence(setting, measures, sample=bench.sample)):
             best: Trial | None = None
             helpful = []
             for changes in seen.changes:

@@ -21,6 +21,7 @@ from fastmlp.diagnosis.relation import Relation
 from fastmlp.diagnosis.trials import Changes, Setting, Trial
 from fastmlp.diagnosis.unlearnt import Unlearnt, unlearnt
 from fastmlp.spec import Training
+from fastmlp.words.optimizers import PLAIN
 from fastmlp.words.scales import scale_text
 
 SEVERE, WORTH = 0.05, 0.01  # of accuracy, won by a change: under the second it is not told
@@ -117,6 +118,11 @@ class Evidence:
     def spread(self) -> float:
         """Spread of the first layer's pre-activations."""
         return self.measures.layers[0].z_spread
+
+    @property
+    def is_plain(self) -> bool:
+        """True for plain SGD, whose steps curvature bounds; other optimizers' have sizes of their own."""
+        return self.training.optimizer == PLAIN
 
     @property
     def over(self) -> float:

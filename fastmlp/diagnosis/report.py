@@ -6,16 +6,20 @@ Not in here: how it was found (examine.py, rules.py), and pictures (picture.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.diagnosis.findings import SEVERE, Finding
 from fastmlp.diagnosis.measures import Measures
 from fastmlp.diagnosis.trials import Changes, Snapshot, Trial
+from fastmlp.display import Display, Displayed
 from fastmlp.spec import NUMERICS_REVISION, Training
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-@dataclass(frozen=True)
-class Diagnosis:
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Displayed):
     """The result of ``diagnose``.
 
     training:    what was asked about.
@@ -61,6 +65,30 @@ class Diagnosis:
             f"nothing that was measured costs {SEVERE:.0%} of accuracy or more: "
             f"{_share(self.trials[0].accuracy)} on held-out rows {after}{''.join(helpful)}."
         )
+
+    def plot(self) -> NDArray[Any]:
+        """Draw what was measured as it trained and what each change did; returns matplotlib's axes (2, 2).
+
+        They are in a new figure of pyplot, which a notebook shows. Raises ConfigError without matplotlib.
+        """
+        from fastmlp import pictures
+        from fastmlp.diagnosis.picture import HEIGHT, draw
+        from fastmlp.display import plots
+
+        axes: NDArray[Any] = draw(self, plots.figure(2 * pictures.WIDTH, 2 * HEIGHT), ink=False)
+        return axes
+
+    def _display(self) -> Display:
+        heading = ("", "finding", "measured", "change")
+        rows = [(f.severity, f.code, f.measured, f.advice) for f in self.findings]
+        severe = sum(finding.severity == "severe" for finding in self.findings)
+        title = f"Diagnosis: {severe or 'nothing'} severe, {len(rows)} finding{'s' * (len(rows) != 1)}"
+        facts = [
+            ("training", self.training.in_words()),
+            ("epochs", self.epochs),
+            ("trials", len(self.trials)),
+        ]
+        return Display(title, facts, heading if rows else (), rows, [self.verdict])
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for json.dump."""

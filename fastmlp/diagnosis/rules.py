@@ -10,13 +10,16 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmlp.diagnosis.findings import SEVERE, Evidence, Rule, Seen, in_words
 from fastmlp.diagnosis.measures import rounded
 from fastmlp.diagnosis.relation import LEVEL, NEIGHBOURS
 from fastmlp.diagnosis.trials import Changes, Trial
 from fastmlp.diagnosis.unlearnt import LUCK, POOR, Unlearnt
+from fastmlp.spec import Training
 from fastmlp.words.layers import act_text
+from fastmlp.words.optimizers import USUAL_LR
 
 LATER = 2  # times 2 / curvature that lr may be in training: a net moves to where its lr is stable
 LOW = 4  # times under 2 / curvature that lr may be
@@ -30,6 +33,7 @@ OFF_CENTRE = 2  # times the inputs' spread that their mean may be
 WIDTH = 100  # units that are enough
 IMBALANCE = 10  # times as many rows of one class as of another
 RARE = 0.1  # of their rows that rare classes lose against the others
+UNUSUAL = 9  # times the usual lr of an optimizer that lr may be, or be under it
 UNEQUAL = 100  # times the spread of half of the columns: a net hears the widest alone
 
 
@@ -99,11 +103,19 @@ def _lr_too_high(e: Evidence) -> Seen | None:
 
 def _lr_too_low(e: Evidence) -> Seen | None:
     limit = e.measures.limit
-    if _overshoots(e) or e.over >= 1 / LOW or limit >= NO_LIMIT:
+    if not e.is_plain or _overshoots(e) or e.over >= 1 / LOW or limit >= NO_LIMIT:
         return None
     changes = ({"lr": rounded(limit * share, down=True)} for share in (0.5, 0.1) if share > 2 * e.over)
     words = {"times": 1 / e.over, "top": _short(2 / limit)}
     return Seen({"limit": limit, "over": e.over}, tuple(changes), words)
+
+
+def _lr_unusual(e: Evidence) -> Seen | None:
+    name, lr = e.training.optimizer.name, e.training.lr
+    usual = USUAL_LR.get(name, Training.lr)
+    if e.is_plain or name == "adadelta" or 1 / UNUSUAL <= lr / usual <= UNUSUAL:
+        return None
+    return Seen({"usual": usual}, ({"lr": usual},), {"name": name})
 
 
 def _inputs_too_large(e: Evidence) -> Seen | None:
@@ -113,6 +125,15 @@ def _inputs_too_large(e: Evidence) -> Seen | None:
 
 def _inputs_too_small(e: Evidence) -> Seen | None:
     return Seen({"z_spread": e.spread}, _standard(e)) if e.hidden and 0 < e.spread < SMALL else None
+
+
+def _columns_unequal(e: Evidence) -> Seen | None:
+    if e.sample is None or not isinstance(e.training.scale, float):
+        return None
+    broad, usual = _spreads(e.sample)
+    if not 0 < UNEQUAL * usual < broad:
+        return None
+    return Seen({"broad": broad, "usual": usual}, ({"scale": "standard"},))
 
 
 def _inputs_off_centre(e: Evidence) -> Seen | None:
@@ -214,7 +235,7 @@ RULES = (
         healthy="none",
         why="such a unit carries nothing, and a ReLU unit that nothing activates gets no gradient",
         tried="fresh weights by glorot_uniform",
-        turn=6,
+        turn=7,
     ),
     Rule(
         "loss-frozen",
@@ -224,7 +245,7 @@ RULES = (
         healthy="all of them",
         why="a sample outside the clip has a gradient of exactly 0: right or wrong, it teaches nothing",
         tried="the loss logits",
-        turn=8,
+        turn=9,
     ),
     Rule(
         "units-saturated",
@@ -234,7 +255,7 @@ RULES = (
         healthy=f"under {SATURATED:.0%}; pre-activations spread by about 1",
         why="where the activation is flat, no gradient passes to the weights before it",
         tried="the inputs divided until pre-activations spread by 1, and the same with an lr for it",
-        turn=3,
+        turn=4,
     ),
     Rule(
         "lr-too-high",
@@ -259,6 +280,18 @@ RULES = (
         turn=2,
     ),
     Rule(
+        "lr-unusual",
+        _lr_unusual,
+        rule=f"The optimizer is not plain SGD, and lr is over {UNUSUAL} times, or under 1 / {UNUSUAL} of, "
+        "what it is usually given: 0.001 for adam, adamw, nadam, adamax and rmsprop, else 0.01.",
+        measured="lr {training.lr:g}, where {name} is usually given {usual:g}",
+        healthy=f"within a factor of {UNUSUAL} of it",
+        why="the size of such a step depends on lr more than on the gradient: too large ones throw the "
+        "weights about, and too small ones get nowhere",
+        tried="the usual lr",
+        turn=3,
+    ),
+    Rule(
         "inputs-too-large",
         _inputs_too_large,
         rule=f"The first layer's pre-activations spread by over {LARGE}, and neither units-saturated nor "
@@ -267,7 +300,7 @@ RULES = (
         healthy=f"{SMALL:g} to {LARGE}",
         why="one direction is so steep that an lr it bears is too small for all others",
         tried="the inputs divided until pre-activations spread by 1, with an lr for it",
-        turn=4,
+        turn=5,
     ),
     Rule(
         "inputs-too-small",
@@ -277,7 +310,18 @@ RULES = (
         healthy=f"{SMALL:g} to {LARGE}",
         why="a first layer that hears so little of its inputs learns as slowly as with a small lr",
         tried="the inputs divided until pre-activations spread by 1, and the same with an lr for it",
-        turn=5,
+        turn=6,
+    ),
+    Rule(
+        "columns-unequal",
+        _columns_unequal,
+        rule=f"One column spreads by over {UNEQUAL} times what half of the columns do at most, and all are "
+        "divided by one number.",
+        measured="one column spreads by {broad:.3g}, half of them by {usual:.3g} at most",
+        healthy=f"within a factor of {UNEQUAL}",
+        why="the net hears the widest column alone, and an lr that it bears is too small for the others",
+        tried="each column scaled by its own mean and spread",
+        turn=12,
     ),
     Rule(
         "inputs-off-centre",
@@ -287,7 +331,7 @@ RULES = (
         healthy=f"at most {OFF_CENTRE}x",
         why="what all rows have in common is steep and teaches nothing; what tells them apart is shallow",
         tried="the inputs centred, and the same divided by their spread",
-        turn=9,
+        turn=10,
     ),
     Rule(
         "init-unsuitable",
@@ -298,7 +342,7 @@ RULES = (
         healthy=f"logits that spread by {FAINT:g} to {LOUD}",
         why="from there the way to a solution is longer",
         tried="fresh weights by glorot_uniform",
-        turn=7,
+        turn=8,
     ),
     Rule(
         "hidden-too-narrow",
@@ -308,7 +352,7 @@ RULES = (
         healthy="at least {classes} units",
         why="all that the output layer can know goes through so few numbers",
         tried=f"hidden layers of at least {WIDTH} units",
-        turn=10,
+        turn=11,
     ),
     Rule(
         "not-finite",
@@ -348,7 +392,7 @@ RULES = (
 
 
 def _overshoots(e: Evidence) -> bool:
-    return e.over > 1 or e.later > LATER
+    return e.is_plain and (e.over > 1 or e.later > LATER)
 
 
 def _large(e: Evidence) -> bool:
@@ -363,7 +407,8 @@ def _standard(e: Evidence) -> tuple[Changes, ...]:
     """The scale at which pre-activations spread by 1; and the same with an lr for it; none for columns."""
     if (standard := e.measures.standard) is None:
         return ()
-    return {"scale": standard.scale}, {"scale": standard.scale, "lr": standard.lr}
+    alone: Changes = {"scale": standard.scale}
+    return (alone, alone | {"lr": standard.lr}) if e.is_plain else (alone,)
 
 
 def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
@@ -379,10 +424,12 @@ def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
         because = (
             "it learns nothing; nor was a relation of labels to inputs seen, on too few rows to rule one out"
         )
-    look = "units of the columns, outliers, codes taken for numbers, held-out rows prepared otherwise"
-    if e.sample is not None:
-        spreads = np.asarray(e.sample, np.float64).std(axis=0)
-        broad, usual = float(spreads.max()), float(np.quantile(spreads, 0.5, method="lower"))
+    by_column = not isinstance(e.training.scale, float)  # then their units are gone
+    look = "outliers, codes taken for numbers, held-out rows prepared otherwise"
+    if not by_column:
+        look = f"units of the columns, {look}"
+    if e.sample is not None and not by_column:
+        broad, usual = _spreads(e.sample)
         if broad > UNEQUAL * usual:
             look = (
                 f"the units of the columns: one spreads by {broad:.3g}, half of them by {usual:.3g} at most"
@@ -397,6 +444,12 @@ def _of_lost(e: Evidence, lost: Unlearnt) -> dict[str, Any]:
         "because": because,
         "next": look,
     }
+
+
+def _spreads(sample: NDArray[Any]) -> tuple[float, float]:
+    """The largest spread of a column, and the one that half of the columns have at most."""
+    spreads = np.asarray(sample, np.float64).std(axis=0)
+    return float(spreads.max()), float(np.quantile(spreads, 0.5, method="lower"))
 
 
 def _short(value: float) -> str:

@@ -19,6 +19,7 @@ from fastmlp import kernels as nn
 from fastmlp import random
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
+from fastmlp.data.columns import Columns
 from fastmlp.data.preprocessing import fitted
 from fastmlp.diagnosis import measures
 from fastmlp.diagnosis.chance import Standing, even, standing
@@ -116,6 +117,7 @@ class Bench:
 
     X, X_test: (N, D) as ``fit`` takes them. y, y_test: class indices below K.
     sample:    some training rows (n, D) as they are, dense.
+    columns:   how X came of a table, if it did.
     """
 
     def __init__(
@@ -126,7 +128,9 @@ class Bench:
         y_test: NDArray[np.int64],
         K: int,
         threads: int | str = "auto",
+        columns: Columns | None = None,
     ) -> None:
+        self._numeric = None if columns is None else columns.numeric
         self.y, self.y_test, self.K, self.D = y, y_test, K, X.shape[1]
         self.counts = np.bincount(y, minlength=K)
         self._rows, self._fitted = X, dict[Any, Preprocessing]()
@@ -151,7 +155,7 @@ class Bench:
         """The preprocessing that ``fit`` would have, fitted once."""
         asked = training.scale, training.centred
         if asked not in self._fitted:
-            self._fitted[asked] = fitted(self._rows, *asked)
+            self._fitted[asked] = fitted(self._rows, *asked, numeric=self._numeric)
         return self._fitted[asked]
 
     def measured(self, setting: Setting) -> measures.Measures:

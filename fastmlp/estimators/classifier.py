@@ -65,7 +65,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         partial_fit). It is multiplied with sample_weight.
     scale: X is divided by it: 255 suits pixel bytes.
     callbacks: a list; each is called callback(estimator) after every epoch; returning True ends training.
-    progress: shows a progress bar on stderr.
+    progress: shows a bar, in a terminal or a notebook; elsewhere a line on stderr.
     threads: of the kernels. "auto": as many as pay on this machine; in a worker of joblib or multiprocessing,
         its share of the cores. Results do not depend on it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -15,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.backends.types import EpochTotals
+from fastmlp.display.bar import Show, bar
 from fastmlp.errors import DivergedError
-from fastmlp.estimators.progress import progress_bar
 from fastmlp.estimators.split import HeldOut, Split
 from fastmlp.net import Net, Parameters
 from fastmlp.random import permutation
@@ -96,14 +97,12 @@ class Loop:
         """Train; returns True where training was stopped before the last epoch."""
         est, n = self.estimator, len(self.split.train)
         numbers = range(len(est.loss_curve_) + 1, len(est.loss_curve_) + 1 + self.epochs)
-        with progress_bar(est.progress, self.epochs) as shown:
-            progress: Callable[[int, int], None] | None = shown and (
-                lambda _, done: shown(est.n_iter_ + done / n, (est.loss_curve_ or [None])[-1])
-            )
+        with bar(self.epochs) if est.progress else nullcontext() as show:
+            progress = None if show is None else self._within(show, n)
             for epoch in self.trainer.epochs(numbers, self._order, self._lr, progress=progress):
                 self._note(epoch.totals)
-                if shown is not None:
-                    shown(est.n_iter_, est.loss_)
+                if show is not None:
+                    show(est.n_iter_, f"loss {est.loss_:.4f}")
                 self._say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
                 if self.split.held is None:
                     self._judge_loss()
@@ -114,6 +113,9 @@ class Loop:
                 if any(told) or self._has_to_stop():
                     return True
         return False
+
+    def _within(self, show: Show, n: int) -> Callable[[int, int], None]:
+        return lambda _, done: show(self.estimator.n_iter_ + min(done / n, 0.999))
 
     def _order(self, number: int) -> NDArray[np.int64]:
         est, rows = self.estimator, self.split.train

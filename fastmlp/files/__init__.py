@@ -13,10 +13,10 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from fastmlp.checks import reason_of, shown
 from fastmlp.errors import DataError, FastMLPError, RunFolderError
@@ -168,11 +168,21 @@ def replace(path: Path, *pieces: bytes | memoryview, synced: bool = False) -> No
 
     Without ``synced`` a loss of power may cut the file short: enough where a checksum is verified on reading.
     """
+    with replacing(path, synced=synced) as file:
+        file.writelines(pieces)
+
+
+@contextmanager
+def replacing(path: Path, *, synced: bool = False) -> Iterator[IO[bytes]]:
+    """Give a file to write that replaces ``path`` at the end of the block, unless that raises.
+
+    ``synced``: as in ``replace``. Raises OSError.
+    """
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")  # as prepared_for has it
     try:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "wb") as file:
-            file.writelines(pieces)
+            yield file
             if synced:
                 file.flush()
                 os.fsync(file.fileno())

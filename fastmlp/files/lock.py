@@ -43,7 +43,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises RunFolderError where another holds it, OSError for a link or where no file can be made."""
+        """Raise RunFolderError where another holds it, OSError for a link or where no file can be made."""
         self._path, self._handle, self._is_mine = folder / LOCK, -1, False
         for _ in range(_TRIES):  # a holder that releases it removes the file that was opened here
             with _forking:

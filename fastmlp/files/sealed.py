@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -28,11 +29,14 @@ State = Mapping[str, NDArray[Any]]
 
 
 def write(path: Path, state: State, metadata: Mapping[str, str]) -> None:
-    """Write the file, whole or not at all. Raises RunFolderError, and ModelError for too long metadata."""
+    """Write the file, whole or not at all: the same bytes for the same tensors and entries.
+
+    Raises RunFolderError, and ModelError for too long metadata.
+    """
     from safetensors.numpy import save
 
     blank = secrets.token_hex(32)  # found again at one place, whatever the metadata say
-    content = save(dict(state), {**metadata, SEAL: blank})
+    content = _in_order(save(dict(state), {**metadata, SEAL: blank}))
     if int.from_bytes(content[:8], "little") > MOST_HEADER:
         raise ModelError(
             f"a model's description must fit into {MOST_HEADER:,} bytes", "more", "use fewer inputs"
@@ -40,6 +44,16 @@ def write(path: Path, state: State, metadata: Mapping[str, str]) -> None:
     at = content.index(blank.encode())
     rest = memoryview(content)
     write_whole(path, b"".join((rest[:at], _digest(content, at).encode(), rest[at + len(blank) :])))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its entries in order of their names: safetensors writes them in any."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    entries = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))}
+    text = json.dumps(entries | header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def read(path: Path, *, most: int = MOST) -> tuple[State, dict[str, str], bool]:

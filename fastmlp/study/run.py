@@ -9,10 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastmlp import environment
+from fastmlp import environment, pictures
 from fastmlp.backends.threads import resolve
 from fastmlp.checks import instance, reason_of
 from fastmlp.data import Dataset
+from fastmlp.data.table import Table
 from fastmlp.errors import DataError, FastMLPError, RunFolderError
 from fastmlp.files import path_of, write_whole
 from fastmlp.runs import strict_json
@@ -46,13 +47,15 @@ def study(
 
     Raises ConfigError (without matplotlib, before anything is trained), RunFolderError, DataError.
     """
-    figures.check()
+    pictures.check("study")
     resolve(threads)
     plan = Plan() if plan is None else instance("plan", plan, Plan)
     instance("data", data, Dataset)
-    folder, digest = path_of("out", out, RunFolderError), data_digest(data)
+    if isinstance(data.X, Table):
+        raise DataError("the study must be of pictures", "a table", "use data mnist or synthetic")
     if not len(data.y_test):
         raise DataError("data must have a test part", "none", "name another source")
+    folder, digest = path_of("out", out, RunFolderError), data_digest(data)
     trainings = plan.trainings()
     with Store(folder, digest) as store:
         _make(folder / FIGURES)
@@ -68,7 +71,7 @@ def study(
             record = store.get(training)
             if record is None:
                 raise FastMLPError(
-                    "every net must be finished", f"none for {training}", "run the study again"
+                    "every net must be finished", f"none for {training.in_words()}", "run the study again"
                 )
             return record
 
@@ -104,6 +107,6 @@ def _make(folder: Path) -> None:
 
 def _write(folder: Path, report: dict[str, Any], text: str, drawn: dict[str, str]) -> None:
     for name, svg in drawn.items():
-        write_whole(folder / FIGURES / f"{name}.svg", figures.alone(svg).encode())
+        write_whole(folder / FIGURES / f"{name}.svg", pictures.alone(svg).encode())
     write_whole(folder / REPORT, (strict_json(report, indent=1) + "\n").encode())
     write_whole(folder / PAGE, text.encode(errors="backslashreplace"))  # a file's name may hold any byte

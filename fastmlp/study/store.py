@@ -136,7 +136,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Record], bool]:
 
 
 def _record(found: Any) -> Record:
-    """Raises ConfigError unless it is a record as ``add`` writes it."""
+    """Raise ConfigError unless it is a record as ``add`` writes it."""
     fields = dict.fromkeys((field.name for field in dataclasses.fields(Record)), "missing")
     fields |= found if isinstance(found, dict) else {}
     losses = as_list(fields["losses"])

@@ -148,7 +148,7 @@ class CheckpointFile:
     """
 
     def __init__(self, folder: Path, seconds: float = CHECKPOINT_SECONDS) -> None:
-        """Raises ConfigError for seconds that are not over 0."""
+        """Raise ConfigError for seconds that are not over 0."""
         self.path = folder / CHECKPOINT
         self._seconds = positive_number("checkpoint_seconds", seconds, f"{CHECKPOINT_SECONDS:g}")
         self._identity: Identity | None = None
@@ -275,7 +275,7 @@ def read(path: Path) -> tuple[Identity, Checkpoint]:
 
 
 def _described(data: Any, tensors: Tensors) -> tuple[Identity, Checkpoint]:
-    """Raises FastMLPError, KeyError, TypeError, ValueError for what ``write`` writes not."""
+    """Raise FastMLPError, KeyError, TypeError, ValueError for what ``write`` writes not."""
     if not isinstance(data, dict) or set(data) != _KEYS or data["format"] != _FORMAT:
         raise ModelError(
             f"a checkpoint must be of format {_FORMAT}", f"another format or description, {shown(data)}"

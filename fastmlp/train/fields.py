@@ -12,13 +12,18 @@ from fastmlp.spec import WORDS, Training
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def takes_fields(function: _F, without: Collection[str] = ()) -> _F:
-    """Show the fields of a training, with their defaults, in the signature in place of ``**fields``."""
+def takes_fields(function: _F, without: Collection[str] = (), by_data: Collection[str] = ()) -> _F:
+    """Show the fields of a training, with their defaults, in the signature in place of ``**fields``.
+
+    by_data: those whose default, None, depends on the data.
+    """
     told = inspect.signature(function)
     *own, _ = told.parameters.values()
     names, training = {parameter.name for parameter in own}.union(without), Training()
     fields = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=training.word(name))
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None if name in by_data else training.word(name)
+        )
         for name in WORDS
         if name not in names
     ]

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner
 from fastmlp.backends.types import Evaluation, Midway, Pause
 from fastmlp.checks import function, shown
+from fastmlp.display import Display, Displayed, cell, ends, listed
 from fastmlp.errors import ConfigError, DivergedError, FastMLPError
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters
@@ -31,18 +33,21 @@ from fastmlp.train.plateau import rates_of
 from fastmlp.words.losses import Loss
 from fastmlp.words.scales import scale_text
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class EpochResult:
+@dataclass(frozen=True, repr=False)
+class EpochResult(Displayed):
     """One finished epoch, as the JSON has it.
 
     seconds:     training alone: the shuffle is in, evaluation is out.
     train_loss, train_accuracy, live_share: running means over the epoch's batches, each as the
                  net was then. live_share is 1 by definition for losses without a clip.
     test_loss, test_accuracy: after the epoch; None without test data.
-    dead_units:  per hidden layer, after the epoch: units that no training image activates.
+    dead_units:  per hidden layer, after the epoch: units that no training row activates.
     validation_loss, validation_accuracy: on the rows held out; None without them.
 
     A regression has no accuracies, which are None, but R2 and mean absolute error: test_r2, test_mae,
@@ -70,9 +75,16 @@ class EpochResult:
         others = ("r2", "mae") if self.train_accuracy is not None else ("accuracy",)
         return {name: value for name, value in asdict(self).items() if not name.endswith(others)}
 
+    def _display(self) -> Display:
+        told = {name.replace("_", " "): value for name, value in self.to_json().items()}
+        told["dead units"] = listed(self.dead_units)
+        score = "" if self.train_accuracy is None else f", accuracy {self.train_accuracy:.4f}"
+        title = f"EpochResult {self.epoch}: loss {cell(self.train_loss)}{score}"
+        return Display(title, [pair for pair in told.items() if pair[0] != "epoch" and pair[1] is not None])
 
-@dataclass
-class History:
+
+@dataclass(repr=False)
+class History(Displayed):
     """The finished epochs of a training, and how it ran.
 
     best_epoch: the epoch whose weights were restored, with ``patience``; else None.
@@ -92,6 +104,88 @@ class History:
     def final(self) -> EpochResult:
         """The epoch whose weights the net has now: the best with ``patience``, else the last."""
         return self.epochs[-1 if self.best_epoch is None else self.best_epoch - 1]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The epochs' figures by name, a number for each epoch; names without any are left out."""
+        told = [result.to_json() for result in self.epochs]
+        names = [name for name in (told[0] if told else {}) if any(one[name] is not None for one in told)]
+        return {name: [one[name] for one in told] for name in names}
+
+    def to_frame(self) -> Any:
+        """The same as a pandas DataFrame, a row an epoch. Raises ConfigError without pandas."""
+        try:
+            pd = import_module("pandas")
+        except ImportError:
+            raise ConfigError(
+                "to_frame must have pandas",
+                "none installed",
+                "install it: pip install pandas, or use to_dict",
+            ) from None
+        told = self.to_dict()
+        return pd.DataFrame(told, index=pd.Index(told.pop("epoch", []), name="epoch"))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw losses, and beside them accuracies or R2, by epoch; returns matplotlib's axes.
+
+        ax: where; None: in a new figure of pyplot, which a notebook shows. Raises ConfigError without
+        matplotlib, and without an epoch.
+        """
+        from fastmlp.display import plots
+
+        plots.check()
+        told = self.to_dict()
+        if not told:
+            raise ConfigError("a history must have an epoch to be drawn", "none", "train it for one")
+        score, name = ("accuracy", "accuracy") if "train_accuracy" in told else ("R2", "r2")
+        parts = {"train": "training", "validation": "held-out", "test": "test"}
+        losses, scores = (
+            {parts[part]: told[f"{part}_{what}"] for part in parts if f"{part}_{what}" in told}
+            for what in ("loss", name)
+        )
+        return plots.curves(ax, told["epoch"], losses, scores, score, self.best_epoch)
+
+    def _display(self) -> Display:
+        count = len(self.epochs)
+        title = f"History of {count:,} epoch{'s' * (count != 1)}, {self.seconds_training:.3g} s of training"
+        if not count:
+            return Display(title)
+        columns = {name: head for name, head in _COLUMNS.items() if self._has(name)}
+        rows = [
+            None if one is None else [_figure(name, getattr(one, name)) for name in columns]
+            for one in ends(self.epochs)
+        ]
+        notes = []
+        if self.best_epoch is not None:
+            notes.append(
+                f"The weights are those of epoch {self.best_epoch:,}, the best on the rows held out."
+            )
+        return Display(title, (), tuple(columns.values()), rows, notes)
+
+    def _has(self, name: str) -> bool:
+        """Tell whether the epochs have a figure of that name that says something."""
+        first, last = getattr(self.epochs[0], name), getattr(self.epochs[-1], name)
+        if name == "dead_units":
+            return any(last)
+        return (first, last) != (1, 1) if name == "live_share" else last is not None
+
+
+_COLUMNS = {
+    "epoch": "epoch", "train_loss": "loss", "train_accuracy": "accuracy", "validation_loss": "held-out loss",
+    "validation_accuracy": "held-out accuracy", "validation_r2": "held-out R2", "test_loss": "test loss",
+    "test_accuracy": "test accuracy", "test_r2": "test R2", "test_mae": "test error", "live_share": "live",
+    "dead_units": "dead units", "seconds": "seconds",
+}  # fmt: skip
+
+
+def _figure(name: str, value: Any) -> Any:
+    """A figure of an epoch as its table has it."""
+    if isinstance(value, list):
+        return listed(value, 4)
+    if name.endswith(("accuracy", "r2", "live_share")) and value is not None:
+        return f"{value:.4f}"
+    if name == "seconds":
+        return f"{value:.4f}" if value < 10 else f"{value:,.1f}"
+    return value
 
 
 @dataclass

@@ -26,6 +26,7 @@ from fastmlp.checks import (
     shown,
     whole_number,
 )
+from fastmlp.display import Display, Displayed, brief, listed
 from fastmlp.errors import ConfigError
 from fastmlp.words.activations import checked_act
 from fastmlp.words.inits import checked_init
@@ -66,6 +67,9 @@ class BatchNorm:
             epsilon=lambda v: positive_number("batch_norm's epsilon", v, "0.001"),
             unbiased=lambda v: flag("batch_norm's unbiased", v),
         )
+
+    def __repr__(self) -> str:
+        return brief(self)
 
     def __str__(self) -> str:
         """The text that ``of`` takes: ``after``, or ``before:0.9,1e-05,unbiased``."""
@@ -179,6 +183,14 @@ class Layer:
     def word(self, name: str) -> Any:
         """The value of one of LAYER_WORDS."""
         return getattr(self, name)
+
+    def __repr__(self) -> str:
+        return brief(self)
+
+    def in_words(self) -> str:
+        """Tell what it does beside its width and activation: ``dropout 0.2``; ``init`` is past."""
+        words = ((name, self.word(name)) for name in LAYER_WORDS if name not in ("act", "init"))
+        return ", ".join(in_words(name, value) for name, value in words if value != LAYER_WORDS[name].usual)
 
 
 Hidden = int | str | Layer | Sequence[int | Layer] | None
@@ -312,6 +324,14 @@ def act_text(act: str | Sequence[str]) -> str:
     return ",".join(names[:1] if len(set(names)) == 1 else names)
 
 
+LAYERS = ("layer", "weights", "activation", "with", "parameters")  # the heading of ``Architecture.rows``
+
+
+def _count(fan_in: int, layer: Layer) -> int:
+    """Number of a layer's weights and biases, gammas and betas."""
+    return (fan_in + layer.bias + 2 * (layer.batch_norm is not None)) * layer.width
+
+
 @dataclass(frozen=True)
 class Architecture:
     """The shape of a net: D inputs, its hidden layers, and K outputs. Raises ConfigError.
@@ -379,8 +399,7 @@ class Architecture:
     def n_parameters(self) -> int:
         """The number of weights and biases, gammas and betas."""
         return sum(
-            (fan_in + layer.bias + 2 * (layer.batch_norm is not None)) * fan_out
-            for (fan_in, fan_out), layer in zip(self.shapes, self.all_layers, strict=True)
+            _count(fan_in, layer) for (fan_in, _), layer in zip(self.shapes, self.all_layers, strict=True)
         )
 
     @property
@@ -406,8 +425,27 @@ class Architecture:
         told = [in_words(name, words[name]) for name in self.unusual]
         return ", ".join([text_of(words["act"]) if self.layers else "no hidden layer", *told])
 
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Rows of a table of its layers, whose heading is LAYERS."""
+        names = [*(f"hidden {i}" for i in range(1, len(self.layers) + 1)), "output"]
+        return [
+            (name, f"{fan_in} x {fan_out}", layer.act, layer.in_words(), _count(fan_in, layer))
+            for name, (fan_in, fan_out), layer in zip(names, self.shapes, self.all_layers, strict=True)
+        ]
+
+    def _display(self) -> Display:
+        drops = [("input dropout", self.input_dropout)] if self.input_dropout else []
+        return Display(
+            f"Architecture {self}", [("parameters", self.n_parameters), *drops], LAYERS, self.rows()
+        )
+
+    _repr_html_ = Displayed._repr_html_
+
+    def __repr__(self) -> str:
+        return brief(self, output=Layer(self.outputs, "identity"))
+
     def __str__(self) -> str:
-        return "-".join(str(width) for width in (self.inputs, *self.hidden, self.outputs))
+        return listed((self.inputs, *self.hidden, self.outputs), 16, str).replace(", ", "-")
 
     @classmethod
     def of(

@@ -59,6 +59,9 @@ OPTIMIZERS = {
 }
 """By name. A new one is an entry here, in RATES, and in each STEPS."""
 
+USUAL_LR = dict.fromkeys(("adam", "adamw", "nadam", "adamax", "rmsprop"), 0.001)
+"""By name, the lr of those that divide a gradient by its own size; others' is 0.01."""
+
 COMMON = {  # words that all of them take
     "weight_decay": 0.0, "decoupled": False, "alpha": 0.0, "clip_norm": 0.0, "clip_each": 0.0,
     "clip_value": 0.0, "form": "torch",

@@ -1,5 +1,7 @@
 """Scales of inputs: a number, a number for each column, or a word for what training rows are measured by.
 
+``auto`` is left to the data: train/defaults.py settles it where a training begins.
+
 The words are the user's; how each is measured is in data/preprocessing.py.
 """
 
@@ -17,13 +19,15 @@ SCALES = {
     "robust": ("median", "interquartile range"),
 }
 
+AUTO = "auto"
+
 Scale = float | str | tuple[float, ...]
 
 
 def checked_scale(scale: Any) -> Scale:
     """A number, numbers for the columns, or a word; each as its text too. Raises ConfigError."""
     text = as_text(scale)
-    if text in SCALES:
+    if text == AUTO or text in SCALES:
         return text
     if text is not None:
         numbers = tuple(map(_number, text.split(",")))
@@ -35,7 +39,7 @@ def checked_scale(scale: Any) -> Scale:
     if not each or not all(SMALLEST <= number <= LARGEST for number in each):
         raise ConfigError(
             f"scale must be a finite number over 0 ({SMALLEST:g} to {LARGEST:g}), a list of one for each "
-            f"column, or one of {', '.join(SCALES)}",
+            f"column, or one of {', '.join((AUTO, *SCALES))}",
             shown(scale),
             "use 255 for pixel bytes, 1 for data that is scaled already, standard for a table",
         )

@@ -14,9 +14,7 @@ import pytest
 import fastmlp.data
 from fastmlp.data import idx, load, mnist, read_test, status, synthetic
 from fastmlp.data.checks import distinct
-from fastmlp.data.dataset import held_out
 from fastmlp.errors import DataError
-from fastmlp.random import permutation
 
 X = np.arange(60 * 4, dtype=np.uint32).astype(np.uint8).reshape(60, 2, 2)
 Y = np.arange(60) % 3
@@ -113,22 +111,6 @@ def test_held_out_sixth_is_the_seeds(tmp_path):
     together = np.concatenate([one.X, one.X_test])
     assert sorted(map(bytes, together)) == sorted(map(bytes, X.reshape(60, 4)))
     assert "10 rows, seed 1" in one.source
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_held_out_rows_leave_every_class(seed):
-    y = np.array([0] * 50 + [1, 2, 2])
-    held = held_out(y, seed, "here")
-    assert len(held) == 53 // 6
-    assert set(np.delete(y, held)) == {0, 1, 2}
-    first = permutation(53, seed, "holdout")[:8]
-    assert len(set(held) & set(first)) >= 6
-
-
-def test_held_out_of_the_smallest_set(data_refused):
-    assert held_out(np.array([0, 1, 1]), 0, "here").tolist() in ([1], [2])
-    with data_refused("two rows"):
-        held_out(np.array([0, 1, 2]), 0, "here")
 
 
 def test_test_data_replaces_the_test_part(tmp_path, data_home, digits):

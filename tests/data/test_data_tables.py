@@ -150,22 +150,41 @@ def test_values_that_float32_cannot_hold(tmp_path, data_refused, value):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (Y - 1, "whole numbers from 0 .*; got -1 in row 1"),
-        (Y + 0.5, "got 0.5"),
-        (np.where(Y == 1, np.nan, Y), "got nan"),
-        (np.where(Y == 1, 1e300, Y), "got 1e\\+300"),
-        (Y.astype(np.uint64) + 2**63, "whole numbers from 0"),
-        (Y * 0 + 4, "the label 4 alone"),
-        (Y[:-1], "12 images and 11 labels"),
+        (Y + 0.5, "labels for the loss logits; got numbers with a fraction"),
+        (np.where(Y == 1, np.nan, Y), "a label in every row; got a missing one in row 1"),
+        (np.where(Y == 1, np.inf, Y), "got inf"),
+        (Y.astype(np.uint64) + 2**63, "whole numbers below"),
+        (Y * 0 + 4, "at least two different labels; got 4 alone"),
+        (Y[:-1], "as many rows of y as of X; got 12 of X and 11 of y"),
         (np.eye(3)[Y] * 2, "shares of classes"),
-        (Y.reshape(12, 1, 1), "one number per image"),
+        (Y.reshape(12, 1, 1), r"y of X in .* must have shape \(N,\)"),
         (np.arange(12), "two rows"),
     ],
 )
 def test_labels_that_are_no_labels(tmp_path, data_refused, labels, message):
     np.savez(tmp_path / "a.npz", X=X, y=labels)
     with data_refused(message):
+        load(tmp_path / "a.npz", loss="logits")
+
+
+@pytest.mark.parametrize("labels", [Y - 1, Y == 1, Y.astype(np.float64), np.array(["b", "a", "ö"])[Y]])
+def test_labels_of_every_type(tmp_path, labels):
+    np.savez(tmp_path / "a.npz", X=X, y=labels, X_test=X, y_test=labels)
+    data = load(tmp_path / "a.npz")
+    assert data.classes == tuple(np.unique(labels).tolist())
+    assert np.array_equal(data.as_given(data.y), labels)
+    assert np.array_equal(data.as_given(data.y_test), labels)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("number", [0x110000, 0xD800, 0xFFFFFFFF])
+def test_texts_that_are_none(tmp_path, data_refused, number, order):
+    wrong = np.array([65, number] * 6, f"{order}u4").view(f"{order}U1")
+    np.savez(tmp_path / "a.npz", X=X, y=wrong)
+    with data_refused("y in .* must hold texts of Unicode; got the number 0x"):
         load(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", X=X, y=np.array(["é", "b"] * 6, f"{order}U3"), X_test=X, y_test=["b"] * 12)
+    assert load(tmp_path / "b.npz").classes == ("b", "é")
 
 
 def test_parts_that_do_not_fit(tmp_path, data_refused):
@@ -173,7 +192,7 @@ def test_parts_that_do_not_fit(tmp_path, data_refused):
     with data_refused("as many features as the training part, 64; got 56"):
         load(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", X=X, y=Y, X_test=X, y_test=Y + 1)
-    with data_refused("the label 3 in row 3"):
+    with data_refused("the labels of training alone, 0, 1, 2; got 3 in row 2"):
         load(tmp_path / "a.npz")
 
 

@@ -56,6 +56,10 @@ def test_the_sums_that_checkpoints_hold(form, data_sum, test_sum):
     assert Dataset.of(rows, Y).sums == {"data": data_sum, "test data": None}
 
 
+def test_bools_have_the_sums_of_0_and_1_which_they_once_were():
+    assert Dataset.of(X, Y == 5).sums == Dataset.of(X, (Y == 5).astype(int)).sums
+
+
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 @pytest.mark.parametrize("form", FORMS)
 def test_fit_takes_a_dataset_for_its_arrays(form, backend):

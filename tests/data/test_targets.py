@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -82,7 +81,7 @@ WRONG = {
     "nan, a number": ("squared", changed(PRICES, np.nan), "y must hold finite numbers.* got nan in row 3"),
     "infinite": ("absolute", changed(PRICES, np.inf), "finite numbers.* got inf in row 3"),
     "too large": ("huber:1", changed(PRICES, 1e31), "finite numbers.* got 1e\\+31 in row 3"),
-    "text": ("squared", np.array(["a"] * N), "y must hold numbers"),
+    "text": ("squared", np.array(["a"] * N), "y must hold finite numbers .*; got 'a' in row 0"),
     "cubes": ("squared", np.zeros((N, 2, 2)), "y must have shape .N,. or .N, K."),
     "no columns": ("squared", np.zeros((N, 0)), "y must have shape"),
     "negative counts": (
@@ -91,19 +90,23 @@ WRONG = {
         "from 0 for the loss poisson.* got -1.0 in row 3",
     ),
     "too short": ("squared", PRICES[:-1], "same length; got 12 and 11"),
-    "none": ("squared", None, "y must hold numbers"),
+    "none": ("squared", None, "y must be an array of labels or numbers beside an array X; got None"),
     "three labels": ("binary", np.arange(N) % 3, "two different labels for the loss binary; got 3: 0, 1, 2"),
     "one label": ("binary", np.ones(N, int), "at least two different labels; got 1 alone"),
     "one class": ("logits", np.ones(N, int), "at least two different labels; got 1 alone"),
     "a half": ("binary", changed(TWO == 9, 0.5), "0 and 1 alone for the loss binary; got 0.5 in row 3"),
     "two among flags": ("binary", changed(FLAGS, 2), "0 and 1 alone .* got 2.0 in row 3, column 1"),
     "nan among flags": ("binary", changed(FLAGS, np.nan), "0 and 1 alone .* got nan in row 3, column 1"),
-    "negative labels": ("binary", np.array([-1, 1] * 6), "labels must be integers from 0; got -1 .. 1"),
+    "times": ("logits", np.arange(N).astype("m8[s]"), "must hold texts, numbers, or true and false"),
     "no shares": ("logits", changed(SHARES, -0.5), "shares of classes.* got -0.5 in row 3, column 1"),
     "nan among shares": ("logits", changed(SHARES, np.nan), "shares of classes.* got nan in row 3"),
     "shares of 2": ("logits", np.ones((N, 2)), "sum to 1, for the loss logits; got 2 in row 0"),
-    "one column": ("logits", TWO[:, None], "labels must be a 1-D array"),
-    "fractions": ("logits", PRICES, "labels must be a 1-D array of integers"),
+    "fractions": (
+        "logits",
+        PRICES,
+        "labels for the loss logits; got numbers with a fraction. Use loss squared",
+    ),
+    "mixed": ("logits", [1, "b"] * 6, "texts alone, or numbers alone"),
 }
 
 
@@ -121,13 +124,18 @@ def test_targets_that_do_not_suit_the_loss_are_named(case):
 
 def test_test_data_must_be_of_the_same_kind():
     for loss, y, test, message in (
-        ("squared", PRICES, np.stack([PRICES, PRICES], 1), r"must be \(N, 5\) with N labels"),
+        ("squared", PRICES, np.stack([PRICES, PRICES], 1), "as many targets as the training part, 1; got 2"),
         ("squared", PRICES, changed(PRICES, np.nan), "y of the test data must hold finite numbers"),
         ("poisson", TWO, -TWO, "y of the test data must hold numbers from 0"),
-        ("binary", TWO, np.full(N, 5), "among the training's 2 classes 4, 9; got 5"),
+        (
+            "binary",
+            TWO,
+            np.full(N, 5),
+            "the test data must hold the labels of training alone, 4, 9; got 5 in row 0",
+        ),
         ("binary", FLAGS, FLAGS * 2, "y of the test data must hold 0 and 1"),
         ("logits", SHARES, SHARES[:, :2], "sum to 1"),
-        ("squared", PRICES, PRICES[:4], "with N labels"),
+        ("squared", PRICES, PRICES[:4], "as many rows of y as of X; got 12 of X and 4 of y"),
     ):
         with pytest.raises(DataError, match=message):
             Dataset.of(X, y, (X, test), loss)
@@ -186,18 +194,18 @@ def test_a_column_of_any_numbers_is_read_for_a_loss_of_numbers(tmp_path):
     again = load(path, label="price", loss="huber:2", test_data=path)
     np.testing.assert_array_equal(again.y_test[:, 0], [-1.5, 2000, 7, 0.25] * 6)
     np.testing.assert_array_equal(read_test(path, "price", "squared")[1], again.y_test)
+    assert load(path, label="price").targets == "numbers"
+    assert load(path, label="price", task="classes").classes == (-1.5, 0.25, 7.0, 2000.0)
+    with pytest.raises(DataError, match="labels for the loss logits; got numbers with a fraction"):
+        load(path, label="price", loss="logits")
+    for cell in ("nan", ""):
+        data = load(table(tmp_path / "gap.csv", ["1.5", cell, "2"]), label="price", loss="squared")
+        assert (len(data.y) + len(data.y_test), data.told[-1]) == (2, "1 row without a label left out")
+    with pytest.raises(DataError, match=r"'price'.*'1e999' in line 3"):
+        load(table(tmp_path / "bad.csv", ["1.5", "1e999", "2"]), label="price", loss="squared")
     with pytest.raises(
-        DataError, match=re.escape("must be whole numbers from 0 (below 2**53); got -1.5 in line 2")
+        DataError, match=r"the label 'price' of .* must hold numbers from 0 for the loss poisson"
     ):
-        load(path, label="price")
-    for cell, message in (
-        ("nan", "finite numbers.*'nan' in column 2"),
-        ("", "finite numbers"),
-        ("1e999", "finite"),
-    ):
-        with pytest.raises(DataError, match=message):
-            load(table(tmp_path / "bad.csv", ["1.5", cell, "2"]), label="price", loss="squared")
-    with pytest.raises(DataError, match=r"y of .* must hold numbers from 0 for the loss poisson"):
         load(path, label="price", loss="poisson")
 
 

@@ -15,7 +15,16 @@ from fastmlp import Architecture, Parameters, Training, initialise, random
 torch = pytest.importorskip("torch")
 
 N, D, B, EPOCHS = 500, 6, 50, 10  # 100 steps
-WORDS = {"hidden": 12, "act": "tanh", "scale": 1, "lr": 0.1, "batch_size": B, "epochs": EPOCHS, "seed": 3}
+WORDS = {
+    "optimizer": "sgd",
+    "hidden": 12,
+    "act": "tanh",
+    "scale": 1,
+    "lr": 0.1,
+    "batch_size": B,
+    "epochs": EPOCHS,
+    "seed": 3,
+}
 
 
 def drawn(K):

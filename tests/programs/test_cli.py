@@ -177,6 +177,9 @@ def test_unknown_commands_and_options_are_wrong_usage():
     assert run("train", "--nonsense").exit_code == 2
     assert run("predict").exit_code == 2
     assert run("train", "--epochs", "1.5").exit_code == 2
+    for args in (["train", "table.csv"], ["evaluate", "run", "table.csv"], ["diagnose", "run", "table.csv"]):
+        assert "Data are named by --data." in run(*args).stderr, args
+    assert "--data" not in run("info", "table.csv").stderr
 
 
 def test_downloads_are_shown_as_bars_on_a_terminal():

@@ -12,9 +12,11 @@ from cli_runs import run
 from fastmlp_cli import options
 from fastmlp_cli.app import app
 from fastmlp_cli.failures import CODES
+from fastmlp_cli.suggestions import CALLED, meant
 
 import fastmlp
 from fastmlp import spec
+from fastmlp.train import steps
 
 CLI = Path(__file__).parents[2] / "cli"
 GROUP = typer.main.get_command(app)
@@ -86,9 +88,10 @@ def test_panels_hold_what_they_say():
         for param in shown(command):
             if isinstance(param, typer.core.TyperOption):
                 panels.setdefault(param.name, set()).add(param.rich_help_panel)
-    assert panels.pop("out") == {"Run folder", "Output"}  # study writes a report
+    assert panels.pop("out") == {"Run folder", "Output"}  # predict and study write a file
     where = {name: place for name, (place,) in panels.items()}  # the same in every command
     assert where["momentum"] == where["lr"] == where["schedule"] == "Optimizer"
+    assert where["label"] == where["task"] == where["drop"] == where["as_category"] == "Data"
     assert where["validation"] == where["patience"] == where["epochs"] == "Training"
     assert where["class_weight"] == where["sample_weight"] == where["clip"] == "Loss"
     assert where["threads"] == where["driver"] == "Speed"
@@ -118,7 +121,8 @@ def test_options_are_those_of_a_training():
     python_alone = {"frozen", "alpha"}
     assert set(options.TrainingOptions.__annotations__) == {*spec.WORDS, "clip"} - python_alone
     train = {param.name: param.default for param in COMMANDS["train"].params}
-    words = {"hidden": "100", "scale": "255", "center": None}  # no option by itself: as the scale has it
+    words = {"hidden": "100", "center": None}  # as the scale has it
+    words |= dict.fromkeys(("loss", *steps.BY_DATA))
     assert {name: train[name] for name in fields} == fields | words
 
 
@@ -134,6 +138,52 @@ def written(name):
 
 def test_each_option_of_a_training_is_written_once():
     names = set(options.TrainingOptions.__annotations__) - set(options.PlainOptions.__annotations__)
+    names -= {*options.BY_DATA}  # in a list too
     assert "momentum" in names
-    assert {name: written(name) for name in names - {"optimizer"}} == dict.fromkeys(names - {"optimizer"}, 1)
+    assert {name: written(name) for name in names} == dict.fromkeys(names, 1)
     assert written("threads") > 10  # what is many times is seen
+
+
+# --- what is meant ------------------------------------------------------------------------------
+
+
+def test_the_program_alone_shows_its_help():
+    alone, asked = run(), run("--help")
+    assert (alone.exit_code, alone.stderr) == (0, "")
+    assert alone.stdout == asked.stdout
+    assert "train" in alone.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "ours"),
+    [
+        ("train", "--activation", "--act"), ("train", "--learning-rate", "--lr"),
+        ("train", "--learning_rate", "--lr"), ("train", "--batch", "--batch-size"),
+        ("train", "--batch_size", "--batch-size"), ("train", "--optim", "--optimizer"),
+        ("train", "--target", "--label"), ("train", "--y", "--label"), ("train", "--Epochs", "--epochs"),
+        ("train", "--hidden-layer-sizes", "--hidden"), ("train", "--patence", "--patience"),
+        ("diagnose", "--learning-rate", "--lr"), ("predict", "--probabilities", "--proba"),
+    ],
+)  # fmt: skip
+def test_an_option_by_another_name_is_answered_with_ours(command, option, ours):
+    result = run(command, option, "1")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert f"No such option: {option}. Did you mean '{ours}'?" in said
+
+
+def test_nothing_is_made_up():
+    assert "Did you mean" not in run("train", "--zzz", "1").stderr
+    assert "Did you mean" not in run("evaluate", "--learning-rate", "1").stderr  # which it has not
+    assert meant("--activation", {"--act"}) == "--act"
+    assert meant("--activation", {"--lr"}) is None
+    assert meant("--", {"--lr"}) is None
+
+
+def test_no_name_means_two_options_or_one_that_is_ours():
+    names = [name for words in CALLED.values() for name in words.split()]
+    assert len(names) == len(set(names))
+    ours = {option for command in COMMANDS.values() for param in shown(command) for option in param.opts}
+    train = {option for param in shown(COMMANDS["train"]) for option in param.opts}
+    assert not {f"--{name}" for name in names} & train
+    assert set(CALLED) - ours <= {"--as-category", "--drop", "--folds", "--keep", "--task"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli_runs import FAST, run, save_blobs
-from fastmlp_cli import options
+from fastmlp_cli import asked, options
 
 import fastmlp
 
@@ -87,7 +87,7 @@ def test_a_run_has_the_options_it_is_given_and_takes_them_again(blobs, seed):
     assert train("--data", blobs, "--out", "run", *words(chosen)).exit_code == 0
     config = json.loads(Path("run/config.json").read_text())["config"]
     rule = {name: chosen[name] for name in ("optimizer", "form") if name in chosen}
-    defaults = fastmlp.Training.of(**rule).to_json()
+    defaults = fastmlp.Training.of(**rule, scale=255).to_json()
     if chosen.get("scale") == "standard":
         defaults |= {"center": True}
     changed = {name for name in config if config[name] != defaults.get(name)}
@@ -149,7 +149,7 @@ def test_evaluate_says_which_words_a_model_has(blobs):
     ]
     assert train("--data", blobs, "--epochs", "1", *given).exit_code == 0
     (folder,) = Path("runs").iterdir()
-    assert "-leaky_relu0.2,tanh-scale255-seed0" in folder.name
+    assert "-leaky_relu0.2,tanh-seed0" in folder.name
     told = "64-5-4-3, leaky_relu:0.2,tanh, dropout 0.2, batch norm before, no bias, scale 255"
     assert told in run("evaluate", str(folder), *FAST).stderr
 
@@ -184,3 +184,26 @@ def test_a_run_folder_is_diagnosed_with_its_own_options_alone(name):
     result = run("diagnose", "run", *given)
     assert result.exit_code == 2
     assert result.stderr.endswith(f"which has its own; got {given[0]}.\n")
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        (["a,b"], ["a", "b"]),
+        ([" a , b c "], ["a", "b c"]),
+        (["a", "b,c"], ["a", "b", "c"]),
+        (['"x, y",z'], ["x, y", "z"]),
+        (['say ""no""'], ['say ""no""']),
+        (['"say ""no"""'], ['say "no"']),
+        (["größe,日本"], ["größe", "日本"]),
+    ],
+)
+def test_names_of_columns_are_split_at_commas(texts, names):
+    assert asked.names_in("drop", texts) == names
+    assert asked.source_of({"drop": texts, "label": "a,b"}) == {"drop": names, "label": "a,b"}
+
+
+@pytest.mark.parametrize("text", ["", ",", "a,", '"a', 'a,""', "a\nb", '"a"b'])
+def test_names_that_cannot_be_split_are_refused(text):
+    with pytest.raises(fastmlp.ConfigError, match="as-category must name columns"):
+        asked.names_in("as_category", [text])

@@ -22,7 +22,7 @@ EPOCH_KEYS = {
 KEYS = {
     "test_accuracy", "test_loss", "epochs", "seconds_training", "seconds_total", "backend", "threads", "seed",
     "data", "weights_sha256", "run_dir", "status", "error", "version", "config", "data_source", "samples",
-    "best_epoch",
+    "best_epoch", "scores", "test_log_loss",
 }  # fmt: skip
 FILES = {
     "config.json", "environment.json", "metrics.jsonl", "model.safetensors", "summary.json",
@@ -63,7 +63,8 @@ def test_stderr_says_what_and_shows_each_epoch(blobs):
     )
     assert lines == ["1", "2", "3"]
     (folder,) = Path("runs").iterdir()
-    assert f"in {folder}" in text.splitlines()[-1]
+    assert f"kept  in {folder}" in text.splitlines()
+    assert text.splitlines()[-1].startswith("score accuracy ")
 
 
 def test_quiet_leaves_the_result_alone(blobs):
@@ -107,11 +108,11 @@ def test_it_trains_what_fit_trains(blobs):
 
 def test_the_defaults_are_those_of_fit(blobs):
     report = strict(run("train", *FAST, "--data", blobs, "--json").stdout)
-    assert fastmlp.Training.from_json(report["config"]) == fastmlp.Training()
+    assert fastmlp.Training.from_json(report["config"]) == fastmlp.Training(scale=255)
 
 
 def test_the_run_folder(blobs):
-    report = strict(train(blobs, "--json").stdout)
+    report = strict(train(blobs, "--scale", 255, "--json").stdout)
     folder = Path(report["run_dir"])
     assert re.fullmatch(r"\d{8}-\d{6}-relu-scale255-seed0", folder.name)
     assert folder.parent == Path("runs").absolute()
@@ -124,7 +125,8 @@ def test_the_run_folder(blobs):
     assert model.classes == (3, 5, 8)
     config = json.loads((folder / "config.json").read_text())
     assert config["config"] == report["config"]
-    expected = {"data": str(blobs), "test_data": None, "label": None, "sample_weight": None}
+    expected = {"data": str(blobs), "test_data": None, "label": None, "sample_weight": None, "task": "auto"}
+    expected |= {"drop": [], "keep": [], "as_category": []}
     assert config["arguments"] == expected
     assert json.loads((folder / "environment.json").read_text())["fastmlp"] == fastmlp.__version__
 
@@ -282,9 +284,9 @@ def test_inputs_that_the_scale_makes_tiny_are_noted(tmp_path, monkeypatch):
     np.savez("small.npz", X=rng.random((60, 5)), y=np.arange(60) % 2)
     noted = [
         "--scale 1 may be meant" in run("train", *FAST, "--epochs", 1, "--data", "small.npz", *args).stderr
-        for args in ([], ["--scale", 1], ["--scale", 10], ["--quiet"])
+        for args in (["--scale", 255], ["--scale", 1], ["--scale", 10], [], ["--scale", 255, "--quiet"])
     ]
-    assert noted == [True, False, False, False]
+    assert noted == [True, False, False, False, False]
 
 
 def test_csv_with_a_label_column(tmp_path, monkeypatch):
@@ -298,7 +300,7 @@ def test_csv_with_a_label_column(tmp_path, monkeypatch):
     assert "a sixth held out for testing (10 rows, seed 0)" in report["data_source"]
     wrong = run("train", *FAST, "--data", "table.csv", "--label", "knd")
     assert (wrong.exit_code, wrong.stdout) == (4, "")
-    assert "which has the columns 'a', 'kind', 'b'; got 'knd'. Did you mean 'kind'?" in wrong.stderr
+    assert "must be a column of table.csv; got 'knd'. Did you mean 'kind'?" in wrong.stderr
     Path("table.csv").write_text(Path("table.csv").read_text().replace(",", ";"))
     shown = run("train", *FAST, "--data", "table.csv", "--label", "kind", "--scale", 1)
     assert "table.csv (fields separated by semicolons), a sixth held out" in shown.stderr

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
 from fastmlp_cli.app import app
-from pages import KERNELS, PAGES, ROOT, text
+from pages import KERNELS, PAGES, ROOT, module_at, text
 
 import fastmlp
+from fastmlp.data.auditing.rules import RULES as TABLE_RULES
 from fastmlp.diagnosis.rules import RULES
 from fastmlp.spec import WORDS as WORDS_OF_A_TRAINING
 from fastmlp.words.activations import ACTIVATIONS
@@ -34,16 +33,6 @@ WORDS = {  # options of other programs, and of all of ours
 
 def options_of(command: str) -> set[str]:
     return {name for param in COMMANDS[command].params for name in (*param.opts, *param.secondary_opts)}
-
-
-def module_at(path: str) -> ModuleType:
-    """A module that lies in no package."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def anchors(page: Path) -> set[str]:
@@ -173,6 +162,15 @@ def test_every_finding_has_its_place_and_its_row():
         said = " ".join(re.split(r"\n#+ ", page.split(f"### `{rule.code}`\n")[1])[0].split())
         assert said.startswith(f"**Rule:** {rule.rule} "), f"{rule.code}: {rule.rule}"
         assert said.endswith(f"**Tried:** {rule.tried}. **Severity:** {rule.severity}."), rule.code
+
+
+def test_every_finding_of_the_audit_has_its_place_and_its_rule():
+    page = text("docs/audit.md")
+    assert re.findall(r"^#### `([\w-]+)`$", page, re.M) == [rule.code for rule in TABLE_RULES]
+    for rule in TABLE_RULES:
+        said = " ".join(re.split(r"\n#+ ", page.split(f"#### `{rule.code}`\n")[1])[0].split())
+        assert said.startswith(f"**Rule:** {rule.rule} {rule.why} "), f"{rule.code}: {rule.rule}"
+        assert said.endswith(f" **Severity:** {rule.severity}."), rule.code
 
 
 def test_imports_keep_to_the_floors_that_are_shown():

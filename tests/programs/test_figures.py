@@ -7,6 +7,7 @@ test_examples.py.
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -230,3 +231,40 @@ def test_the_curvatures(mnist_folder, act, pattern):
     (shown,) = sentence(QUESTION, pattern)
     measured = measures.curvature(load(mnist_folder), 1.0, act, experiments.Plan().images)
     assert rounds_to(measured, shown), measured
+
+
+def test_the_pictures_show_the_numbers_of_the_tables():
+    """bench/figures.json, which pictures are drawn from, against RESULTS.md; what it has more are limits."""
+    kept = json.loads((ROOT / "bench" / "figures.json").read_text())
+    home = rows(section("Beside other tools"), "|  | threads")
+    assert [(row["label"], f"{row['rate']:,}") for row in kept["rivals"]["rows"]] == [
+        (row[0], row[4]) for row in home
+    ]
+    for row, shown in zip(kept["rivals"]["rows"], home, strict=True):
+        assert shown[6].startswith(f"{row['times']:.2f} ")
+    for driver, threads, _, rate, _ in rows(section("Threads and drivers"), "| driver"):
+        assert f"{kept['threads']['drivers'][driver][threads]:,}" == rate
+    cost = rows(section("How cost grows"), "|  |  | fastmlp")
+    shown = [(name, *point) for name, points in kept["scaling"]["panels"].items() for point in points]
+    assert len(shown) == len(cost)
+    for (name, x, ours, numpy, times, _), row in zip(shown, cost, strict=True):
+        assert (name, f"{x:,g}", f"{times:.2f}") == (row[0], row[1], row[4])
+        assert [seconds(row[2]), seconds(row[3])] == pytest.approx([ours, numpy])
+    dense = rows(section("Dense inputs"), "| inputs | batch")
+    for kind, batch, width, *_, share in dense:
+        rates = [
+            rate
+            for extent, value in (("batch size", batch), ("hidden units", width))
+            for x, rate in kept["dense"]["panels"][extent][f"fastmlp, {kind}"]
+            if x == float(value) and float({"batch size": width, "hidden units": batch}[extent]) == 100
+        ]
+        assert any(abs(100 * rate / kept["dense"]["peak"] - figure(share)) <= 0.6 for rate in rates), (
+            kind,
+            batch,
+            width,
+        )
+
+
+def seconds(text: str) -> float:
+    """Of a cell with a time."""
+    return figure(text) * {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[text.split()[1]]

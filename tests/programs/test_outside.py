@@ -191,10 +191,10 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_home: Path) 
 
 
 def _found(drawn: Any) -> Any:
-    from fastmlp.data.dataset import Part, Parts
+    from fastmlp.data.parts import Part, Parts
     from fastmlp.data.sources import _Found
 
-    return _Found(drawn.name, drawn.source, Parts(Part(X, Y, "drawn"), Part(X, Y, "drawn")), seed=0)
+    return _Found(drawn.name, drawn.source, Parts(Part(X, Y, "drawn"), Part(X, Y, "drawn")))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

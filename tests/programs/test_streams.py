@@ -7,12 +7,14 @@ import pickle
 import random
 import sys
 import unicodedata
+from functools import partial
 
 import numpy as np
 import pytest
 from cli_runs import ANSI, FAST, run, save_blobs, start
 from fastmlp_cli import streams
 from fastmlp_cli.streams import clean
+from terminals import on_terminal
 
 from fastmlp.errors import MOST, ConfigError, ConfigErrors, DataError
 
@@ -135,26 +137,9 @@ def test_a_process_prints_in_windows_of_any_size(env, tmp_path):
     "size", [(0, 0), *(pytest.param(size, marks=pytest.mark.slow) for size in ((1, 1), (24, 80)))], ids=str
 )
 def test_a_terminal_of_any_size_gets_a_training(size, tmp_path):
-    import pty
-    import termios
-
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, size)
     data = save_blobs(tmp_path).rename(tmp_path / f"{NASTY}.npz")
-    process = start(
-        "train", *FAST, "--epochs", 2, "--data", data, "--out", tmp_path / "run", cwd=tmp_path,
-        env={"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    written = b""
-    try:
-        while piece := os.read(ours, 1 << 16):
-            written += piece
-    except OSError:  # Linux says so where others end the file
-        pass
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    text = written.decode()
+    words = ("train", *FAST, "--epochs", 2, "--data", data, "--out", tmp_path / "run")
+    text = on_terminal(partial(start, *words, cwd=tmp_path, env={"TERM": "xterm"}), size)
     assert "\x1b" in text  # the bar's own, and no others
     assert not hidden(ANSI.sub("", text).replace("\r", ""))
     assert "Test accuracy: " in text

@@ -20,7 +20,8 @@ from small_study import PLAN, dataset, evidence
 from fastmlp import ConfigError, RunFolderError
 from fastmlp.data import load
 from fastmlp.diagnosis.curvature import Surface
-from fastmlp.study import experiments, figures, measures, page, study, training
+from fastmlp.pictures import look
+from fastmlp.study import experiments, measures, page, study, training
 from fastmlp.study import run as study_run
 from fastmlp.study.claims import judge
 from fastmlp.study.store import NETS, Store, data_digest
@@ -123,7 +124,7 @@ def test_without_pictures_there_are_no_pixels(tmp_path):
 
 
 def test_nothing_is_trained_without_matplotlib(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "find_spec", lambda name: None)
+    monkeypatch.setattr(look, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"must have matplotlib; got none installed.*fastmlp\[plot\]"):
         study(dataset(), tmp_path / "out", PLAN)
     assert not (tmp_path / "out").exists()
@@ -221,7 +222,7 @@ def test_figures_are_svg_that_follow_the_colour_of_their_page(done):
         assert root.tag.endswith("svg")
         assert "currentColor" in text
         assert "prefers-color-scheme" in text
-        assert figures._INK not in text
+        assert look.INK not in text
         assert not re.search(r"(fill|stroke): #(000000|ffffff)(?=[^>]*/>\s*<text)", text)
 
 
@@ -291,7 +292,7 @@ def test_the_command_refuses_before_anything_is_trained(short, tmp_path, monkeyp
         refused = run("study", *args, "--out", out)
         assert refused.exit_code == 2
         assert message in refused.stderr
-    monkeypatch.setattr(figures, "find_spec", lambda name: None)
+    monkeypatch.setattr(look, "find_spec", lambda name: None)
     refused = run("study", "--out", out)
     assert refused.exit_code == 2
     assert 'Install it: pip install "fastmlp[plot]"' in refused.stderr

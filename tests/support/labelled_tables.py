@@ -45,7 +45,15 @@ class Table:
         x = ((ranks - ranks.mean(axis=0)) / np.maximum(ranks.std(axis=0), 1e-9)).astype(np.float32)
         counts = np.bincount(y)
         model, _ = fit(
-            x[:4000], y[:4000], hidden=64, scale=1, lr=0.1, batch_size=20, epochs=15, class_weight="balanced"
+            x[:4000],
+            y[:4000],
+            hidden=64,
+            scale=1,
+            optimizer="sgd",
+            lr=0.1,
+            batch_size=20,
+            epochs=15,
+            class_weight="balanced",
         )
         right = model.predict(x[4000:]) == y[4000:]
         return float(np.mean([right[y[4000:] == k].mean() for k in range(len(counts))]))

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.errors import FastMLPError
+
 
 class Raises:
     """Whatever it is asked, it raises; even how it looks."""
@@ -101,3 +103,13 @@ def _bound(
     if parameter.kind is parameter.POSITIONAL_ONLY:
         return lambda: function(value, **arguments)
     return lambda: function(**{**arguments, parameter.name: value})
+
+
+def said_in_a_line(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """The value of a call; None where it raises an error of ours, which must be of one line."""
+    try:
+        return function(*args, **options)
+    except FastMLPError as problem:
+        said = str(problem)
+    assert "\n" not in said
+    return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib.util
 import io
 import os
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cli_runs import run
@@ -32,6 +34,16 @@ class Block:
     language: str
     code: str
     shows: str
+
+
+def module_at(path: str) -> ModuleType:
+    """A module that lies in no package."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def text(page: str) -> str:

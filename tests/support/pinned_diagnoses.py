@@ -47,7 +47,7 @@ def cases() -> dict[str, tuple[Any, Any, dict[str, Any]]]:
     found["rare classes"] = X[few], y[few], QUICK | {"lr": 0.05}
     for table in TABLES:
         if table.name in ("5 columns, 1000 times", "circles, permuted"):
-            found[table.name] = *table.table(), QUICK | {"scale": 1.0}
+            found[table.name] = *table.table(), QUICK | {"scale": 1.0, "optimizer": "sgd", "batch_size": 100}
     return found
 
 

@@ -137,7 +137,7 @@ def test_other_data_are_refused_by_name(kept):
         ("first weights", (X, Y), {"initial": initial}),
     ):  # fmt: skip
         with pytest.raises(DataError, match=rf"got other {name}.*, by sha256"):
-            fastmlp.fit(*data, checkpoint=kept, **{**QUICK, **more})
+            fastmlp.fit(*data, checkpoint=kept, **{**QUICK, "scale": 255, "optimizer": "sgd", **more})
     fastmlp.fit(X.reshape(-1, 8, 5).copy(), Y.astype(np.uint8), checkpoint=kept, **QUICK)  # the same
 
 

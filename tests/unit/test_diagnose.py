@@ -18,6 +18,7 @@ from fastmlp.diagnosis import examine, picture, trials
 from fastmlp.diagnosis.findings import in_words
 from fastmlp.diagnosis.measures import rounded
 from fastmlp.diagnosis.trials import Setting
+from fastmlp.pictures import look
 
 X, y = blobs(400)
 QUICK = {"epochs": 3, "hidden": 8, "seconds": 60.0}
@@ -197,7 +198,7 @@ def test_sparse_and_wide_inputs():
         ({"threads": 0}, ConfigError, "threads must be"),
         ({"dropout": 0.2, "l2": 0.1}, ConfigError, "and an activation alone; got dropout, l2"),
         ({"initial": initialise(fastmlp.Architecture(3, (2,), 2))}, ModelError, "initial weights must have"),
-        ({"test_data": (X[:5, :3], y[:5])}, DataError, "test data must be"),
+        ({"test_data": (X[:5, :3], y[:5])}, DataError, "test data must have as many features"),
     ],
 )
 def test_bad_arguments(options, error, message):
@@ -316,7 +317,7 @@ def test_pictures(data, tmp_path, suffix):
     assert content.startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".html": b"<!doctype html>"}[suffix])
     if suffix == ".html":
         text = content.decode()
-        assert text.count("<svg") == 1
+        assert text.count("<svg") == len(picture.PANELS)
         assert "http" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
             "http://creativecommons.org", ""
         ).replace("https://matplotlib.org", "")
@@ -330,11 +331,11 @@ def test_pictures_of_another_kind(data):
 
 
 def test_pictures_without_matplotlib(data, monkeypatch):
-    monkeypatch.setattr(picture, "find_spec", lambda name: None)
+    monkeypatch.setattr(look, "find_spec", lambda name: None)
     result = run("diagnose", "--data", data, "--plot", "why.png")
     assert result.exit_code == 2
     assert 'pip install "fastmlp[plot]"' in result.stderr
-    assert importlib.util.find_spec is not picture.find_spec
+    assert importlib.util.find_spec is not look.find_spec
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan"])

@@ -18,7 +18,7 @@ from fastmlp.diagnosis.relation import relation
 from fastmlp.diagnosis.trials import Trial
 from fastmlp.diagnosis.unlearnt import guesses, unlearnt
 
-NET = {"scale": 1.0, "epochs": 5, "hidden": 8, "seconds": 3.0}
+NET = {"scale": 1.0, "epochs": 5, "hidden": 8, "seconds": 3.0, "optimizer": "sgd", "batch_size": 100}
 SOME = TABLES[1::9]  # of the tables, in the fast tests
 
 
@@ -181,14 +181,17 @@ def test_columns_of_unequal_scale_have_healthy_labels():
     """The net hears the wide column alone, and so did the class means that it was compared with."""
     X, y = unequal_table()
     for scale in (255.0, 1.0):
-        found = fastmlp.diagnose(X, y, scale=scale, seconds=60)
+        found = fastmlp.diagnose(X, y, scale=scale, optimizer="sgd", epochs=15, batch_size=100, seconds=60)
         assert "labels-unrelated" not in told(found)
-        assert found.findings[0].code == "does-not-train"
-        assert found.findings[0].severity == "severe"
-        assert found.findings[0].values["neighbours"] > 0.9
-        assert "nothing that was measured" not in found.verdict
-        assert "Cause not found" in found.verdict
-        assert "one spreads by 4.94e+03, half of them by 0.993 at most" in found.verdict
+        worst = found.findings[0]
+        assert (worst.code, worst.severity, worst.settings) == (
+            "columns-unequal",
+            "severe",
+            {"scale": "standard"},
+        )
+        assert worst.after > 0.9
+        assert found.recommended["scale"] == "standard"
+        assert "one column spreads by 4.94e+03, half of them by 0.993 at most" in found.verdict
     x = (X / X.std(axis=0)).astype(np.float32)
     good = fastmlp.diagnose(x, y, scale=1.0, lr=0.1, hidden=8, epochs=5, seconds=60)
     assert not good.severe
@@ -211,9 +214,11 @@ def test_few_rows_are_never_called_unrelated(rows):
 
 
 def test_a_net_that_gives_one_answer_is_severe_on_few_rows_too():
-    """60 rows whose labels neighbours see."""
-    X, y = unequal(2, 1e5)(np.random.default_rng(5), 60)
-    found = fastmlp.diagnose(X, y.astype(int), act="sigmoid", **NET)
+    """60 rows about four corners, which neighbours see and 5 steps of so small a net do not."""
+    corners = np.repeat([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]], 15, axis=0)
+    X = corners + np.random.default_rng(5).normal(0, 0.05, corners.shape)
+    y = (corners.prod(axis=1) < 0).astype(int)
+    found = fastmlp.diagnose(X.astype(np.float32), y, act="sigmoid", lr=0.1, **NET)
     assert told(found)["does-not-train"] == "severe"
 
 
@@ -236,7 +241,8 @@ def test_a_healthy_net_does_not_fail_to_train(rows, best):
         g = np.random.default_rng(1000 * seed + rows)
         X = g.normal(size=(rows, 4)).astype(np.float32)
         y = ((X[:, 0] > 0) ^ (g.random(rows) > best)).astype(int)
-        found = fastmlp.diagnose(X, y, scale=1.0, lr=0.1, hidden=8, batch_size=10, epochs=15, seconds=60)
+        words = {"optimizer": "sgd", "lr": 0.1, "batch_size": 10, "epochs": 15}
+        found = fastmlp.diagnose(X, y, scale=1.0, hidden=8, seconds=60, **words)
         codes = told(found)
         assert "labels-unrelated" not in codes
         severe += codes.get("does-not-train") == "severe"
@@ -255,8 +261,8 @@ def test_every_table_under_a_net_that_knows_nothing_of_units(table):
         assert found.findings[0].code == "labels-unrelated", found.verdict
     else:
         assert "labels-unrelated" not in codes, found.verdict
-    if chance and table.kind == RELATED and table.rows > 60:
-        assert found.severe, found.verdict
+    if chance and table.kind == RELATED and table.rows > 60:  # a weak relation may be said to be one
+        assert found.severe or (table.learnt <= 0.7 and "a weak relation" in found.verdict), found.verdict
     if chance:
         assert "nothing that was measured" not in found.verdict
 
@@ -306,7 +312,9 @@ def test_a_net_that_a_change_cures_has_its_cause():
 
 @pytest.fixture
 def data(tmp_path):
-    X, y = unequal_table(1500)
+    """A board of black and white squares: neighbours see it, and a small net does not learn it."""
+    X = np.random.default_rng(0).uniform(-1.7, 1.7, (1500, 2))
+    y = np.floor(2 * X).sum(axis=1) % 2
     path = tmp_path / "table.csv"
     np.savetxt(path, np.column_stack([X, y]), delimiter=",", header="a,b,label", comments="", fmt="%.8g")
     return path
@@ -338,3 +346,11 @@ def test_advice():
     assert Finding("lr-too-low", "note", "", "", "").advice == "none needed"
     changed = Finding("lr-too-low", "severe", "", "", "", "use lr 1", {"lr": 1.0}, None, 0.9)
     assert changed.advice == "use lr 1: accuracy diverged -> 0.900"
+
+
+def test_units_are_no_cause_where_each_column_is_scaled_by_itself():
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(300, 4)) * [1e4, 1, 1, 1]
+    found = fastmlp.diagnose({f"c{j}": X[:, j] for j in range(4)}, draw.permutation([0, 1] * 150), epochs=2)
+    assert "look next at outliers" in found.verdict
+    assert "units of the columns" not in found.verdict

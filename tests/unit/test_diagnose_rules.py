@@ -44,17 +44,24 @@ LOST = Trial({}, 3, 0.5, (0.5, 0.5), standing=GUESSES)
 TRIED = Trial({"lr": 1.0}, 3, 0.5, (0.5, 0.5), standing=GUESSES)
 
 
-def evidence(training=None, given=False, trials=(BASE,), look=SEEN, hidden=None, out=None, **measured):
+def evidence(
+    training=None, given=False, trials=(BASE,), look=SEEN, hidden=None, out=None, sample=None, **measured
+):
     """A healthy net but for what is given: fields of measures, or of the hidden and the output layer."""
     first, last = HEALTHY.layers
     layers = (replace(first, **(hidden or {})), replace(last, **(out or {})))
-    training = Training(**{"lr": 0.3, "hidden": 8} | (training or {}))
+    training = Training.of(**{"lr": 0.3, "hidden": 8, "scale": 255} | (training or {}))
     weights = initialise(training.architecture(4, 2)) if given else None
     return Evidence(
         Setting(training, weights), replace(HEALTHY, layers=layers, **measured), trials,
         best=trials[-1], fitted=trials[0].standing, look=lambda: look,
-        sample=np.random.default_rng(0).normal(size=(50, 4)),
+        sample=np.random.default_rng(0).normal(size=(50, 4)) if sample is None else sample,
     )  # fmt: skip
+
+
+def columns(times):
+    """Rows of four columns, one of which spreads by so many times what the others do."""
+    return np.outer(np.tile([-1.0, 1.0], 25), [1, 1, times, 1])
 
 
 def spread(**fields):
@@ -70,7 +77,6 @@ def live(share):
 
 
 CLIP, SIGMOID = {"training": {"loss": "keras2"}}, {"training": {"act": "sigmoid"}}
-RARE_LOST = Trial({}, 3, 0.9, (0.95, 0.84), standing=LEARNT)
 DIVERGED = Trial({}, 3, None, diverged="the loss in step 1, in epoch 1")
 
 BEYOND = {  # code: evidence of which it is found; and of which it is not
@@ -85,8 +91,13 @@ BEYOND = {  # code: evidence of which it is found; and of which it is not
     ),
     "lr-too-high": ({"training": {"lr": 0.51}}, {"training": {"lr": 0.5}, "peak": 7.9}),
     "lr-too-low": ({"training": {"lr": 0.12}}, {"training": {"lr": 0.125}}),
+    "lr-unusual": (
+        {"training": {"optimizer": "adam", "lr": 0.0091}},
+        {"training": {"optimizer": "adam", "lr": 0.0089}},
+    ),
     "inputs-too-large": ({"hidden": {"z_spread": 10.1}}, {"hidden": {"z_spread": 10.0}}),
     "inputs-too-small": ({"hidden": {"z_spread": 0.14}}, {"hidden": {"z_spread": 0.15}}),
+    "columns-unequal": ({"sample": columns(101)}, {"sample": columns(99)}),
     "inputs-off-centre": (spread(mean=-2.1), spread(mean=-2.0)),
     "init-unsuitable": (
         {"training": {"init": "uniform"}, "out": {"z_spread": 3.0}},
@@ -193,10 +204,13 @@ def test_changes_fit_what_was_measured():
         ("lr-too-high", {"safe_factor": None, "training": {"lr": 0.6}}, {"lr": 0.5}),
         ("lr-too-high", {"peak": 14.0}, {"lr": 0.14}),
         ("lr-too-low", {"training": {"lr": 0.01}}, {"lr": 0.25}),
+        ("lr-unusual", {"training": {"optimizer": "nadam", "lr": 1e-5}}, {"lr": 0.001}),
+        ("lr-unusual", {"training": {"momentum": 0.9, "lr": 0.1}}, {"lr": 0.01}),
         ("units-dead", {"hidden": {"dead": 0.5}, "given": True}, {"init": "glorot_uniform", "initial": None}),
         ("hidden-too-narrow", {"classes": 9, "given": True}, {"hidden": (100,), "initial": None}),
         ("inputs-too-large", {"hidden": {"z_spread": 11.0}}, {"scale": 200.0, "lr": 0.25}),
         ("inputs-too-small", {"hidden": {"z_spread": 0.1}}, {"scale": 200.0}),
+        ("columns-unequal", {"sample": columns(1000)}, {"scale": "standard"}),
         ("inputs-off-centre", spread(mean=9.0), {"center": True, "scale": 260.0}),
         ("loss-frozen", CLIP | live(0.1), {"loss": "logits"}),
     ):

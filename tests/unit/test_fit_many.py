@@ -174,13 +174,15 @@ def test_what_fit_refuses_is_refused_at_the_call(data):
     ):
         with pytest.raises(DataError, match=message):
             fastmlp.fit_many(X_wrong, y_wrong, [net])
-    with pytest.raises(DataError, match=r"test data must be \(N, 60\)"):
+    with pytest.raises(
+        DataError, match="test data must have as many features as the training part, 60; got 5"
+    ):
         fastmlp.fit_many(X, y, [net], test_data=(X[:, :5], y))
     with pytest.raises(ModelError, match="initial weights must have shapes"):
         fastmlp.fit_many(X, y, [net], initials=[initialise(Architecture(60, (5,), 4))])
     with pytest.raises(ConfigError, match="initials must be as many as trainings; got 0 and 1"):
         fastmlp.fit_many(X, y, [net], initials=[])
-    with pytest.raises(ConfigError, match="trainings must be Training objects; got"):
-        fastmlp.fit_many(X, y, [net, {"lr": 1}])
+    with pytest.raises(ConfigError, match="trainings must be Training objects, or dicts of"):
+        fastmlp.fit_many(X, y, [net, 1])
     with pytest.raises(ConfigError, match="threads"):
         fastmlp.fit_many(X, y, [net], threads=0)

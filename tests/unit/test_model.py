@@ -196,10 +196,34 @@ def test_other_inputs_and_labels_are_refused(trained):
     model, X, y = trained
     with pytest.raises(ModelError, match="must have 12 columns, as this model was trained on; got 11"):
         model.predict(X[:, :11])
-    with pytest.raises(DataError, match="among the training's 2 classes 4, 30; got 5"):
+    with pytest.raises(DataError, match="the labels of training alone, 4, 30; got 5 in row 0"):
         model.evaluate(X, np.full(200, 5))
     with pytest.raises(DataError, match="same length"):
         model.evaluate(X, y[:9])
+
+
+def test_a_row_alone_is_told_how_to_be_one(trained):
+    model, X, _ = trained
+    for call in (model.predict, model.predict_proba):
+        with pytest.raises(DataError, match=r"got shape \(12,\)\. Use X\[None\] for one row"):
+            call(X[0])
+    assert model.predict(X[0][None]).shape == (1,)
+    with pytest.raises(ModelError, match=r"must have 12 columns.*; got 3\. Use X\[None\] for one row"):
+        model.predict(X[0].reshape(4, 3))  # a picture
+    with pytest.raises(ModelError, match="Use the model or the data that fits"):
+        model.predict(X[:, :3])
+
+
+def test_a_score_is_the_accuracy_or_r2(trained):
+    model, X, y = trained
+    assert model.score(X, y) == (model.predict(X) == y).mean() == model.evaluate(X, y).accuracy
+    Z = np.random.default_rng(0).normal(size=(60, 3))
+    numbers, _ = fastmlp.fit(Z, Z[:, 0], loss="squared", scale=1, epochs=5)
+    error = ((numbers.predict(Z) - Z[:, 0]) ** 2).sum() / ((Z[:, 0] - Z[:, 0].mean()) ** 2).sum()
+    assert numbers.score(Z, Z[:, 0]) == pytest.approx(1 - error, abs=1e-6)
+    assert np.isnan(numbers.score(Z[:1], Z[:1, 0]))
+    with pytest.raises(DataError, match="same length"):
+        model.score(X, y[1:])
 
 
 def test_saving_replaces_whole_files_and_leaves_nothing_else(trained, tmp_path):

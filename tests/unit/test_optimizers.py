@@ -313,9 +313,9 @@ def test_training_goes_through_json_and_says_what_is_not_plain():
     assert Training.from_json(training.to_json()) == training
     assert training.to_json()["class_weight"] == [1.0, 2.0]
     for word in ("adam", "weight decay 0.0001", "step:5,0.1", "0.1 held out", "patience 2", "weighted"):
-        assert word in str(training)
-    assert "Nesterov momentum 0.9" in str(Training.of(momentum=0.9, nesterov=True))
-    assert "lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0" in str(Training())
+        assert word in training.in_words()
+    assert "Nesterov momentum 0.9" in Training.of(momentum=0.9, nesterov=True).in_words()
+    assert "lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0" in Training().in_words()
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
@@ -399,12 +399,22 @@ def test_fit_many_takes_optimizers():
     assert fitted.history.best_epoch == history.best_epoch
 
 
-def test_diagnose_refuses_other_steps_than_plain_ones():
-    X, y = learnable(6, 100, 20, 3)
-    from fastmlp.diagnosis.examine import examine
-
-    with pytest.raises(ConfigError, match="a diagnosis must be of plain SGD"):
-        examine(X, y, X, y, 3, Training(optimizer="adam"))
+def test_diagnose_watches_the_steps_of_any_optimizer():
+    """Curvature bounds none of them but plain SGD's: their lr is held against the usual one."""
+    X, y = learnable(6, 300, 20, 3)
+    words = {"hidden": 8, "scale": 255, "epochs": 3, "seconds": 60.0}
+    asked = {"test_data": (X, y), "optimizer": "adam", "lr": 0.3}
+    found = fastmlp.diagnose(X, y, validation=0.2, patience=1, **asked, **words)
+    assert found.training.patience == 1
+    assert "lr-unusual" in {finding.code for finding in found.findings}
+    assert {"lr": 0.001} in [trial.changes for trial in found.trials]
+    _, history = fastmlp.fit(X, y, hidden=8, scale=255, epochs=3, **asked)
+    assert found.trajectory[-1].test_accuracy == history.final.test_accuracy
+    fine = fastmlp.diagnose(X, y, **asked | {"lr": 0.002}, **words)
+    assert not {finding.code for finding in fine.findings} & {"lr-unusual", "lr-too-low", "lr-too-high"}
+    for other in ({"schedule": "cosine"}, {"class_weight": "balanced"}):
+        with pytest.raises(ConfigError, match="a diagnosis must be of a constant rate"):
+            fastmlp.diagnose(X, y, **other)
 
 
 def test_command_line(tmp_path, monkeypatch):
@@ -455,4 +465,4 @@ def test_command_line(tmp_path, monkeypatch):
         assert what in " ".join(result.stderr.split())
     diagnosed = run("diagnose", "adam")
     assert diagnosed.exit_code == 2
-    assert "plain SGD" in diagnosed.stderr
+    assert "a constant rate" in diagnosed.stderr

@@ -18,7 +18,8 @@ from fastmlp.target_scale import TargetScale
 from fastmlp.words.losses import Loss
 
 BACKENDS = ("numba", "numpy")
-QUICK = {"hidden": 16, "act": "tanh", "scale": 1, "epochs": 5, "lr": 0.05, "batch_size": 32}
+SGD = {"optimizer": "sgd", "batch_size": 32}
+QUICK = SGD | {"hidden": 16, "act": "tanh", "scale": 1, "epochs": 5, "lr": 0.05}
 LOSSES = ("squared", "half_squared", "absolute", "huber:0.5")
 
 
@@ -39,8 +40,9 @@ def test_a_linear_relation_is_learnt_up_to_its_noise(backend):
     X, y = drawn(1000)
     test = drawn(500, seed=1)
     model, history = fastmlp.fit(
-        X, y, loss="squared", hidden=(), scale=1, lr=0.05, epochs=20, test_data=test, backend=backend
-    )
+        X, y, loss="squared", hidden=(), scale=1, optimizer="sgd", lr=0.05, batch_size=100, epochs=20,
+        test_data=test, backend=backend,
+    )  # fmt: skip
     best = LinearRegression().fit(X, y)
     assert model.predict(test[0]) == pytest.approx(best.predict(test[0]), abs=0.01 * y.std())
     assert history.final.test_r2 == pytest.approx(best.score(*test), abs=1e-3)
@@ -382,8 +384,8 @@ def test_rare_words_are_told_only_where_they_are_set():
     assert not {"scale_targets", "label_smoothing"} & set(Training(loss="squared").to_json())
     training = Training(loss="squared", scale_targets=False)
     assert Training.from_json(json.loads(json.dumps(training.to_json()))) == training
-    assert "targets as they are" in str(training)
-    assert "labels smoothed by 0.1" in str(Training(label_smoothing=0.1))
+    assert "targets as they are" in training.in_words()
+    assert "labels smoothed by 0.1" in Training(label_smoothing=0.1).in_words()
 
 
 @pytest.mark.parametrize(
@@ -399,9 +401,9 @@ def test_a_models_parts_must_fit():
     X, y = drawn(40)
     model, _ = fastmlp.fit(X, y, loss="squared", **QUICK)
     for wrong, message in (
-        ({"classes": (0,)}, "classes must be 0 different integers"),
+        ({"classes": (0,)}, "classes must be 0 different labels"),
         ({"target_scale": TargetScale([0, 0], [1, 1])}, "target_scale must be of 1 numbers; got 2"),
-        ({"training": Training(loss="binary")}, "classes must be 2 different integers"),
+        ({"training": Training(loss="binary")}, "classes must be 2 different labels"),
         ({"target_scale": 3}, "target_scale must be"),
     ):
         with pytest.raises((ModelError, ConfigError), match=message):

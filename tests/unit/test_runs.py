@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastmlp
 from fastmlp import (
     Architecture,
     ConfigError,
@@ -25,11 +26,11 @@ from fastmlp import (
     RunFolderError,
     Training,
     initialise,
-    runs,
 )
-from fastmlp.data import Dataset
+from fastmlp.data import Dataset, arguments
+from fastmlp.data.sources import ENVIRONMENT
 from fastmlp.files.lock import LOCK
-from fastmlp.runs import RunFolder, data_arguments, find_model, load_model, recorded_data, strict_json
+from fastmlp.runs import RunFolder, find_model, load_model, recorded_data, strict_json
 
 EPOCH = EpochResult(1, 0.5, 120.0, 1.25, 0.5, math.nan, 0.75, 1.0, [2])
 
@@ -211,6 +212,22 @@ def test_a_summary_that_is_none_is_refused(model, content):
     with pytest.raises((ModelError, RunFolderError), match=r"summary.json") as caught:
         load_model(folder)
     assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match=r"summary.json"):
+        fastmlp.load(folder)
+
+
+def test_a_model_is_loaded_by_its_file_or_its_run(model, tmp_path):
+    folder = finished(model)
+    digests = [
+        fastmlp.load(path).parameters.sha256() for path in (folder, str(folder), folder / "model.safetensors")
+    ]
+    assert digests == [model.parameters.sha256()] * 3
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").write_text("no model")
+    for wrong in (tmp_path / "empty", tmp_path / "text", tmp_path / "nowhere", "", None, 5):
+        with pytest.raises(ModelError) as caught:
+            fastmlp.load(wrong)
+        assert "\n" not in str(caught.value)
 
 
 def test_every_flipped_bit_of_the_sum_is_refused(model):
@@ -249,18 +266,23 @@ def dataset(name):
     ],
 )
 def test_data_can_be_found_again_from_anywhere(place, monkeypatch, data, name, environment, again):
-    monkeypatch.delenv(runs.ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
     if environment:
-        monkeypatch.setenv(runs.ENVIRONMENT_VARIABLE, environment)
-    arguments = data_arguments(data, "t.csv", "kind", dataset(name))
-    assert arguments == {
+        monkeypatch.setenv(ENVIRONMENT, environment)
+    given = {"label": "kind", "task": "numbers", "drop": ["b", "c, d"], "as_category": ["a"]}
+    told = arguments.recorded(dataset(name), data=data, test_data="t.csv", **given)
+    assert told == {
         "data": again.replace("HERE", str(place)),
         "test_data": str(place / "t.csv"),
         "label": "kind",
+        "task": "numbers",
+        "drop": ["b", "c, d"],
+        "keep": [],
+        "as_category": ["a"],
     }
     run = RunFolder.create("run", Training())
-    run.begin({"arguments": arguments}, {})
-    assert recorded_data(find_model("run")) == arguments
+    run.begin({"arguments": told}, {})
+    assert recorded_data(find_model("run")) == told
     assert recorded_data(Path("elsewhere/model.safetensors")) == {}
 
 

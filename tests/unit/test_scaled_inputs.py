@@ -28,7 +28,7 @@ SETTINGS = [
     {"scale": (1.0, 1e-3, 1e4, 5.0, 1.0, 1.0, 1.0), "center": True},
     {"scale": (1.0, 1e-3, 1e4, 5.0, 1.0, 1.0, 1.0)},
 ]
-FEW = {"epochs": 3, "hidden": 8, "lr": 0.05, "batch_size": 32}
+FEW = {"epochs": 3, "hidden": 8, "optimizer": "sgd", "lr": 0.05, "batch_size": 32}
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +67,24 @@ def test_a_word_centres_and_a_number_does_not_unless_told():
     def told(training):
         return training.centred, training.to_json()["center"], training.center
 
-    assert told(Training()) == told(Training(center=False)) == (False, False, None)
-    assert told(Training(center=True)) == (True, True, True)
+    plain = Training(scale=255)
+    assert told(plain) == told(plain.but(center=False)) == (False, False, None)
+    assert told(plain.but(center=True)) == (True, True, True)
+    for center in (None, False, True):
+        assert told(Training(center=center)) == (center is True, center, center)
     for word in SCALES:
         assert told(Training(scale=word)) == told(Training(scale=word, center=True)) == (True, True, None)
         assert told(Training(scale=word, center=False)) == (False, False, False)
         assert Training.from_json(Training(scale=word, center=False).to_json()).center is False
-    assert Training(center=False).but(scale="minmax").centred
+    assert plain.but(center=False).but(scale="minmax").centred
+    assert not Training(center=False).but(scale="minmax").centred
     assert not Training(scale="minmax").but(scale=1).centred
-    assert Training.from_json({**Training().to_json(), "center": False}) == Training()  # of older files
+    assert Training.from_json({**plain.to_json(), "center": False}) == plain  # of older files
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_trainings_say_their_scale(setting):
-    text = str(Training(**setting))
+    text = Training(**setting).in_words()
     if isinstance(setting["scale"], str):
         assert f"scale {setting['scale']}, " in text
         assert ("not centred" in text) == (setting["center"] is False)
@@ -179,7 +183,7 @@ def test_tables_reach_their_usual_accuracy(name):
     datasets = pytest.importorskip("sklearn.datasets")
     rows, labels = getattr(datasets, f"load_{name}")(return_X_y=True)
     part = np.random.default_rng(0).random(len(labels)) < 0.3
-    words = {"lr": 0.1, "batch_size": 8, "epochs": 30}
+    words = {"optimizer": "sgd", "lr": 0.1, "batch_size": 8, "epochs": 30}
     model, _ = fastmlp.fit(rows[~part], labels[~part], scale="standard", **words)
     assert model.evaluate(rows[part], labels[part]).accuracy > 0.93
 
@@ -193,8 +197,8 @@ def test_a_checkpoint_knows_the_scale(tmp_path):
             fastmlp.fit(X, y, checkpoint=tmp_path, **words | other)
     resumed, _ = fastmlp.fit(X, y, checkpoint=tmp_path, **words)
     assert resumed.parameters.sha256() == whole.parameters.sha256()
-    begun = Identity(Training(), "numba", {})
-    assert not Identity(Training(center=False), "numba", {}).differences(begun)
+    begun = Identity(Training(scale=255), "numba", {})
+    assert not Identity(Training(scale=255, center=False), "numba", {}).differences(begun)
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -268,7 +272,7 @@ def test_scales_that_do_not_fit_a_net_are_refused(trained, scale, message):
 
 
 def test_a_diagnosis_scales_as_fit_does():
-    words = {"hidden": 8, "lr": 0.05, "batch_size": 32, "epochs": 3, "scale": "standard"}
+    words = FEW | {"scale": "standard"}
     found = fastmlp.diagnose(X, y, test_data=(X, y), seconds=30, threads=1, **words)
     _, history = fastmlp.fit(X, y, test_data=(X, y), **words)
     assert found.trajectory[-1].test_accuracy == history.final.test_accuracy
@@ -281,7 +285,7 @@ def test_a_diagnosis_scales_as_fit_does():
     "setting", [{"scale": "minmax"}, {"scale": "standard", "center": False}, SETTINGS[-1]], ids=str
 )
 def test_a_diagnosis_of_any_scale_has_changes_that_can_be_made(setting):
-    found = fastmlp.diagnose(X + 50, y, hidden=8, lr=30.0, epochs=2, seconds=20, **setting)
+    found = fastmlp.diagnose(X + 50, y, hidden=8, optimizer="sgd", lr=30.0, epochs=2, seconds=20, **setting)
     tried = [trial.changes for trial in found.trials[1:]]
     assert tried
     for changes in tried:

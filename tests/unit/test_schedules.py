@@ -192,7 +192,7 @@ def test_a_text_is_a_schedule_or_refused(text):
 
 
 def test_a_training_says_its_schedule():
-    assert "lr 0.01, warmup:2+cosine schedule" in str(Training(schedule="warmup:2+cosine"))
+    assert "lr 0.01, warmup:2+cosine schedule" in Training(schedule="warmup:2+cosine").in_words()
 
 
 # --- on plateau ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import fastmlp
 from fastmlp import Architecture, Model, ModelError, Net, Preprocessing, Training, initialise
 from fastmlp.files import sealed
 from fastmlp.keras.layers import Dense
@@ -323,3 +324,16 @@ def test_further_entries_come_back_and_the_own_ones_stay(tmp_path):
     model, metadata = Model.load_with_extra(path)
     assert (model.classes, metadata["note"], metadata["format"]) == ((3, 70), "mine", "pt")
     assert set(load_file(path)) == set(SHAPES)
+
+
+def test_the_same_model_is_the_same_file(tmp_path):
+    """Its entries have one order; safetensors itself has any."""
+    model, _ = fastmlp.fit({"a": [1.0, 2, 3, 4], "b": ["x", "\u00fc\n", "x", "x"]}, [0, 1, 0, 1], epochs=1)
+    files = [tmp_path / f"{k}.safetensors" for k in range(8)]
+    for file in files:
+        model.save(file, extra={"note": "\u00e9 \x1b"})
+    assert len({file.read_bytes() for file in files}) == 1
+    again = fastmlp.Model.load(files[0])
+    again.save(files[1], extra={"note": "\u00e9 \x1b"})
+    assert files[1].read_bytes() == files[0].read_bytes()
+    assert len(files[0].read_bytes()) % 4 == 0

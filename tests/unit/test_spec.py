@@ -34,9 +34,9 @@ BAD["loss"] += ["clip:0.1,1.1", "clip:nan,1", "clip:0.1,0.2,0.3", "clip:a,b", "k
 def test_defaults_are_those_of_the_question():
     t = Training()
     assert (t.hidden, t.act, t.lr, t.batch_size, t.epochs) == ((100,), "relu", 0.01, 100, 15)
-    assert (t.init, t.loss, t.scale, t.center) == ("glorot_uniform", "logits", 255.0, None)
-    assert str(t) == (
-        "hidden 100, relu, scale 255, logits loss, lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0"
+    assert (t.init, t.loss, t.scale, t.center) == ("glorot_uniform", "logits", "auto", None)
+    assert t.in_words() == (
+        "hidden 100, relu, scale auto, logits loss, lr 0.01, batch 100, 15 epochs, glorot_uniform, seed 0"
     )
 
 
@@ -185,7 +185,7 @@ def test_json_goes_both_ways(one):
     again = type(one).from_json(json.loads(json.dumps(one.to_json(), allow_nan=False)))
     assert again == one
     assert hash(again) == hash(one)
-    assert "\n" not in str(one)
+    assert "\n" not in one.in_words()
 
 
 @settings(derandomize=True, max_examples=150, deadline=None)

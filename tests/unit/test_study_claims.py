@@ -10,7 +10,7 @@ from small_study import evidence
 
 from fastmlp.study.claims import HALF, NOT, STATEMENTS, SUPPORTED, VERDICTS, judge
 from fastmlp.study.evidence import distribution, edge, phase, rank_correlation, summary
-from fastmlp.study.figures import _CHARTS
+from fastmlp.study.figures import CHARTS
 from fastmlp.study.store import Record
 
 
@@ -105,7 +105,7 @@ def test_every_statement_is_put_to_the_proof_and_has_a_figure():
     assert {code for code, *_ in CHANGES} == {code for code, *_ in STATEMENTS} == set(AS_FOUND)
     for judgement in judge(evidence()):
         assert judgement.verdict in VERDICTS
-        assert judgement.figure in _CHARTS
+        assert judgement.figure in CHARTS
         assert any(letter.isdigit() for letter in judgement.because)
 
 
