@@ -106,7 +106,8 @@ def train(
         members, done, late = launch(
             threads, work, job._replace(training=plan), progress, min(seconds, left), seconds == math.inf
         )
-        pace.note(threads, done - plan.first, time.perf_counter() - started, late)
+        if done > plan.first:  # not where all members stopped at their first batch, which diverged
+            pace.note(threads, done - plan.first, time.perf_counter() - started, late)
         most, plan = max(most, members), plan._replace(first=done if done else N)
     correct, live = counts[:, :2].sum(axis=0).tolist()
     loss = job.loss
