@@ -121,6 +121,8 @@ class Values:
         try:
             numbers = [math.nan if no else cell for cell, no in zip(cells, missing, strict=True)]
             return cls("number", np.array(numbers, np.int64 if whole else np.float64), missing)
+        except MemoryError:
+            raise
         except Exception:  # OverflowError, or whatever __float__ raises
             raise DataError(f"{where} must hold numbers that float64 can hold", "others") from None
 

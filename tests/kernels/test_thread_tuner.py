@@ -242,6 +242,18 @@ def test_a_slice_whose_threads_wait_for_each_other_ends_early(monkeypatch, drive
     assert found[0] == found[1]
 
 
+def test_a_slice_in_which_nothing_was_done_is_not_noted(monkeypatch):
+    monkeypatch.setattr(kernels.launch, "BRIEF", 0)
+    X, y = learnable(1, 200, 60, 4)
+    X = X.astype(np.float32)
+    X[0] = 3e38
+    p, pace = initialise(Architecture(60, (30,), 4)), Hurried()
+    with pytest.raises(DivergedError) as caught:
+        kernels.train_epoch(net_of(p), X, y, np.arange(200), batch_size=10, threads=pace)
+    assert caught.value.batch == 1
+    assert len(pace.given) == 1
+
+
 def test_divergence_in_a_later_slice_is_named_with_its_batch(monkeypatch):
     monkeypatch.setattr(kernels.launch, "BRIEF", 0)
     X, y = learnable(1, 2000, 60, 4)
