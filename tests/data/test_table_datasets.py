@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from frame_forms import FORMS
 
 import fastmlp
 from fastmlp.data import Dataset, load, read_images, read_test
 from fastmlp.data.table import Column, Table
-from fastmlp.data.tables import from_frame
 from fastmlp.errors import ConfigError, DataError, FastMLPError
 
 N = 60
@@ -37,12 +37,6 @@ def flowers(seed: int = 0, n: int = N) -> pd.DataFrame:
 
 FRAME = flowers()
 X, Y = FRAME.drop(columns="species"), FRAME["species"]
-FORMS = {
-    "pandas": lambda frame: frame,
-    "polars": pl.from_pandas,
-    "dict": lambda frame: {name: frame[name].to_numpy() for name in frame},
-    "table": from_frame,
-}
 
 
 @pytest.mark.parametrize("form", FORMS)

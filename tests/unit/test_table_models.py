@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from frame_forms import FORMS
 from safetensors import safe_open
 from scipy import sparse
 
@@ -65,14 +66,6 @@ def test_a_frame_and_a_name_are_enough():
     assert rents.training.loss == "squared"
     assert rents.evaluate(NUMBERS).r2 > 0.8
     assert abs(rents.predict(NUMBERS) - NUMBERS["rent"]).mean() < 60
-
-
-FORMS = {
-    "pandas": lambda frame: frame,
-    "polars": pl.from_pandas,
-    "dict": lambda frame: {name: frame[name].tolist() for name in frame},
-    "table": from_frame,
-}
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -88,6 +88,11 @@ def named(name: str) -> str:
 def quoted(word: str) -> str:
     """A text of a cell in a sentence."""
     return f"'{cell(word)}'"
+
+
+def quoted_groups(groups: Sequence[Sequence[str]]) -> str:
+    """Words for the first groups of texts: ``'Rome' and 'rome'; 'Oslo' and 'OSLO'``."""
+    return "; ".join(" and ".join(map(quoted, group)) for group in groups[:3])
 
 
 def option(name: str) -> str:

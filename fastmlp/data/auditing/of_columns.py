@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fastmlp.data.auditing import numbers, texts
 from fastmlp.data.auditing.evidence import Evidence, counts_of, finite
 from fastmlp.data.auditing.facts import day, figure
-from fastmlp.data.auditing.findings import Seen, named, option, percent, quoted
+from fastmlp.data.auditing.findings import Seen, named, option, percent, quoted, quoted_groups
 from fastmlp.data.auditing.identifiers import TEXTS
 from fastmlp.data.auditing.same import same_columns
 from fastmlp.display import listed
@@ -118,11 +118,10 @@ def spellings(e: Evidence) -> Iterator[Seen]:
         groups = texts.alike(column.words, counts_of(column))
         if not groups:
             continue
-        shown = "; ".join(" and ".join(map(quoted, group)) for group in groups[:3])
         yield Seen(
             "warning",
             f"{named(column.name)} spells {len(groups):,} "
-            f"categor{'ies' if len(groups) > 1 else 'y'} in several ways: {shown}",
+            f"categor{'ies' if len(groups) > 1 else 'y'} in several ways: {quoted_groups(groups)}",
             "write each in one way",
             (column.name,),
             values={"groups": [list(group) for group in groups[:100]]},

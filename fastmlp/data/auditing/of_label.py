@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fastmlp.data.auditing import texts
 from fastmlp.data.auditing.evidence import Evidence, counts_of
 from fastmlp.data.auditing.facts import text_of
-from fastmlp.data.auditing.findings import Seen, named, option, percent, quoted
+from fastmlp.data.auditing.findings import Seen, named, option, percent, quoted, quoted_groups
 from fastmlp.data.auditing.relations import OWN_CLASS
 from fastmlp.display import listed
 
@@ -52,11 +52,10 @@ def label_spelled(e: Evidence) -> Iterator[Seen]:
         return
     groups = texts.alike(e.label.words, counts_of(e.label))
     if groups:
-        shown = "; ".join(" and ".join(map(quoted, group)) for group in groups[:3])
         yield Seen(
             "severe",
             f"the label {named(e.label.name)} spells {len(groups):,} class{'es' * (len(groups) > 1)} "
-            f"in several ways: {shown}",
+            f"in several ways: {quoted_groups(groups)}",
             "write each in one way",
             (e.label.name,),
             values={"groups": [list(group) for group in groups[:100]]},
