@@ -1,10 +1,9 @@
-"""Model: a trained net with its preprocessing, its classes or its targets' scale. Takes raw inputs, knows its
-file format.
+"""Model: a trained net with its preprocessing, its classes or its targets' scale; and its file.
 
 The file is safetensors in PyTorch's layout: ``torch.nn.Sequential(Linear, act, ..., Linear)``, with
 BatchNorm1d and Dropout where the net has them (see ``Parameters.to_torch``), takes its tensors by
-``load_state_dict`` as they are. Everything else is JSON in the metadata
-entry ``fastmlp``, and all of it is sealed (files/sealed.py). Nothing is pickled.
+``load_state_dict`` as they are. All else is JSON in the metadata entry ``fastmlp``, and all of it is sealed
+(files/sealed.py). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -42,6 +41,7 @@ from fastmlp.data.encode import as_matrix, as_rows
 from fastmlp.data.label import Label, places_of
 from fastmlp.data.names import listed
 from fastmlp.data.parts import as_table, part_of, plain, table_of
+from fastmlp.data.shown import inputs_in_words
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.data.table import Column, Table
 from fastmlp.data.tables import is_frame
@@ -137,17 +137,17 @@ class Model(Displayed):
         told, shape = self.classes, self.architecture
         is_of_flags = self.loss.task == "binary" and not self._is_of_two
         outputs = f"{len(told):,} {'answers' if is_of_flags else 'classes'}" if told else "numbers"
-        after = "" if self.epoch is None else f", after epoch {self.epoch:,}"
         facts = [
             ("columns", in_brief(self.columns.kinds, 6) if self.columns else ""),
-            ("inputs", f"{shape.inputs:,}, each {self.preprocessing.in_words()}"),
+            ("inputs", inputs_in_words(shape.inputs, self.preprocessing, self.columns)),
             ("answers" if is_of_flags else "classes", in_brief(map(str, told))),
             ("loss", self._text),
             ("training", "" if self.training is None else self.training.in_words()),
             ("parameters", shape.n_parameters),
         ]
-        facts = [fact for fact in facts if fact[1] != ""]
-        return Display(f"Model {shape} of {outputs}{after}", facts, LAYERS, shape.rows())
+        after = "" if self.epoch is None else f", after epoch {self.epoch:,}"
+        told_of = [fact for fact in facts if fact[1] != ""]
+        return Display(f"Model {shape} of {outputs}{after}", told_of, LAYERS, shape.rows())
 
     @property
     def architecture(self) -> Architecture:

@@ -1,4 +1,4 @@
-"""What is shown of a Dataset: its rows, its columns, its targets. Nothing is changed here."""
+"""What is shown of a Dataset, its rows, columns and targets, and of a net's inputs. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.columns import Columns
 from fastmlp.data.table import KINDS, Table
 from fastmlp.data.targets import CALLED
 from fastmlp.display import Display, ends, listed
+from fastmlp.net import Preprocessing
 
 if TYPE_CHECKING:
     from fastmlp.data.dataset import Dataset
@@ -59,3 +61,14 @@ def _targets(data: Dataset) -> tuple[tuple[str, ...], list[tuple[Any, ...] | Non
         if len(y)
     ]
     return ("target", "least", "mean", "largest"), rows
+
+
+def inputs_in_words(inputs: int, done: Preprocessing, columns: Columns | None) -> str:
+    """How many inputs there are, and what is done to them: a word scales the numbers of a table alone."""
+    each = f"{inputs:,}, each {done.in_words()}"
+    if columns is None or not done.by_column or columns.numeric.all():
+        return each
+    if not (np.asarray(done.scale)[~columns.numeric] == 1).all():
+        return each
+    count = int(columns.numeric.sum())
+    return f"{inputs:,}: {count:,} number{'s' * (count != 1)}, each {done.in_words()}; the others 0 or 1"

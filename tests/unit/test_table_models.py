@@ -441,3 +441,17 @@ def test_a_net_of_an_array_takes_frames_of_numbers():
     for wrong, told in (("x", "a column of text, 'b'"), (None, "a missing cell, 'b'")):
         with pytest.raises(DataError, match=f"must hold numbers alone.*{told}"):
             model.predict(frame.astype(object).assign(b=[wrong] * 20 + [wrong or 1] * 20))
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        ("standard", "numbers, each less its column's mean"),
+        ("robust", "divided by its column's scale"),
+        (255, ", each divided by 255"),
+    ],
+)
+def test_a_model_says_what_is_done_to_numbers_alone(scale, words):
+    model, _ = fastmlp.fit(CLASSES, "group", **{**QUICK, "scale": scale})
+    assert words in str(model)
+    assert ("the others 0 or 1" in str(model)) == isinstance(scale, str)
