@@ -60,7 +60,7 @@ class Columns(Displayed):
         without, categories = _asked(table, label, drop, keep, as_category)
         numbers = np.arange(len(table)) if rows is None else np.arange(len(table))[rows]
         if not len(numbers):
-            raise DataError(f"{table.where} must have a row to train on", "none")
+            raise DataError(f"{table.where} must have a row to train on", "none", "give some rows")
 
         def row_of(i: int) -> str:
             return table.row(int(numbers[i]))

@@ -64,7 +64,7 @@ def _targets(data: Dataset) -> tuple[tuple[str, ...], list[tuple[Any, ...] | Non
 
 
 def inputs_in_words(inputs: int, done: Preprocessing, columns: Columns | None) -> str:
-    """How many inputs there are, and what is done to them: a word scales the numbers of a table alone."""
+    """Say how many inputs there are, and what is done to them: a word scales a table's numbers alone."""
     each = f"{inputs:,}, each {done.in_words()}"
     if columns is None or not done.by_column or columns.numeric.all():
         return each

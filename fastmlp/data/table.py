@@ -92,10 +92,16 @@ class Table(Displayed):
 
     def __post_init__(self) -> None:
         lengths = {len(column) for column in self.columns}
-        if len(lengths) != 1:
+        if not lengths:
             raise DataError(
-                f"{self.where} must have columns of one length", f"{sorted(lengths)[:8] or 'no columns'}"
-            )
+                f"{self.where} must have a column of inputs", "none",
+                "check which file this is, and how its cells are separated",
+            )  # fmt: skip
+        if len(lengths) > 1:
+            raise DataError(
+                f"{self.where} must have columns of one length", f"{sorted(lengths)[:8]}",
+                "give every column one value a row",
+            )  # fmt: skip
         check_different(self.names, self.where)
 
     def __len__(self) -> int:

@@ -99,6 +99,14 @@ def test_unchanged_files_load(folder, name):
     assert len(load(folder / name).classes) == 2
 
 
+@pytest.mark.parametrize(
+    "content", [b"label\r\n0", b"label\n0\n1\n", b"label\n", b"class\nred", b"\n", b"0", b"0\n"]
+)
+def test_a_table_of_a_label_alone(folder, content):
+    (folder / "alone.csv").write_bytes(content)
+    try_both(folder / "alone.csv")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_changed_files(folder, name):
