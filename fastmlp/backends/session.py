@@ -113,7 +113,7 @@ class BaseSession:
 def _rates(lr: Any, E: int, batches: int) -> float | NDArray[np.float64]:
     """The rate of all batches, or (E * batches,): ``lr`` may also be one for each of several epochs."""
     items = as_list(lr)
-    if items is not None and E > 1 and len(items) == E:
+    if items is not None and len(items) == E:
         return np.repeat(checked_rates(items, E), batches)
     return checked_rates(lr, E * batches)
 
