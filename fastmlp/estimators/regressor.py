@@ -31,7 +31,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     array([5.])
     """
 
-    _out_activation = "identity"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"squared_error"})],
@@ -67,6 +66,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         callbacks: Any = None,
         progress: bool = False,
         threads: int | str = "auto",
+        dtype: str = "auto",
     ) -> None:
         self._keep(locals())
 
@@ -96,6 +96,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y.reshape(len(y), -1)
+
+    def _link(self) -> str:
+        return "identity"
 
     def _count_outputs(self, y: Array) -> int:
         return int(y.shape[1])
