@@ -20,6 +20,7 @@ from fastmlp.backends.threads import MOST_THREADS, ThreadTuner
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.errors import ModelError
+from fastmlp.estimators import lbfgs
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
@@ -35,6 +36,9 @@ Array = NDArray[Any]
 MOST_FLOAT64 = 10**6  # values of X: up to so many, float64 is computed as float64
 ACTS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
+_CURVES = (
+    "loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
+)  # fmt: skip
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
@@ -64,6 +68,7 @@ class BaseMLP(BaseEstimator):
     beta_2: float
     epsilon: float
     n_iter_no_change: float
+    max_fun: int
     scale: float
     callbacks: Any
     progress: bool
@@ -78,7 +83,7 @@ class BaseMLP(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTS))],
-        "solver": [StrOptions({"sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, LARGEST, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -98,6 +103,7 @@ class BaseMLP(BaseEstimator):
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "scale": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
@@ -111,11 +117,6 @@ class BaseMLP(BaseEstimator):
                 setattr(self, name, value)
 
     def _validate_params(self) -> None:
-        if isinstance(self.solver, str) and self.solver == "lbfgs":
-            raise ValueError(
-                f"The 'solver' parameter of {type(self).__name__} must be 'adam' or 'sgd'. Got 'lbfgs' "
-                f"instead, which sklearn.neural_network.{type(self).__name__} has, and fastmlp has not."
-            )
         super()._validate_params()
         if not all(callable(callback) for callback in self.callbacks or ()):
             raise ValueError(
@@ -180,10 +181,17 @@ class BaseMLP(BaseEstimator):
             parameters = self._parameters().copy()  # they may be read-only, or the caller's
             self._check_widths(parameters, widths)
             seed = seed if new else self._seed
+        if self.solver == "lbfgs":
+            if new:
+                self._reset(widths, seed)
+            lbfgs.fit(self, parameters, X, y, weights)
+            return self
         nn = _backend(parameters.dtype)
         split = Split.of(nn, X, y, weights, self._split_options(y, seed) if self.early_stopping else None)
         if new:
             self._reset(widths, seed)
+        if not hasattr(self, "loss_curve_"):
+            self._begin_curves()
         if incremental and not first and hasattr(self, "_optimizer"):
             self._optimizer = self._optimizer.copy()
         else:
@@ -238,12 +246,17 @@ class BaseMLP(BaseEstimator):
         return Parameters(tuple(weights), tuple(biases)), int(random.randint(2**31 - 1))
 
     def _reset(self, widths: list[int], seed: int) -> None:
-        """Begin a new net, with empty curves."""
+        """Begin a new net, without what is left of the last one's curves."""
         self._seed = seed
         self._fitted = {"activation": self.activation, "scale": self.scale}
         self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
         self.out_activation_ = self._out_activation
         self.t_ = 0
+        for name in _CURVES:
+            self.__dict__.pop(name, None)
+
+    def _begin_curves(self) -> None:
+        """Begin the curves, which lbfgs has not: a fit after one by lbfgs begins them too."""
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = None
         self.validation_scores_: list[float] | None = None
