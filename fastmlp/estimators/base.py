@@ -24,7 +24,7 @@ from fastmlp.estimators import lbfgs
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
-from fastmlp.estimators.threads import threads_here
+from fastmlp.estimators.threads import most_here, threads_here
 from fastmlp.estimators.weights import parameters_of
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Parameters, Preprocessing
@@ -75,7 +75,7 @@ class BaseMLP(BaseEstimator):
     threads: int | str
 
     _optimizer: ScheduledOptimizer
-    _tuner: tuple[int | str, ThreadTuner]
+    _tuner: tuple[tuple[int | str, int], ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
     _out_activation: ClassVar[str]
@@ -203,9 +203,9 @@ class BaseMLP(BaseEstimator):
 
     def _tuned(self) -> ThreadTuner:
         """Tuner of the number of threads: one for many calls of partial_fit."""
-        threads = threads_here(self.threads)
-        if getattr(self, "_tuner", (None, None))[0] != threads:
-            self._tuner = threads, ThreadTuner(threads)
+        asked = self.threads, most_here()
+        if getattr(self, "_tuner", (None, None))[0] != asked:
+            self._tuner = asked, ThreadTuner(self.threads, limit=asked[1])
         return self._tuner[1]
 
     def __getstate__(self) -> dict[str, Any]:

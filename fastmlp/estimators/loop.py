@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp.backends.threads import ThreadTuner
+from fastmlp.backends.threads import ThreadTuner, at_work
 from fastmlp.backends.types import EpochTotals
 from fastmlp.display.bar import Show, bar
 from fastmlp.errors import DivergedError
@@ -67,7 +67,8 @@ class Loop:
         est._store(self.parameters)
         self.best = self._best_so_far()
         try:
-            stopped = self._epochs()
+            with at_work():
+                stopped = self._epochs()
         except KeyboardInterrupt:
             if not est.n_iter_:
                 raise
