@@ -37,7 +37,7 @@ FEWEST = 55  # tests in scikit-learn 1.9.1: 59
 
 
 def their_text() -> str:
-    """The text of test_mlp.py with the import changed."""
+    """The text of their tests with the import changed."""
     path = Path(sklearn.__file__).parent / "neural_network" / "tests" / "test_mlp.py"
     if not path.is_file():
         pytest.fail(
