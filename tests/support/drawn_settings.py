@@ -90,7 +90,7 @@ class Setting:
         X = _inputs(rng, large)
         y = _targets(rng, target, X)
         calls = _calls(rng, y, target in CLASSIFIED, len(X))
-        parameters = _parameters(rng, target, X, large, calls)
+        parameters = _parameters(rng, target, X, y, large, calls)
         how = rng.integers(4)
         return cls(
             number, target not in CLASSIFIED, parameters, X, y, form, calls,
@@ -178,7 +178,7 @@ def _calls(rng: np.random.Generator, y: np.ndarray, classified: bool, rows: int)
 
 
 def _parameters(
-    rng: np.random.Generator, target: str, X: np.ndarray, large: bool, calls: tuple[Call, ...]
+    rng: np.random.Generator, target: str, X: np.ndarray, y: np.ndarray, large: bool, calls: tuple[Call, ...]
 ) -> dict[str, Any]:
     """Parameters of the estimator, some of them as they are by default."""
     rows = len(X)
@@ -214,6 +214,9 @@ def _parameters(
         told["loss"] = "poisson"
     if any(0 in call.arguments.get("sample_weight", ()) for call in calls):
         told["batch_size"] = "auto"  # scikit-learn divides by the sum of a batch's weights
+    parts = [call for call in calls if call.method == "partial_fit" and target in CLASSIFIED]
+    if any(len(np.unique(y[call.rows])) < len(np.unique(y)) for call in parts):
+        told["warm_start"] = False  # else scikit-learn wants all classes in every call of partial_fit
     if large:
         _shorten(told, rows, calls)
     return told
@@ -266,10 +269,10 @@ def play(setting: Setting, estimator_class: type[BaseEstimator], exact: bool = F
                 method(_rows(whole, call.rows), setting.y[call.rows], **call.arguments)
             except Exception as error:
                 outcome.error = number, type(error), str(error)
-        names = {warning.category.__name__ for warning in caught} - {"RuntimeWarning"}
-        outcome.warned.append(sorted(names))
         if outcome.error:
             return outcome
+        names = {warning.category.__name__ for warning in caught} - {"RuntimeWarning"}
+        outcome.warned.append(sorted(names))
     drawn = np.random.get_state() if random_state is None else setting.instance and random_state.get_state()  # noqa: NPY002
     outcome.state = drawn and (drawn[1].tolist(), drawn[2])
     outcome.outputs["predict"] = outcome.estimator.predict(whole)
