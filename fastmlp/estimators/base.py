@@ -20,6 +20,7 @@ from fastmlp.backends.threads import MOST_THREADS, ThreadTuner
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.errors import ModelError
+from fastmlp.estimators.bridge import Bridge
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
@@ -38,7 +39,7 @@ ACTS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(Bridge, BaseEstimator):
     """Subclasses say what y is, what the net's outputs mean, and how good they are."""
 
     loss: str
