@@ -1,10 +1,8 @@
-"""Estimators as scikit-learn's own and as a Model, and back: the same predictions, and training that goes on."""
+"""Estimators as scikit-learn's own, as a Model, and back: the same predictions, and training that goes on."""
 
 from __future__ import annotations
 
-import json
 import pickle
-import warnings
 from typing import Any
 
 import numpy as np
@@ -104,7 +102,8 @@ def test_to_scikit_learn_and_on(seed):
         name: getattr(net, name) for name in ("n_iter_", "t_", "n_layers_", "n_outputs_")
     }
     assert getattr(theirs, "loss_curve_", None) == getattr(net, "loss_curve_", None)
-    assert b"fastmlp" not in (file := pickle.dumps(theirs))
+    file = pickle.dumps(theirs)
+    assert b"fastmlp" not in file
     before = [W.copy() for W in net.coefs_]
     close_nets(go_on(pickle.loads(file), X, y), go_on(clone_of(net), X, y), rtol=1e-3, atol=1e-5)
     assert all(np.array_equal(a, b) for a, b in zip(before, net.coefs_, strict=True))  # arrays of its own
@@ -221,21 +220,18 @@ def test_to_a_model_its_file_and_back(seed, tmp_path):
     model.save(tmp_path / "model.safetensors")
     model = Model.load(tmp_path / "model.safetensors")
     tolerance = {"rtol": 1e-4, "atol": 1e-5}
-    alike(net, model, X, **tolerance) if model.classes else alike(net, model, X, **tolerance)
-    found = model.evaluate(X, y)
-    assert found.loss == pytest.approx(loss_without_penalty(net, X, y), rel=1e-3, abs=1e-5)
+    alike(net, model, X, **tolerance)
+    loss = model.evaluate(X, y).loss
+    assert loss == pytest.approx(loss_without_penalty(net, X, y), rel=1e-3, abs=1e-5)
     again = Net.from_model(model)
     alike(model, again, X, **tolerance)
     if net.coefs_[0].dtype == np.float32:
         assert same_nets(net, again)
-    kept = {"hidden_layer_sizes", "activation"} | (
-        {"alpha", "solver", "max_iter", "random_state", "learning_rate_init"} - {"solver"} * 0
-        if net.solver != "lbfgs"
-        else set()
-    )
-    assert {name: again.get_params()[name] for name in kept} == {name: words[name] for name in kept}
+    kept = ["hidden_layer_sizes", "activation", "scale"]
     if net.solver != "lbfgs":
+        kept += ["solver", "alpha", "max_iter", "random_state", "learning_rate_init"]
         go_on(again, X, y)
+    assert {name: getattr(again, name) for name in kept} == {name: getattr(net, name) for name in kept}
 
 
 def loss_without_penalty(net: Any, X: np.ndarray, y: np.ndarray) -> float:
@@ -251,3 +247,92 @@ def loss_without_penalty(net: Any, X: np.ndarray, y: np.ndarray) -> float:
     if y.ndim == 2:
         return float(-np.log(np.where(y == 1, p, 1 - p)).sum(axis=1).mean())
     return float(log_loss(y, p, labels=net.classes_))
+
+
+def test_a_model_on_the_command_line(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3)).astype(np.float32)
+    for name, y, Net in (
+        ("labels", np.array(["dry", "wet", "ice"])[X.argmax(axis=1)], MLPClassifier),
+        ("two", X[:, 0] > 0, MLPClassifier),
+        ("numbers", X @ [1.0, 2, 3], MLPRegressor),
+    ):
+        net = Net(hidden_layer_sizes=(5,), max_iter=20, random_state=0, learning_rate_init=0.1).fit(X, y)
+        net.to_model().save(tmp_path / f"{name}.safetensors")
+        np.save(tmp_path / "new.npy", X)
+        done = run("predict", tmp_path / f"{name}.safetensors", tmp_path / "new.npy", "--backend", "numpy")
+        assert done.exit_code == 0, done.output
+        told = done.stdout.split()
+        if Net is MLPRegressor:
+            np.testing.assert_allclose([float(text) for text in told], net.predict(X), rtol=1e-4, atol=1e-5)
+        else:
+            assert [text.lower() for text in told] == [str(label).lower() for label in net.predict(X)]
+        assert str(net.to_model()).startswith("Model 3-5-")
+
+
+def test_models_trained_by_fit():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(90, 4)) * [1, 10, 0.1, 1] + [0, 1000, 0, 5]
+    z = X @ [1.0, 0.1, 10, 1]
+    layers = [Layer(6, "silu", dropout=0.1, batch_norm="after"), Layer(5, "tanh")]
+    for y, words, Net in (
+        (np.digitize(z, np.quantile(z, [0.3, 0.6])), {}, MLPClassifier),
+        (z > np.median(z), {"loss": "binary"}, MLPClassifier),
+        (z > np.median(z), {"hidden": layers}, MLPClassifier),
+        ((np.c_[z, -z] > [[np.median(z), 3]]).astype(int), {"loss": "binary"}, MLPClassifier),
+        (z, {"hidden": "none"}, MLPRegressor),
+        (np.c_[z, z * z], {"loss": "huber:2", "bias": False, "scale": "minmax"}, MLPRegressor),
+        (rng.poisson(3, 90), {"loss": "poisson", "optimizer": "rmsprop"}, MLPRegressor),
+    ):
+        model, _ = fastmlp.fit(X, y, epochs=5, seed=0, backend="numpy", **({"hidden": 7} | words))
+        net = Net.from_model(model)
+        assert outputs(net, X) == pytest.approx(outputs(model, X), rel=1e-4, abs=1e-5)
+        assert outputs(Net.from_model(net.to_model()), X) == pytest.approx(
+            outputs(model, X), rel=1e-3, abs=1e-3
+        )
+        before = outputs(model, X)
+        net.partial_fit(X, y)
+        assert np.array_equal(outputs(model, X), before)  # arrays of its own
+        clone(net).set_params(max_iter=2).fit(X, y)
+
+
+def test_what_no_estimator_can_be_is_refused_in_words():
+    X, y = np.eye(4), [0, 1, 0, 1]
+    of_classes, _ = fastmlp.fit(X, y, epochs=1, backend="numpy")
+    of_numbers, _ = fastmlp.fit(X, [0.5, 1.5, 2.5, 3.5], loss="squared", epochs=1, backend="numpy")
+    of_a_table, _ = fastmlp.fit({"a": [1.0, 2, 3, 4], "b": list("xyxy")}, "b", epochs=1, backend="numpy")
+    with pytest.raises(ModelError, match=r"of classes for MLPClassifier.*Use MLPRegressor\.from_model"):
+        MLPClassifier.from_model(of_numbers)
+    with pytest.raises(ModelError, match=r"of numbers for MLPRegressor.*Use MLPClassifier\.from_model"):
+        MLPRegressor.from_model(of_classes)
+    with pytest.raises(ModelError, match="must be of arrays, not of a table"):
+        MLPClassifier.from_model(of_a_table)
+    with pytest.raises(TypeError, match=r"must be given a fastmlp\.Model"):
+        MLPClassifier.from_model(MLPClassifier())
+    net = MLPClassifier(3, max_iter=2).fit(X, y)
+    net.classes_ = [1, 0]
+    with pytest.raises(ModelError, match="classes_ must be in ascending order"):
+        net.to_model()
+    net.classes_ = [b"a", b"b"]
+    with pytest.raises(ModelError, match="classes must be 2 different labels of one type"):
+        net.to_model()
+    net = MLPRegressor(hidden_layer_sizes=3, max_iter=2).fit(X, [0.5, 1.5, 2.5, 3.5])
+    net.coefs_[0][0, 0] = 1e300
+    with pytest.raises(ModelError, match="within float32"):
+        net.to_model()
+
+
+# --- what a notebook shows ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("Net", [MLPClassifier, MLPRegressor])
+def test_the_html_leads_to_a_page_that_there_is(Net):
+    net = Net(alpha=0.5)
+    page = THEIRS[Net]()._get_doc_link()
+    assert f"sklearn.neural_network.{Net.__name__}.html" in page
+    for shown in (net, make_pipeline(net), net.set_params(max_iter=2).fit(np.eye(4), [0, 1, 0, 1])):
+        html = shown._repr_html_()
+        assert f'href="{page}"' in html
+        assert f"Documentation for {Net.__name__}" in html
+        assert "alpha" in html
+    assert "Fitted" in html

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
-skl2onnx = pytest.importorskip("skl2onnx", reason="needs fastmlp[parity]")
-onnxruntime = pytest.importorskip("onnxruntime", reason="needs fastmlp[parity]")
-skops_io = pytest.importorskip("skops.io", reason="needs fastmlp[parity]")
+pytest.importorskip("skl2onnx", reason="needs fastmlp[sklearn,parity]")
+pytest.importorskip("onnxruntime", reason="needs fastmlp[sklearn,parity]")
+pytest.importorskip("skops", reason="needs fastmlp[sklearn,parity]")
 
+import onnxruntime
+import skl2onnx
+import skops.io
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -65,10 +67,10 @@ def test_skl2onnx_takes_a_pipeline():
 def test_skops(case):
     net, y = CASES[case]
     theirs = net.set_params(max_iter=3, random_state=0).fit(X, y).to_sklearn()
-    file = skops_io.dumps(theirs)
+    file = skops.io.dumps(theirs)
     assert b"fastmlp" not in file
-    trusted = skops_io.get_untrusted_types(data=file)
+    trusted = skops.io.get_untrusted_types(data=file)
     assert all(name.startswith("sklearn.neural_network.") for name in trusted)  # its optimizers
-    again = skops_io.loads(file, trusted=trusted)
+    again = skops.io.loads(file, trusted=trusted)
     assert np.array_equal(again.predict(X), theirs.predict(X))
     again.partial_fit(X, y)
