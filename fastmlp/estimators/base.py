@@ -21,6 +21,7 @@ from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.errors import ModelError
 from fastmlp.estimators import lbfgs
+from fastmlp.estimators.bridge import Bridge
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.orders import Orders
 from fastmlp.estimators.precision import DTYPES, backend_for, dtype_of_fit, laid_out, output_dtype
@@ -42,7 +43,7 @@ _CURVES = (
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(Bridge, BaseEstimator):
     """Subclasses say what y is, what the net's outputs mean, and how good they are."""
 
     loss: str
