@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastmlp.kernels import launch
-
 
 @pytest.fixture(autouse=True)
-def no_work_is_tiny(monkeypatch):
-    """Else one thread would do all of it."""
-    monkeypatch.setattr(launch, "TINY", 0)
-    monkeypatch.setattr(launch, "TINY_STEP", 0)
+def _nothing_is_tiny(no_work_is_tiny):
+    """In all of them."""
