@@ -177,8 +177,10 @@ def loss_and_gradients(
     work = layout.build(net, X, len(X), pace.most, draw=checked_draw(seed, epoch))
     steps = rules.gradients_of(net, work)
     rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-    job = launch.training_job(rows, np.arange(len(X)), launch.loss_of(found, y, K, weights), len(X), steps)
-    totals, _ = launch.train(work, X, job, pace)
+    loss_of_batch = launch.loss_of(found, y, K, weights)
+    job = launch.training_job(rows, np.arange(len(X))[None], loss_of_batch, len(X), steps)
+    parts = launch.Parts(X, rows, work.layout, bool(steps.limits.shorten))
+    (totals,), _ = launch.train(work, parts, job, pace)
     gradients = layout.unpack(work.layout, steps.target)
     return LossAndGradients(totals.loss, gradients, totals.correct, totals.live)
 
