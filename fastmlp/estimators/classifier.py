@@ -281,7 +281,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _columns(self) -> int | None:
         """The columns of the last weights, where they have any."""
         *_, last = as_list(getattr(self, "coefs_", None)) or [None]
-        shape = getattr(last, "shape", ())
+        shape: tuple[int, ...] = getattr(last, "shape", ())
         return shape[1] if len(shape) == 2 else None
 
     def _row_weights(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
