@@ -20,12 +20,14 @@ from fastmlp.backends.threads import MOST_THREADS, ThreadTuner
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.errors import ModelError
+from fastmlp.estimators import lbfgs
+from fastmlp.estimators.bridge import Bridge
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.orders import Orders
 from fastmlp.estimators.precision import DTYPES, backend_for, dtype_of_fit, laid_out, output_dtype
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
-from fastmlp.estimators.threads import threads_here
+from fastmlp.estimators.threads import most_here, threads_here
 from fastmlp.estimators.weights import parameters_of
 from fastmlp.estimators.words import (
     CONSTRAINTS,
@@ -43,10 +45,13 @@ from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 
+_CURVES = (
+    "loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
+)  # fmt: skip
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(Bridge, BaseEstimator):
     """Subclasses say what y is, what the net's outputs mean, and how good they are."""
 
     loss: str
@@ -72,6 +77,7 @@ class BaseMLP(BaseEstimator):
     beta_2: float
     epsilon: float
     n_iter_no_change: float
+    max_fun: int
     scale: float
     callbacks: Any
     progress: bool
@@ -82,7 +88,7 @@ class BaseMLP(BaseEstimator):
     optimizer: Any
 
     _optimizer: ScheduledOptimizer
-    _tuner: tuple[int | str, ThreadTuner]
+    _tuner: tuple[tuple[int | str, int], ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
     _no_improvement_count: int
@@ -90,7 +96,7 @@ class BaseMLP(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "solver": [StrOptions({"sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, LARGEST, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -110,6 +116,7 @@ class BaseMLP(BaseEstimator):
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "scale": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
@@ -125,11 +132,6 @@ class BaseMLP(BaseEstimator):
                 setattr(self, name, value)
 
     def _validate_params(self) -> None:
-        if isinstance(self.solver, str) and self.solver == "lbfgs":
-            raise ValueError(
-                f"The 'solver' parameter of {type(self).__name__} must be 'adam' or 'sgd'. Got 'lbfgs' "
-                f"instead, which sklearn.neural_network.{type(self).__name__} has, and fastmlp has not."
-            )
         super()._validate_params()
         check_solver(self)
         if not all(callable(callback) for callback in self.callbacks or ()):
@@ -201,7 +203,12 @@ class BaseMLP(BaseEstimator):
             self._check_widths(parameters, widths)
             if self.dtype != "auto":
                 parameters = parameters.astype(self.dtype)
-        self._fit_stochastic(X, y, weights, parameters, random, new=new, incremental=incremental)
+        if self.solver == "lbfgs":
+            if new:
+                self._reset(parameters, 0)
+            lbfgs.fit(self, parameters, X, y, weights)
+        else:
+            self._fit_stochastic(X, y, weights, parameters, random, new=new, incremental=incremental)
         return self
 
     def _fit_stochastic(
@@ -243,9 +250,9 @@ class BaseMLP(BaseEstimator):
 
     def _tuned(self) -> ThreadTuner:
         """Tuner of the number of threads: one for many calls of partial_fit."""
-        threads = threads_here(self.threads)
-        if getattr(self, "_tuner", (None, None))[0] != threads:
-            self._tuner = threads, ThreadTuner(threads)
+        asked = self.threads, most_here()
+        if getattr(self, "_tuner", (None, None))[0] != asked:
+            self._tuner = asked, ThreadTuner(self.threads, limit=asked[1])
         return self._tuner[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -293,9 +300,13 @@ class BaseMLP(BaseEstimator):
     def _factors(self, layers: int) -> list[float]:
         """The numbers over fan_in + fan_out whose roots bound the first weights of each layer."""
         alone = [self.activation] if isinstance(self.activation, str) else []
-        acts = [layer.act for layer in hidden_layers(self, [1] * (layers - 1))] or [*map(act_of, alone)]
+        acts = self._acts(layers - 1) or [*map(act_of, alone)]
         factors = [2.0 if act == "sigmoid" else 6.0 for act in acts]
         return [*factors, *factors[-1:], 6.0][:layers]  # the last layer's as of the one before
+
+    def _acts(self, hidden: int) -> list[str]:
+        """The engine's names of the activations of so many hidden layers."""
+        return [layer.act for layer in hidden_layers(self, [1] * hidden)]
 
     def _first_norms(self, widths: list[int], dtype: type[np.floating[Any]]) -> tuple[Norm | None, ...]:
         """The batch norms of the hidden layers."""
@@ -311,15 +322,17 @@ class BaseMLP(BaseEstimator):
         return {**words, "out_activation_": self._link()}
 
     def _reset(self, parameters: Parameters, seed: int = 0) -> None:
-        """Begin a new net."""
+        """Begin a new net, without what is left of the last one's curves."""
         self._seed = seed
         self._fitted = self._fitted_words()
         self.n_layers_, self.n_outputs_ = len(parameters.weights) + 1, parameters.shapes[-1][1]
         self.out_activation_ = self._link()
         self.n_iter_ = self.t_ = 0
+        for name in _CURVES:
+            self.__dict__.pop(name, None)
 
     def _begin_curves(self) -> None:
-        """Begin curves, and what is judged by them; early stopping begins its own."""
+        """Begin curves, and what is judged by them; early stopping begins its own. lbfgs has none."""
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = None
         self.validation_scores_: list[float] | None = None

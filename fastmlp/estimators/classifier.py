@@ -128,6 +128,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
+        max_fun: int = 15000,
         loss: str = "log_loss",
         class_weight: Any = None,
         scale: float = 1.0,
@@ -277,6 +278,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if given is None:  # weights that were set by hand
             given = "logistic" if self._columns() == 1 else "softmax"
         return str(given)
+
+    @property
+    def _is_multilabel(self) -> bool:
+        """Whether each output is a label of its own."""
+        return self._link() == "logistic" and (self._columns() or 1) > 1
 
     def _columns(self) -> int | None:
         """The columns of the last weights, where they have any."""

@@ -67,6 +67,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
+        max_fun: int = 15000,
         scale: float = 1.0,
         callbacks: Any = None,
         progress: bool = False,
