@@ -29,7 +29,7 @@ from fastmlp.checks import function, instance, whole_number
 from fastmlp.data.encode import Encoded, encode, encode_rows
 from fastmlp.errors import DivergedError
 from fastmlp.fold import folded, scale_and_shift
-from fastmlp.kernels import launch, layout, losses, rules, single_rows
+from fastmlp.kernels import in_place, launch, layout, losses, rules
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.optimizers import averages
@@ -91,11 +91,11 @@ def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
     return _outputs(net, X, threads, "identity")
 
 
-def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
-    """``_outputs``, or the same bytes sooner for a few rows."""
+def _predicted(net: Net, X: Any, threads: Threads, link: str, columns: int = 0) -> Array:
+    """Predictions (N, K) by that link, of an array where its weights lie, else by a whole pass."""
     if not isinstance(threads, ThreadTuner):
         resolve(threads)
-    quick = single_rows.predict(net, X, link)
+    quick = in_place.predict(net, X, link, threads, columns)
     return _outputs(net, X, threads, link) if quick is None else quick
 
 

@@ -236,3 +236,29 @@ def copy_word(typingctx, out, at, source, start):
         return builder.bitcast(builder.icmp_unsigned("!=", word, ir.Constant(kind, None)), I64)
 
     return types.uint64(out, at, source, start), codegen
+
+
+@with_twin(lambda values: np.packbits(values[:BITS] != 0, bitorder="little").view("<u8").astype(np.uint64)[0])
+def not_zero(typingctx, values):
+    """A uint64 whose bit i tells whether the i-th of 64 floats is not 0."""
+    if not is_memory(values):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(FLOAT, BITS)
+        word = builder.load(builder.bitcast(args[0], kind.as_pointer()), align=4)
+        return builder.bitcast(builder.fcmp_unordered("!=", word, ir.Constant(kind, None)), I64)
+
+    return types.uint64(values), codegen
+
+
+@with_twin(lambda mask: int(mask).bit_count())
+def count_ones(typingctx, mask):
+    """How many bits of a uint64 are 1."""
+    if mask != types.uint64:
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(mask), codegen
