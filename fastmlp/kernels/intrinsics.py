@@ -200,20 +200,37 @@ def nth(typingctx, parts, i, steps):
     return parts(parts, i, steps), codegen
 
 
-def _floats_at(place):
-    return np.ctypeslib.as_array(ctypes.cast(int(place), ctypes.POINTER(ctypes.c_float)), (2**31,))
+def _values_at(kind, size):
+    return lambda place: np.ctypeslib.as_array(
+        ctypes.cast(int(place), ctypes.POINTER(kind)), (2**33 // size,)
+    )
 
 
-@with_twin(_floats_at)
+def _memory_at(of, kind):
+    """The code of an intrinsic that makes an address of a number."""
+
+    def pointer(typingctx, place):
+        if place != types.int64:
+            return None
+
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], kind.as_pointer())
+
+        return types.CPointer(of)(place), codegen
+
+    return pointer
+
+
+@with_twin(_values_at(ctypes.c_float, 4))
 def pointer_at(typingctx, place):
     """The float32 that lie at an address given as a number; whoever calls keeps them alive."""
-    if place != types.int64:
-        return None
+    return _memory_at(types.float32, FLOAT)(typingctx, place)
 
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], FLOAT.as_pointer())
 
-    return types.CPointer(types.float32)(place), codegen
+@with_twin(_values_at(ctypes.c_double, 8))
+def doubles_at(typingctx, place):
+    """The float64 that lie at an address given as a number."""
+    return _memory_at(types.float64, ir.DoubleType())(typingctx, place)
 
 
 def _copy_word(out, at, source, start):
