@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+from functools import partial
 from numbers import Integral, Real
-from types import ModuleType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,25 +20,30 @@ from fastmlp.backends.threads import MOST_THREADS, ThreadTuner
 from fastmlp.checks import LARGEST, SMALLEST
 from fastmlp.data.sparse import check_sound, is_scipy_sparse
 from fastmlp.errors import ModelError
+from fastmlp.estimators import lbfgs
+from fastmlp.estimators.bridge import Bridge
 from fastmlp.estimators.loop import Loop
+from fastmlp.estimators.orders import Orders
+from fastmlp.estimators.precision import DTYPES, backend_for, dtype_of_fit, laid_out, output_dtype
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
-from fastmlp.estimators.threads import threads_here
+from fastmlp.estimators.threads import most_here, threads_here
 from fastmlp.estimators.weights import parameters_of
-from fastmlp.model import load_backend
-from fastmlp.net import Net, Parameters, Preprocessing
+from fastmlp.net import Net, Norm, Parameters, Preprocessing
 from fastmlp.words.layers import MOST_UNITS, Architecture, layers_of
 from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 
-MOST_FLOAT64 = 10**6  # values of X: up to so many, float64 is computed as float64
 ACTS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
+_CURVES = (
+    "loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
+)  # fmt: skip
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(Bridge, BaseEstimator):
     """Subclasses say what y is, what the net's outputs mean, and how good they are."""
 
     loss: str
@@ -64,21 +69,23 @@ class BaseMLP(BaseEstimator):
     beta_2: float
     epsilon: float
     n_iter_no_change: float
+    max_fun: int
     scale: float
     callbacks: Any
     progress: bool
     threads: int | str
+    dtype: str
 
     _optimizer: ScheduledOptimizer
-    _tuner: tuple[int | str, ThreadTuner]
+    _tuner: tuple[tuple[int | str, int], ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
-    _out_activation: ClassVar[str]
+    _no_improvement_count: int
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTS))],
-        "solver": [StrOptions({"sgd", "adam"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, LARGEST, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -98,10 +105,12 @@ class BaseMLP(BaseEstimator):
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "scale": [Interval(Real, SMALLEST, LARGEST, closed="both")],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
         "threads": [StrOptions({"auto"}), Interval(Integral, 1, MOST_THREADS, closed="both")],
+        "dtype": [StrOptions(set(DTYPES))],
     }
 
     def _keep(self, given: dict[str, Any]) -> None:
@@ -111,11 +120,6 @@ class BaseMLP(BaseEstimator):
                 setattr(self, name, value)
 
     def _validate_params(self) -> None:
-        if isinstance(self.solver, str) and self.solver == "lbfgs":
-            raise ValueError(
-                f"The 'solver' parameter of {type(self).__name__} must be 'adam' or 'sgd'. Got 'lbfgs' "
-                f"instead, which sklearn.neural_network.{type(self).__name__} has, and fastmlp has not."
-            )
         super()._validate_params()
         if not all(callable(callback) for callback in self.callbacks or ()):
             raise ValueError(
@@ -130,18 +134,22 @@ class BaseMLP(BaseEstimator):
     # --- what a subclass says -------------------------------------------------------------------
 
     def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
-        """X (N, D) and y as train_epoch takes it; a first pass learns the classes."""
+        """X (N, D) and y as a trainer takes it; a first pass learns the classes."""
+        raise NotImplementedError
+
+    def _link(self) -> str:
+        """The last layer's activation by scikit-learn's name, once the data are checked."""
         raise NotImplementedError
 
     def _count_outputs(self, y: Array) -> int:
         raise NotImplementedError
 
     def _loss(self) -> str:
-        """The name of the loss for train_epoch."""
+        """The name of the loss for a trainer."""
         raise NotImplementedError
 
     def _loss_parts(self) -> int:
-        """Number of outputs over which train_epoch sums a row's loss, where scikit-learn takes the mean."""
+        """Number of outputs over which a trainer sums a row's loss, where scikit-learn takes the mean."""
         return 1
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
@@ -167,42 +175,63 @@ class BaseMLP(BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True: it holds no rows out.")
         hidden = self._widths()
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        new = first or not hasattr(self, "_seed")  # or the weights were set by hand, before any fit
+        new = first or not hasattr(self, "_fitted")  # or the weights were set by hand, before any fit
         check_sound(X)
         X, y = self._checked_data(X, y, new, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         weights = self._row_weights(sample_weight, y, incremental)
         widths = [X.shape[1], *hidden, self._count_outputs(y)]
-        if new:
-            parameters, seed = self._first_weights(widths, _dtype_for(X))
-        if not first:
+        random = check_random_state(self.random_state)
+        if first:
+            parameters = self._first_weights(widths, dtype_of_fit(self.dtype, X, y, self.solver), random)
+        else:
             parameters = self._parameters().copy()  # they may be read-only, or the caller's
             self._check_widths(parameters, widths)
-            seed = seed if new else self._seed
-        nn = _backend(parameters.dtype)
-        split = Split.of(nn, X, y, weights, self._split_options(y, seed) if self.early_stopping else None)
-        if new:
-            self._reset(widths, seed)
-        if incremental and not first and hasattr(self, "_optimizer"):
-            self._optimizer = self._optimizer.copy()
+            if self.dtype != "auto":
+                parameters = parameters.astype(self.dtype)
+        if self.solver == "lbfgs":
+            if new:
+                self._reset(parameters, 0)
+            lbfgs.fit(self, parameters, X, y, weights)
         else:
-            self._optimizer = self._new_optimizer(parameters)
-            self._no_improvement_count = 0
-        epochs = 1 if incremental else self.max_iter
-        Loop(self, nn, self._net(parameters), split, epochs, self._tuned(), incremental=incremental).run()
+            self._fit_stochastic(X, y, weights, parameters, random, new=new, incremental=incremental)
         return self
+
+    def _fit_stochastic(
+        self, X: Any, y: Array, weights: Array | None, parameters: Parameters, random: np.random.RandomState,
+        *, new: bool, incremental: bool,
+    ) -> None:  # fmt: skip
+        """Train by sgd or adam, from where an optimizer is in a later call of partial_fit."""
+        seed = int(random.randint(2**31 - 1)) if self._drops() and new else getattr(self, "_seed", 0)
+        net = self._net(parameters)
+        going_on = incremental and not new and hasattr(self, "_optimizer")
+        optimizer = self._optimizer.copy(parameters.dtype) if going_on else self._new_optimizer(parameters)
+        nn = backend_for(net, self._loss(), optimizer.optimizer)
+        options = None
+        if self.early_stopping:
+            share, strata = self.validation_fraction, self._strata(y)
+            options = {"test_size": share, "random_state": random, "stratify": strata}
+        split = Split.of(partial(laid_out, nn, dtype=parameters.dtype), X, y, weights, options)
+        if new:
+            self._reset(parameters, seed)
+        if new or not hasattr(self, "loss_curve_"):  # not yet after a fit by lbfgs
+            self._begin_curves()
+        self._optimizer = optimizer
+        orders = Orders(split.train, random if self.shuffle else None)
+        Loop(self, nn, net, split, orders, self._tuned(), incremental=incremental, new=new).run()
 
     def _tuned(self) -> ThreadTuner:
         """Tuner of the number of threads: one for many calls of partial_fit."""
-        threads = threads_here(self.threads)
-        if getattr(self, "_tuner", (None, None))[0] != threads:
-            self._tuner = threads, ThreadTuner(threads)
+        asked = self.threads, most_here()
+        if getattr(self, "_tuner", (None, None))[0] != asked:
+            self._tuner = asked, ThreadTuner(self.threads, limit=asked[1])
         return self._tuner[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """State without what was found out about this machine."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_tuner"}
+        kept = super().__getstate__().items()
+        return {name: value for name, value in kept if name not in ("_tuner", "_ready")}
 
     def _widths(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -227,47 +256,65 @@ class BaseMLP(BaseEstimator):
                 f"hidden_layer_sizes and the data ask for {widths}. Set warm_start=False for a new net."
             )
 
-    def _first_weights(self, widths: list[int], dtype: type) -> tuple[Parameters, int]:
-        """First weights, as scikit-learn draws them, and the seed of all else."""
-        random = check_random_state(self.random_state)
+    def _first_weights(
+        self, widths: list[int], dtype: type[np.floating[Any]], random: np.random.RandomState
+    ) -> Parameters:
+        """First weights, as scikit-learn draws them."""
         weights, biases = [], []
-        for fan_in, fan_out in itertools.pairwise(widths):
-            limit = math.sqrt((2 if self.activation == "logistic" else 6) / (fan_in + fan_out))
+        for (fan_in, fan_out), factor in zip(
+            itertools.pairwise(widths), self._factors(len(widths) - 1), strict=True
+        ):
+            limit = math.sqrt(factor / (fan_in + fan_out))
             weights.append(random.uniform(-limit, limit, (fan_in, fan_out)).astype(dtype))
             biases.append(random.uniform(-limit, limit, fan_out).astype(dtype))
-        return Parameters(tuple(weights), tuple(biases)), int(random.randint(2**31 - 1))
+        return Parameters(tuple(weights), tuple(biases), self._first_norms(widths, dtype))
 
-    def _reset(self, widths: list[int], seed: int) -> None:
-        """Begin a new net, with empty curves."""
+    def _factors(self, layers: int) -> list[float]:
+        """The numbers over fan_in + fan_out whose roots bound the first weights of each layer."""
+        return [2.0 if self.activation == "logistic" else 6.0] * layers
+
+    def _first_norms(self, widths: list[int], dtype: type[np.floating[Any]]) -> tuple[Norm | None, ...]:
+        """The batch norms of the hidden layers."""
+        return ()
+
+    def _drops(self) -> bool:
+        """Say whether steps leave units out, by a seed of their own."""
+        return False
+
+    def _fitted_words(self) -> dict[str, Any]:
+        """The parameters without which the weights mean nothing: they must stay those of the fit."""
+        return {"activation": self.activation, "scale": self.scale}
+
+    def _reset(self, parameters: Parameters, seed: int = 0) -> None:
+        """Begin a new net, without what is left of the last one's curves."""
         self._seed = seed
-        self._fitted = {"activation": self.activation, "scale": self.scale}
-        self.n_layers_, self.n_outputs_ = len(widths), widths[-1]
-        self.out_activation_ = self._out_activation
-        self.t_ = 0
+        self._fitted = self._fitted_words()
+        self.n_layers_, self.n_outputs_ = len(parameters.weights) + 1, parameters.shapes[-1][1]
+        self.out_activation_ = self._link()
+        self.n_iter_ = self.t_ = 0
+        for name in _CURVES:
+            self.__dict__.pop(name, None)
+
+    def _begin_curves(self) -> None:
+        """Begin curves, and what is judged by them; early stopping begins its own. lbfgs has none."""
         self.loss_curve_: list[float] = []
         self.best_loss_: float | None = None
         self.validation_scores_: list[float] | None = None
         self.validation_loss_curve_: list[float] | None = None
         self.best_validation_score_: float | None = None
-
-    def _split_options(self, y: Array, seed: int) -> dict[str, Any]:
-        """Options of train_test_split: equal rows are split alike, for the sake of warm starts."""
-        share = self.validation_fraction
-        return {"test_size": share, "random_state": seed, "stratify": self._strata(y)}
+        self._no_improvement_count = 0
 
     def _new_optimizer(self, parameters: Parameters) -> ScheduledOptimizer:
+        schedule = self.learning_rate if self.solver == "sgd" else "constant"
+        rate = float(self.learning_rate_init)
+        return ScheduledOptimizer.start(parameters, self._engine_optimizer(), rate, schedule, self.power_t)
+
+    def _engine_optimizer(self) -> Optimizer:
+        """The solver as the engine has it: its averages are of steps, as scikit-learn's."""
         if self.solver == "adam":
-            optimizer = Optimizer(
-                "adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras"
-            )
-            schedule = "constant"
-        else:
-            nesterov = bool(self.nesterovs_momentum and self.momentum)
-            optimizer = Optimizer(self.solver, momentum=self.momentum, nesterov=nesterov)
-            schedule = self.learning_rate
-        return ScheduledOptimizer.start(
-            parameters, optimizer, float(self.learning_rate_init), schedule, self.power_t
-        )
+            return Optimizer("adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras")
+        nesterov = bool(self.nesterovs_momentum and self.momentum)
+        return Optimizer("sgd", form="keras", momentum=self.momentum, nesterov=nesterov)
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -298,8 +345,8 @@ class BaseMLP(BaseEstimator):
         check_sound(X)
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
         parameters = self._parameters()
-        nn = _backend(parameters.dtype)
         net, threads = self._net(parameters), threads_here(self.threads)
+        nn = backend_for(net, self._loss())
         rows = X.shape[0]
         if is_scipy_sparse(X) and parameters.dtype == np.float64:
             rows = max(1, _CHUNK // X.shape[1])
@@ -308,7 +355,7 @@ class BaseMLP(BaseEstimator):
             for start in range(0, X.shape[0], rows)
         ]
         outputs: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return outputs
+        return outputs.astype(output_dtype(X, parameters.dtype), copy=False)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
@@ -317,14 +364,3 @@ class BaseMLP(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _dtype_for(X: Any) -> type:
-    """float64 for float64 of few values, else float32."""
-    few = X.shape[0] * X.shape[1] <= MOST_FLOAT64
-    return np.float64 if X.dtype.kind == "f" and X.dtype.itemsize >= 8 and few else np.float32
-
-
-def _backend(dtype: np.dtype[Any]) -> ModuleType:
-    """The kernels for float32, the reference for float64."""
-    return load_backend("numba" if dtype == np.float32 else "numpy")

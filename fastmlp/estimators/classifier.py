@@ -93,7 +93,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight: Any
 
-    _out_activation = "softmax"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [str],
@@ -125,12 +124,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
+        max_fun: int = 15000,
         loss: str = "logits",
         class_weight: Any = None,
         scale: float = 1.0,
         callbacks: Any = None,
         progress: bool = False,
         threads: int | str = "auto",
+        dtype: str = "auto",
     ) -> None:
         self._keep(locals())
 
@@ -231,6 +232,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         of_rows: Array = each[y]
         return of_rows if weights is None else of_rows * weights
 
+    def _link(self) -> str:
+        return "softmax"
+
     def _count_outputs(self, y: Array) -> int:
         return len(self.classes_)
 
@@ -243,8 +247,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return len(self.classes_), "classes_"
 
     def _strata(self, y: Array) -> Array | None:
-        labels: Array = self.classes_[y]
-        return labels
+        return None
 
     def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
         return float(np.average(z.argmax(axis=1) == y, weights=weights))

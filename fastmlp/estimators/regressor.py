@@ -31,7 +31,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     array([5.])
     """
 
-    _out_activation = "identity"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"squared_error"})],
@@ -63,10 +62,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
+        max_fun: int = 15000,
         scale: float = 1.0,
         callbacks: Any = None,
         progress: bool = False,
         threads: int | str = "auto",
+        dtype: str = "auto",
     ) -> None:
         self._keep(locals())
 
@@ -96,6 +97,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y.reshape(len(y), -1)
+
+    def _link(self) -> str:
+        return "identity"
 
     def _count_outputs(self, y: Array) -> int:
         return int(y.shape[1])

@@ -44,7 +44,7 @@ def parameters_of(estimator: Any, outputs: int | None, meaning: str) -> Paramete
         raise ModelError(columns, last, _BINARY if (outputs, last) == (2, 1) else "")
     _check("n_layers_", estimator, len(coefs) + 1)
     _check("n_outputs_", estimator, last)
-    _check("out_activation_", estimator, estimator._out_activation)
+    _check("out_activation_", estimator, estimator._link())
     return parameters
 
 

@@ -27,7 +27,7 @@ class Seen:
     def __init__(self, monkeypatch):
         self.calls = []
         for nn in (kernels, reference):
-            for name in ("train_epoch", "encode", "predict_proba", "logits"):
+            for name in ("Session", "encode", "predict_proba", "logits"):
                 monkeypatch.setattr(nn, name, self.watch(nn, name, getattr(nn, name)))
 
     def watch(self, nn, name, function):
@@ -73,7 +73,7 @@ def test_bytes_stay_bytes_and_are_encoded_once(monkeypatch):
     assert nn == "kernels"
     assert given.dtype == np.uint8
     assert np.shares_memory(given, X)
-    trained = seen.of("train_epoch")
+    trained = seen.of("Session")
     assert len({id(args[1]) for _, args, _ in trained}) == 1
     assert trained[0][1][1].codes.dtype == np.uint8
     assert np.shares_memory(trained[0][1][1].codes, X)

@@ -12,23 +12,11 @@ pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
 
 from estimator_cases import BOTH, DTYPES, SMALL, digits, iris, same_nets
 from nets import net_of
-from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 
 from fastmlp import MLPClassifier, MLPRegressor, Parameters, reference
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@BOTH
-def test_lbfgs_is_refused_by_name(Net):
-    net = Net(solver="lbfgs")  # nothing is said before fit
-    assert not hasattr(net, "partial_fit")
-    with pytest.raises(ValueError, match=r"'solver' parameter.*'lbfgs'.*sklearn\.neural") as caught:
-        net.fit(*iris())
-    assert Net.__name__ in str(caught.value)
-    with config_context(skip_parameter_validation=True), pytest.raises(ValueError, match="'lbfgs'"):
-        net.fit(*iris())
 
 
 @pytest.mark.parametrize(
