@@ -23,9 +23,11 @@ from fastmlp.backends.checks import (
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
-from fastmlp.data.encode import encode, encode_rows
+from fastmlp.checks import instance
+from fastmlp.data.encode import Encoded, as_rows, encode, encode_rows
+from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.fold import folded, scale_and_shift
-from fastmlp.kernels import launch, layout, losses, rules, single_rows
+from fastmlp.kernels import in_place, launch, layout, losses, rules
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.session import Session, taken
@@ -35,6 +37,7 @@ from fastmlp.words.optimizers import PLAIN, Optimizer
 
 __all__ = [
     "Session",
+    "at_once",
     "dead_units",
     "encode",
     "encode_rows",
@@ -85,15 +88,32 @@ def predict(
 
 def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
-    return _outputs(net, X, threads, "identity")
+    return _predicted(net, X, threads, "identity")
+
+
+def at_once(net: Net, X: Any, link: str, *, threads: Threads = 1, columns: int = 0) -> Array | None:
+    """Predictions (N, K) by that link of a loss, for an array X (N, D) of uint8, float32 or float64, or None.
+
+    Nothing is said of an X that does not suit: the functions above do that. columns: 2 for both
+    probabilities of one logistic output.
+    """
+    if not isinstance(threads, ThreadTuner) and threads != "auto":
+        resolve(threads)
+    return in_place.predict(net, X, link, threads, columns)
 
 
 def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
-    """``_outputs``, or the same bytes sooner for a few rows."""
+    """Predictions (N, K) by that link: with the weights where they lie, or by a whole pass."""
     if not isinstance(threads, ThreadTuner):
         resolve(threads)
-    quick = single_rows.predict(net, X, link)
-    return _outputs(net, X, threads, link) if quick is None else quick
+    if not isinstance(X, Encoded) and not is_scipy_sparse(X):
+        quick = in_place.predict(net, X, link, threads)
+        if quick is None:
+            check_inputs(instance("net", net, Net), (X := as_rows(X)).shape)
+            quick = in_place.predict(net, X, link, threads)
+        if quick is not None:
+            return quick
+    return _outputs(net, X, threads, link)
 
 
 def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
