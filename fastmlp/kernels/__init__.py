@@ -1,6 +1,7 @@
 """The Numba backend: the names and signatures of reference/, compiled, parallel, float32.
 
-Nets of float64 are computed in float64, by one thread (plain.py), and are trained in the words that it takes. Results do not depend on ``threads``: the same bytes for any. X may be an array, a
+Nets of float64 are computed in float64, by one thread, and trained in the words that plain.py takes.
+Results do not depend on ``threads``: the same bytes for any. X may be an array, a
 scipy.sparse matrix or an ``Encoded`` (``encode(X)``): encode once where the same data are used
 again and again. Arguments that do not fit each other raise ConfigError, DataError or ModelError.
 """

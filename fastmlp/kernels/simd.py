@@ -1,8 +1,8 @@
 """The two loops that sum in tiles: of dense matrices, and of codes. Nothing here knows about nets.
 
-A *tile* is so many rows of so many vectors of 32 bytes, 8 lanes of float32 or 4 of float64, which LLVM keeps
-in registers, as it never does with a local array: so each shape has a loop of its own, written here. Sums are of ``llvm.fma``: results do not
-depend on the vector width LLVM picks. Memory and twins are those of intrinsics.py.
+A *tile* is so many rows of so many vectors of 8 lanes (of float64: 4), which LLVM keeps in registers, as it
+never does with a local array: so each shape has a loop of its own, written here. Sums are of ``llvm.fma``:
+results do not depend on the vector width LLVM picks. Memory and twins are those of intrinsics.py.
 """
 
 from __future__ import annotations
