@@ -66,7 +66,7 @@ class BaseSession:
     ) -> None:
         self.net, self.N, self.loss = net, N, Loss.of(loss, label_smoothing)
         self.y = checked_targets(net, y, N, self.loss)
-        self.weights = checked_weights(sample_weight, N)
+        self.weights = checked_weights(sample_weight, N, net.parameters.dtype)
         self.batch_size = whole_number("batch_size", batch_size, 1, 2**31 - 1)
         self.optimizer = instance("optimizer", optimizer, Optimizer)
         self.state = OptimizerState.start(net.parameters, optimizer) if state is None else state
