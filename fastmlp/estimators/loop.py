@@ -53,15 +53,17 @@ class Loop:
         self.rows, self.epochs = n, 1 if self.incremental else int(est.max_iter)
         alpha = split.in_unit(est.alpha)
         self.penalty = 0.5 * alpha / n
+        self.judge: LossJudge | HeldOutJudge
+        if split.held is None:
+            self.judge = LossJudge(est, self.penalty)
+        else:
+            self.judge = HeldOutJudge(est, self.nn, self.net, split.held, self.tuner, self.new, self._say)
         self.trainer = Trainer(
             self.nn, self.net, split.X, split.y, loss=est._loss(),
             batch_size=min(200 if est.batch_size == "auto" else int(est.batch_size), n),
             optimizer=est._optimizer.penalised(alpha), state=est._optimizer.state,
             tuner=self.tuner, sample_weight=split.weights, seed=est._seed, squares=True,
         )  # fmt: skip
-        self.judge: LossJudge | HeldOutJudge = LossJudge(est, self.penalty)
-        if split.held is not None:
-            self.judge = HeldOutJudge(est, self.nn, self.net, split.held, self.tuner, self.new, self._say)
 
     def run(self) -> None:
         """Train until max_iter, or a reason to stop before. Raises ValueError where training diverges."""
