@@ -17,6 +17,8 @@ from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, rules
 from fastmlp.kernels.optimizers import averages
+from fastmlp.kernels.plain import is_plain
+from fastmlp.kernels.plain_session import PlainSession
 from fastmlp.net import Net
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
@@ -30,6 +32,10 @@ class Session(BaseSession):
     ``EpochTotals.squares`` is filled; and where the weights of a batch of n samples have the sum s, its mean
     loss counts n times in the epoch's, its squares n / s times, and alpha is divided by s in place of n.
     """
+
+    def __new__(cls, net: Net, X: Any, y: ArrayLike, threads: Threads = 1, **words: Any) -> Any:
+        """A ``PlainSession`` for a net of float64."""
+        return PlainSession(net, X, y, **words) if is_plain(net) else super().__new__(cls)
 
     def __init__(
         self,
