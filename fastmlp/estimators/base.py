@@ -27,6 +27,7 @@ from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import threads_here
 from fastmlp.estimators.weights import parameters_of
+from fastmlp.model import load_backend
 from fastmlp.net import Net, Norm, Parameters, Preprocessing
 from fastmlp.words.layers import MOST_UNITS, Architecture, layers_of
 from fastmlp.words.optimizers import Optimizer
@@ -337,7 +338,7 @@ class BaseMLP(BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
         parameters = self._parameters()
         net, threads = self._net(parameters), threads_here(self.threads)
-        nn = backend_for(net, self._loss())
+        nn = load_backend("numba")
         rows = X.shape[0]
         if is_scipy_sparse(X) and parameters.dtype == np.float64:
             rows = max(1, _CHUNK // X.shape[1])

@@ -94,11 +94,12 @@ class Loop:
         est = self.estimator
         with bar(self.epochs) if est.progress else nullcontext() as show:
             progress = None if show is None else self._within(show)
+            self.orders.ahead = self._nobody_looks()
             while est.n_iter_ < self.epochs:
                 number = len(est.loss_curve_) + 1
                 for epoch in self.trainer.epochs(
                     range(number, number + self.epochs - est.n_iter_), self.orders, self._lr,
-                    progress=progress, watch=self.judge.watch if self._nobody_looks() else None,
+                    progress=progress, watch=self.judge.watch if self.orders.ahead else None,
                 ):  # fmt: skip
                     self._note(epoch.totals)
                     if show is not None:
@@ -114,7 +115,8 @@ class Loop:
 
     def _nobody_looks(self) -> bool:
         """Say whether many epochs may be one compiled call."""
-        return not (self.estimator.verbose or self.estimator.callbacks)
+        est = self.estimator
+        return self.judge.watch is not None and not (est.verbose or est.callbacks or est.progress)
 
     def _within(self, show: Show) -> Callable[[int, int], None]:
         return lambda _, done: show(self.estimator.n_iter_ + min(done / self.rows, 0.999))
