@@ -40,7 +40,7 @@ class Orders:
 
         The generator stays where it is if others have drawn from it since: they would get the same twice.
         """
-        if self.random is None or self._drawn == self.used:
+        if self.random is None or not self.ahead or self._drawn == self.used:
             return
         begun, rows, state = self._before
         again = copy.deepcopy(self.random)
