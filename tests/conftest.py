@@ -40,7 +40,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("mnist")
 
 
-MOST_CASES, MOST_SLOW_CASES = 8, 100  # of one test that the gate runs
+MOST_CASES, MOST_SLOW_CASES = 4, 100  # of one test that the gate runs
 EVERY = ("test_package.py", "test_docs.py")  # each case of theirs is another file: the gate runs them all
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp.backends.threads import ThreadTuner
+from fastmlp.backends.threads import ThreadTuner, at_work
 from fastmlp.backends.types import EpochTotals
 from fastmlp.display.bar import Show, bar
 from fastmlp.errors import DivergedError
@@ -71,7 +71,8 @@ class Loop:
         est.n_iter_ = 0
         est._store(self.net.parameters)
         try:
-            stopped = self._epochs()
+            with at_work():
+                stopped = self._epochs()
         except KeyboardInterrupt:
             stopped = True
             warnings.warn(f"Training interrupted by user after {est.n_iter_} epochs.", stacklevel=_OUT)

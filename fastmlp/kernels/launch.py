@@ -170,7 +170,7 @@ def training_job(rows: layout.Rows, order: Array, loss: losses.Loss, B: int, ste
 def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
     """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
     name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
-    of_loss, of_slope = {"half_squared": (0.5, 1.0), "squared": (1 / K, 2 / K)}.get(loss.name, (1 / K, 1 / K))
+    of_loss, of_slope = _SUMS.get(loss.name) or (1 / K, (2 if name == "squared" else 1) / K)
     low, high = loss.clip or (0.0, 1.0)
     return losses.Loss(
         head=losses.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
@@ -184,13 +184,18 @@ def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losse
         high=np.float32(high),
         kept=np.float32(1 - smoothed),
         spread=np.float32(smoothed / (2 if name == "binary" else K)),
+        most=np.float32(loss.most(float(np.finfo(np.float32).eps))),
         number=np.float32(loss.numbers[0] if loss.numbers else 0),
         of_loss=np.float32(of_loss),
         of_slope=np.float32(of_slope),
     )
 
 
-_HEADS = {"logits": "softmax", "keras2": "softmax", "clip": "softmax", "half_squared": "squared"}
+_HEADS = {
+    "logits": "softmax", "keras2": "softmax", "clip": "softmax", "log_loss": "softmax",
+    "binary_log_loss": "binary", "half_squared": "squared", "half_deviance": "deviance",
+}  # fmt: skip
+_SUMS = {"binary_log_loss": (1.0, 1.0), "half_squared": (0.5, 1.0), "half_deviance": (1.0, 1.0)}  # not means
 
 
 def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -119,6 +119,7 @@ if child is not None:
 """
 
 
+@pytest.mark.slow
 def test_prange_names_divergence_is_alone_and_refuses_a_fork():
     script = PRANGE.format(tests=str(HERE))
     environment = {**os.environ, "NUMBA_NUM_THREADS": "8"}

@@ -80,6 +80,7 @@ def test_every_loss_has_a_head():
         loss = Loss.of(name + ":0.1,0.9" * word.needed)
         found[name] = launch.loss_of(loss, y if word.task == "classes" else targets, 2).head
     names = {**dict.fromkeys(("logits", "keras2", "clip"), "softmax"), "half_squared": "squared"}
+    names |= {"log_loss": "softmax", "binary_log_loss": "binary", "half_deviance": "deviance"}
     assert found == {name: losses.HEADS[names.get(name, name)].place for name in LOSSES}
     assert launch.loss_of(Loss.of("logits"), targets, 2).head == losses.HEADS["shares"].place
     assert launch.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.HEADS["shares"].place

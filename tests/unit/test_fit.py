@@ -233,6 +233,7 @@ def test_two_fits_in_two_threads_give_what_each_gives_alone():
     assert [got[0], got[1]] == want
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fit_in_a_process_pool_gives_the_same_bytes(method):
