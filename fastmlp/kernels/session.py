@@ -30,7 +30,9 @@ Array = NDArray[Any]
 class Session(BaseSession):
     """A training of the net's parameters, in place, on X (N, D) and targets y as the loss takes them.
 
-    Its words are those of ``train_epoch``, and stay the same. squares: fill ``EpochTotals.squares``.
+    Its words are those of ``train_epoch``, and stay the same. squares: count as scikit-learn does.
+    ``EpochTotals.squares`` is filled; and where the weights of a batch of n samples have the sum s, its mean
+    loss counts n times in the epoch's, its squares n / s times, and alpha is divided by s in place of n.
     """
 
     def __new__(cls, net: Net, X: Any, y: ArrayLike, threads: Threads = 1, **words: Any) -> Any:
