@@ -79,11 +79,8 @@ class PlainSession(BaseSession):
         for flat, moment in zip(self._averages, moments, strict=True):
             room.put(moment, flat)
         (E, M), begun = plan.orders.shape, 0 if midway is None else midway.samples
-        rule = rule_of(
-            self.optimizer,
-            rates(self.optimizer, plan.lr, state.steps, E * plan.batches).reshape(-1),
-            self._averages,
-        )
+        found = rates(self.optimizer, plan.lr, state.steps, E * plan.batches).reshape(-1)
+        rule = rule_of(self.optimizer, list(self._averages), np.float64)._replace(rates=found)
         seen = _NO_WATCH if watch is None else watch
         job = loops.Plan(
             orders=plan.orders.reshape(-1), M=M, B=plan.B, totals=np.zeros(E * loops.COLUMNS),

@@ -27,7 +27,9 @@ Array = NDArray[Any]
 class Session(BaseSession):
     """A training of the net's parameters, in place, on X (N, D) and targets y as the loss takes them.
 
-    Its words are those of ``train_epoch``, and stay the same. squares: fill ``EpochTotals.squares``.
+    Its words are those of ``train_epoch``, and stay the same. squares: count as scikit-learn does.
+    ``EpochTotals.squares`` is filled; and where the weights of a batch of n samples have the sum s, its mean
+    loss counts n times in the epoch's, its squares n / s times, and alpha is divided by s in place of n.
     """
 
     def __init__(
@@ -110,19 +112,24 @@ class Session(BaseSession):
             for batch, rows in enumerate(batches(M, plan.B)):
                 picked = order[rows]
                 mine = None if weights is None else weights[picked]
-                weighed += len(picked) if mine is None else float(mine.sum(dtype=np.float64))
+                n, weight = len(picked), len(picked) if mine is None else float(mine.sum(dtype=np.float64))
+                counts = n if self.squares else weight  # the batch, among the others
+                weighed += counts
                 if rows.start < done:
                     continue
                 if pause is not None and monotonic() >= due:
                     due = seconds_of(pause, take) + monotonic()
-                squares += _squares(trained) if self.squares else 0.0
+                scale = counts / (weight or 1.0)
+                squares += _squares(trained) * scale if self.squares else 0.0
                 losses, hits, unclipped = work.step(picked, y[picked], self.loss, mine, rows.start)
                 batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
                 if mine is None or mine.any():
-                    work.update(self.optimizer, moments, per_step[batch].tolist(), len(picked))
+                    work.update(
+                        self.optimizer, moments, per_step[batch].tolist(), weight if self.squares else n
+                    )
                 if not np.isfinite(batch_loss) or not trained.finite:
                     raise diverged("weights" if np.isfinite(batch_loss) else "loss", batch + 1)
-                done, total = rows.stop, total + batch_loss
+                done, total = rows.stop, total + batch_loss * scale
                 correct, live = correct + hits, live + unclipped
                 if progress is not None and (batch % 10 == 0 or rows.stop == M):
                     progress(first + rows.stop)
