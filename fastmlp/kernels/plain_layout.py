@@ -165,8 +165,8 @@ def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> words
         weights=_NONE if weights is None else np.ascontiguousarray(weights, np.float64),
         clipped=loss.clip is not None, low=float(low), high=float(high), kept=1.0 - smoothed,
         spread=smoothed / (2 if name == "binary" else K),
-        number=float(loss.numbers[0]) if loss.numbers else 0.0, most=np.inf, of_loss=of_loss,
-        of_slope=of_slope,
+        number=float(loss.numbers[0]) if loss.numbers else 0.0,
+        most=loss.most(float(np.finfo(np.float64).eps)), of_loss=of_loss, of_slope=of_slope,
     )  # fmt: skip
 
 

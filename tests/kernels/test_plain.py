@@ -47,6 +47,7 @@ def compare(what: str, got, want, name: str) -> None:
             assert close, f"average {i} {label} {name}"
     for a, b in zip(totals, wanted, strict=True):
         check(what, a.loss, b.loss, f"loss {name}")
+        check(what, a.squares, b.squares, f"squares {name}")
         assert (a.correct, a.live, a.samples, a.labels) == (b.correct, b.live, b.samples, b.labels), name
 
 
@@ -66,7 +67,8 @@ def test_a_step_is_the_reference_s(seed):
 @pytest.mark.parametrize("seed", range(COUNT))
 def test_a_training_is_the_reference_s(seed):
     d = drawn(seed)
-    compare("plain training", trained(kernels, d), trained(reference, d), str(d))
+    words = {"squares": seed % 2 == 0}
+    compare("plain training", trained(kernels, d, **words), trained(reference, d, **words), str(d))
 
 
 @pytest.mark.parametrize("seed", range(0, COUNT, 3))
