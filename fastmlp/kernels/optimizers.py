@@ -7,7 +7,7 @@ done to gradients and weights is in limits.py.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,20 +30,20 @@ class Rule(NamedTuple):
     plain: bool
     step: int
     nesterov: bool
-    momentum: np.float32
-    rest1: np.float32
-    beta2: np.float32
-    rest2: np.float32
-    rho: np.float32
-    rest: np.float32
-    inner: np.float32
-    outer: np.float32
-    weight_decay: np.float32
-    alpha: np.float32
-    rates: NDArray[np.float32]
-    first: NDArray[np.float32]
-    second: NDArray[np.float32]
-    third: NDArray[np.float32]
+    momentum: np.floating[Any]
+    rest1: np.floating[Any]
+    beta2: np.floating[Any]
+    rest2: np.floating[Any]
+    rho: np.floating[Any]
+    rest: np.floating[Any]
+    inner: np.floating[Any]
+    outer: np.floating[Any]
+    weight_decay: np.floating[Any]
+    alpha: np.floating[Any]
+    rates: NDArray[Any]
+    first: NDArray[Any]
+    second: NDArray[Any]
+    third: NDArray[Any]
 
 
 NO_RULE = Rule(
@@ -134,10 +134,11 @@ def _scale_by_steps(rule, rates, w, g, v, a, z):
     return w - rates[0] * g, v, a * rule.rho + rule.rest * g * g, z
 
 
-NO_RULE64 = NO_RULE._replace(
+_DOUBLES: dict[str, Any] = {
     **{name: np.float64(x) for name, x in NO_RULE._asdict().items() if isinstance(x, np.float32)},
     **dict.fromkeys(("rates", "first", "second", "third"), np.empty(0)),
-)
+}
+NO_RULE64 = NO_RULE._replace(**_DOUBLES)
 
 STEP = kind(NOTHING, NO_RULE, FLOATS, FLOATS, INT, INT, FLOAT, FLOAT, INT)
 STEP64 = kind(NOTHING, NO_RULE64, DOUBLES, DOUBLES, INT, INT, DOUBLE, DOUBLE, INT)
@@ -195,10 +196,13 @@ _FUNCTIONS = {
 """All of them: a new one is an entry here, by its name and the words that make its step another."""
 
 STEPS = {words: _step(*parts) for words, parts in _FUNCTIONS.items()}
-STEPS64 = {words: _step(f"{name}64", *parts, STEP64) for words, (name, *parts) in _FUNCTIONS.items()}
+STEPS64 = {
+    words: _step(f"{name}64", function, moments, STEP64)
+    for words, (name, function, moments) in _FUNCTIONS.items()
+}
 """The same for float64."""
 
 
-def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
+def averages(rule: Rule) -> tuple[NDArray[Any], ...]:
     """The averages that it keeps."""
     return tuple(average for average in (rule.first, rule.second, rule.third) if len(average))

@@ -1,20 +1,21 @@
-"""From nets, data and words to the structs of plain_loops.py: all that is made in NumPy before a compiled call."""
+"""From nets, data and words to the structs of plain_loops.py: what is made before a compiled call."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.backends.checks import check_inputs
 from fastmlp.data.checks import check_finite
 from fastmlp.data.encode import Encoded, as_matrix
 from fastmlp.data.sparse import as_csr, is_scipy_sparse
 from fastmlp.errors import DataError
 from fastmlp.kernels import plain_words as words
-from fastmlp.kernels.plain_loops import Rows
+from fastmlp.kernels.plain_loops import PRODUCT, Rows
 from fastmlp.kernels.plain_steps import Layout, Limits, Space
 from fastmlp.kernels.rules import SLACK
 from fastmlp.net import Net, Parameters, Preprocessing
@@ -55,6 +56,7 @@ class Room:
             kept=np.array([each.kept for each in table], np.int64),
             trained=np.array([not layer.frozen for layer in layers], np.int64),
             biased=np.array([layer.bias for layer in layers], np.int64), block=block, x_stride=int(fan_in[0]),
+            product=PRODUCT.place,
         )  # fmt: skip
         outputs, theta = int(a_at[-1]), int(w_at[-1])
         self.space = Space(
@@ -102,16 +104,28 @@ def _begins(sizes: Array) -> NDArray[np.int64]:
     return np.array([0, *itertools.accumulate(sizes.tolist())], np.int64)
 
 
-def data_of(X: Any) -> tuple[tuple[int, int], Array, Array, Array]:
-    """Shape of X, its values, and starts and columns of compressed rows. Raises DataError.
+class Data(NamedTuple):
+    """X (N, D): its values; or those of compressed rows, with their starts and columns."""
 
-    X: an array, a scipy.sparse matrix, or an Encoded.
-    """
+    shape: tuple[int, int]
+    values: Array
+    starts: Array = _NO_ROWS
+    columns: Array = _NO_COLUMNS
+
+
+def data_of(net: Net, X: Any) -> Data:
+    """X, an array, a scipy.sparse matrix or an Encoded, for that net. Raises DataError and ModelError."""
+    data = _data_of(X)
+    check_inputs(net, data.shape)
+    return data
+
+
+def _data_of(X: Any) -> Data:
     if isinstance(X, Encoded):
         if X.form == "csr":
-            return X.shape, X.values.astype(np.float64), X.starts, X.columns
+            return Data(X.shape, X.values.astype(np.float64), X.starts, X.columns)
         values = X.table[X.codes] if len(X.codes) else X.values
-        return X.shape, values.astype(np.float64), _NO_ROWS, _NO_COLUMNS
+        return Data(X.shape, values.astype(np.float64))
     if is_scipy_sparse(X):
         rows = as_csr(X)
         values = np.ascontiguousarray(rows.data, np.float64)
@@ -121,19 +135,20 @@ def data_of(X: Any) -> tuple[tuple[int, int], Array, Array, Array]:
             np.ascontiguousarray(rows.indptr, np.int64),
             np.ascontiguousarray(rows.indices, np.int32),
         )
-        return rows.shape, values, starts, columns
+        return Data(rows.shape, values, starts, columns)
     array = np.ascontiguousarray(as_matrix(X), np.float64)
     check_finite(array, "X must be finite", first=0)
-    return (array.shape[0], array.shape[1]), array.reshape(-1), _NO_ROWS, _NO_COLUMNS
+    return Data((array.shape[0], array.shape[1]), array.reshape(-1))
 
 
-def rows_of(values: Array, starts: Array, columns: Array, preprocessing: Preprocessing) -> Rows:
+def rows_of(data: Data, preprocessing: Preprocessing) -> Rows:
     """The rows as they become inputs."""
-    mean, by_column = preprocessing.mean, preprocessing.by_column
+    by_column, centred = preprocessing.by_column, preprocessing.mean is not None
     return Rows(
-        values, starts, columns, mean=_NONE if mean is None else np.ascontiguousarray(mean, np.float64),
-        factor=np.ravel(1 / np.asarray(preprocessing.scale, np.float64)), compressed=len(starts) > 0,
-        centred=mean is not None, by_column=by_column, scaled=not by_column and preprocessing.scale != 1,
+        data.values, data.starts, data.columns,
+        mean=np.ascontiguousarray(preprocessing.mean, np.float64) if centred else _NONE,
+        factor=np.ravel(1 / np.asarray(preprocessing.scale, np.float64)), compressed=len(data.starts) > 0,
+        centred=centred, by_column=by_column, scaled=not by_column and preprocessing.scale != 1,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The compiled loops in float64: forward, backward, and epochs of steps. One thread, one pass, no special cases.
+"""The compiled loops in float64: forward, backward, and epochs of steps. One thread, no special cases.
 
 A batch is walked in blocks of rows, whose gradients are summed. Arrays and steps are those of plain_steps.py.
 """
@@ -16,6 +16,7 @@ from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.matmul import depth_of, matmul
 from fastmlp.kernels.plain_steps import Float64, Int64, all_finite, copy_all, squares_of, take_step, transpose
 from fastmlp.kernels.plain_words import activate, head, multiply_by_slope, predictions
+from fastmlp.kernels.plug_ins import INT, NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import Matrix
 
 FINE, LOSS_BAD, WEIGHTS_BAD = 0, 1, 2  # how a call of ``train`` ended
@@ -64,6 +65,16 @@ class Plan(NamedTuple):
     penalty: float
 
 
+def _product(out, base, A, M, B, K, vectors):
+    matmul(out, base, _ONE, A, M, B, K, depth_of(K), vectors)
+
+
+_AT = Matrix(np.empty(0), 0, 0, 0)
+PRODUCT = PlugIn("plain_product", _product, kind(NOTHING, _AT, _AT, _AT, INT, _AT, INT, INT))
+product = caller(PRODUCT.kind)
+"""product(place, out, base, A, M, B, K, vectors): out (M rows) = base + A B; compiled once for all loops."""
+
+
 @device
 def gather(layout, x, rows, order, begin, n):
     """Inputs of n rows."""
@@ -95,10 +106,10 @@ def forward(layout, space, n):
     source, in_at, in_stride = space.x, _0, np.int64(layout.x_stride)
     for i in range(layout.depth):
         fan_in, stride, at, a_at = layout.fan_in[i], layout.stride[i], layout.w_at[i], layout.a_at[i]
-        matmul(
-            Matrix(space.acts, a_at, stride, _1), Matrix(space.theta, at + fan_in * stride, _0, _1), _ONE,
-            Matrix(source, in_at, in_stride, _1), n, Matrix(space.theta, at, stride, _1), fan_in,
-            depth_of(fan_in), layout.vectors[i],
+        product(
+            layout.product, Matrix(space.acts, a_at, stride, _1),
+            Matrix(space.theta, at + fan_in * stride, _0, _1), Matrix(source, in_at, in_stride, _1), n,
+            Matrix(space.theta, at, stride, _1), fan_in, layout.vectors[i],
         )  # fmt: skip
         if i < layout.depth - 1:
             own = shifted(space.acts, a_at)
@@ -117,8 +128,8 @@ def backward(layout, space, n):
         if i > 0:
             source, in_at, in_stride = space.acts, layout.a_at[i - 1], layout.stride[i - 1]
         deltas, target = Matrix(space.deltas, a_at, stride, _1), Matrix(space.gradient, at, stride, _1)
-        matmul(
-            target, target, _ONE, Matrix(source, in_at, _1, in_stride), fan_in, deltas, n, depth_of(n),
+        product(
+            layout.product, target, target, Matrix(source, in_at, _1, in_stride), fan_in, deltas, n,
             layout.vectors[i],
         )  # fmt: skip
         if layout.biased[i] > 0:
@@ -128,10 +139,10 @@ def backward(layout, space, n):
                     bias[k] += own[b * stride + k]
         if i > 0:
             before = layout.a_at[i - 1]
-            matmul(
-                Matrix(space.deltas, before, in_stride, _1), Matrix(space.zeros, _0, _0, _1), _ONE, deltas, n,
-                Matrix(space.transposed, layout.t_at[i], in_stride, _1), fan_out, depth_of(fan_out),
-                layout.vectors[i - 1],
+            product(
+                layout.product, Matrix(space.deltas, before, in_stride, _1),
+                Matrix(space.zeros, _0, _0, _1), deltas, n,
+                Matrix(space.transposed, layout.t_at[i], in_stride, _1), fan_out, layout.vectors[i - 1],
             )  # fmt: skip
             known = shifted(space.slopes if layout.kept[i - 1] > 0 else space.acts, before)
             multiply_by_slope(
@@ -149,8 +160,8 @@ def sums_of_batch(layout, space, rows, loss, order, begin, n, inverse):
         gather(layout, space.x, rows, order, start, m)
         forward(layout, space, m)
         right, alive = head(
-            loss.head, loss, space.losses, shifted(space.deltas, at), shifted(space.acts, at), space.best, stride,
-            K, shifted(order, start), m, inverse,
+            loss.head, loss, space.losses, shifted(space.deltas, at), shifted(space.acts, at), space.best,
+            stride, K, shifted(order, start), m, inverse,
         )  # fmt: skip
         backward(layout, space, m)
         for b in range(m):
@@ -236,7 +247,7 @@ def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
             if plan.watched:
                 found = plan.totals[at + LOSS] / plan.parts + plan.penalty * plan.totals[at + SQUARES]
                 now[2] = now[2] + 1 if found > best[0] - plan.tol else 0
-                best[0] = min(best[0], found)
+                best[0] = found if found < best[0] else best[0]
             if now[0] == E or (plan.watched and now[2] > plan.most):
                 now[1] = -1
                 return FINE
@@ -244,24 +255,18 @@ def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
 
 
 @kernel
-def gradient(layout, space, rows, loss, order, inverse):
-    """``sums_of_batch`` of all rows of ``order``; theta and its transposes are there, the gradient is 0."""
-    n = len(order)
-    layout, space, rows, loss = address(layout), address(space), address(rows), address(loss)
-    transpose(layout, space)
-    return sums_of_batch(layout, space, rows, loss, address(order), _0, n, inverse)
-
-
-@kernel
 def objective(layout, space, rows, loss, order, inverse, theta, out):
-    """The mean loss of all rows for theta, weights then biases of all layers; ``out``: its gradient."""
+    """``sums_of_batch`` of the rows ``order`` for theta, weights then biases of all layers.
+
+    out: the gradient, laid out so too. inverse: 1 over the weight of all rows.
+    """
     n = len(order)
     layout, space, rows, loss = address(layout), address(space), address(rows), address(loss)
     _swap(layout, space.theta, address(theta), True)
     transpose(layout, space)
-    total, _, _ = sums_of_batch(layout, space, rows, loss, address(order), _0, n, inverse)
+    found = sums_of_batch(layout, space, rows, loss, address(order), _0, n, inverse)
     _swap(layout, space.gradient, address(out), False)
-    return total * inverse
+    return found
 
 
 @device
@@ -288,8 +293,8 @@ def _swap(layout, padded, flat, into):
 class Wanted(NamedTuple):
     """What ``outputs`` fills of N rows, where it is not empty.
 
-    p (N K): predictions, by the link of that place. losses (N,); right (1,). active: of each hidden unit, whether
-    its activation gives anything but 0. all (N widths): outputs of all layers, layer after layer.
+    p (N K): predictions, by the link of that place. losses (N,); right (1,). active: of each hidden unit, 1
+    where its activation gives anything but 0. all (N widths): outputs of all layers, layer after layer.
     """
 
     p: Float64
@@ -321,8 +326,8 @@ def outputs(layout, space, rows, loss, order, wanted):
             predictions(wanted.link, shifted(wanted.p, begin * K), z, stride, K, n)
         if has_losses:
             right, _ = head(
-                loss.head, loss, shifted(wanted.losses, begin), shifted(space.deltas, at), z, space.best, stride,
-                K, shifted(order, begin), n, _ONE,
+                loss.head, loss, shifted(wanted.losses, begin), shifted(space.deltas, at), z, space.best,
+                stride, K, shifted(order, begin), n, _ONE,
             )  # fmt: skip
             wanted.right[0] += right
         unit, column = 0, 0

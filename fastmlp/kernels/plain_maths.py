@@ -1,4 +1,4 @@
-"""Scalar maths in float64, as maths.py has it in float32: exp and what is made of it. LLVM vectorises them."""
+"""Scalar maths in float64: exp and what is made of it, as maths.py has it in float32. LLVM vectorises it."""
 
 from __future__ import annotations
 

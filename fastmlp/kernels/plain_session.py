@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.backends.checks import check_inputs
 from fastmlp.backends.session import BaseSession, Plan, diverged
 from fastmlp.backends.state import OptimizerState, rates
 from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch, seconds_of
@@ -47,16 +46,15 @@ class PlainSession(BaseSession):
         squares: bool = False,
     ) -> None:
         check_taken(net, loss, optimizer)
-        shape, *data = data_of(X)
-        check_inputs(net, shape)
+        data = data_of(net, X)
         super().__init__(
-            net, shape[0], y, loss=loss, label_smoothing=label_smoothing, batch_size=batch_size,
+            net, data.shape[0], y, loss=loss, label_smoothing=label_smoothing, batch_size=batch_size,
             optimizer=optimizer, state=state, sample_weight=sample_weight, seed=seed, squares=squares,
         )  # fmt: skip
         self._room = Room(net, min(self.batch_size, self.N), training=True)
         self._averages = [np.zeros_like(self._room.space.theta) for _ in range(optimizer.moments)]
         self._before = np.empty(len(self._room.space.theta) * (1 + optimizer.moments))
-        self._limits, self._rows = limits_of(net, optimizer), rows_of(*data, net.preprocessing)
+        self._limits, self._rows = limits_of(net, optimizer), rows_of(data, net.preprocessing)
         self._loss = loss_of(self.loss, self.y, net.architecture.outputs, self.weights)
         self._pace = 0.0  # batches in a second
 
@@ -81,11 +79,8 @@ class PlainSession(BaseSession):
         for flat, moment in zip(self._averages, moments, strict=True):
             room.put(moment, flat)
         (E, M), begun = plan.orders.shape, 0 if midway is None else midway.samples
-        rule = rule_of(
-            self.optimizer,
-            rates(self.optimizer, plan.lr, state.steps, E * plan.batches).reshape(-1),
-            self._averages,
-        )
+        found = rates(self.optimizer, plan.lr, state.steps, E * plan.batches).reshape(-1)
+        rule = rule_of(self.optimizer, list(self._averages), np.float64)._replace(rates=found)
         seen = _NO_WATCH if watch is None else watch
         job = loops.Plan(
             orders=plan.orders.reshape(-1), M=M, B=plan.B, totals=np.zeros(E * loops.COLUMNS),
@@ -130,8 +125,10 @@ class PlainSession(BaseSession):
     def _slice(self, rule: Any, job: Any, now: Array, best: Array, most: int) -> int:
         """A compiled call of so many batches, and how it ended."""
         room, started, before = self._room, perf_counter(), _batches(now, job)
-        how: int = loops.train(
-            room.layout, room.space, self._rows, self._loss, rule, self._limits, job, now, best, most
+        how = int(
+            loops.train(
+                room.layout, room.space, self._rows, self._loss, rule, self._limits, job, now, best, most
+            )
         )
         self._pace = (_batches(now, job) - before or 1) / (perf_counter() - started)
         return how
@@ -159,4 +156,5 @@ class PlainSession(BaseSession):
 
 def _batches(now: Array, job: Any) -> int:
     """The batches that are done."""
-    return int(now[0]) * -(-job.M // job.B) + max(0, int(now[1])) // job.B
+    per_epoch = -(-job.M // job.B)
+    return int(now[0]) * int(per_epoch) + max(0, int(now[1])) // int(job.B)

@@ -1,8 +1,8 @@
 """The arrays of a net in float64, and its steps: penalties, clipping, the optimizer, the longest norms.
 
-Widths are padded to whole vectors of 4 lanes. A layer's weights are (fan_in + 1, stride) with the bias as last
-row; ``transposed`` holds the transposes of the deeper layers' weights, (fan_out, stride of the layer before).
-Padding of weights and of deltas holds zeros, and stays so.
+Widths are padded to whole vectors of 4 lanes. A layer's weights are (fan_in + 1, stride) with the bias as
+last row; ``transposed`` holds the transposes of the deeper layers' weights, (fan_out, stride of the layer
+before). Padding of weights and of deltas holds zeros, and stays so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
     begin in theta (w_at), its outputs in acts, slopes and deltas (a_at), its transpose in transposed (t_at).
     act, slope, number: of each hidden layer, the places of its activation's plug-ins, and its number; kept:
     where its slopes are kept. trained, biased: what a step changes. block: rows at a time. x_stride: of
-    Space.x.
+    Space.x. product: the place of its plug-in.
     """
 
     depth: int
@@ -52,6 +52,7 @@ class Layout(NamedTuple):
     biased: Int64
     block: int
     x_stride: int
+    product: int
 
 
 class Space(NamedTuple):
@@ -172,7 +173,7 @@ def shorten(layout, space, limits):
 
 @device
 def take_step(layout, space, rule, limits, batch, alpha):
-    """One step of the optimizer from the gradients, which are 0 afterwards. alpha: weights have more decay."""
+    """One step of the optimizer from the gradients, which are 0 afterwards. alpha: of weights, more decay."""
     if limits.penalised:
         limit(layout, space, limits)
     for i in range(layout.depth):

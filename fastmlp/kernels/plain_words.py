@@ -136,11 +136,14 @@ def _silu(z, number):
 
 ACTIVATE = kind(NOTHING, DOUBLES, DOUBLES, INT, DOUBLE)
 activate = caller(ACTIVATE)
-"""activate(place, a, slopes, width, number): a[:width] = that activation of itself; slopes: da/dz, where kept."""
+"""activate(place, a, slopes, width, number): a[:width] = that activation of itself.
+
+slopes (width,): da/dz, of activations that keep it; others leave it alone.
+"""
 
 BACK = kind(NOTHING, DOUBLES, DOUBLES, INT, DOUBLE)
 multiply_by_slope = caller(BACK)
-"""multiply_by_slope(place, delta, a, width, number): delta *= da/dz, by the output a; or by a, kept slopes."""
+"""multiply_by_slope(place, delta, a, width, number): delta *= da/dz, by the output a, or by slopes kept."""
 
 
 class Activation(NamedTuple):
@@ -204,8 +207,9 @@ class Loss(NamedTuple):
 
     head: the place of its plug-in, of HEADS; 0: none. y (N,): classes; or targets (N K), where ``shared``.
     weights (N,): how much each row counts, where ``weighted``. clipped, low, high: the clip on probabilities.
-    kept, spread: a smoothed target t is kept t + spread. number: huber's. most: of a row's, or a label's loss,
-    where its slope knows nothing of that. of_loss, of_slope: factors of a sum of distances, and of slopes.
+    kept, spread: a smoothed target t is kept t + spread. number: huber's. most: of a row's loss, or of the
+    size of a label's output in it; slopes know nothing of that. of_loss, of_slope: factors of a sum of
+    distances, and of their slopes.
     """
 
     head: int

@@ -1,8 +1,8 @@
 """The two loops that sum in tiles: of dense matrices, and of codes. Nothing here knows about nets.
 
-A *tile* is so many rows of so many vectors of 32 bytes, 8 lanes of float32 or 4 of float64, which LLVM keeps
-in registers, as it never does with a local array: so each shape has a loop of its own, written here. Sums are of ``llvm.fma``: results do not
-depend on the vector width LLVM picks. Memory and twins are those of intrinsics.py.
+A *tile* is so many rows of so many vectors of 8 lanes (of float64: 4), which LLVM keeps in registers, as it
+never does with a local array: so each shape has a loop of its own, written here. Sums are of ``llvm.fma``:
+results do not depend on the vector width LLVM picks. Memory and twins are those of intrinsics.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numba.core import cgutils, types
 
 from fastmlp.kernels.intrinsics import (
     BITS,
+    BYTE,
     FLOAT,
     I1,
     I32,
@@ -52,7 +53,10 @@ class Matrix(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A matrix of codes: its value (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0."""
+    """A matrix of codes: its value (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0.
+
+    Codes that are floats are the values themselves; nothing is looked up then.
+    """
 
     table: Any
     codes: Matrix
@@ -163,7 +167,9 @@ def _add_coded_rows(tall, size, out, begun, base, alpha, coded, n, rows):
         total, code = np.zeros(width, np.float32), int(coded.codes.at) + i * int(coded.codes.row)
         for t in range(BITS):
             if mask >> t & 1:
-                value = coded.table[coded.codes.data[code + t * int(coded.codes.column)]]
+                value = coded.codes.data[code + t * int(coded.codes.column)]
+                if value.dtype == np.uint8:
+                    value = coded.table[value]
                 row = rows.data[int(rows.at) + t * int(rows.row) :][:width]
                 total = rounded_once(value, row, total)
         place = slice(int(out.at) + i * int(out.row), int(out.at) + i * int(out.row) + width)
@@ -182,7 +188,7 @@ def add_coded_rows(typingctx, tall, size, out, begun, base, alpha, coded, n, row
     if getattr(coded, "instance_class", None) is not Coded:
         return None
     table, codes, masks = coded
-    fits = _is_matrix(out) and _is_matrix(rows) and _is_matrix(codes, of=types.uint8)
+    fits = _is_matrix(out) and _is_matrix(rows) and (_is_matrix(codes, of=types.uint8) or _is_matrix(codes))
     fits = fits and is_memory(base) and is_memory(table) and is_memory(masks, n, of=types.uint64)
     if not (fits and tall == size == types.int64 and begun == types.uint64 and alpha == types.float32):
         return None
@@ -254,7 +260,9 @@ def _coded_rows_loop(builder, shape, done, out, begun, base, alpha, coded, n, ro
     shared = [builder.load(_vector_at(builder, term, i, kind), align=4) for i, kind in places]
     new, place = [], builder.gep(code, [builder.mul(t, codes.column)])
     for sums in tile:
-        value = builder.load(builder.gep(coded.table, [builder.zext(builder.load(place), I64)]))
+        value = builder.load(place)
+        if value.type == BYTE:
+            value = builder.load(builder.gep(coded.table, [builder.zext(value, I64)]))
         new.append(
             [
                 emit_fma(builder, splat(builder, value, x.type), x, y)
