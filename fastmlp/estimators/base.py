@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -24,7 +24,14 @@ from fastmlp.estimators import lbfgs
 from fastmlp.estimators.bridge import Bridge
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.orders import Orders
-from fastmlp.estimators.precision import DTYPES, backend_for, dtype_of_fit, laid_out, output_dtype
+from fastmlp.estimators.precision import (
+    DTYPES,
+    backend_for,
+    dtype_of_coefs,
+    dtype_of_fit,
+    laid_out,
+    output_dtype,
+)
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import most_here, threads_here
@@ -91,6 +98,7 @@ class BaseMLP(Bridge, BaseEstimator):
     _optimizer: ScheduledOptimizer
     _tuner: tuple[tuple[int | str, int], ThreadTuner]
     _seed: int
+    _dtype: str
     _fitted: dict[str, Any]
     _no_improvement_count: int
     _links: ClassVar[tuple[str, ...]]  # what the last layer's activation may be
@@ -198,25 +206,29 @@ class BaseMLP(Bridge, BaseEstimator):
         widths = [X.shape[1], *hidden, self._count_outputs(y)]
         random = check_random_state(self.random_state)
         if first:
-            parameters = self._first_weights(widths, dtype_of_fit(self.dtype, X, y, self.solver), random)
+            parameters = self._first_weights(widths, dtype_of_coefs(self.dtype, X), random)
+            dtype: DTypeLike = dtype_of_fit(self.dtype, X, y, self.solver)
         else:
             parameters = self._parameters().copy()  # they may be read-only, or the caller's
             self._check_widths(parameters, widths)
-            if self.dtype != "auto":
-                parameters = parameters.astype(self.dtype)
+            parameters, dtype = self._in_dtype(parameters)
         if self.solver == "lbfgs":
             if new:
                 self._reset(parameters, 0)
             lbfgs.fit(self, parameters, X, y, weights)
         else:
-            self._fit_stochastic(X, y, weights, parameters, random, new=new, incremental=incremental)
+            self._fit_stochastic(X, y, weights, parameters, dtype, random, new=new, incremental=incremental)
         return self
 
     def _fit_stochastic(
-        self, X: Any, y: Array, weights: Array | None, parameters: Parameters, random: np.random.RandomState,
-        *, new: bool, incremental: bool,
+        self, X: Any, y: Array, weights: Array | None, parameters: Parameters, dtype: DTypeLike,
+        random: np.random.RandomState, *, new: bool, incremental: bool,
     ) -> None:  # fmt: skip
-        """Train by sgd or adam, from where an optimizer is in a later call of partial_fit."""
+        """Train by sgd or adam, from where an optimizer is in a later call of partial_fit.
+
+        dtype: in which to compute; that of the parameters is the coefs_'.
+        """
+        coefs, parameters = parameters.dtype, parameters.astype(dtype)
         seed = int(random.randint(2**31 - 1)) if self._drops() and new else getattr(self, "_seed", 0)
         net = self._net(parameters)
         going_on = incremental and not new and hasattr(self, "_optimizer")
@@ -231,9 +243,15 @@ class BaseMLP(Bridge, BaseEstimator):
             self._reset(parameters, seed)
         if new or not hasattr(self, "loss_curve_"):  # not yet after a fit by lbfgs
             self._begin_curves()
-        self._optimizer = optimizer
+        self._optimizer, self._dtype = optimizer, parameters.dtype.name
         orders = Orders(split.train, random if self.shuffle else None)
-        Loop(self, nn, net, split, orders, self._tuned(), incremental=incremental, new=new).run()
+        Loop(self, nn, net, split, orders, self._tuned(), coefs, incremental=incremental, new=new).run()
+
+    def _in_dtype(self, parameters: Parameters) -> tuple[Parameters, DTypeLike]:
+        """The parameters of a net that goes on, and the number type to compute in: as before, or as asked."""
+        if self.dtype != "auto":
+            return parameters.astype(self.dtype), self.dtype
+        return parameters, getattr(self, "_dtype", parameters.dtype)
 
     def _goes_on(self, incremental: bool) -> bool:
         """Say whether a fit goes on with the present net."""
@@ -364,8 +382,10 @@ class BaseMLP(Bridge, BaseEstimator):
         architecture = Architecture(inputs, layers, parameters.shapes[-1][1])
         return Net(architecture, parameters, Preprocessing(float(self.scale)))
 
-    def _store(self, parameters: Parameters) -> None:
-        """Make the arrays attributes, without a copy."""
+    def _store(self, parameters: Parameters, dtype: DTypeLike | None = None) -> None:
+        """Make the arrays attributes: themselves, where they are in that number type, or none is given."""
+        if dtype is not None and parameters.dtype != dtype:
+            parameters = parameters.astype(dtype)
         self.coefs_, self.intercepts_ = list(parameters.weights), list(parameters.biases)
         self.norms_ = list(parameters.norms)
 
