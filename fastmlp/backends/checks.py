@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, instance, positive_number, whole_number
 from fastmlp.errors import ConfigError, DataError, ModelError
@@ -42,7 +42,8 @@ def checked_targets(net: Net, y: ArrayLike, n: int, loss: Loss) -> NDArray[Any]:
 
     classes: indices (n,), as int64; or shares of all K, (n, K), from 0 to 1, as they are: they need not
              add up to 1.
-    binary:  (n, K) from 0 to 1; bools are 0 and 1.  numbers: (n, K), finite; of ``poisson`` from 0.
+    binary:  (n, K) from 0 to 1; bools are 0 and 1.  numbers: (n, K), finite; of ``poisson`` and
+             ``half_deviance`` from 0.
 
     Where K is 1, (n,) will do for (n, 1). All but indices are in the number type of the net.
     """
@@ -71,12 +72,14 @@ _RANGES = {
     "classes": (0, 1, "shares of classes, from 0 to 1,"),
     "binary": (0, 1, "labels of 0 or 1, or numbers between,"),
     "numbers": (-_LARGEST, _LARGEST, "finite numbers"),
-    "poisson": (0, _LARGEST, "finite numbers from 0"),
+    **dict.fromkeys(("poisson", "half_deviance"), (0, _LARGEST, "finite numbers from 0")),
 }
 
 
-def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float32] | None:
-    """sample_weight (n,) as float32, or None; raises DataError unless all are from 0 to LARGEST.
+def checked_weights(
+    sample_weight: ArrayLike | None, n: int, dtype: DTypeLike = np.float32
+) -> NDArray[Any] | None:
+    """sample_weight (n,) in that number type, or None; raises DataError unless all are from 0 to LARGEST.
 
     Larger ones would have no finite sum in float32, and a batch would move nothing without a word.
     """
@@ -91,7 +94,7 @@ def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float
     wrong = ~((weights >= 0) & (weights <= LARGEST))  # so for nan
     if wrong.any():
         raise DataError(f"sample_weight must be numbers from 0 to {LARGEST:g}", f"{weights[wrong][0]}")
-    return np.ascontiguousarray(weights, np.float32)
+    return np.ascontiguousarray(weights, dtype)
 
 
 def checked_draw(seed: int, epoch: int) -> tuple[int, int]:

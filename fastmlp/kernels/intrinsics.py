@@ -200,20 +200,37 @@ def nth(typingctx, parts, i, steps):
     return parts(parts, i, steps), codegen
 
 
-def _floats_at(place):
-    return np.ctypeslib.as_array(ctypes.cast(int(place), ctypes.POINTER(ctypes.c_float)), (2**31,))
+def _values_at(kind, size):
+    return lambda place: np.ctypeslib.as_array(
+        ctypes.cast(int(place), ctypes.POINTER(kind)), (2**33 // size,)
+    )
 
 
-@with_twin(_floats_at)
+def _memory_at(of, kind):
+    """The code of an intrinsic that makes an address of a number."""
+
+    def pointer(typingctx, place):
+        if place != types.int64:
+            return None
+
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], kind.as_pointer())
+
+        return types.CPointer(of)(place), codegen
+
+    return pointer
+
+
+@with_twin(_values_at(ctypes.c_float, 4))
 def pointer_at(typingctx, place):
     """The float32 that lie at an address given as a number; whoever calls keeps them alive."""
-    if place != types.int64:
-        return None
+    return _memory_at(types.float32, FLOAT)(typingctx, place)
 
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], FLOAT.as_pointer())
 
-    return types.CPointer(types.float32)(place), codegen
+@with_twin(_values_at(ctypes.c_double, 8))
+def doubles_at(typingctx, place):
+    """The float64 that lie at an address given as a number."""
+    return _memory_at(types.float64, ir.DoubleType())(typingctx, place)
 
 
 def _copy_word(out, at, source, start):
@@ -236,3 +253,29 @@ def copy_word(typingctx, out, at, source, start):
         return builder.bitcast(builder.icmp_unsigned("!=", word, ir.Constant(kind, None)), I64)
 
     return types.uint64(out, at, source, start), codegen
+
+
+@with_twin(lambda values: np.packbits(values[:BITS] != 0, bitorder="little").view("<u8").astype(np.uint64)[0])
+def not_zero(typingctx, values):
+    """A uint64 whose bit i tells whether the i-th of 64 floats is not 0."""
+    if not is_memory(values):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(FLOAT, BITS)
+        word = builder.load(builder.bitcast(args[0], kind.as_pointer()), align=4)
+        return builder.bitcast(builder.fcmp_unordered("!=", word, ir.Constant(kind, None)), I64)
+
+    return types.uint64(values), codegen
+
+
+@with_twin(lambda mask: int(mask).bit_count())
+def count_ones(typingctx, mask):
+    """How many bits of a uint64 are 1."""
+    if mask != types.uint64:
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(mask), codegen

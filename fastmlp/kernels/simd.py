@@ -17,6 +17,7 @@ from numba.core import cgutils, types
 
 from fastmlp.kernels.intrinsics import (
     BITS,
+    BYTE,
     FLOAT,
     I1,
     I32,
@@ -50,7 +51,10 @@ class Matrix(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A matrix of codes: its value (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0."""
+    """A matrix of codes: its value (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0.
+
+    Codes that are floats are the values themselves; nothing is looked up then.
+    """
 
     table: Any
     codes: Matrix
@@ -145,7 +149,9 @@ def _add_coded_rows(tall, size, out, begun, base, alpha, coded, n, rows):
         total, code = np.zeros(width, np.float32), int(coded.codes.at) + i * int(coded.codes.row)
         for t in range(BITS):
             if mask >> t & 1:
-                value = coded.table[coded.codes.data[code + t * int(coded.codes.column)]]
+                value = coded.codes.data[code + t * int(coded.codes.column)]
+                if value.dtype == np.uint8:
+                    value = coded.table[value]
                 row = rows.data[int(rows.at) + t * int(rows.row) :][:width]
                 total = rounded_once(value, row, total)
         place = slice(int(out.at) + i * int(out.row), int(out.at) + i * int(out.row) + width)
@@ -164,7 +170,7 @@ def add_coded_rows(typingctx, tall, size, out, begun, base, alpha, coded, n, row
     if getattr(coded, "instance_class", None) is not Coded:
         return None
     table, codes, masks = coded
-    fits = _is_matrix(out) and _is_matrix(rows) and _is_matrix(codes, of=types.uint8)
+    fits = _is_matrix(out) and _is_matrix(rows) and (_is_matrix(codes, of=types.uint8) or _is_matrix(codes))
     fits = fits and is_memory(base) and is_memory(table) and is_memory(masks, n, of=types.uint64)
     if not (fits and tall == size == types.int64 and begun == types.uint64 and alpha == types.float32):
         return None
@@ -236,7 +242,9 @@ def _coded_rows_loop(builder, shape, done, out, begun, base, alpha, coded, n, ro
     shared = [builder.load(_vector_at(builder, term, i, kind), align=4) for i, kind in places]
     new, place = [], builder.gep(code, [builder.mul(t, codes.column)])
     for sums in tile:
-        value = builder.load(builder.gep(coded.table, [builder.zext(builder.load(place), I64)]))
+        value = builder.load(place)
+        if value.type == BYTE:
+            value = builder.load(builder.gep(coded.table, [builder.zext(value, I64)]))
         new.append(
             [
                 emit_fma(builder, splat(builder, value, x.type), x, y)

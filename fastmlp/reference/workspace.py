@@ -109,9 +109,9 @@ class Workspace:
         return result
 
     def update(
-        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rates: Sequence[float], n: int
+        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rates: Sequence[float], n: float
     ) -> None:
-        """One step of the optimizer (see its formulas) from the gradients, which are used up; n samples.
+        """One step of the optimizer (see its formulas) from the gradients, used up; alpha is of n samples.
 
         rates: of that step, a row of ``backends.state.rates``.
         """

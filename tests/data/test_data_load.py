@@ -233,6 +233,7 @@ def test_a_packed_folder_is_read_as_it_is(data_home, data_idx, monkeypatch, tmp_
     assert entry.read_bytes() == b"an entry"
 
 
+@pytest.mark.slow
 def test_mnist_is_known_by_its_content(
     data_home, no_network, mnist_folder, monkeypatch, tmp_path, data_refused
 ):

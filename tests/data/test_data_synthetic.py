@@ -44,6 +44,7 @@ def test_bytes_are_these() -> None:
     )
 
 
+@pytest.mark.slow
 def test_bytes_in_another_process() -> None:
     code = (
         "import hashlib; from fastmlp.data.synthetic import draw; d = draw(3, 250, 30);"
@@ -66,6 +67,7 @@ def test_a_smaller_set_is_the_start_of_a_larger_one(data: Dataset, n: int) -> No
     np.testing.assert_array_equal(few.y_test, data.y_test[:n])
 
 
+@pytest.mark.slow
 def test_no_image_comes_twice(data: Dataset) -> None:
     """Neither within a part, nor across the parts, nor across seeds."""
     other = synthetic.draw(1, 1_000, 1_000)
@@ -141,6 +143,7 @@ def test_a_pixel_costs_some_hundred_numbers() -> None:
     assert images.done < 400 * X.size
 
 
+@pytest.mark.slow
 def test_the_whole_set() -> None:
     with threadpool_limits(1):  # threads of BLAS that wait for a core spin
         whole = synthetic.draw()

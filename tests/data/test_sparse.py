@@ -29,6 +29,7 @@ def apart(*args: str, timeout: int = 100) -> str:
     return ran.stdout
 
 
+@pytest.mark.slow
 def test_damaged_arrays_end_no_process():
     counts = apart("hostile_sparse.py", "0", "1500")
     for kind in FORMATS:

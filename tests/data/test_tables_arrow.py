@@ -230,6 +230,7 @@ def test_too_many_columns(tmp_path, data_refused, monkeypatch):
             tables.read(write(tmp_path, form(TABLE)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [parquet, stream])
 def test_bombs_end(tmp_path, data_refused, monkeypatch, form):
     """Rows of nothing, and one long text a million times: few bytes in the file, many to be."""

@@ -190,6 +190,7 @@ def cutting_what_is_left(text, separator):
         at += len(record) + 1
 
 
+@pytest.mark.slow
 def test_a_worse_part_of_the_reader_is_seen(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "records", cutting_what_is_left)
     content = FILES["quotes in cells"][1]

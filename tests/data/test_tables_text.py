@@ -358,6 +358,7 @@ def test_bad_tables(tmp_path, data_refused, content, message):
                 text.read(path, arrow=arrow, size=size)
 
 
+@pytest.mark.slow
 def test_widths_and_sizes_have_an_end(tmp_path, monkeypatch, data_refused):
     with data_refused("at most 100,000 columns; got more"):
         read(write(tmp_path, "1," * 1_000_000 + "1\n" * 3))
@@ -375,6 +376,7 @@ def test_widths_and_sizes_have_an_end(tmp_path, monkeypatch, data_refused):
         read(write(tmp_path, "a,b\n" + "1,x\n" * 51))
 
 
+@pytest.mark.slow
 def test_a_header_of_megabytes(tmp_path):
     names = [f"a name of {'some' * 20} length {i}" for i in range(30_000)]
     path = write(tmp_path, ",".join(names) + "\n" + ("1," * 30_000)[:-1] + "\n")
@@ -447,6 +449,7 @@ def test_a_column_that_is_no_quantity_may_hold_anything(tmp_path, data_refused, 
     assert load(path, **choice, hold_out=False).X["code"].kind == "text"
 
 
+@pytest.mark.slow
 def test_too_many_columns_are_not_counted_in_part(tmp_path, data_refused):
     with data_refused("at most 100,000 columns; got more"):
         tables.read(

@@ -27,7 +27,7 @@ class Seen:
     def __init__(self, monkeypatch):
         self.calls = []
         for nn in (kernels, reference):
-            for name in ("train_epoch", "encode", "predict_proba", "logits"):
+            for name in ("Session", "encode", "predict_proba", "logits"):
                 monkeypatch.setattr(nn, name, self.watch(nn, name, getattr(nn, name)))
 
     def watch(self, nn, name, function):
@@ -73,7 +73,7 @@ def test_bytes_stay_bytes_and_are_encoded_once(monkeypatch):
     assert nn == "kernels"
     assert given.dtype == np.uint8
     assert np.shares_memory(given, X)
-    trained = seen.of("train_epoch")
+    trained = seen.of("Session")
     assert len({id(args[1]) for _, args, _ in trained}) == 1
     assert trained[0][1][1].codes.dtype == np.uint8
     assert np.shares_memory(trained[0][1][1].codes, X)
@@ -202,11 +202,11 @@ def test_labels_of_any_kind(names):
     assert np.array_equal(lists.predict(X), net.predict(X))
 
 
-def test_two_classes_are_a_softmax_of_two():
+def test_two_classes_are_one_logistic_output():
     X, y = iris()
     net = MLPClassifier(**{**SMALL, "max_iter": 60, "learning_rate_init": 0.03}).fit(X, y == 1)
-    assert net.coefs_[-1].shape == (5, 2)
-    assert (net.n_outputs_, net.out_activation_) == (2, "softmax")
+    assert net.coefs_[-1].shape == (5, 1)
+    assert (net.n_outputs_, net.out_activation_) == (1, "logistic")
     assert net.classes_.tolist() == [False, True]
     assert net.predict(X).dtype == bool
     p = net.predict_proba(X)
@@ -218,25 +218,19 @@ def test_two_classes_are_a_softmax_of_two():
 def test_one_class_is_predicted():
     X, _ = iris()
     for dtype in (np.float32, np.float64):
-        net = MLPClassifier(**SMALL).fit(X.astype(dtype), ["only"] * len(X))
-        assert set(net.predict(X)) == {"only"}
-        assert (net.predict_proba(X) == 1).all()
-        assert net.loss_ < 1
+        for options in ({}, {"early_stopping": True}):
+            net = MLPClassifier(**SMALL, **options).fit(X.astype(dtype), ["only"] * len(X))
+            assert set(net.predict(X)) == {"only"}
+            assert net.predict_proba(X).shape == (150, 2)  # as in scikit-learn
+            assert net.loss_ < 2
+        assert set(net.validation_scores_) == {1.0}
+    with pytest.raises(ValueError, match="at least two classes with loss='logits'"):
+        MLPClassifier(loss="logits").fit(X, ["only"] * len(X))
 
 
-@pytest.mark.parametrize(
-    "y",
-    [
-        [[0, 1], [1, 0], [1, 1], [0, 0]],
-        np.array([[0, 1], [1, 0], [1, 1], [0, 0]], bool),
-        sparse.csr_array(np.array([[0, 1], [1, 0], [1, 1], [0, 0]])),
-        [[0, 3], [1, 0], [2, 1], [0, 0]],
-    ],
-    ids=["lists", "array", "sparse", "multi-output"],
-)
-def test_multilabel_is_refused(y):
-    with pytest.raises(ValueError, match="one label for each row") as caught:
-        MLPClassifier(max_iter=1).fit(np.eye(4), y)
+def test_several_labels_of_several_classes_are_refused():
+    with pytest.raises(ValueError, match="one label for each row, or columns of 0 and 1") as caught:
+        MLPClassifier(max_iter=1).fit(np.eye(4), [[0, 3], [1, 0], [2, 1], [0, 0]])
     assert "MultiOutputClassifier" in str(caught.value)
 
 

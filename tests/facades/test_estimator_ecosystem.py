@@ -61,6 +61,7 @@ def test_pickle_clone_and_joblib(Net, tmp_path):
     assert same_nets(net.partial_fit(X, y), mapped.partial_fit(X, y))
 
 
+@pytest.mark.slow
 def test_pipeline_and_cross_validation():
     X, y = load_iris(return_X_y=True)
     net = make_pipeline(

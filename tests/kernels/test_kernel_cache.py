@@ -377,6 +377,7 @@ def output(script, **environment):
     return ran.stdout.strip()
 
 
+@pytest.mark.slow
 def test_functions_stay_as_they_are_where_compiling_is_disabled(tmp_path):
     home = {"XDG_CACHE_HOME": str(tmp_path)}
     assert output(PLAIN, NUMBA_DISABLE_JIT="1", **home) == "False True True True True"

@@ -59,6 +59,7 @@ def run_transpose(masks, at):
 WIDTHS = range(1, 41)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transposed", [False, True])
 def test_matmul_is_the_product_at_every_width(transposed):
     rng = np.random.default_rng(3)
@@ -109,6 +110,7 @@ def test_codes_by_samples_add_the_rows_of_their_bits_at_every_width():
         assert (out == before).all()
 
 
+@pytest.mark.slow
 def test_codes_by_inputs_add_the_rows_of_their_bits_at_every_width():
     rng = np.random.default_rng(5)
     table = rng.normal(size=256).astype(f)

@@ -139,6 +139,7 @@ print(*sorted(wanted))
 """
 
 
+@pytest.mark.slow
 def test_words_that_are_not_used_are_not_compiled():
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "0"}
     ran = subprocess.run(

@@ -94,6 +94,7 @@ print(len(epoch.run.signatures))
 """
 
 
+@pytest.mark.slow
 def test_all_jobs_share_one_compiled_kernel():
     """What ``fastmlp warmup`` compiles is all that a training needs: another type is another kernel."""
     ran = subprocess.run([sys.executable, "-c", ALL_JOBS], capture_output=True, text=True, timeout=300)

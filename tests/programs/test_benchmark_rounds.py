@@ -47,6 +47,7 @@ def run(*contenders, n_rounds=3, **options):
     return compare(small_task(), contenders, rounds=n_rounds, pause=0, **options)
 
 
+@pytest.mark.slow
 def test_everybody_takes_as_many_turns():
     entries = run(fake("Good"), fake("Noisy"), n_rounds=4)
     assert [len(entry.seconds) for entry in entries] == [4, 4]
@@ -62,6 +63,7 @@ def test_the_clock_holds_the_second_epoch_of_a_turn():
     assert entry.seconds == [0.0] * 3
 
 
+@pytest.mark.slow
 def test_the_order_of_turns_is_drawn_by_the_seed():
     def turns(seed):
         heard = []
@@ -73,6 +75,7 @@ def test_the_order_of_turns_is_drawn_by_the_seed():
     assert first != ["Good", "Noisy"] * 6
 
 
+@pytest.mark.slow
 def test_the_better_number_of_threads_takes_part(started):
     (entry,) = run(fake("FastOnOne", threads=(1, 3)))
     assert entry.threads == 1
@@ -117,6 +120,7 @@ def test_a_program_that_is_not_there_says_so():
     assert "Nobody" in entry.failure
 
 
+@pytest.mark.slow
 def test_whatever_ends_the_comparison_ends_the_processes(started):
     def interrupt(text):
         if text.startswith("round 2"):

@@ -136,6 +136,7 @@ def written(name):
     return places
 
 
+@pytest.mark.slow
 def test_each_option_of_a_training_is_written_once():
     names = set(options.TrainingOptions.__annotations__) - set(options.PlainOptions.__annotations__)
     names -= {*options.BY_DATA}  # in a list too

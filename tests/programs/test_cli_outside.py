@@ -79,6 +79,7 @@ def test_wrong_words(here, code, args):
     assert not [path for path in here.iterdir() if path.name.startswith("run")]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are texts")
 def test_a_name_that_is_no_text_is_taken_and_printed(here):
     (here / "X.npz").rename(here / f"{BYTES}.npz")

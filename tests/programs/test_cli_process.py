@@ -92,6 +92,7 @@ def test_ctrl_c_while_the_kernels_are_compiled(blobs, tmp_path, threads, seconds
     assert not list((tmp_path / "cold").rglob("run-*.kernel"))  # it ended long before the compiler
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_training_leaves_nothing_behind(tmp_path):
     process = start("train", *FAST, "--data", "synthetic", cwd=tmp_path)  # 2 s of drawing
     assert wait_for(lambda: next(tmp_path.glob("runs/*"), None), process)
@@ -109,6 +110,7 @@ def test_a_failed_training_gives_its_code_and_no_traceback(blobs, tmp_path):
     assert err.splitlines()[-1].startswith("Error: the loss must stay finite; got nan or infinity in batch 2")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_news(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
@@ -143,6 +145,7 @@ def on_terminal(*args, cwd, **env):
     return written.decode(), process.wait(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar(blobs, tmp_path):
     text, code = on_terminal("train", *FAST, "--data", blobs, "--epochs", 8, cwd=tmp_path)
     assert code == 0
@@ -153,12 +156,14 @@ def test_a_terminal_gets_a_bar(blobs, tmp_path):
     assert ANSI.sub("", text).splitlines()[-1].startswith("Test accuracy: ")
 
 
+@pytest.mark.slow
 def test_no_color_is_honoured(blobs, tmp_path):
     text, _ = on_terminal("train", *FAST, "--data", blobs, "--epochs", 2, cwd=tmp_path, NO_COLOR="1")
     assert "samples/s" in text
     assert not re.search(r"\x1b\[(3|4|9)\d", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"})])
 def test_no_bar_where_none_is_wanted(blobs, tmp_path, args, env):
     text, code = on_terminal("train", *FAST, "--data", blobs, "--epochs", 2, *args, cwd=tmp_path, **env)
@@ -176,6 +181,7 @@ def test_piped_output_has_no_escapes_even_on_a_colourful_terminal(blobs, tmp_pat
     assert "\r" not in out + err
 
 
+@pytest.mark.slow
 def test_a_run_folder_that_stops_taking_files_ends_the_training(blobs, tmp_path):
     folder = tmp_path / "run"
     process = start("train", *FAST, "--data", blobs, "--epochs", 10**6, "--out", folder)
@@ -188,6 +194,7 @@ def test_a_run_folder_that_stops_taking_files_ends_the_training(blobs, tmp_path)
     assert fastmlp.Model.load(Path(tmp_path, "moved", "model.safetensors")).classes == (3, 5, 8)
 
 
+@pytest.mark.slow
 def test_of_two_runs_into_one_folder_one_is_refused(blobs, tmp_path):
     folder = tmp_path / "run"
     both = [
@@ -238,6 +245,7 @@ def test_a_killed_run_does_not_keep_its_folder(blobs, tmp_path):
     assert "must be empty or new" in err
 
 
+@pytest.mark.slow
 def test_a_study_has_its_folder_alone(blobs, tmp_path):
     folder = tmp_path / "study"
     folder.mkdir()
@@ -249,6 +257,7 @@ def test_a_study_has_its_folder_alone(blobs, tmp_path):
     assert err.splitlines()[-1].startswith(f"Error: {folder} must be free; got another process or thread")
 
 
+@pytest.mark.slow
 def test_a_closed_stdout_is_no_traceback(blobs, tmp_path):
     command = f"{sys.executable} -m fastmlp_cli train --backend numpy --epochs 1 -q --data {blobs} >&-"
     ran = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)

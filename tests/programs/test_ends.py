@@ -209,6 +209,7 @@ def test_signals_at_many_drawn_moments_lose_nothing(command, data, tmp_path):
     assert_signals_end(command, data, tmp_path, 6, seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["RunFolder.keep", "RunFolder.finish", "RunFolder.begin"])
 def test_a_signal_waits_for_an_epoch_to_be_recorded_and_for_the_summary(point, data, tmp_path):
     folder = tmp_path / point
@@ -235,6 +236,7 @@ main()
     assert len(summary["epochs"]) == {"keep": 1, "finish": 2, "begin": 0}[point.split(".")[1]]
 
 
+@pytest.mark.slow
 def test_what_is_ignored_at_the_start_stays_ignored(data, tmp_path):
     """As nohup and a shell's & leave it."""
     folder = tmp_path / "run"
@@ -422,6 +424,7 @@ def test_any_limit_of_memory_is_one_message_or_enough(command, data, tmp_path):
     assert limited("RLIMIT_AS", 100 << 20, args[0], "--help").returncode == 0
 
 
+@pytest.mark.slow
 @linux
 def test_data_that_do_not_fit_are_one_message(tmp_path):
     from numpy.lib import format as npy
@@ -435,6 +438,7 @@ def test_data_that_do_not_fit_are_one_message(tmp_path):
     assert ran.stderr.count("Error: ") == ran.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_thread_that_cannot_start_is_one_message(data, tmp_path):
     code = """
 import _thread, threading

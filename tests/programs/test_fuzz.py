@@ -61,6 +61,7 @@ def table(found: list[Count]) -> str:
     return "\n".join([*lines, f"{'all':20} " + " ".join(f"{n:8,}" for n in total)])
 
 
+@pytest.mark.slow
 def test_a_sample_of_mutants():
     judge(counts(20, 2), 20)
 

@@ -68,6 +68,7 @@ PASSES = {
     "dead_units": {"net": net(), "X": X},
     "loss_and_gradients": {"net": net(), "X": X, "y": Y},
     "train_epoch": STEP,
+    "Session": {"net": net(), "X": X, "y": Y},
     "encode": {"X": X},
 }
 FIT = {"X": X, "y": Y, "epochs": 1, "hidden": 2, "scale": 1.0, "backend": "numpy"}

@@ -123,6 +123,7 @@ def test_windows_of_any_size_get_their_text(columns, monkeypatch):
     )
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("env", [{"COLUMNS": "0", "LINES": "0", "TERM": "dumb"}, {"COLUMNS": "1"}], ids=str)
 def test_a_process_prints_in_windows_of_any_size(env, tmp_path):

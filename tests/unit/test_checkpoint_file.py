@@ -232,6 +232,7 @@ def test_what_a_kill_has_left_is_taken_away(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {CHECKPOINT, mine.name}
 
 
+@pytest.mark.slow
 def test_one_is_written_a_second_at_most_and_less_often_where_that_is_dear(tmp_path, monkeypatch):
     """By a clock that goes on by 0.1 s an epoch, and by what a write takes."""
     now, written, price = [0.0], [], [0.0]

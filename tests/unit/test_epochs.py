@@ -141,7 +141,10 @@ def test_an_evaluation_is_that_of_the_net_as_it_is():
 # --- who trains by it -----------------------------------------------------------------------------
 
 # Beside it: what compiles the kernels, and the benchmark's contenders, which time the call itself.
-OTHERS = {"train/epochs.py", "kernels/warmup.py", "benchmark/programs.py"}
+TRAINERS = {
+    "Session": {"train/epochs.py", "kernels/__init__.py", "reference/__init__.py"},
+    "train_epoch": {"kernels/warmup.py", "benchmark/programs.py"},
+}
 
 
 def calls_of(source: str, name: str) -> int:
@@ -152,9 +155,6 @@ def calls_of(source: str, name: str) -> int:
 def test_all_train_by_the_generator():
     assert calls_of("nn.train_epoch(net)\ntrain_epoch(net)\nf(nn.train_epoch)", "train_epoch") == 2
     root = Path(__file__).parents[2] / "fastmlp"
-    found = {
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*.py")
-        if calls_of(path.read_text(), "train_epoch")
-    }
-    assert found == OTHERS
+    sources = {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*.py")}
+    for name, trainers in TRAINERS.items():
+        assert {path for path, source in sources.items() if calls_of(source, name)} == trainers

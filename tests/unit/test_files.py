@@ -180,6 +180,7 @@ def test_what_cannot_be_written_is_one_error(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @posix
 def test_a_pipe_in_the_place_of_any_file_is_refused_at_once(tmp_path):
     """Each in one process: whatever waits for the pipe's other end is ended by the clock."""

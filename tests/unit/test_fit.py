@@ -18,6 +18,8 @@ from fastmlp.net import initialise
 from fastmlp.train.steps import BY_DATA
 from fastmlp.words.layers import Architecture
 
+pytestmark = pytest.mark.usefixtures("no_work_is_tiny")
+
 BACKENDS = ("numba", "numpy")
 
 
@@ -233,6 +235,7 @@ def test_two_fits_in_two_threads_give_what_each_gives_alone():
     assert [got[0], got[1]] == want
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fit_in_a_process_pool_gives_the_same_bytes(method):

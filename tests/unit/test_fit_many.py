@@ -125,6 +125,7 @@ def test_closing_early_stops_what_is_trained(data, threads):
     assert list(nets) == []
 
 
+@pytest.mark.slow
 def test_results_that_nobody_reads_wait_for_the_reader(data, monkeypatch):
     X, y, _ = data
     made = itertools.count()

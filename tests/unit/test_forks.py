@@ -108,6 +108,7 @@ def ran(script, *args, **env):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [SMALL, IMPORT], ids=["compiling", "importing"])
 def test_a_child_forked_meanwhile_goes_on(script):
     done = ran(script, 60)
@@ -115,6 +116,7 @@ def test_a_child_forked_meanwhile_goes_on(script):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_who_compiles_may_log_while_a_fork_waits():
     done = ran(LOGGING, 30)
     assert done.returncode == 0, done.stderr

@@ -150,6 +150,7 @@ def processes_exclude_each_other(folder, seconds, n):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_processes_exclude_each_other(tmp_path):
     processes_exclude_each_other(tmp_path, 0.7, 3)
 

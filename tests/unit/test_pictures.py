@@ -175,6 +175,7 @@ def diagnosis(request):
     return fastmlp.diagnose(X, y, epochs=3, hidden=8, seconds=60.0, **request.param)
 
 
+@pytest.mark.slow
 def test_a_diagnosis_can_be_read(diagnosis):
     with pictures.style():
         whole = pictures.figure(6.6, 9.0)

@@ -208,6 +208,7 @@ def test_columns_with_scales_of_their_own_are_no_pixels():
     assert not trained(D=64, scale=1).plot_weights().axison
 
 
+@pytest.mark.slow
 def test_a_diagnosis_gives_its_four_panels(tmp_path):
     X = np.random.default_rng(0).normal(size=(200, 5))
     found = fastmlp.diagnose(X, X[:, 0] > 0, scale=1, hidden=6, epochs=1, seconds=0.1)

@@ -1,0 +1,75 @@
+"""The number type in which an estimator computes, and the code that does: decided here and nowhere else."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.checks import LARGEST
+from fastmlp.data.sparse import is_scipy_sparse
+from fastmlp.model import load_backend
+from fastmlp.net import Net
+from fastmlp.words.optimizers import Optimizer
+
+Array = NDArray[Any]
+
+DTYPES = ("auto", "float32", "float64")
+FEW = 5000  # values of X: up to so many, ``auto`` computes in float64 whatever is not float32
+NARROW = 1e-5  # spread of a column by its magnitude: under it, float32 would keep two digits or less
+
+
+def dtype_of_fit(asked: str, X: Any, y: Array, solver: str) -> type[np.floating[Any]]:
+    """The number type of a net that begins with X (N, D) and y: as asked, or float32 or float64 by ``auto``.
+
+    float32 X: float32. All else counts as float64, which it stays with lbfgs, for FEW values, and where
+    float32 would lose what a column, or a target, is about.
+    """
+    if asked != "auto":
+        return np.float32 if asked == "float32" else np.float64
+    if X.dtype == np.float32:
+        return np.float32
+    few = X.shape[0] * X.shape[1] <= FEW
+    return np.float64 if few or solver == "lbfgs" or is_lost(X) or is_lost(y) else np.float32
+
+
+def is_lost(columns: Any) -> bool:
+    """Tell whether float32 cannot hold (N, D), or would lose what some column varies by.
+
+    A column that does not vary is measured by the widest: beside its own size, others are lost in a sum.
+    """
+    if columns.dtype.kind == "b" or (columns.dtype.kind in "iu" and columns.dtype.itemsize <= 2):
+        return False
+    if is_scipy_sparse(columns):
+        columns = _full_columns(columns)
+    if columns.ndim != 2 or not columns.size:
+        return False
+    lowest, highest = (side(axis=0).astype(np.float64) for side in (columns.min, columns.max))
+    spread, size = highest - lowest, np.maximum(np.abs(lowest), np.abs(highest))
+    if size.max() > LARGEST:
+        return True
+    return bool((np.where(spread == 0, spread.max(), spread) < NARROW * size).any())
+
+
+def _full_columns(X: Any) -> Array:
+    """The columns of a CSR matrix in which every row has a value: a zero is spread enough for others."""
+    full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
+    columns: Array = X[:, full].toarray()
+    return columns
+
+
+def backend_for(net: Net, loss: str, optimizer: Optimizer | None = None) -> ModuleType:
+    """The kernels where they compute this net, loss and optimizer in its number type, else the reference."""
+    return load_backend("numba" if net.parameters.dtype == np.float32 else "numpy")
+
+
+def laid_out(nn: ModuleType, X: Any, dtype: np.dtype[Any]) -> Any:
+    """X (N, D) as that backend reads it for a net of that number type; encoded once for many epochs."""
+    return nn.encode(X if dtype == np.float32 else X.astype(np.float64, copy=False))
+
+
+def output_dtype(X: Any, parameters_dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The number type of outputs, as in scikit-learn: float32 where X and the net both are."""
+    return np.dtype(np.float32 if X.dtype == parameters_dtype == np.float32 else np.float64)
