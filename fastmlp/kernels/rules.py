@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastmlp.backends.state import rates
 from fastmlp.kernels import layout
 from fastmlp.kernels.limits import NO_LIMITS, PREPARE, SHORTEN, Limits
-from fastmlp.kernels.optimizers import NO_RULE, STEPS, Rule
+from fastmlp.kernels.optimizers import NO_RULE, NO_RULE64, STEPS, STEPS64, Rule
 from fastmlp.net import Net
 from fastmlp.words.layers import Layer
 from fastmlp.words.optimizers import Optimizer
@@ -57,8 +57,9 @@ def rated(steps: Steps, optimizer: Optimizer, lr: float | Array, taken: int, bat
     return steps._replace(rule=rule, alphas=alphas)
 
 
-def rule_of(optimizer: Optimizer, averages: list[Array]) -> Rule:
-    """The optimizer's rule, which is not the plain one."""
+def rule_of(optimizer: Optimizer, averages: list[Array], number: Any = np.float32) -> Rule:
+    """The optimizer's rule, which is not the plain one, in that number type. It has no rates yet."""
+    none, steps = (NO_RULE, STEPS) if number is np.float32 else (NO_RULE64, STEPS64)
     others = [word for word in ("centred", "amsgrad", "momentum") if getattr(optimizer, word)]
     name = "adam" if optimizer.name == "adamw" else optimizer.name
     inner, outer = optimizer.epsilons
@@ -69,9 +70,9 @@ def rule_of(optimizer: Optimizer, averages: list[Array]) -> Rule:
         "alpha": optimizer.alpha,
     }  # fmt: skip
     kept: dict[str, Any] = dict(zip(("first", "second", "third"), averages, strict=False))
-    return NO_RULE._replace(
-        plain=False, step=STEPS[" ".join([name, *others])].place, nesterov=optimizer.nesterov,
-        **{word: np.float32(number) for word, number in numbers.items()} | kept,
+    return none._replace(
+        plain=False, step=steps[" ".join([name, *others])].place, nesterov=optimizer.nesterov,
+        **{word: number(value) for word, value in numbers.items()} | kept,
     )  # fmt: skip
 
 

@@ -19,6 +19,8 @@ from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, rules
 from fastmlp.kernels.batch_norm import running_pairs
 from fastmlp.kernels.optimizers import averages
+from fastmlp.kernels.plain import is_plain
+from fastmlp.kernels.plain_session import PlainSession
 from fastmlp.net import Net, Parameters
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
@@ -28,8 +30,14 @@ Array = NDArray[Any]
 class Session(BaseSession):
     """A training of the net's parameters, in place, on X (N, D) and targets y as the loss takes them.
 
-    Its words are those of ``train_epoch``, and stay the same. squares: fill ``EpochTotals.squares``.
+    Its words are those of ``train_epoch``, and stay the same. squares: count as scikit-learn does.
+    ``EpochTotals.squares`` is filled; and where the weights of a batch of n samples have the sum s, its mean
+    loss counts n times in the epoch's, its squares n / s times, and alpha is divided by s in place of n.
     """
+
+    def __new__(cls, net: Net, X: Any, y: ArrayLike, threads: Threads = 1, **words: Any) -> Any:
+        """A ``PlainSession`` for a net of float64."""
+        return PlainSession(net, X, y, **words) if is_plain(net) else super().__new__(cls)
 
     def __init__(
         self,
