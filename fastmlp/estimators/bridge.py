@@ -120,7 +120,7 @@ def _to_sklearn(ours: Any) -> Any:
     for name in _FITTED:
         if hasattr(ours, name):
             setattr(theirs, name, deepcopy(getattr(ours, name)))
-    theirs._best_coefs, theirs._best_intercepts = deepcopy((theirs.coefs_, theirs.intercepts_))
+    theirs._best_coefs, theirs._best_intercepts = theirs.coefs_, theirs.intercepts_  # as it leaves them
     if isinstance(theirs, ClassifierMixin):
         theirs.classes_ = np.array(ours.classes_)
         theirs._label_binarizer = _binarizer(theirs.classes_, ours._is_multilabel)
@@ -139,7 +139,9 @@ def _activation(ours: Any) -> str:
             shown(ours.activation),
             "to_model() takes any",
         )
-    return _NAMES[acts.pop()] if acts else "relu"
+    if not acts:  # any will do
+        return str(ours.activation) if ours.activation in _NAMES.values() else "relu"
+    return _NAMES[acts.pop()]
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ def _from_sklearn(cls: Any, theirs: Any) -> Any:
             f"{Theirs.__name__}; got {type(theirs).__module__}.{type(theirs).__name__}."
         )
     ours = cls(**deepcopy(theirs.get_params(deep=False)))
-    if not theirs.__sklearn_is_fitted__():
+    if not hasattr(theirs, "coefs_"):
         return ours
     if isinstance(theirs, ClassifierMixin):
         ours.classes_ = deepcopy(theirs.classes_)
