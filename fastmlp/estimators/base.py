@@ -39,6 +39,7 @@ from fastmlp.estimators.words import (
     optimizer_of,
     plain,
 )
+from fastmlp.model import load_backend
 from fastmlp.net import Net, Norm, Parameters, Preprocessing, first_norms
 from fastmlp.words.layers import MOST_UNITS, Architecture
 from fastmlp.words.optimizers import Optimizer
@@ -386,7 +387,7 @@ class BaseMLP(Bridge, BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
         parameters = self._parameters()
         net, threads = self._net(parameters), threads_here(self.threads)
-        nn = backend_for(net, self._loss())
+        nn = load_backend("numba")
         given = {} if what == "logits" else {"loss": LINKS[self._link()]}
         rows = X.shape[0]
         if is_scipy_sparse(X) and parameters.dtype == np.float64:
