@@ -165,18 +165,22 @@ class _Plain:
         is_of_two = link == "softmax" and last.shape[1] == 2
         parameters = net.parameters.copy()
         weights, biases = [*parameters.weights], [*parameters.biases]
-        weights[0] /= first.dtype.type(scale)
+        with np.errstate(over="ignore"):  # found out below
+            weights[0] = weights[0] / first.dtype.type(scale)
         if is_of_two:  # sigmoid(z1 - z0) is the softmax of z0 and z1
             weights[-1], biases[-1] = (np.diff(array) for array in (weights[-1], biases[-1]))
+        plain = Parameters(tuple(weights), tuple(biases))
+        if not plain.finite:
+            raise ModelError("weights must stay finite when scale is folded into them", f"scale {scale:g}")
         return cls(
-            Parameters(tuple(weights), tuple(biases)),
+            plain,
             "logistic" if is_of_two else link,
             is_changed=net is not given or scale != 1 or is_of_two,
         )
 
 
 def _binarizer(classes: NDArray[Any], is_multilabel: bool) -> Any:
-    """What scikit-learn turns labels into outputs with, and back."""
+    """The object by which scikit-learn turns labels into outputs, and back."""
     binarizer = LabelBinarizer().fit(np.eye(len(classes), dtype=int) if is_multilabel else classes)
     binarizer.classes_ = classes  # in their own order
     return binarizer

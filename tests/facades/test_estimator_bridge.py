@@ -198,10 +198,33 @@ def test_what_cannot_be_said_is_refused_in_words():
     net = MLPClassifier((3, 2), activation=("relu", "tanh"), max_iter=2).fit(X, y)
     with pytest.raises(ModelError, match="the same in every hidden layer"):
         net.to_sklearn()
+    net = MLPClassifier(3, scale=1e-30, max_iter=1, dtype="float32").fit(X * 1e-30, y)
+    net.coefs_[0][0, 0] = 1e30
+    with pytest.raises(ModelError, match="must stay finite when scale is folded"):
+        net.to_sklearn()
     theirs = sklearn.neural_network.MLPRegressor(3)
     for wrong in (theirs, None, "net", MLPClassifier(3), sklearn.neural_network.MLPClassifier):
         with pytest.raises(TypeError, match=r"must be given a sklearn\.neural_network\.MLPClassifier"):
             MLPClassifier.from_sklearn(wrong)
+
+
+def test_one_class():
+    net = MLPClassifier(3, max_iter=2).fit(np.eye(4), ["only"] * 4)
+    theirs = net.to_sklearn()
+    assert theirs.predict(np.eye(4)).tolist() == net.predict(np.eye(4)).tolist() == ["only"] * 4
+    assert MLPClassifier.from_sklearn(theirs).predict(np.eye(4)).tolist() == ["only"] * 4
+    with pytest.raises(ModelError, match="classes must be 2 different labels"):
+        net.to_model()
+
+
+def test_classes_in_another_order():
+    X, y = np.eye(6), np.arange(6) % 3
+    net = MLPClassifier(3, max_iter=2).fit(X, y)
+    net.classes_ = np.array(["c", "a", "b"])
+    assert net.to_sklearn().predict(X).tolist() == net.predict(X).tolist()
+    net = MLPClassifier(3, max_iter=2).fit(X, y > 0)
+    net.classes_ = np.array(["yes", "no"])
+    assert net.to_sklearn().predict(X).tolist() == net.predict(X).tolist()
 
 
 def test_names_of_columns_come_over():
