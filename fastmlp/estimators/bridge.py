@@ -120,7 +120,7 @@ def _to_sklearn(ours: Any) -> Any:
     for name in _FITTED:
         if hasattr(ours, name):
             setattr(theirs, name, deepcopy(getattr(ours, name)))
-    theirs._best_coefs, theirs._best_intercepts = deepcopy((theirs.coefs_, theirs.intercepts_))
+    theirs._best_coefs, theirs._best_intercepts = theirs.coefs_, theirs.intercepts_  # as it leaves them
     if isinstance(theirs, ClassifierMixin):
         theirs.classes_ = np.array(ours.classes_)
         theirs._label_binarizer = _binarizer(theirs.classes_, ours._is_multilabel)
@@ -139,7 +139,9 @@ def _activation(ours: Any) -> str:
             shown(ours.activation),
             "to_model() takes any",
         )
-    return _NAMES[acts.pop()] if acts else "relu"
+    if not acts:  # any will do
+        return str(ours.activation) if ours.activation in _NAMES.values() else "relu"
+    return _NAMES[acts.pop()]
 
 
 @dataclass(frozen=True)
@@ -163,18 +165,22 @@ class _Plain:
         is_of_two = link == "softmax" and last.shape[1] == 2
         parameters = net.parameters.copy()
         weights, biases = [*parameters.weights], [*parameters.biases]
-        weights[0] /= first.dtype.type(scale)
+        with np.errstate(over="ignore"):  # found out below
+            weights[0] = weights[0] / first.dtype.type(scale)
         if is_of_two:  # sigmoid(z1 - z0) is the softmax of z0 and z1
             weights[-1], biases[-1] = (np.diff(array) for array in (weights[-1], biases[-1]))
+        plain = Parameters(tuple(weights), tuple(biases))
+        if not plain.finite:
+            raise ModelError("weights must stay finite when scale is folded into them", f"scale {scale:g}")
         return cls(
-            Parameters(tuple(weights), tuple(biases)),
+            plain,
             "logistic" if is_of_two else link,
             is_changed=net is not given or scale != 1 or is_of_two,
         )
 
 
 def _binarizer(classes: NDArray[Any], is_multilabel: bool) -> Any:
-    """What scikit-learn turns labels into outputs with, and back."""
+    """The object by which scikit-learn turns labels into outputs, and back."""
     binarizer = LabelBinarizer().fit(np.eye(len(classes), dtype=int) if is_multilabel else classes)
     binarizer.classes_ = classes  # in their own order
     return binarizer
@@ -218,7 +224,7 @@ def _from_sklearn(cls: Any, theirs: Any) -> Any:
             f"{Theirs.__name__}; got {type(theirs).__module__}.{type(theirs).__name__}."
         )
     ours = cls(**deepcopy(theirs.get_params(deep=False)))
-    if not theirs.__sklearn_is_fitted__():
+    if not hasattr(theirs, "coefs_"):
         return ours
     if isinstance(theirs, ClassifierMixin):
         ours.classes_ = deepcopy(theirs.classes_)
