@@ -100,6 +100,6 @@ class HeldOutJudge:
         z = self.nn.logits(self.net, held.X, threads=self.tuner)
         if not np.isfinite(z).all() or (held.weights is not None and not held.weights.any()):
             return math.nan, math.nan
-        losses = loss_and_delta(np.empty_like(z), z, held.y, Loss.of(est._loss()))[0]
+        losses = loss_and_delta(np.empty_like(z), z, held.y, Loss.of(est._capped_loss()))[0]
         mean = float(np.average(losses, weights=held.weights)) / est._loss_parts()
         return est._score_of(z, held.y, held.weights), mean

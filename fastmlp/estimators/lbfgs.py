@@ -42,7 +42,7 @@ def fit(estimator: Any, parameters: Parameters, X: Any, y: Array, weights: Array
     est._store(parameters)
     with bar(est.max_iter, "iteration") if est.progress else nullcontext() as show:
         objective = _Objective(
-            _Reference(est._net(exact), reference.encode(X), y, est._loss(), weights),
+            _Reference(est._net(exact), reference.encode(X), y, est._capped_loss(), weights),
             packed(exact), sum(W.size for W in exact.weights), est.alpha / total, est._loss_parts(),
         )  # fmt: skip
         run = _Run(est, exact, parameters.dtype, objective, show)
