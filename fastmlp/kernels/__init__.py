@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.backends.checks import (
+    check_inputs,
     checked_draw,
     checked_link,
     checked_order,
