@@ -6,7 +6,7 @@ Nothing here computes with them: that is a backend's work (reference/, kernels/)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -456,8 +456,12 @@ def initialise(
         weights.append(np.ascontiguousarray(first_weights(*told), dtype))
         b = first_biases(*told) if architecture.all_layers[i].bias else np.zeros(fan_out)
         biases.append(b.astype(dtype))
-    norms = [
+    return Parameters(tuple(weights), tuple(biases), first_norms(architecture.layers, dtype))
+
+
+def first_norms(layers: Iterable[Layer], dtype: DTypeLike) -> tuple[Norm | None, ...]:
+    """The batch norms of those hidden layers that have one, before they are trained; None of the others."""
+    return tuple(
         None if layer.batch_norm is None else Norm(*(np.full(layer.width, x, dtype) for x in (1, 0, 0, 1)))
-        for layer in architecture.layers
-    ]
-    return Parameters(tuple(weights), tuple(biases), tuple(norms))
+        for layer in layers
+    )

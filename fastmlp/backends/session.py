@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +38,15 @@ class Plan(NamedTuple):
     lr: float | NDArray[np.float64]
     epoch: int
     midway: Midway | None
+
+    def part(self, first: int, end: int) -> Self:
+        """Epochs first..end - 1 of these, from the beginning."""
+        lr = self.lr
+        if not isinstance(lr, float):
+            lr = lr[first * self.batches : end * self.batches]
+        return self._replace(
+            orders=self.orders[first:end], lr=lr, epoch=self.epoch + first, midway=self.midway
+        )
 
     def rates_of(self, e: int) -> float | NDArray[np.float64]:
         """The rate of all batches of epoch e of these, or (batches,)."""

@@ -29,13 +29,22 @@ from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import most_here, threads_here
 from fastmlp.estimators.weights import parameters_of
-from fastmlp.net import Net, Norm, Parameters, Preprocessing
-from fastmlp.words.layers import MOST_UNITS, Architecture, layers_of
+from fastmlp.estimators.words import (
+    CONSTRAINTS,
+    LINKS,
+    act_of,
+    check_solver,
+    drops,
+    hidden_layers,
+    optimizer_of,
+    plain,
+)
+from fastmlp.model import load_backend
+from fastmlp.net import Net, Norm, Parameters, Preprocessing, first_norms
+from fastmlp.words.layers import MOST_UNITS, Architecture
 from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
-
-ACTS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 _CURVES = (
     "loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
@@ -48,7 +57,7 @@ class BaseMLP(Bridge, BaseEstimator):
 
     loss: str
     hidden_layer_sizes: Any
-    activation: str
+    activation: Any
     solver: str
     alpha: float
     batch_size: int | str
@@ -75,16 +84,19 @@ class BaseMLP(Bridge, BaseEstimator):
     progress: bool
     threads: int | str
     dtype: str
+    dropout: Any
+    batch_norm: Any
+    optimizer: Any
 
     _optimizer: ScheduledOptimizer
     _tuner: tuple[tuple[int | str, int], ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
     _no_improvement_count: int
+    _links: ClassVar[tuple[str, ...]]  # what the last layer's activation may be
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTS))],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, LARGEST, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -111,6 +123,7 @@ class BaseMLP(Bridge, BaseEstimator):
         "progress": ["boolean"],
         "threads": [StrOptions({"auto"}), Interval(Integral, 1, MOST_THREADS, closed="both")],
         "dtype": [StrOptions(set(DTYPES))],
+        **CONSTRAINTS,
     }
 
     def _keep(self, given: dict[str, Any]) -> None:
@@ -121,6 +134,7 @@ class BaseMLP(Bridge, BaseEstimator):
 
     def _validate_params(self) -> None:
         super()._validate_params()
+        check_solver(self)
         if not all(callable(callback) for callback in self.callbacks or ()):
             raise ValueError(
                 f"The 'callbacks' parameter of {type(self).__name__} must be a list of callables. "
@@ -138,7 +152,7 @@ class BaseMLP(Bridge, BaseEstimator):
         raise NotImplementedError
 
     def _link(self) -> str:
-        """The last layer's activation by scikit-learn's name, once the data are checked."""
+        """The last layer's activation by scikit-learn's name: of weights set by hand too, where none says."""
         raise NotImplementedError
 
     def _count_outputs(self, y: Array) -> int:
@@ -174,7 +188,7 @@ class BaseMLP(Bridge, BaseEstimator):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True: it holds no rows out.")
         hidden = self._widths()
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        first = not self._goes_on(incremental)
         new = first or not hasattr(self, "_fitted")  # or the weights were set by hand, before any fit
         check_sound(X)
         X, y = self._checked_data(X, y, new, incremental)
@@ -221,6 +235,20 @@ class BaseMLP(Bridge, BaseEstimator):
         orders = Orders(split.train, random if self.shuffle else None)
         Loop(self, nn, net, split, orders, self._tuned(), incremental=incremental, new=new).run()
 
+    def _goes_on(self, incremental: bool) -> bool:
+        """Say whether a fit goes on with the present net."""
+        return hasattr(self, "coefs_") and (self.warm_start or incremental)
+
+    def _keep_link(self, link: str, goes_on: bool) -> None:
+        """Make it a new net's last activation. Raises ValueError where the present net has another."""
+        if not goes_on:
+            self.out_activation_ = link
+        elif link != self._link():
+            raise ValueError(
+                f"warm_start and partial_fit go on with the present net: out_activation_ must be {link!r} "
+                f"for loss={self.loss!r} and this y; got {self._link()!r}. Set warm_start=False."
+            )
+
     def _tuned(self) -> ThreadTuner:
         """Tuner of the number of threads: one for many calls of partial_fit."""
         asked = self.threads, most_here()
@@ -246,6 +274,7 @@ class BaseMLP(Bridge, BaseEstimator):
                 f"hidden_layer_sizes must be whole numbers from 1 to {MOST_UNITS:,}, "
                 f"got {self.hidden_layer_sizes!r}."
             )
+        hidden_layers(self, widths)  # of words, one for each
         return widths
 
     def _check_widths(self, parameters: Parameters, widths: list[int]) -> None:
@@ -271,19 +300,27 @@ class BaseMLP(Bridge, BaseEstimator):
 
     def _factors(self, layers: int) -> list[float]:
         """The numbers over fan_in + fan_out whose roots bound the first weights of each layer."""
-        return [2.0 if self.activation == "logistic" else 6.0] * layers
+        alone = [self.activation] if isinstance(self.activation, str) else []
+        acts = self._acts(layers - 1) or [*map(act_of, alone)]
+        factors = [2.0 if act == "sigmoid" else 6.0 for act in acts]
+        return [*factors, *factors[-1:], 6.0][:layers]  # the last layer's as of the one before
+
+    def _acts(self, hidden: int) -> list[str]:
+        """The engine's names of the activations of so many hidden layers."""
+        return [layer.act for layer in hidden_layers(self, [1] * hidden)]
 
     def _first_norms(self, widths: list[int], dtype: type[np.floating[Any]]) -> tuple[Norm | None, ...]:
         """The batch norms of the hidden layers."""
-        return ()
+        return first_norms(hidden_layers(self, widths[1:-1]), dtype)
 
     def _drops(self) -> bool:
         """Say whether steps leave units out, by a seed of their own."""
-        return False
+        return drops(self)
 
     def _fitted_words(self) -> dict[str, Any]:
         """The parameters without which the weights mean nothing: they must stay those of the fit."""
-        return {"activation": self.activation, "scale": self.scale}
+        words = {name: plain(getattr(self, name)) for name in ("activation", "scale", "batch_norm")}
+        return {**words, "out_activation_": self._link()}
 
     def _reset(self, parameters: Parameters, seed: int = 0) -> None:
         """Begin a new net, without what is left of the last one's curves."""
@@ -305,12 +342,14 @@ class BaseMLP(Bridge, BaseEstimator):
         self._no_improvement_count = 0
 
     def _new_optimizer(self, parameters: Parameters) -> ScheduledOptimizer:
-        schedule = self.learning_rate if self.solver == "sgd" else "constant"
+        schedule = self.learning_rate if self.optimizer is not None or self.solver == "sgd" else "constant"
         rate = float(self.learning_rate_init)
         return ScheduledOptimizer.start(parameters, self._engine_optimizer(), rate, schedule, self.power_t)
 
     def _engine_optimizer(self) -> Optimizer:
-        """The solver as the engine has it: its averages are of steps, as scikit-learn's."""
+        """The solver as the engine has it: its averages are of steps, as scikit-learn's. Or the optimizer."""
+        if self.optimizer is not None:
+            return optimizer_of(self.optimizer)
         if self.solver == "adam":
             return Optimizer("adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras")
         nesterov = bool(self.nesterovs_momentum and self.momentum)
@@ -321,37 +360,40 @@ class BaseMLP(Bridge, BaseEstimator):
     def _net(self, parameters: Parameters) -> Net:
         """The engine's net of these parameters."""
         (inputs, _), *hidden = parameters.shapes
-        layers = layers_of([fan_in for fan_in, _ in hidden], ACTS[self.activation])
+        layers = hidden_layers(self, [fan_in for fan_in, _ in hidden])
         architecture = Architecture(inputs, layers, parameters.shapes[-1][1])
         return Net(architecture, parameters, Preprocessing(float(self.scale)))
 
     def _store(self, parameters: Parameters) -> None:
         """Make the arrays attributes, without a copy."""
         self.coefs_, self.intercepts_ = list(parameters.weights), list(parameters.biases)
+        self.norms_ = list(parameters.norms)
 
     def _parameters(self) -> Parameters:
         """Parameters from the attributes, which may have been set by hand. Raises ValueError."""
-        for name, fitted in getattr(self, "_fitted", {}).items():
-            if getattr(self, name) != fitted:
+        fitted = getattr(self, "_fitted", {})
+        for name, now in self._fitted_words().items() if fitted else ():
+            if now != fitted[name]:
                 raise ModelError(
-                    f"{name} must be that of the fit, {fitted!r}", repr(getattr(self, name)),
+                    f"{name} must be that of the fit, {fitted[name]!r}", repr(now),
                     "fit again, or put weights of your own into a new estimator",
                 )  # fmt: skip
         return parameters_of(self, *self._outputs_wanted())
 
     def _outputs(self, X: Any, what: str) -> Array:
-        """``predict_proba`` or ``logits`` (N, K) of the backend."""
+        """``predict_proba``, ``predict`` or ``logits`` (N, K) of the backend."""
         check_is_fitted(self)
         check_sound(X)
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
         parameters = self._parameters()
         net, threads = self._net(parameters), threads_here(self.threads)
-        nn = backend_for(net, self._loss())
+        nn = load_backend("numba")
+        given = {} if what == "logits" else {"loss": LINKS[self._link()]}
         rows = X.shape[0]
         if is_scipy_sparse(X) and parameters.dtype == np.float64:
             rows = max(1, _CHUNK // X.shape[1])
         parts = [
-            getattr(nn, what)(net, X[start : start + rows], threads=threads)
+            getattr(nn, what)(net, X[start : start + rows], threads=threads, **given)
             for start in range(0, X.shape[0], rows)
         ]
         outputs: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -222,7 +222,8 @@ def _from_sklearn(cls: Any, theirs: Any) -> Any:
         return ours
     if isinstance(theirs, ClassifierMixin):
         ours.classes_ = deepcopy(theirs.classes_)
-        ours._is_multilabel = theirs._label_binarizer.y_type_.startswith("multilabel")
+        ours._sparse_y = theirs._label_binarizer.sparse_input_
+    ours.out_activation_ = theirs.out_activation_
     parameters = Parameters(tuple(theirs.coefs_), tuple(theirs.intercepts_)).copy()
     ours._store(parameters)
     ours._reset(parameters)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
@@ -14,10 +15,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastmlp.checks import shown
+from fastmlp.checks import as_list, shown
+from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.errors import ModelError
 from fastmlp.estimators.base import BaseMLP
-from fastmlp.words.losses import checked_loss
+from fastmlp.estimators.words import of_loss
+from fastmlp.words.losses import LOSSES, Loss, form_of
 
 Array = NDArray[Any]
 
@@ -93,16 +96,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight: Any
 
+    _links = ("softmax", "logistic")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [str],
+        "loss": [of_loss("classes", "binary", own=["log_loss"])],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -125,13 +129,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: str = "logits",
+        loss: str = "log_loss",
         class_weight: Any = None,
         scale: float = 1.0,
         callbacks: Any = None,
         progress: bool = False,
         threads: int | str = "auto",
         dtype: str = "auto",
+        dropout: Any = 0.0,
+        batch_norm: Any = False,
+        optimizer: Any = None,
     ) -> None:
         self._keep(locals())
 
@@ -163,59 +170,132 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Array:
-        """The most probable label (N,) of each row of X (N, D)."""
+        """The most probable label (N,) of each row of X (N, D); of several labels 0 or 1 each, (N, K).
+
+        Those are a CSR matrix where the first y was sparse.
+        """
         check_is_fitted(self)
-        places = self.predict_proba(X).argmax(axis=1)
-        labels: Array = np.asarray(self.classes_)[places]
+        p = self._outputs(X, "predict_proba")
+        classes = np.asarray(self.classes_)
+        if self._link() == "softmax":
+            labels: Array = classes[p.argmax(axis=1)]
+        elif p.shape[1] == 1:
+            labels = classes[(p[:, 0] > 0.5) * (len(classes) - 1)]
+        else:
+            labels = (p > 0.5).astype(np.int64)
+            labels = csr_matrix(labels) if getattr(self, "_sparse_y", False) else labels
         return labels
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities (N, K), in the order of ``classes_``."""
-        return self._outputs(X, "predict_proba")
+        """Probabilities (N, K), in the order of ``classes_``; of several labels, each for itself."""
+        p = self._outputs(X, "predict_proba")
+        return np.hstack([1 - p, p]) if p.shape[1] == 1 else p
 
     def predict_log_proba(self, X: Any) -> Array:
         """Their logarithms (N, K): finite also where a probability is too small to be told from 0."""
         z = self._outputs(X, "logits")
+        if self._link() == "logistic":
+            logs: Array = -np.logaddexp(0, np.hstack([z, -z]) if z.shape[1] == 1 else -z)
+            return logs
         z -= z.max(axis=1, keepdims=True)
         z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
         return z
 
-    def _validate_params(self) -> None:
-        super()._validate_params()
-        checked_loss(self.loss, "classes")
+    # --- targets --------------------------------------------------------------------------------
 
     def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
+        """X, and the places (N,) of labels in classes_ for a softmax; flags (N, K) for logistic outputs."""
         X, y = validate_data(self, X, y, accept_sparse="csr", order="C", multi_output=True, reset=first)
         kind = type_of_target(y, input_name="y")
-        if kind.startswith("multilabel") or kind == "multiclass-multioutput":
+        if kind == "multiclass-multioutput":
             raise ValueError(
-                f"y must have one label for each row; got a {kind} y of shape {y.shape}. For several, use "
-                "sklearn.multioutput.MultiOutputClassifier, or OneVsRestClassifier."
+                f"y must have one label for each row, or columns of 0 and 1; got a {kind} y of shape "
+                f"{y.shape}. For several of more classes, use sklearn.multioutput.MultiOutputClassifier."
             )
-        if y.ndim == 2:
-            y = column_or_1d(y, warn=True)
-        if kind not in ("binary", "multiclass"):
-            check_classification_targets(y)  # says what is wrong
-        labels, indices = np.unique(y, return_inverse=True)
+        several, is_sparse = kind == "multilabel-indicator", is_scipy_sparse(y)
+        if several:
+            y = y.toarray() if is_sparse else y
+            labels = np.arange(y.shape[1])
+        else:
+            y = column_or_1d(y, warn=True) if y.ndim == 2 else y
+            if kind not in ("binary", "multiclass"):
+                check_classification_targets(y)  # says what is wrong
+            labels, y = np.unique(y, return_inverse=True)
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
-            return X, indices
+        else:
+            places = self._places(labels, several, incremental)
+            y = y if several else places[y]
+        goes_on = self._goes_on(incremental)
+        link = self._link_of(several, self._link() if goes_on else "logistic")
+        self._keep_link(link, goes_on)
+        if not goes_on:
+            self._sparse_y = is_sparse
+        if link == "softmax":
+            return X, y
+        return X, y.reshape(len(y), -1) > 0
+
+    def _places(self, labels: Array, several: bool, incremental: bool) -> Array:
+        """The places in classes_ of some labels. Raises ValueError for others, or too few."""
         if len(np.unique(self.classes_)) < len(self.classes_):
             raise ModelError("classes_ must be different labels", shown(np.asarray(self.classes_).tolist()))
         if not np.isin(labels, self.classes_).all():
             raise ValueError(
                 f"`y` must have no classes but those of the first call, {self.classes_}, got {labels}."
             )
-        if not incremental and len(labels) != len(self.classes_):
+        if (several or not incremental) and len(labels) != len(self.classes_):
             raise ValueError(
-                f"warm_start needs a `y` with all classes of the fit before, {self.classes_}, got {labels}."
+                f"{'A multilabel y' if several else 'warm_start'} needs all classes of the fit before, "
+                f"{self.classes_}, in `y`, got {labels}."
             )
         order = np.argsort(self.classes_)  # they may have been renamed
-        return X, order[np.searchsorted(self.classes_, labels, sorter=order)][indices]
+        places: Array = order[np.searchsorted(self.classes_, labels, sorter=order)]
+        return places
+
+    def _link_of(self, several: bool, of_two: str) -> str:
+        """The outputs that the targets and the loss ask for: of two classes ``of_two``, where log_loss says
+        nothing. Raises ValueError where targets and loss do not agree.
+        """
+        usual, task = self.loss == "log_loss", Loss.of(self.loss).task
+        if several or len(self.classes_) > 2:
+            wanted = "binary" if several else "classes"
+            if not usual and task != wanted:
+                what = "several labels" if several else "more than two classes"
+                names = [form_of(name) for name, word in LOSSES.items() if word.task == wanted]
+                raise ValueError(
+                    f"The 'loss' parameter of {type(self).__name__} must be {', '.join(names)} (or log_loss) "
+                    f"for {what}. Got {self.loss!r} instead."
+                )
+            return "logistic" if several else "softmax"
+        if not usual and task == "classes" and len(self.classes_) < 2:
+            raise ValueError(
+                f"y must have at least two classes with loss={self.loss!r}; got {self.classes_}."
+            )
+        return of_two if usual else {"binary": "logistic", "classes": "softmax"}[task]
+
+    def _link(self) -> str:
+        given = getattr(self, "out_activation_", None)
+        if given is None:  # weights that were set by hand
+            given = "logistic" if self._columns() == 1 else "softmax"
+        return str(given)
+
+    @property
+    def _is_multilabel(self) -> bool:
+        """Whether each output is a label of its own."""
+        return self._link() == "logistic" and (self._columns() or 1) > 1
+
+    def _columns(self) -> int | None:
+        """The columns of the last weights, where they have any."""
+        *_, last = as_list(getattr(self, "coefs_", None)) or [None]
+        shape: tuple[int, ...] = getattr(last, "shape", ())
+        return shape[1] if len(shape) == 2 else None
 
     def _row_weights(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:
         if self.class_weight is None:
             return weights
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError("class_weight must be None for several labels. Use sample_weight.")
+        y = y.reshape(len(y)).astype(np.int64)
         if isinstance(self.class_weight, str):
             if incremental:
                 raise ValueError(
@@ -232,22 +312,31 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         of_rows: Array = each[y]
         return of_rows if weights is None else of_rows * weights
 
-    def _link(self) -> str:
-        return "softmax"
-
     def _count_outputs(self, y: Array) -> int:
-        return len(self.classes_)
+        return y.shape[1] if y.ndim == 2 else len(self.classes_)
 
     def _loss(self) -> str:
-        return self.loss
+        return "binary_log_loss" if self.loss == "log_loss" and self._link() == "logistic" else self.loss
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
         if not hasattr(self, "classes_"):
             raise ModelError("classes_ must be the labels, one for each output", "none", "set it with coefs_")
-        return len(self.classes_), "classes_"
+        labels = len(self.classes_)
+        if labels <= 2 and self._link() == "logistic" and self._columns() != labels:
+            return 1, "classes_"  # else each of two labels has its own
+        return labels, "classes_"
 
     def _strata(self, y: Array) -> Array | None:
-        return None
+        return np.where(y[:, 0], "True", "False") if y.shape[1:] == (1,) else None  # as scikit-learn
 
     def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
-        return float(np.average(z.argmax(axis=1) == y, weights=weights))
+        if self._link() == "softmax":
+            right = z.argmax(axis=1) == y
+        else:
+            right = (((z > 0) & (len(self.classes_) > 1)) == y).all(axis=1)  # one class is always the answer
+        return float(np.average(right, weights=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -53,15 +53,17 @@ class Loop:
         self.rows, self.epochs = n, 1 if self.incremental else int(est.max_iter)
         alpha = split.in_unit(est.alpha)
         self.penalty = 0.5 * alpha / n
+        self.judge: LossJudge | HeldOutJudge
+        if split.held is None:
+            self.judge = LossJudge(est, self.penalty)
+        else:
+            self.judge = HeldOutJudge(est, self.nn, self.net, split.held, self.tuner, self.new, self._say)
         self.trainer = Trainer(
             self.nn, self.net, split.X, split.y, loss=est._loss(),
             batch_size=min(200 if est.batch_size == "auto" else int(est.batch_size), n),
             optimizer=est._optimizer.penalised(alpha), state=est._optimizer.state,
             tuner=self.tuner, sample_weight=split.weights, seed=est._seed, squares=True,
         )  # fmt: skip
-        self.judge: LossJudge | HeldOutJudge = LossJudge(est, self.penalty)
-        if split.held is not None:
-            self.judge = HeldOutJudge(est, self.nn, self.net, split.held, self.tuner, self.new, self._say)
 
     def run(self) -> None:
         """Train until max_iter, or a reason to stop before. Raises ValueError where training diverges."""
@@ -93,11 +95,12 @@ class Loop:
         est = self.estimator
         with bar(self.epochs) if est.progress else nullcontext() as show:
             progress = None if show is None else self._within(show)
+            self.orders.ahead = self._nobody_looks()
             while est.n_iter_ < self.epochs:
                 number = len(est.loss_curve_) + 1
                 for epoch in self.trainer.epochs(
                     range(number, number + self.epochs - est.n_iter_), self.orders, self._lr,
-                    progress=progress, watch=self.judge.watch if self._nobody_looks() else None,
+                    progress=progress, watch=self.judge.watch if self.orders.ahead else None,
                 ):  # fmt: skip
                     self._note(epoch.totals)
                     if show is not None:
@@ -113,7 +116,8 @@ class Loop:
 
     def _nobody_looks(self) -> bool:
         """Say whether many epochs may be one compiled call."""
-        return not (self.estimator.verbose or self.estimator.callbacks)
+        est = self.estimator
+        return self.judge.watch is not None and not (est.verbose or est.callbacks or est.progress)
 
     def _within(self, show: Show) -> Callable[[int, int], None]:
         return lambda _, done: show(self.estimator.n_iter_ + min(done / self.rows, 0.999))

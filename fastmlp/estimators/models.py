@@ -80,7 +80,7 @@ def from_model(cls: Any, model: Any) -> Any:
     ours = cls(**_words(model, net))
     if is_of_classes:
         ours.classes_ = array_of(model.classes)
-        ours._is_multilabel = model.loss.task == "binary" and net.architecture.outputs > 1
+        ours.out_activation_ = "logistic" if model.loss.task == "binary" else "softmax"
     ours.n_features_in_ = net.architecture.inputs
     ours._store(net.parameters)
     ours._reset(net.parameters)

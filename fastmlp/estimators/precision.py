@@ -60,14 +60,22 @@ def _full_columns(X: Any) -> Array:
     return columns
 
 
-def backend_for(net: Net, loss: str, optimizer: Optimizer | None = None) -> ModuleType:
-    """The kernels where they compute this net, loss and optimizer in its number type, else the reference."""
-    return load_backend("numba" if net.parameters.dtype == np.float32 else "numpy")
+def backend_for(net: Net, loss: str, optimizer: Optimizer) -> ModuleType:
+    """The kernels where they train this net, by that loss and optimizer, in its number type; the reference
+    for what they have in float32 alone. Predictions are the kernels' for every net.
+    """
+    from fastmlp.kernels import plain
+
+    taken = net.parameters.dtype == np.float32 or plain.takes(net, loss, optimizer)
+    return load_backend("numba" if taken else "numpy")
 
 
 def laid_out(nn: ModuleType, X: Any, dtype: np.dtype[Any]) -> Any:
-    """X (N, D) as that backend reads it for a net of that number type; encoded once for many epochs."""
-    return nn.encode(X if dtype == np.float32 else X.astype(np.float64, copy=False))
+    """X (N, D) as that backend reads it for a net of that number type, once for many epochs."""
+    if dtype == np.float64:
+        X = X.astype(np.float64, copy=False)
+        return X if nn is load_backend("numba") else nn.encode(X)
+    return nn.encode(X)
 
 
 def output_dtype(X: Any, parameters_dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,13 +10,16 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from fastmlp.estimators.base import BaseMLP
+from fastmlp.estimators.words import of_loss
+from fastmlp.words.losses import Loss
 
 Array = NDArray[Any]
+
+_LOSSES = {"squared_error": "half_squared", "poisson": "half_deviance"}  # scikit-learn's names
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -31,16 +35,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     array([5.])
     """
 
+    _links = ("identity", "exp")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error"})],
+        "loss": [of_loss("numbers", own=[*_LOSSES])],
     }
 
     def __init__(
         self,
         loss: str = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
@@ -68,6 +73,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         progress: bool = False,
         threads: int | str = "auto",
         dtype: str = "auto",
+        dropout: Any = 0.0,
+        batch_norm: Any = False,
+        optimizer: Any = None,
     ) -> None:
         self._keep(locals())
 
@@ -87,8 +95,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def predict(self, X: Any) -> Array:
         """Predictions (N,), or (N, K) where there are K targets, for each row of X (N, D)."""
-        z = self._outputs(X, "logits")
-        return z[:, 0] if z.shape[1] == 1 else z
+        found = self._outputs(X, "predict")
+        return found[:, 0] if found.shape[1] == 1 else found
 
     def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -96,19 +104,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        link = Loss.of(self._loss()).word.link
+        if link == "exp" and y.min() < 0:
+            raise ValueError(f"y must be numbers from 0 with loss={self.loss!r}; got {y.min():g}.")
+        self._keep_link(link, self._goes_on(incremental))
         return X, y.reshape(len(y), -1)
 
     def _link(self) -> str:
-        return "identity"
+        return str(getattr(self, "out_activation_", Loss.of(self._loss()).word.link))
 
     def _count_outputs(self, y: Array) -> int:
         return int(y.shape[1])
 
     def _loss(self) -> str:
-        return "half_squared"
+        return _LOSSES.get(self.loss, self.loss)
 
     def _loss_parts(self) -> int:
-        return int(self.n_outputs_)
+        return int(self.n_outputs_) if self.loss == "squared_error" else 1
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
         return getattr(self, "n_outputs_", None), "n_outputs_"
@@ -117,7 +129,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return None
 
     def _score_of(self, z: Array, y: Array, weights: Array | None) -> float:
-        return float(r2_score(y, z.astype(np.float64), sample_weight=weights))
+        found = z.astype(np.float64)
+        if self._link() == "exp":
+            np.exp(found, out=found)
+        return float(r2_score(y, found, sample_weight=weights)) if np.isfinite(found).all() else math.nan
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,5 +1,6 @@
 """The Numba backend: the names and signatures of reference/, compiled, parallel, float32.
 
+Nets of float64 are computed in float64, by one thread, and trained in the words that plain.py takes.
 Results do not depend on ``threads``: the same bytes for any. X may be an array, a
 scipy.sparse matrix or an ``Encoded`` (``encode(X)``): encode once where the same data are used
 again and again. Arguments that do not fit each other raise ConfigError, DataError or ModelError.
@@ -28,7 +29,7 @@ from fastmlp.checks import instance
 from fastmlp.data.encode import Encoded, as_rows, encode, encode_rows
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.fold import folded, scale_and_shift
-from fastmlp.kernels import in_place, launch, layout, losses, rules
+from fastmlp.kernels import in_place, launch, layout, losses, plain, rules
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.session import Session, taken
@@ -57,6 +58,8 @@ Array = NDArray[Any]
 
 def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
+    if plain.is_plain(net):
+        return plain.forward(net, X)
     X, pace = taken(net, X, threads, once=True)
     work = layout.build(folded(net), X, len(X), pace.most)
     launch.outputs(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, keep=True)
@@ -107,6 +110,8 @@ def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
     """Predictions (N, K) by that link: with the weights where they lie, or by a whole pass."""
     if not isinstance(threads, ThreadTuner):
         resolve(threads)
+    if plain.is_plain(net):
+        return plain.outputs(net, X, link)
     if not isinstance(X, Encoded) and not is_scipy_sparse(X):
         quick = in_place.predict(net, X, link, threads)
         if quick is None:
@@ -119,6 +124,8 @@ def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
 
 def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
     """The predictions (N, K) that the link of a loss makes of the outputs, or (M, K) of some rows."""
+    if plain.is_plain(net):
+        return plain.outputs(net, X, link, rows)
     X, pace = taken(net, X, threads, once=rows is None)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
@@ -141,6 +148,8 @@ def evaluate(
 
     ``rows`` (M,): on these rows alone.
     """
+    if plain.is_plain(net):
+        return plain.evaluate(net, X, y, loss=loss, label_smoothing=label_smoothing, rows=rows)
     X, pace = taken(net, X, threads, once=rows is None)
     found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
     y = checked_targets(net, y, len(X), found)
@@ -164,6 +173,8 @@ def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
     ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
     are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
     """
+    if plain.is_plain(net):
+        return plain.dead_units(net, X)
     X, pace = taken(net, X, threads, once=True)
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     widths = net.architecture.hidden
@@ -191,6 +202,9 @@ def loss_and_gradients(
 
     As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
     """
+    if plain.is_plain(net):
+        words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing}
+        return plain.loss_and_gradients(net, X, y, sample_weight=sample_weight, **words)
     X, pace = taken(net, X, threads, once=True)
     found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
     y = checked_targets(net, y, len(X), found)
@@ -198,8 +212,10 @@ def loss_and_gradients(
     work = layout.build(net, X, len(X), pace.most, draw=checked_draw(seed, epoch))
     steps = rules.gradients_of(net, work)
     rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-    job = launch.training_job(rows, np.arange(len(X)), launch.loss_of(found, y, K, weights), len(X), steps)
-    totals, _ = launch.train(work, X, job, pace)
+    loss_of_batch = launch.loss_of(found, y, K, weights)
+    job = launch.training_job(rows, np.arange(len(X))[None], loss_of_batch, len(X), steps)
+    parts = launch.Parts(X, rows, work.layout, bool(steps.limits.shorten))
+    (totals,), _ = launch.train(work, parts, job, pace)
     gradients = layout.unpack(work.layout, steps.target)
     return LossAndGradients(totals.loss, gradients, totals.correct, totals.live)
 

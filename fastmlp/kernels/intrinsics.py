@@ -21,6 +21,7 @@ from numba.core.extending import intrinsic
 from fastmlp.kernels.jit import COMPILED
 
 FLOAT, BYTE, I1, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_DOUBLE = ir.DoubleType()
 BITS = 64  # of a mask
 
 Builder = Callable[..., Any]
@@ -58,47 +59,59 @@ def rounded_once(a, b, c):
 
 def emit_fma(builder, a, b, c):
     """a * b + c, rounded once, for floats or vectors of one length: for the code of other intrinsics."""
-    kind = f"v{a.type.count}f32" if isinstance(a.type, ir.VectorType) else "f32"
+    of = "f32" if getattr(a.type, "element", a.type) == FLOAT else "f64"
+    kind = f"v{a.type.count}{of}" if isinstance(a.type, ir.VectorType) else of
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fma.{kind}"
     )
     return builder.call(function, [a, b, c])
 
 
-@with_twin(rounded_once)
+def almost_once(a, b, c):
+    """float64 a * b + c: of a product in an extended type, where there is one; the last bit may differ."""
+    return np.float64(np.longdouble(a) * b + c)
+
+
+def _fma(a, b, c):
+    return almost_once(a, b, c) if isinstance(b, np.float64) else rounded_once(a, b, c)
+
+
+@with_twin(_fma)
 def fma(typingctx, a, b, c):
-    """a * b + c in float32, rounded once."""
-    if not a == b == c == types.float32:
+    """a * b + c, all of them float32 or float64, rounded once."""
+    if not (a == b == c and a in (types.float32, types.float64)):
         return None
 
     def codegen(context, builder, signature, args):
         return emit_fma(builder, *args)
 
-    return types.float32(a, b, c), codegen
+    return a(a, b, c), codegen
 
 
-@with_twin(lambda x: np.float32(x).view(np.int32))
+@with_twin(lambda x: x.view(np.int64) if isinstance(x, np.float64) else np.float32(x).view(np.int32))
 def float_bits(typingctx, x):
-    """The 32 bits of a float32 as an int32."""
-    if x != types.float32:
+    """The bits of a float32 as an int32, of a float64 as an int64."""
+    kinds = {types.float32: (types.int32, I32), types.float64: (types.int64, I64)}
+    if x not in kinds:
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], I32)
+        return builder.bitcast(args[0], kinds[x][1])
 
-    return types.int32(x), codegen
+    return kinds[x][0](x), codegen
 
 
-@with_twin(lambda bits: np.int32(bits).view(np.float32))
+@with_twin(lambda bits: bits.view(np.float64) if isinstance(bits, np.int64) else np.int32(bits).view("f4"))
 def bits_float(typingctx, bits):
-    """The float32 that an int32's bits stand for."""
-    if bits != types.int32:
+    """The float32 that an int32's bits stand for, or the float64 of an int64's."""
+    kinds = {types.int32: (types.float32, FLOAT), types.int64: (types.float64, _DOUBLE)}
+    if bits not in kinds:
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], FLOAT)
+        return builder.bitcast(args[0], kinds[bits][1])
 
-    return types.float32(bits), codegen
+    return kinds[bits][0](bits), codegen
 
 
 @with_twin(lambda pointer, index: None)

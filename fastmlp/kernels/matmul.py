@@ -22,6 +22,7 @@ from fastmlp.kernels.simd import (
     Matrix,
     add_coded_rows,
     add_lanes,
+    lanes_of,
     product_tile,
 )
 
@@ -79,7 +80,7 @@ def matmul(out, base, alpha, A, M, B, K, depth, vectors):
             base = out
         terms, c = min(depth, K - k), 0
         while c < vectors:
-            left, x, m = vectors - c, LANES * c, 0
+            left, x, m = vectors - c, lanes_of(out) * c, 0
             width, tall = tile_of(left, vectors)
             while m < M:  # whole tiles of rows first, then row by row
                 rows = tall if m + tall <= M else 1

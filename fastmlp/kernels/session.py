@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +17,11 @@ from fastmlp.checks import instance
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, rules
+from fastmlp.kernels.batch_norm import running_pairs
 from fastmlp.kernels.optimizers import averages
-from fastmlp.net import Net
+from fastmlp.kernels.plain import is_plain
+from fastmlp.kernels.plain_session import PlainSession
+from fastmlp.net import Net, Parameters
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
 Array = NDArray[Any]
@@ -26,8 +30,14 @@ Array = NDArray[Any]
 class Session(BaseSession):
     """A training of the net's parameters, in place, on X (N, D) and targets y as the loss takes them.
 
-    Its words are those of ``train_epoch``, and stay the same. squares: fill ``EpochTotals.squares``.
+    Its words are those of ``train_epoch``, and stay the same. squares: count as scikit-learn does.
+    ``EpochTotals.squares`` is filled; and where the weights of a batch of n samples have the sum s, its mean
+    loss counts n times in the epoch's, its squares n / s times, and alpha is divided by s in place of n.
     """
+
+    def __new__(cls, net: Net, X: Any, y: ArrayLike, threads: Threads = 1, **words: Any) -> Any:
+        """A ``PlainSession`` for a net of float64."""
+        return PlainSession(net, X, y, **words) if is_plain(net) else super().__new__(cls)
 
     def __init__(
         self,
@@ -50,6 +60,9 @@ class Session(BaseSession):
             net, len(self.X), y, loss=loss, label_smoothing=label_smoothing, batch_size=batch_size,
             optimizer=optimizer, state=state, sample_weight=sample_weight, seed=seed, squares=squares,
         )  # fmt: skip
+        shape = net.architecture
+        self._draws = bool(shape.input_dropout or any(layer.dropout for layer in shape.layers))
+        self._kept: Kept | None = None
 
     def train(
         self,
@@ -71,44 +84,102 @@ class Session(BaseSession):
         ``batch`` and ``finished``; the parameters and the state are then those after the last good epoch.
         """
         plan = self._plan(orders, lr, epoch, watch, progress, midway, pause)
-        finished: list[EpochTotals] = []
-        for e, order in enumerate(plan.orders):
+        E, M = plan.orders.shape
+        if E == 1 or not self._draws:
+            return self._train(plan, watch, progress, pause)
+        finished: list[EpochTotals] = []  # what a step leaves out is drawn by the epoch: a pass has one
+        for e in range(E):
+            tell = None if progress is None else partial(_shifted, progress, e * M)
             try:
-                totals = self._epoch(e, order, plan, progress, pause)
+                finished += self._train(plan.part(e, e + 1), watch, tell, None)
             except DivergedError as error:
-                error.epoch, error.finished = plan.epoch + e, finished
+                error.finished = finished
                 raise
-            finished.append(totals)
-            watch = watch and watch.after(totals)
+            watch = watch and watch.after(finished[-1])
             if watch is not None and watch.stops:
                 break
         return finished
 
-    def _epoch(
-        self, e: int, order: Array, plan: Plan, progress: Callable[[int], None] | None, pause: Pause | None
-    ) -> EpochTotals:
-        """Epoch e of the plan; raises DivergedError, with the parameters and the state as before it."""
-        net, X, K, first = self.net, self.X, self.net.architecture.outputs, e * len(order)
-        parameters, moments = net.parameters, self.state.moments
-        if plan.midway is not None:
-            parameters, moments = plan.midway.parameters, plan.midway.moments
-        work = layout.build(net, X, plan.B, self.pace.most, parameters, (self.seed, plan.epoch + e))
-        steps = rules.steps_of(
-            net, self.optimizer, plan.rates_of(e), work, self.state.steps, moments, plan.batches
-        )
-        rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-        job = launch.training_job(
-            rows, order, launch.loss_of(self.loss, self.y, K, self.weights), plan.B, steps
-        )
-        tell = progress and (lambda done: progress(first + done))
-        totals, bad = launch.train(work, X, job, self.pace, tell, plan.midway, pause)
+    def _train(
+        self, plan: Plan, watch: Watch | None, progress: Callable[[int], None] | None, pause: Pause | None
+    ) -> list[EpochTotals]:
+        """The epochs of a plan, in one pass."""
+        kept = self._laid_out(plan)
+        taken = len(plan.orders) * plan.batches
+        steps = rules.rated(kept.steps, self.optimizer, plan.lr, self.state.steps, taken)
+        squares = int(kept.work.layout.fan_in.sum()) if self.squares else 0
+        job = launch.training_job(kept.rows, plan.orders, kept.loss, plan.B, steps, watch, squares)
+        self._kept = None  # where a pass ends otherwise, it may leave anything behind, in the padding too
+        done, bad = launch.train(kept.work, kept.parts, job, self.pace, progress, plan.midway, pause)
         if bad is not None:
-            raise diverged(*bad)
-        self.state.steps += plan.batches  # before the rest: where it is as it was, all is
-        layout.trained_into(work, net.parameters)
-        for moment, flat in zip(self.state.moments, averages(steps.rule), strict=True):
-            layout.unpack_into(work.layout, flat, moment)
-        return totals._replace(labels=self.loss.labels(K))
+            raise self._diverged(plan, *bad)
+        self._kept = kept
+        self.state.steps += len(done) * plan.batches  # before the rest: where it is as it was, all is
+        kept.write(self.net.parameters, self.state.moments)
+        labels = self.loss.labels(self.net.architecture.outputs)
+        return done if labels == 1 else [totals._replace(labels=labels) for totals in done]
+
+    def _diverged(self, plan: Plan, what: str, batch: int) -> DivergedError:
+        """The error of that batch of a plan, the epochs before which are trained again, and kept."""
+        good, place = divmod(batch - 1, plan.batches)
+        error = diverged(what, place + 1)
+        error.epoch = plan.epoch + good
+        if good:
+            error.finished = self._train(plan.part(0, good), None, None, None)
+        return error
+
+    def _laid_out(self, plan: Plan) -> Kept:
+        """What is laid out for batches of that size, as the plan begins."""
+        if self._kept is None or self._kept.B < plan.B:
+            self._kept = Kept(self, plan.B)
+        if plan.midway is None:
+            self._kept.read(self.net.parameters, self.state.moments, plan.epoch)
+        else:
+            self._kept.read(plan.midway.parameters, plan.midway.moments, plan.epoch)
+        return self._kept
+
+
+def _shifted(progress: Callable[[int], None], first: int, done: int) -> None:
+    progress(first + done)
+
+
+class Kept:
+    """What is laid out for batches of at most B rows, and where in it each parameter and average lies."""
+
+    def __init__(self, session: Session, B: int) -> None:
+        net, X, K = session.net, session.X, session.net.architecture.outputs
+        self.B, self.work = B, layout.build(net, X, B, session.pace.most, draw=(session.seed, 1))
+        self.steps = rules.steps_of(net, session.optimizer, self.work)
+        self.rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
+        self.loss = launch.loss_of(session.loss, session.y, K, session.weights)
+        self.parts = launch.Parts(X, self.rows, self.work.layout, bool(self.steps.limits.shorten))
+        self._of: Any = None, None
+        self._pairs: list[tuple[Array, Array]] = []
+        self._transposes: list[tuple[Array, Array]] = []
+
+    def read(self, parameters: Parameters, moments: tuple[Parameters, ...], epoch: int) -> None:
+        """Lay out the parameters and the averages as they are, for an epoch of that number."""
+        for place, array in (*self._paired(parameters, moments), *self._transposes):
+            place[...] = array
+        self.work.draw.numbers[2:] = epoch
+
+    def write(self, parameters: Parameters, moments: tuple[Parameters, ...]) -> None:
+        """Put what has been trained into the parameters and the averages."""
+        for place, array in self._paired(parameters, moments):
+            array[...] = place
+
+    def _paired(self, parameters: Parameters, moments: tuple[Parameters, ...]) -> list[tuple[Array, Array]]:
+        """Each array of these, and its place, first."""
+        if self._of[0] is not parameters or self._of[1] is not moments:
+            flats = self.work.weights.theta, *averages(self.steps.rule)
+            each = zip(flats, (parameters, *moments), strict=True)
+            self._pairs = [
+                pair for flat, values in each for pair in layout.paired(self.work.layout, flat, values)
+            ]
+            self._pairs += running_pairs(self.work.norms, parameters)
+            self._transposes = layout.transposes(self.work, parameters)
+            self._of = parameters, moments
+        return self._pairs
 
 
 def taken(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:

@@ -177,7 +177,7 @@ def loss_and_gradients(
     """
     X, found = checked(net, X), Loss.of(loss, label_smoothing)
     y = checked_targets(net, y, len(X), found)
-    weights = checked_weights(sample_weight, len(X))
+    weights = checked_weights(sample_weight, len(X), net.parameters.dtype)
     work = Workspace(net, X, len(X), *checked_draw(seed, epoch))
     losses, correct, live = work.step(slice(None), y, found, weights)
     return LossAndGradients(_weighted_mean(losses, weights), work.gradients, correct, live)

@@ -60,7 +60,7 @@ def test_a_step_changes_its_range_and_its_averages_alone(name):
     want[0][inside] = want[0][inside] * keep - step
     want[1][inside] = 0
     table = rates(optimizer, 0.5, 3, 2).astype(np.float32).reshape(-1)
-    rule = rules.rule_of(optimizer, table, kept)
+    rule = rules.rule_of(optimizer, kept)._replace(rates=table)
     run_step(rule, theta, gradient, inside.start, inside.stop - inside.start)
     for got, expected in zip((theta, gradient, *kept), want, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-6)

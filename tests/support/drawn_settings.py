@@ -195,6 +195,8 @@ def _parameters(
         "n_iter_no_change": [1, 2, 4, 10, np.inf][rng.integers(5)],
     }  # fmt: skip
     scale = max(1.0, float(np.square(X).sum(axis=1).mean()))
+    if target.startswith("poisson"):
+        scale *= 10  # exp is steep
     if solver == "sgd":
         told["learning_rate"] = str(rng.choice(["constant", "invscaling", "adaptive"]))
         told["learning_rate_init"] = float(rng.choice([0.003, 0.03, 0.2])) / scale

@@ -24,6 +24,8 @@ from fastmlp import (
 from fastmlp.kernels import launch
 from fastmlp.train.checkpoint import CHECKPOINT, CheckpointFile, read
 
+pytestmark = pytest.mark.usefixtures("no_work_is_tiny")
+
 BACKENDS = {"numba": kernels, "numpy": reference}
 RULES = {
     "sgd": {},

@@ -1,0 +1,194 @@
+"""From nets, data and words to the structs of plain_loops.py: what is made before a compiled call."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.backends.checks import check_inputs
+from fastmlp.data.checks import check_finite
+from fastmlp.data.encode import Encoded, as_matrix
+from fastmlp.data.sparse import as_csr, is_scipy_sparse
+from fastmlp.errors import DataError
+from fastmlp.kernels import plain_words as words
+from fastmlp.kernels.plain_loops import PRODUCT, Rows
+from fastmlp.kernels.plain_steps import Layout, Limits, Space
+from fastmlp.kernels.rules import SLACK
+from fastmlp.net import Net, Parameters, Preprocessing
+from fastmlp.words.activations import parts_of
+from fastmlp.words.losses import Loss
+from fastmlp.words.optimizers import Optimizer
+
+Array = NDArray[Any]
+
+BLOCK = 256  # rows that are walked together
+_LANES = 4
+
+_NONE, _NO_ROWS, _NO_COLUMNS = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int32)
+
+
+class Room:
+    """A net's parameters, laid out, and the arrays of a pass over them.
+
+    rows: the most that are walked. deltas: there are losses, too. training: and gradients.
+    """
+
+    def __init__(self, net: Net, rows: int, *, deltas: bool = False, training: bool = False) -> None:
+        block, layers = max(1, min(rows, BLOCK)), net.architecture.all_layers
+        fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*net.parameters.shapes, strict=True))
+        stride = np.array([_stride(width) for width in fan_out.tolist()], np.int64)
+        before = np.concatenate([[0], stride[:-1]])
+        w_at, a_at, t_at = (
+            _begins(sizes) for sizes in ((fan_in + 1) * stride, block * stride, fan_out * before)
+        )
+        acts = [parts_of(act) for act in net.architecture.acts]
+        table = [words.ACTIVATIONS[name] for name, _ in acts]
+        self.layout = Layout(
+            depth=len(layers), fan_in=fan_in, fan_out=fan_out, stride=stride, vectors=stride // _LANES,
+            w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
+            act=np.array([each.forward.place for each in table], np.int64),
+            slope=np.array([each.backward.place if training else 0 for each in table], np.int64),
+            number=np.array([number for _, number in acts], np.float64),
+            kept=np.array([each.kept for each in table], np.int64),
+            trained=np.array([not layer.frozen for layer in layers], np.int64),
+            biased=np.array([layer.bias for layer in layers], np.int64), block=block, x_stride=int(fan_in[0]),
+            product=PRODUCT.place,
+        )  # fmt: skip
+        outputs, theta = int(a_at[-1]), int(w_at[-1])
+        self.space = Space(
+            theta=np.zeros(theta), gradient=np.zeros(theta * training),
+            transposed=np.zeros(int(t_at[-1]) * training), x=np.empty(block * int(fan_in[0])),
+            acts=np.empty(outputs), slopes=np.empty(outputs * any(each.kept for each in table)),
+            deltas=np.empty(outputs * (training or deltas)), zeros=np.zeros(int(stride.max())),
+            losses=np.empty(block), best=np.empty(block, np.int64),
+        )  # fmt: skip
+        self.put(net.parameters, self.space.theta)
+
+    def parts(self, flat: Array) -> Iterator[tuple[Array, Array]]:
+        """The weights (fan_in, fan_out) and biases (fan_out,) of each layer in an array laid out as theta."""
+        shape = self.layout
+        for at, fan_in, fan_out, stride in zip(
+            shape.w_at.tolist(),
+            shape.fan_in.tolist(),
+            shape.fan_out.tolist(),
+            shape.stride.tolist(),
+            strict=True,
+        ):
+            rows = flat[at : at + (fan_in + 1) * stride].reshape(fan_in + 1, stride)
+            yield rows[:-1, :fan_out], rows[-1, :fan_out]
+
+    def put(self, parameters: Parameters, flat: Array) -> None:
+        """Copy parameters into an array laid out as theta."""
+        for (to_W, to_b), W, b in zip(self.parts(flat), parameters.weights, parameters.biases, strict=True):
+            to_W[...], to_b[...] = W, b
+
+    def take(self, flat: Array, parameters: Parameters) -> Parameters:
+        """Copy an array laid out as theta into parameters, which are returned."""
+        for (W, b), to_W, to_b in zip(self.parts(flat), parameters.weights, parameters.biases, strict=True):
+            to_W[...], to_b[...] = W, b
+        return parameters
+
+
+def _stride(width: int) -> int:
+    """Whole vectors; rows that lie a multiple of 2 KiB apart would share few lines of a cache."""
+    stride = -(-width // _LANES) * _LANES
+    return stride + 2 * _LANES if stride % 256 == 0 else stride
+
+
+def _begins(sizes: Array) -> NDArray[np.int64]:
+    """Where each of so many sizes begins, and where the last one ends."""
+    return np.array([0, *itertools.accumulate(sizes.tolist())], np.int64)
+
+
+class Data(NamedTuple):
+    """X (N, D): its values; or those of compressed rows, with their starts and columns."""
+
+    shape: tuple[int, int]
+    values: Array
+    starts: Array = _NO_ROWS
+    columns: Array = _NO_COLUMNS
+
+
+def data_of(net: Net, X: Any) -> Data:
+    """X, an array, a scipy.sparse matrix or an Encoded, for that net. Raises DataError and ModelError."""
+    data = _data_of(X)
+    check_inputs(net, data.shape)
+    return data
+
+
+def _data_of(X: Any) -> Data:
+    if isinstance(X, Encoded):
+        if X.form == "csr":
+            return Data(X.shape, X.values.astype(np.float64), X.starts, X.columns)
+        values = X.table[X.codes] if len(X.codes) else X.values
+        return Data(X.shape, values.astype(np.float64))
+    if is_scipy_sparse(X):
+        rows = as_csr(X)
+        values = np.ascontiguousarray(rows.data, np.float64)
+        if not np.isfinite(values).all():
+            raise DataError("X must be finite", "nan or infinity", "remove or replace such values")
+        starts, columns = (
+            np.ascontiguousarray(rows.indptr, np.int64),
+            np.ascontiguousarray(rows.indices, np.int32),
+        )
+        return Data(rows.shape, values, starts, columns)
+    array = np.ascontiguousarray(as_matrix(X), np.float64)
+    check_finite(array, "X must be finite", first=0)
+    return Data((array.shape[0], array.shape[1]), array.reshape(-1))
+
+
+def rows_of(data: Data, preprocessing: Preprocessing) -> Rows:
+    """The rows as they become inputs."""
+    by_column, centred = preprocessing.by_column, preprocessing.mean is not None
+    return Rows(
+        data.values, data.starts, data.columns,
+        mean=np.ascontiguousarray(preprocessing.mean, np.float64) if centred else _NONE,
+        factor=np.ravel(1 / np.asarray(preprocessing.scale, np.float64)), compressed=len(data.starts) > 0,
+        centred=centred, by_column=by_column, scaled=not by_column and preprocessing.scale != 1,
+    )  # fmt: skip
+
+
+def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> words.Loss:
+    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
+    name, smoothed, shared = words.FORMS[loss.name], loss.label_smoothing, y.ndim == 2
+    low, high = loss.clip or (0.0, 1.0)
+    of_loss, of_slope = _FACTORS.get(loss.name, lambda K: (1 / K, 1 / K))(K)
+    return words.Loss(
+        head=words.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
+        y=_NO_ROWS if shared else np.ascontiguousarray(y),
+        targets=np.ascontiguousarray(y, np.float64).reshape(-1) if shared else _NONE, shared=shared,
+        weighted=weights is not None,
+        weights=_NONE if weights is None else np.ascontiguousarray(weights, np.float64),
+        clipped=loss.clip is not None, low=float(low), high=float(high), kept=1.0 - smoothed,
+        spread=smoothed / (2 if name == "binary" else K),
+        number=float(loss.numbers[0]) if loss.numbers else 0.0, most=np.inf, of_loss=of_loss,
+        of_slope=of_slope,
+    )  # fmt: skip
+
+
+# Of losses that are no mean over K outputs: the factors of the sum of a row's distances, and of its slopes.
+_FACTORS = {
+    "squared": lambda K: (1 / K, 2 / K),
+    "half_squared": lambda K: (0.5, 1.0),
+    "binary_log_loss": lambda K: (1.0, 1.0),
+    "half_deviance": lambda K: (1.0, 1.0),
+}
+
+
+def limits_of(net: Net, optimizer: Optimizer) -> Limits:
+    """What the net's layers and the optimizer ask for beside its steps."""
+    l1, l2, longest = (
+        np.array([float(layer.word(word)) for layer in net.architecture.all_layers])
+        for word in ("l1", "l2", "max_norm")
+    )
+    norm = optimizer.clip_norm or optimizer.clip_each
+    return Limits(
+        l1=l1, l2=2 * l2, longest=longest,
+        penalised=bool(l1.any() or l2.any() or optimizer.clip_value or norm), shortened=bool(longest.any()),
+        cut=float(optimizer.clip_value), most=float(norm), each=optimizer.clip_each > 0,
+        slack=SLACK if optimizer.form == "torch" else 0.0,
+    )  # fmt: skip

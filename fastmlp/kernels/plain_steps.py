@@ -1,0 +1,209 @@
+"""The arrays of a net in float64, and its steps: penalties, clipping, the optimizer, the longest norms.
+
+Widths are padded to whole vectors of 4 lanes. A layer's weights are (fan_in + 1, stride) with the bias as
+last row; ``transposed`` holds the transposes of the deeper layers' weights, (fan_out, stride of the layer
+before). Padding of weights and of deltas holds zeros, and stays so.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.kernels.intrinsics import float_bits, shifted
+from fastmlp.kernels.jit import device
+from fastmlp.kernels.optimizers import step64
+from fastmlp.kernels.simd import sum_of_squares
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+_ZERO, _ONE = 0.0, 1.0
+_MAGNITUDE, _INFINITY = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(0x7FF0000000000000)  # of a float64's bits
+_0 = np.int64(0)
+
+
+class Layout(NamedTuple):
+    """The places of the values of each of ``depth`` layers, in elements of the arrays of Space.
+
+    fan_in, fan_out; stride: from row to row of its weights and outputs; vectors: in a row. Where its weights
+    begin in theta (w_at), its outputs in acts, slopes and deltas (a_at), its transpose in transposed (t_at).
+    act, slope, number: of each hidden layer, the places of its activation's plug-ins, and its number; kept:
+    where its slopes are kept. trained, biased: what a step changes. block: rows at a time. x_stride: of
+    Space.x. product: the place of its plug-in.
+    """
+
+    depth: int
+    fan_in: Int64
+    fan_out: Int64
+    stride: Int64
+    vectors: Int64
+    w_at: Int64
+    a_at: Int64
+    t_at: Int64
+    act: Int64
+    slope: Int64
+    number: Float64
+    kept: Int64
+    trained: Int64
+    biased: Int64
+    block: int
+    x_stride: int
+    product: int
+
+
+class Space(NamedTuple):
+    """theta, its gradient and transposes; then room for a block of rows: inputs, outputs, slopes, deltas.
+
+    zeros: as many as the longest row. losses, best: of a block's rows.
+    """
+
+    theta: Float64
+    gradient: Float64
+    transposed: Float64
+    x: Float64
+    acts: Float64
+    slopes: Float64
+    deltas: Float64
+    zeros: Float64
+    losses: Float64
+    best: Int64
+
+
+class Limits(NamedTuple):
+    """What layers and optimizer ask for beside a step: see limits.py. l1, l2, longest (depth,)."""
+
+    l1: Float64
+    l2: Float64
+    longest: Float64
+    penalised: bool
+    shortened: bool
+    cut: float
+    most: float
+    each: bool
+    slack: float
+
+
+@device
+def transpose(layout, space):
+    """Write the transposes of the deeper layers' weights."""
+    for i in range(1, layout.depth):
+        stride, before, at = layout.stride[i], layout.stride[i - 1], layout.t_at[i]
+        for j in range(layout.fan_in[i]):
+            for k in range(layout.fan_out[i]):
+                space.transposed[at + k * before + j] = space.theta[layout.w_at[i] + j * stride + k]
+
+
+@device
+def all_finite(values, n):
+    """True where none of n numbers is nan or infinite."""
+    bits = _0
+    for i in range(n):
+        bits = max(bits, float_bits(values[i]) & _MAGNITUDE)
+    return bits < _INFINITY
+
+
+@device
+def squares_in(values, n):
+    """The sum of n squares, in one order; n is a multiple of 4."""
+    whole = n // 8 * 8
+    total = sum_of_squares(values, whole)
+    for j in range(whole, n):
+        total += values[j] * values[j]
+    return total
+
+
+@device
+def limit(layout, space, limits):
+    """Penalise and clip the gradients."""
+    gradient, whole = space.gradient, _ZERO
+    for i in range(layout.depth):
+        if layout.trained[i] > 0:
+            at, n = layout.w_at[i], layout.fan_in[i] * layout.stride[i]
+            bias = n + layout.stride[i]
+            l1, l2 = limits.l1[i], limits.l2[i]
+            for j in range(at, at + n):
+                w = space.theta[j]
+                gradient[j] += l1 * (_ONE if w > _ZERO else (-_ONE if w < _ZERO else _ZERO)) + l2 * w
+            if limits.cut > _ZERO:
+                for j in range(at, at + bias):
+                    g = gradient[j]
+                    gradient[j] = limits.cut if g > limits.cut else (-limits.cut if g < -limits.cut else g)
+            if limits.most > _ZERO:
+                weights = squares_in(shifted(gradient, at), n)
+                biases = squares_in(shifted(gradient, at + n), layout.stride[i])
+                whole += weights + biases
+                if limits.each:
+                    _shrink(shifted(gradient, at), n, weights, limits)
+                    _shrink(shifted(gradient, at + n), layout.stride[i], biases, limits)
+    if limits.most > _ZERO and not limits.each:
+        for i in range(layout.depth):
+            if layout.trained[i] > 0:
+                n = (layout.fan_in[i] + 1) * layout.stride[i]
+                _shrink(shifted(gradient, layout.w_at[i]), n, whole, limits)
+
+
+@device
+def _shrink(gradient, n, squares, limits):
+    """Scale gradients down to the longest norm, where theirs is more."""
+    norm = math.sqrt(squares) + limits.slack
+    if norm > limits.most:
+        for j in range(n):
+            gradient[j] *= limits.most / norm
+
+
+@device
+def shorten(layout, space, limits):
+    """Scale the weights into each unit down to the longest norm."""
+    for i in range(layout.depth):
+        longest, stride, at = limits.longest[i], layout.stride[i], layout.w_at[i]
+        if longest > _ZERO and layout.trained[i] > 0:
+            for k in range(layout.fan_out[i]):
+                squares = _ZERO
+                for j in range(layout.fan_in[i]):
+                    squares += space.theta[at + j * stride + k] ** 2
+                norm = math.sqrt(squares)
+                if norm > longest:
+                    for j in range(layout.fan_in[i]):
+                        space.theta[at + j * stride + k] *= longest / norm
+
+
+@device
+def take_step(layout, space, rule, limits, batch, alpha):
+    """One step of the optimizer from the gradients, which are 0 afterwards. alpha: of weights, more decay."""
+    if limits.penalised:
+        limit(layout, space, limits)
+    for i in range(layout.depth):
+        at, n = layout.w_at[i], layout.fan_in[i] * layout.stride[i]
+        if layout.trained[i] > 0:
+            decay = rule.weight_decay
+            step64(rule.step, rule, space.theta, space.gradient, at, n, _ONE, decay + alpha, batch)
+            if layout.biased[i] > 0:
+                step64(
+                    rule.step, rule, space.theta, space.gradient, at + n, layout.stride[i], _ONE, decay, batch
+                )
+        else:
+            for j in range(at, at + n + layout.stride[i]):
+                space.gradient[j] = _ZERO
+    if limits.shortened:
+        shorten(layout, space, limits)
+    transpose(layout, space)
+
+
+@device
+def squares_of(layout, space):
+    """The sum of the squares of all weights."""
+    total = _ZERO
+    for i in range(layout.depth):
+        total += squares_in(shifted(space.theta, layout.w_at[i]), layout.fan_in[i] * layout.stride[i])
+    return total
+
+
+@device
+def copy_all(to, values, n):
+    """Copy n numbers."""
+    for i in range(n):
+        to[i] = values[i]

@@ -1,0 +1,153 @@
+"""The number type in which an estimator computes, by its data and its ``dtype``; and that of its outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
+
+from estimator_cases import BOTH, SMALL, close_nets, digits, iris, same_nets
+from scipy import sparse
+from sklearn import neural_network as theirs
+from sklearn.datasets import make_regression
+
+from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.estimators.precision import FEW, dtype_of_fit, is_lost
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+OTHERS = [np.uint8, bool, np.int16, np.int64, np.float16, np.float64, np.longdouble]
+
+
+def answer(net, X):
+    return net.predict_proba(X) if isinstance(net, MLPClassifier) else net.predict(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, *OTHERS])
+@BOTH
+def test_few_values_are_computed_in_float64_and_many_in_float32(Net, dtype):
+    X = (np.random.default_rng(0).integers(0, 7, (FEW // 10 + 1, 10))).astype(dtype)
+    few, many = X[:-1], X
+    for data, expected in ((few, np.float64), (many, np.float32)):
+        expected = np.float32 if dtype == np.float32 else expected
+        net = Net(hidden_layer_sizes=3, max_iter=2, random_state=0).fit(data, np.arange(len(data)) % 2)
+        assert {a.dtype for a in (*net.coefs_, *net.intercepts_)} == {np.dtype(expected)}
+        assert answer(net, data).dtype == (np.float32 if dtype == np.float32 else np.float64)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("given", [np.float32, np.float64, np.int8])
+@BOTH
+def test_the_number_type_may_be_asked_for(Net, dtype, given):
+    X, y = digits()
+    options = {**SMALL, "hidden_layer_sizes": 2, "max_iter": 1, "dtype": dtype}
+    for rows in (20, 200):
+        net = Net(**options).fit(X[:rows].astype(given), y[:rows])
+        assert net.coefs_[0].dtype == dtype
+        assert net.intercepts_[-1].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", ["float16", "single", np.float64, None, 64])
+@BOTH
+def test_other_number_types_are_refused(Net, dtype):
+    with pytest.raises(
+        ValueError, match=f"The 'dtype' parameter of {Net.__name__} must be .* Got .* instead"
+    ):
+        Net(dtype=dtype).fit(*iris())
+
+
+def test_much_float64_is_converted_once():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(501, 10)), rng.integers(0, 3, 501)
+    options = {**SMALL, "hidden_layer_sizes": 2, "max_iter": 1}
+    net = MLPClassifier(**options).fit(X, y)
+    assert same_nets(net, MLPClassifier(**options).fit(X.astype(np.float32), y))
+    walked = MLPClassifier(**options).fit(sparse.csr_array(X), y)
+    assert walked.coefs_[0].dtype == np.float32
+    close_nets(net, walked, atol=1e-5)
+    assert MLPClassifier(**options).fit(sparse.csr_array(X[:500]), y[:500]).coefs_[0].dtype == np.float64
+
+
+@BOTH
+def test_a_net_goes_on_in_its_number_type(Net):
+    X, y = iris()
+    classes = {"classes": [0, 1, 2]} if Net is MLPClassifier else {}
+    many = np.repeat(X, 20, axis=0), np.repeat(y, 20)
+    net = Net(**SMALL).partial_fit(X, y, **classes)
+    net.partial_fit(X.astype(np.float32), y).partial_fit((X * 10).astype(np.int8), y).partial_fit(*many)
+    assert net.coefs_[0].dtype == np.float64
+    assert answer(net, X.astype(np.float32)).dtype == np.float64  # as in scikit-learn
+    net = Net(**SMALL).partial_fit(*many, **classes).partial_fit(X, y)
+    assert net.coefs_[0].dtype == np.float32
+    assert answer(net, X).dtype == np.float64
+    assert answer(net, X.astype(np.float32)).dtype == np.float32
+    warm = Net(warm_start=True, **SMALL).fit(*many).fit(X, y)
+    assert warm.coefs_[0].dtype == np.float32
+    warm.set_params(dtype="float64").fit(X, y).partial_fit(X, y)  # asked for, it is what it becomes
+    assert warm.coefs_[0].dtype == warm._optimizer.state.moments[0].dtype == np.float64
+    assert warm.set_params(dtype="float32").partial_fit(X, y).coefs_[0].dtype == np.float32
+    assert warm._optimizer.state.moments[0].dtype == np.float32
+
+
+# --- what float32 would lose ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6, 1e8])
+@BOTH
+def test_columns_whose_spread_float32_would_lose_stay_in_float64(Net, offset):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 10))
+    y = (X[:, 0] > 0) * 1
+    far = X + offset
+    options = {"hidden_layer_sizes": (), "random_state": 0, "max_iter": 3, "batch_size": 600}
+    net = Net(**options).fit(far, y)
+    assert net.coefs_[0].dtype == (np.float64 if offset > 1e5 else np.float32)
+    if offset > 1e5:
+        other = getattr(theirs, Net.__name__)
+        assert answer(net, far).dtype == np.float64
+        if Net is MLPRegressor:  # no hidden layer at all is ours alone: the same by one layer of two units
+            options["hidden_layer_sizes"] = 2
+            a, b = Net(**options).fit(far, y), other(**options).fit(far, y)
+            close_nets(a, b, rtol=1e-6, atol=1e-9)
+
+
+def test_what_is_lost():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 6))
+    one = X.copy()
+    one[:, 3] += 1e8
+    constant, zero, huge = X.copy(), X.copy(), X.copy()
+    constant[:, 2], zero[:, 2], huge[7, 1] = 0.7, 0.0, 1e31
+    drowned = X.copy()
+    drowned[:, 2] = 1e9  # it says nothing, and takes from the others what they say
+    assert not any(is_lost(each) for each in (X, X * 1e-20, X * 1e20, constant, zero, X + 1e4, X[:, :0]))
+    assert all(is_lost(each) for each in (X + 1e8, one, huge, drowned, -one, np.full((5, 1), 1.0)))
+    assert is_lost(np.int64(1_700_000_000) + np.arange(1000).reshape(100, 10))  # seconds since 1970
+    assert not is_lost(np.arange(1000).reshape(100, 10))
+    assert not is_lost((60_000 + np.arange(1000).reshape(100, 10) % 2).astype(np.uint16))
+    for form in (sparse.csr_array, sparse.csr_matrix):
+        assert not is_lost(form(X * (X > 0)))
+        assert not is_lost(form((X + 1e8) * (rng.random(X.shape) < 0.5)))  # 0 is far from 1e8
+        assert is_lost(form(one))
+        assert not is_lost(form((3, 4)))
+
+
+def test_targets_are_looked_at_too():
+    X, y = make_regression(1000, 10, random_state=0)
+    for far, expected in ((y, np.float32), (y / y.std() + 1e8, np.float64)):
+        assert dtype_of_fit("auto", X, far[:, None], "adam") == expected
+    assert dtype_of_fit("auto", X, (y > 0)[:, None], "adam") == np.float32
+    assert dtype_of_fit("auto", X, (y > 0) * 1, "sgd") == np.float32
+    assert dtype_of_fit("auto", X, y[:, None], "lbfgs") == np.float64
+    assert dtype_of_fit("auto", X.astype(np.float32), y[:, None], "lbfgs") == np.float32
+    assert dtype_of_fit("float32", X + 1e8, y[:, None], "lbfgs") == np.float32
+
+
+def test_values_that_float32_cannot_hold():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 10)), rng.integers(0, 3, 600)
+    options = {**SMALL, "hidden_layer_sizes": 2, "max_iter": 1}
+    assert MLPClassifier(**options).fit(X * 1e35, y).coefs_[0].dtype == np.float64
+    with pytest.raises(ValueError, match="finite in float32"):
+        MLPClassifier(dtype="float32", **options).fit(X * 1e300, y)
