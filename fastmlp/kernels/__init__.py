@@ -178,7 +178,8 @@ def loss_and_gradients(
     """
     if plain.is_plain(net):
         words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing}
-        return plain.loss_and_gradients(net, X, y, sample_weight=sample_weight, **words)
+        draw = checked_draw(seed, epoch)
+        return plain.loss_and_gradients(net, X, y, sample_weight=sample_weight, draw=draw, **words)
     X, pace = taken(net, X, threads, once=True)
     found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
     y = checked_targets(net, y, len(X), found)
