@@ -32,6 +32,7 @@ from fastmlp.estimators.precision import (
     laid_out,
     output_dtype,
 )
+from fastmlp.estimators.ready import net_of
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import most_here, threads_here
@@ -49,6 +50,7 @@ from fastmlp.estimators.words import (
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Norm, Parameters, Preprocessing, first_norms
 from fastmlp.words.layers import MOST_UNITS, Architecture
+from fastmlp.words.losses import LOSSES
 from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -56,6 +58,7 @@ Array = NDArray[Any]
 _CURVES = (
     "loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
 )  # fmt: skip
+_FEW = 32  # rows, of which no thread but the caller's is asked
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
@@ -117,7 +120,7 @@ class BaseMLP(Bridge, BaseEstimator):
         "tol": [Interval(Real, 0, LARGEST, closed="both")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -169,6 +172,10 @@ class BaseMLP(Bridge, BaseEstimator):
     def _loss(self) -> str:
         """The name of the loss for a trainer."""
         raise NotImplementedError
+
+    def _capped_loss(self) -> str:
+        """The same with the epsilon of X's number type, by which scikit-learn caps logarithms."""
+        return self._loss()
 
     def _loss_parts(self) -> int:
         """Number of outputs over which a trainer sums a row's loss, where scikit-learn takes the mean."""
@@ -369,9 +376,11 @@ class BaseMLP(Bridge, BaseEstimator):
         if self.optimizer is not None:
             return optimizer_of(self.optimizer)
         if self.solver == "adam":
-            return Optimizer("adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras")
-        nesterov = bool(self.nesterovs_momentum and self.momentum)
-        return Optimizer("sgd", form="keras", momentum=self.momentum, nesterov=nesterov)
+            beta1, beta2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
+            return Optimizer("adam", beta1=beta1, beta2=beta2, epsilon=epsilon, form="keras")
+        momentum = min(float(self.momentum), math.nextafter(1, 0))
+        nesterov = bool(self.nesterovs_momentum and momentum)
+        return Optimizer("sgd", form="keras", momentum=momentum, nesterov=nesterov)
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -405,19 +414,22 @@ class BaseMLP(Bridge, BaseEstimator):
         check_is_fitted(self)
         check_sound(X)
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
-        parameters = self._parameters()
-        net, threads = self._net(parameters), threads_here(self.threads)
-        nn = load_backend("numba")
-        given = {} if what == "logits" else {"loss": LINKS[self._link()]}
-        rows = X.shape[0]
-        if is_scipy_sparse(X) and parameters.dtype == np.float64:
-            rows = max(1, _CHUNK // X.shape[1])
-        parts = [
-            getattr(nn, what)(net, X[start : start + rows], threads=threads, **given)
-            for start in range(0, X.shape[0], rows)
-        ]
-        outputs: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return outputs.astype(output_dtype(X, parameters.dtype), copy=False)
+        net, nn, rows = net_of(self), load_backend("numba"), X.shape[0]
+        dtype = net.parameters.dtype
+        threads = threads_here(self.threads) if rows > _FEW else 1  # which they do not pay for
+        link = "identity" if what == "logits" else LOSSES[LINKS[self._link()]].link
+        outputs = nn.at_once(net, X, link, threads=threads)
+        if outputs is None:
+            if is_scipy_sparse(X) and dtype == np.float64:
+                rows = max(1, _CHUNK // X.shape[1])
+            given = {} if what == "logits" else {"loss": LINKS[self._link()]}
+            parts = [
+                getattr(nn, what)(net, X[start : start + rows], threads=threads, **given)
+                for start in range(0, X.shape[0], rows)
+            ]
+            outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        found: Array = outputs.astype(output_dtype(X, dtype), copy=False)
+        return found
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")
