@@ -89,6 +89,7 @@ class BaseMLP(Bridge, BaseEstimator):
     optimizer: Any
 
     _optimizer: ScheduledOptimizer
+    _narrow: bool = False  # trained in float32, and shown in float64, in which X was
     _tuner: tuple[tuple[int | str, int], ThreadTuner]
     _seed: int
     _fitted: dict[str, Any]
@@ -204,6 +205,8 @@ class BaseMLP(Bridge, BaseEstimator):
             self._check_widths(parameters, widths)
             if self.dtype != "auto":
                 parameters = parameters.astype(self.dtype)
+            elif self._narrow and self.solver != "lbfgs":
+                parameters = parameters.astype(np.float32)
         if self.solver == "lbfgs":
             if new:
                 self._reset(parameters, 0)
@@ -229,6 +232,8 @@ class BaseMLP(Bridge, BaseEstimator):
         split = Split.of(partial(laid_out, nn, dtype=parameters.dtype), X, y, weights, options)
         if new:
             self._reset(parameters, seed)
+        narrow = self.dtype == "auto" and parameters.dtype == np.float32
+        self._narrow = narrow and (self._narrow or (new and X.dtype != np.float32))
         if new or not hasattr(self, "loss_curve_"):  # not yet after a fit by lbfgs
             self._begin_curves()
         self._optimizer = optimizer
@@ -329,6 +334,7 @@ class BaseMLP(Bridge, BaseEstimator):
         self.n_layers_, self.n_outputs_ = len(parameters.weights) + 1, parameters.shapes[-1][1]
         self.out_activation_ = self._link()
         self.n_iter_ = self.t_ = 0
+        self._narrow = False
         for name in _CURVES:
             self.__dict__.pop(name, None)
 
@@ -351,9 +357,10 @@ class BaseMLP(Bridge, BaseEstimator):
         if self.optimizer is not None:
             return optimizer_of(self.optimizer)
         if self.solver == "adam":
-            return Optimizer("adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras")
+            beta1, beta2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
+            return Optimizer("adam", beta1=beta1, beta2=beta2, epsilon=epsilon, form="keras")
         nesterov = bool(self.nesterovs_momentum and self.momentum)
-        return Optimizer("sgd", form="keras", momentum=self.momentum, nesterov=nesterov)
+        return Optimizer("sgd", form="keras", momentum=float(self.momentum), nesterov=nesterov)
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -365,7 +372,9 @@ class BaseMLP(Bridge, BaseEstimator):
         return Net(architecture, parameters, Preprocessing(float(self.scale)))
 
     def _store(self, parameters: Parameters) -> None:
-        """Make the arrays attributes, without a copy."""
+        """Make the arrays attributes: without a copy, unless they are shown in float64 and are not."""
+        if self._narrow:
+            parameters = parameters.astype(np.float64)
         self.coefs_, self.intercepts_ = list(parameters.weights), list(parameters.biases)
         self.norms_ = list(parameters.norms)
 

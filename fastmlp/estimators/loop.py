@@ -22,7 +22,7 @@ from fastmlp.estimators.split import Split
 from fastmlp.net import Net
 from fastmlp.train.epochs import Trainer
 
-_OUT = 6  # calls from a warning here to the caller of fit
+_OUT = 5  # calls from a warning here to scikit-learn's wrapper of fit, whose module programs filter by
 
 
 @dataclass(eq=False)
@@ -81,6 +81,7 @@ class Loop:
             self._diverged(error)
         finally:
             self.orders.give_back()
+            est._store(self.net.parameters)
         if self.judge.best is not None:
             est._store(self.judge.best)
         if not (stopped or self.incremental):
@@ -108,6 +109,8 @@ class Loop:
                     self._say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
                     self.judge.see(epoch.totals)
                     est._optimizer.end_epoch(est.t_)
+                    if est.callbacks:
+                        est._store(self.net.parameters)
                     told = [callback(est) is True for callback in est.callbacks or ()]
                     if any(told) or self._has_to_stop():
                         return True

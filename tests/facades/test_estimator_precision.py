@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 OTHERS = [np.uint8, bool, np.int16, np.int64, np.float16, np.float64, np.longdouble]
 
 
+def computed_in(net) -> np.dtype:
+    """The number type of the steps' averages, which is that of the training."""
+    return net._optimizer.state.moments[0].dtype
+
+
 def answer(net, X):
     return net.predict_proba(X) if isinstance(net, MLPClassifier) else net.predict(X)
 
@@ -32,8 +39,10 @@ def test_few_values_are_computed_in_float64_and_many_in_float32(Net, dtype):
     for data, expected in ((few, np.float64), (many, np.float32)):
         expected = np.float32 if dtype == np.float32 else expected
         net = Net(hidden_layer_sizes=3, max_iter=2, random_state=0).fit(data, np.arange(len(data)) % 2)
-        assert {a.dtype for a in (*net.coefs_, *net.intercepts_)} == {np.dtype(expected)}
-        assert answer(net, data).dtype == (np.float32 if dtype == np.float32 else np.float64)
+        assert computed_in(net) == expected
+        shown = np.dtype(np.float32 if dtype == np.float32 else np.float64)
+        assert {a.dtype for a in (*net.coefs_, *net.intercepts_)} == {shown}
+        assert answer(net, data).dtype == shown
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -64,7 +73,7 @@ def test_much_float64_is_converted_once():
     net = MLPClassifier(**options).fit(X, y)
     assert same_nets(net, MLPClassifier(**options).fit(X.astype(np.float32), y))
     walked = MLPClassifier(**options).fit(sparse.csr_array(X), y)
-    assert walked.coefs_[0].dtype == np.float32
+    assert computed_in(walked) == np.float32
     close_nets(net, walked, atol=1e-5)
     assert MLPClassifier(**options).fit(sparse.csr_array(X[:500]), y[:500]).coefs_[0].dtype == np.float64
 
@@ -79,15 +88,41 @@ def test_a_net_goes_on_in_its_number_type(Net):
     assert net.coefs_[0].dtype == np.float64
     assert answer(net, X.astype(np.float32)).dtype == np.float64  # as in scikit-learn
     net = Net(**SMALL).partial_fit(*many, **classes).partial_fit(X, y)
-    assert net.coefs_[0].dtype == np.float32
-    assert answer(net, X).dtype == np.float64
-    assert answer(net, X.astype(np.float32)).dtype == np.float32
+    assert computed_in(net) == np.float32
+    assert (
+        net.coefs_[0].dtype == answer(net, X).dtype == answer(net, X.astype(np.float32)).dtype == np.float64
+    )
     warm = Net(warm_start=True, **SMALL).fit(*many).fit(X, y)
-    assert warm.coefs_[0].dtype == np.float32
+    assert computed_in(warm) == np.float32
     warm.set_params(dtype="float64").fit(X, y).partial_fit(X, y)  # asked for, it is what it becomes
     assert warm.coefs_[0].dtype == warm._optimizer.state.moments[0].dtype == np.float64
     assert warm.set_params(dtype="float32").partial_fit(X, y).coefs_[0].dtype == np.float32
     assert warm._optimizer.state.moments[0].dtype == np.float32
+
+
+@BOTH
+def test_a_net_shown_in_float64_goes_on_to_the_bit(Net):
+    """coefs_ are what the training knows, no more and no less, at every moment."""
+    X, y = digits()
+    X = X.astype(np.float64)[:400]
+    y = y[:400] % 2
+    seen = []
+    net = Net(**SMALL, callbacks=[lambda net: seen.append([W.copy() for W in net.coefs_])], warm_start=True)
+    net.fit(X, y)
+    assert all((W.astype(np.float32) == W).all() for W in net.coefs_)
+    assert np.array_equal(seen[-1][0], net.coefs_[0])
+    assert not np.array_equal(seen[0][0], seen[1][0])
+    narrow = Net(**SMALL, warm_start=True).fit(X.astype(np.float32), y)
+    assert same_nets(net, narrow)
+    assert same_nets(net.fit(X, y), narrow.fit(X.astype(np.float32), y))
+    assert same_nets(net.partial_fit(X, y), narrow.partial_fit(X.astype(np.float32), y))
+    again = pickle.loads(pickle.dumps(net.set_params(callbacks=None)))
+    assert same_nets(net.partial_fit(X, y), again.partial_fit(X, y))
+    assert computed_in(again) == np.float32
+    given = [W + 1e-12 for W in net.coefs_]
+    net.coefs_ = given
+    exact = answer(net, X)
+    assert not np.array_equal(exact, answer(again, X))  # weights set by hand are taken as they are
 
 
 # --- what float32 would lose ----------------------------------------------------------------------
@@ -102,7 +137,7 @@ def test_columns_whose_spread_float32_would_lose_stay_in_float64(Net, offset):
     far = X + offset
     options = {"hidden_layer_sizes": (), "random_state": 0, "max_iter": 3, "batch_size": 600}
     net = Net(**options).fit(far, y)
-    assert net.coefs_[0].dtype == (np.float64 if offset > 1e5 else np.float32)
+    assert computed_in(net) == (np.float64 if offset > 1e5 else np.float32)
     if offset > 1e5:
         other = getattr(theirs, Net.__name__)
         assert answer(net, far).dtype == np.float64
