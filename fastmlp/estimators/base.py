@@ -110,7 +110,7 @@ class BaseMLP(Bridge, BaseEstimator):
         "tol": [Interval(Real, 0, LARGEST, closed="both")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -162,6 +162,10 @@ class BaseMLP(Bridge, BaseEstimator):
     def _loss(self) -> str:
         """The name of the loss for a trainer."""
         raise NotImplementedError
+
+    def _capped_loss(self) -> str:
+        """The same with the epsilon of X's number type, by which scikit-learn caps logarithms."""
+        return self._loss()
 
     def _loss_parts(self) -> int:
         """Number of outputs over which a trainer sums a row's loss, where scikit-learn takes the mean."""
@@ -359,8 +363,9 @@ class BaseMLP(Bridge, BaseEstimator):
         if self.solver == "adam":
             beta1, beta2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
             return Optimizer("adam", beta1=beta1, beta2=beta2, epsilon=epsilon, form="keras")
-        nesterov = bool(self.nesterovs_momentum and self.momentum)
-        return Optimizer("sgd", form="keras", momentum=float(self.momentum), nesterov=nesterov)
+        momentum = min(float(self.momentum), math.nextafter(1, 0))
+        nesterov = bool(self.nesterovs_momentum and momentum)
+        return Optimizer("sgd", form="keras", momentum=momentum, nesterov=nesterov)
 
     # --- the net --------------------------------------------------------------------------------
 

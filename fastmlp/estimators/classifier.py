@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
@@ -102,6 +103,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight: Any
 
+    _epsilon: float
     _links = ("softmax", "logistic")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
@@ -181,31 +183,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Those are a CSR matrix where the first y was sparse.
         """
         check_is_fitted(self)
-        p = self._outputs(X, "predict_proba")
+        p = self.predict_proba(X)
+        if self._is_multilabel:
+            labels: Array = (p > 0.5).astype(np.int64)
+            return csr_matrix(labels) if getattr(self, "_sparse_y", False) else labels
         classes = np.asarray(self.classes_)
-        if self._link() == "softmax":
-            labels: Array = classes[p.argmax(axis=1)]
-        elif p.shape[1] == 1:
-            labels = classes[(p[:, 0] > 0.5) * (len(classes) - 1)]
-        else:
-            labels = (p > 0.5).astype(np.int64)
-            labels = csr_matrix(labels) if getattr(self, "_sparse_y", False) else labels
-        return labels
+        found: Array = classes[
+            np.minimum(p.argmax(axis=1), len(classes) - 1)
+        ]  # of one class p has two columns
+        return found
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (N, K), in the order of ``classes_``; of several labels, each for itself."""
-        p = self._outputs(X, "predict_proba")
-        return np.hstack([1 - p, p]) if p.shape[1] == 1 else p
+        if self._link() == "softmax":
+            return self._outputs(X, "predict_proba")
+        p: Array = expit(self._logistic(X))
+        return p
 
     def predict_log_proba(self, X: Any) -> Array:
         """Their logarithms (N, K): finite also where a probability is too small to be told from 0."""
-        z = self._outputs(X, "logits")
-        if self._link() == "logistic":
-            logs: Array = -np.logaddexp(0, np.hstack([z, -z]) if z.shape[1] == 1 else -z)
-            return logs
-        z -= z.max(axis=1, keepdims=True)
-        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-        return z
+        if self._link() == "softmax":
+            z = self._outputs(X, "logits")
+            z -= z.max(axis=1, keepdims=True)
+            z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+            return z
+        z = self._logistic(X)
+        p = expit(z)
+        logs: Array = np.log(p, out=-np.logaddexp(0, -z), where=p >= np.finfo(p.dtype).tiny)
+        return logs
 
     # --- targets --------------------------------------------------------------------------------
 
@@ -218,6 +223,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"y must have one label for each row, or columns of 0 and 1; got a {kind} y of shape "
                 f"{y.shape}. For several of more classes, use sklearn.multioutput.MultiOutputClassifier."
             )
+        self._epsilon = float(np.finfo(X.dtype if X.dtype == np.float32 else np.float64).eps)
         several, is_sparse = kind == "multilabel-indicator", is_scipy_sparse(y)
         if several:
             y = y.toarray() if is_sparse else y
@@ -226,7 +232,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             if kind not in ("binary", "multiclass"):
                 check_classification_targets(y)  # says what is wrong
-            labels, y = np.unique(y, return_inverse=True)
+            labels, y = unique_labels(y), np.unique(y, return_inverse=True)[1]
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
         else:
@@ -239,7 +245,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._sparse_y = is_sparse
         if link == "softmax":
             return X, y
-        return X, y.reshape(len(y), -1) > 0
+        return X, y.reshape(len(y), -1) != 0
 
     def _places(self, labels: Array, several: bool, incremental: bool) -> Array:
         """The places in classes_ of some labels. Raises ValueError for others, or too few."""
@@ -287,8 +293,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @property
     def _is_multilabel(self) -> bool:
-        """Whether each output is a label of its own."""
+        """Say whether each output is a label of its own."""
         return self._link() == "logistic" and (self._columns() or 1) > 1
+
+    def _logistic(self, X: Any) -> Array:
+        """The numbers (N, K) under sigmoids: of one output both sides, each of which has all its digits."""
+        z = self._outputs(X, "logits")
+        return np.hstack([-z, z]) if z.shape[1] == 1 else z
 
     def _columns(self) -> int | None:
         """The columns of the last weights, where they have any."""
@@ -323,6 +334,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _loss(self) -> str:
         return "binary_log_loss" if self.loss == "log_loss" and self._link() == "logistic" else self.loss
+
+    def _capped_loss(self) -> str:
+        return f"{self._loss()}:{self._epsilon!r}" if self.loss == "log_loss" else self._loss()
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
         if not hasattr(self, "classes_"):

@@ -68,7 +68,7 @@ class HeldOutJudge:
 
     def __post_init__(self) -> None:
         est, held = self.estimator, self.held
-        self.loss = Loss.of(est._loss())
+        self.loss = Loss.of(est._capped_loss())
         self.targets = checked_targets(self.net, held.y, len(held.y), self.loss)
         est.best_loss_ = None
         if est.validation_scores_ is None:

@@ -59,7 +59,7 @@ class Loop:
         else:
             self.judge = HeldOutJudge(est, self.nn, self.net, split.held, self.tuner, self.new, self._say)
         self.trainer = Trainer(
-            self.nn, self.net, split.X, split.y, loss=est._loss(),
+            self.nn, self.net, split.X, split.y, loss=est._capped_loss(),
             batch_size=min(200 if est.batch_size == "auto" else int(est.batch_size), n),
             optimizer=est._optimizer.penalised(alpha), state=est._optimizer.state,
             tuner=self.tuner, sample_weight=split.weights, seed=est._seed, squares=True,

@@ -105,8 +105,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         link = Loss.of(self._loss()).word.link
-        if link == "exp" and y.min() < 0:
-            raise ValueError(f"y must be numbers from 0 with loss={self.loss!r}; got {y.min():g}.")
         self._keep_link(link, self._goes_on(incremental))
         return X, y.reshape(len(y), -1)
 
