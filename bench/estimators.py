@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -292,8 +292,12 @@ def epoch_seconds(dtype: str, rounds: int) -> float:
 # --- all of it ------------------------------------------------------------------------------------
 
 
-def pairs_page(found: list[Pairs]) -> tuple[str, bool]:
-    """A table, and whether a target is missed."""
+def pairs_page(each_one: Iterable[Pairs]) -> tuple[str, bool]:
+    """A table, and whether a target is missed; each line goes to stderr as it comes."""
+    found = []
+    for each in each_one:
+        sys.stderr.write(" | ".join(each.line()) + "\n")
+        found.append(each)
     return table(HEADING, [each.line() for each in found]), any(each.is_under for each in found)
 
 
@@ -334,10 +338,10 @@ def main() -> None:
     rounds, missed = options.rounds, False
     for name in wanted:
         if name == "fits":
-            page = pairs_page([pairs(case, rounds, options.max_iter) for case in CASES if case in some])
+            page = pairs_page(pairs(case, rounds, options.max_iter) for case in CASES if case in some)
         elif name == "programs":
             paths = sorted(options.programs.glob("p*.py"))
-            page = pairs_page([program(path, rounds) for path in paths])
+            page = pairs_page(program(path, rounds) for path in paths)
         elif name == "at-once":
             page = at_once_page(rounds, [case for case in AT_ONCE_CASES if case in some])
         else:

@@ -124,7 +124,7 @@ def _to_sklearn(ours: Any) -> Any:
     if isinstance(theirs, ClassifierMixin):
         theirs.classes_ = np.array(ours.classes_)
         theirs._label_binarizer = _binarizer(theirs.classes_, ours._is_multilabel)
-    if not plain.is_changed and (optimizer := _their_optimizer(ours)) is not None:
+    if not plain.is_changed and (optimizer := _their_optimizer(ours, parameters)) is not None:
         theirs._optimizer = optimizer
     return theirs
 
@@ -160,13 +160,13 @@ class _Plain:
     def of(cls, ours: Any) -> Self:
         """The parameters of a fitted estimator."""
         given = ours._net(ours._parameters())
+        dtype = np.result_type(given.parameters.dtype, np.asarray(ours.coefs_[0]).dtype)
         net, scale, link = folded(given), float(given.preprocessing.scale), ours._link()
-        first, last = net.parameters.weights[0], net.parameters.weights[-1]
-        is_of_two = link == "softmax" and last.shape[1] == 2
-        parameters = net.parameters.copy()
+        is_of_two = link == "softmax" and net.parameters.weights[-1].shape[1] == 2
+        parameters = net.parameters.astype(dtype)
         weights, biases = [*parameters.weights], [*parameters.biases]
         with np.errstate(over="ignore"):  # found out below
-            weights[0] = weights[0] / first.dtype.type(scale)
+            weights[0] = weights[0] / dtype.type(scale)
         if is_of_two:  # sigmoid(z1 - z0) is the softmax of z0 and z1
             weights[-1], biases[-1] = (np.diff(array) for array in (weights[-1], biases[-1]))
         plain = Parameters(tuple(weights), tuple(biases))
@@ -186,13 +186,13 @@ def _binarizer(classes: NDArray[Any], is_multilabel: bool) -> Any:
     return binarizer
 
 
-def _their_optimizer(ours: Any) -> Any:
+def _their_optimizer(ours: Any, parameters: Parameters) -> Any:
     """scikit-learn's optimizer with the averages of ours; None where there is none, or none such."""
     found: ScheduledOptimizer | None = getattr(ours, "_optimizer", None)
     if found is None:
         return None
-    rule, moments = found.optimizer, [_packed(moment) for moment in found.state.moments]
-    params = [*ours.coefs_, *ours.intercepts_]
+    rule, params = found.optimizer, _packed(parameters)
+    moments = [_packed(moment.astype(parameters.dtype)) for moment in found.state.moments]
     if rule == sgd(rule.momentum, rule.nesterov):
         theirs = SGDOptimizer(
             params, found.first, found.schedule, rule.momentum, rule.nesterov, found.power_t
@@ -208,9 +208,9 @@ def _their_optimizer(ours: Any) -> Any:
     return None
 
 
-def _packed(moment: Parameters) -> list[NDArray[Any]]:
-    """Copies of the arrays in scikit-learn's order: all weights, then all biases."""
-    return [array.copy() for array in (*moment.weights, *moment.biases)]
+def _packed(parameters: Parameters) -> list[NDArray[Any]]:
+    """The arrays in scikit-learn's order: all weights, then all biases."""
+    return [*parameters.weights, *parameters.biases]
 
 
 # --- from scikit-learn ----------------------------------------------------------------------------
