@@ -29,16 +29,20 @@ Array = NDArray[Any]
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """A multilayer perceptron that classifies, to take ``sklearn.neural_network.MLPClassifier``'s place.
 
+    X of float32 is computed in float32. Of any other number type, it is computed in float64 where it has
+    5,000 values or fewer (rows times columns), or a column whose spread float32 would lose, under 1e-5 of
+    its magnitude; else in float32, converted once. ``dtype="float64"`` or ``"float32"`` decide it. The choice
+    is made in the first call, and kept by partial_fit and warm starts. ``coefs_`` and outputs have X's number
+    type, as in scikit-learn.
+
     Parameters and attributes with scikit-learn's names mean the same, with these differences:
 
     - The output is a softmax over K classes, over two of them as well: ``coefs_[-1]`` has two columns then.
       Each row has one label: a multilabel y raises ValueError.
     - There is no ``lbfgs`` and no ``max_fun``.
-    - float32, integers, and sparse X of these are computed in float32 by the kernels; uint8 stays uint8.
-      float64 is computed in float64 by the slower reference, up to 10**6 values (rows times columns); more
-      are converted to float32, once. A net keeps the number type that it was begun in. Where a sparse X is
-      computed in float64, its zeros are filled in.
-    - A row of weight 0 is as if it were not there.
+    - Weights of rows are not negative. A batch whose weights are all 0 changes nothing.
+    - A training that diverges ends there: fit raises ValueError, or with early_stopping keeps the best epoch
+      before, with a ConvergenceWarning, where scikit-learn goes on to max_iter.
 
     Parameters
     ----------
@@ -46,23 +50,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation: identity, logistic, tanh or relu, in every hidden layer.
     solver: adam or sgd.
     alpha: of the L2 penalty 0.5 alpha sum(w^2) / B on the weights w, for a batch of B rows (with weights of
-        rows: B times their mean).
+        rows: B is the sum of theirs).
     batch_size: "auto": 200, or all rows where they are fewer.
     learning_rate: of sgd: constant; invscaling: learning_rate_init / (t_ + 1)^power_t after every epoch;
         adaptive: divided by 5 whenever training would stop, until it is no more than 1e-6.
     learning_rate_init, power_t: see there.
     max_iter: the most epochs of a fit. ConvergenceWarning where they were too few.
     shuffle: whether every epoch has its own order of the rows.
-    random_state: of the first weights, the orders and the rows held out; the same int gives the same bytes.
-        The first weights are those of scikit-learn for the same int and number of outputs.
+    random_state: of the first weights, the rows held out and the orders, which are those of scikit-learn for
+        the same int or generator; the same int gives the same bytes.
     tol, n_iter_no_change: training ends when the loss (with early_stopping: the validation score) has not got
         better by tol in more than so many epochs.
     verbose: prints a line an epoch.
-    warm_start: fit continues the present net and its curves; the averages of the steps begin at zero.
+    warm_start: fit continues the present net, its curves, and the count of epochs that got no better; the
+        averages of the steps begin at zero.
     momentum, nesterovs_momentum: of sgd; momentum is below 1.
-    early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch;
-        also where training diverges after that, with a ConvergenceWarning.
-    validation_fraction: share of the rows that is held out: of each class, where each has enough rows.
+    early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch. A
+        warm start keeps those of its last epoch if none is better than the best of the fits before.
+    validation_fraction: share of the rows that is held out; of two classes, that share of each.
     beta_1, beta_2, epsilon: of adam. epsilon is added to the root before its correction, as in scikit-learn.
     loss: logits; or keras2 or clip:LO,HI, which clip p of the true class as old frameworks did.
     class_weight: {label: weight}, 1 for those left out; "balanced": all classes count the same (not in
@@ -72,6 +77,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     progress: shows a bar, in a terminal or a notebook; elsewhere a line on stderr.
     threads: of the kernels. "auto": as many as pay on this machine; in a worker of joblib or multiprocessing,
         its share of the cores. Results do not depend on it.
+    dtype: "auto", "float64" or "float32", in which a net is computed: see above.
 
     Attributes
     ----------
@@ -79,8 +85,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     coefs_, intercepts_: W (fan_in, fan_out) and b (fan_out,) of every layer. They may be set, or changed in
         place; every method that reads them raises ValueError where they do not fit classes_, n_features_in_
         and each other. activation and scale stay those of the fit.
-    loss_, loss_curve_, best_loss_: mean loss over an epoch, each batch with the weights before its step, and
-        the penalty, taken to change in a line over the epoch. best_loss_ is None with early_stopping.
+    loss_, loss_curve_, best_loss_: mean loss and penalty over the rows of an epoch, those of each batch with
+        the weights before its step. best_loss_ is None with early_stopping.
     validation_scores_, best_validation_score_: accuracy on the rows held out, after each epoch.
     validation_loss_curve_: mean loss on them, without the penalty. All three are None without early_stopping.
     n_iter_: epochs of the last fit; t_: rows trained on since the first weights.

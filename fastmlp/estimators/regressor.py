@@ -25,6 +25,9 @@ _LOSSES = {"squared_error": "half_squared", "poisson": "half_deviance"}  # sciki
 class MLPRegressor(RegressorMixin, BaseMLP):
     """A multilayer perceptron for regression, to take ``sklearn.neural_network.MLPRegressor``'s place.
 
+    X of float32 is computed in float32, few values of other number types in float64, and many in float32, or
+    as ``dtype`` says: see ``MLPClassifier``. Targets are looked at as columns are.
+
     A row's loss is the mean of (output - y)^2 / 2 over its K targets; steps are taken on K times that, as in
     scikit-learn. There is no ``poisson``. For all else see ``MLPClassifier``, which has the same
     parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
