@@ -182,7 +182,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Those are a CSR matrix where the first y was sparse.
         """
-        check_is_fitted(self)
         p = self.predict_proba(X)
         if self._is_multilabel:
             labels: Array = (p > 0.5).astype(np.int64)
@@ -195,21 +194,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (N, K), in the order of ``classes_``; of several labels, each for itself."""
+        check_is_fitted(self)
         if self._link() == "softmax":
             return self._outputs(X, "predict_proba")
-        p: Array = expit(self._logistic(X))
+        z = self._outputs(X, "logits")
+        p: Array = expit(np.hstack([-z, z]) if z.shape[1] == 1 else z)  # a small one has all its digits
         return p
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Their logarithms (N, K): finite also where a probability is too small to be told from 0."""
-        if self._link() == "softmax":
-            z = self._outputs(X, "logits")
-            z -= z.max(axis=1, keepdims=True)
-            z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-            return z
-        z = self._logistic(X)
-        p = expit(z)
-        logs: Array = np.log(p, out=-np.logaddexp(0, -z), where=p >= np.finfo(p.dtype).tiny)
+        """Their logarithms (N, K)."""
+        p = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            logs: Array = np.log(p, out=p)
         return logs
 
     # --- targets --------------------------------------------------------------------------------
@@ -295,11 +291,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _is_multilabel(self) -> bool:
         """Say whether each output is a label of its own."""
         return self._link() == "logistic" and (self._columns() or 1) > 1
-
-    def _logistic(self, X: Any) -> Array:
-        """The numbers (N, K) under sigmoids: of one output both sides, each of which has all its digits."""
-        z = self._outputs(X, "logits")
-        return np.hstack([-z, z]) if z.shape[1] == 1 else z
 
     def _columns(self) -> int | None:
         """The columns of the last weights, where they have any."""
