@@ -187,5 +187,7 @@ class Trainer:
 
 def _joined(rates: list[float | Array]) -> Array:
     """The rates of several epochs: one for each, or one for each batch of all of them."""
+    if all(isinstance(rate, float) for rate in rates):
+        return np.array(rates)
     width = max(np.size(rate) for rate in rates)
     return np.concatenate([np.broadcast_to(rate, (width,)) for rate in rates])
