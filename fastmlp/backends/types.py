@@ -8,7 +8,7 @@ Numbers are never right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -70,7 +70,8 @@ class Watch:
         """The same after an epoch more."""
         loss = totals.loss / self.parts + self.penalty * totals.squares
         stale = self.stale + 1 if loss > self.best - self.tol else 0
-        return replace(self, best=loss if loss < self.best else self.best, stale=stale)
+        best = loss if loss < self.best else self.best
+        return type(self)(best, stale, self.tol, self.most, self.parts, self.penalty)
 
     @property
     def stops(self) -> bool:

@@ -120,11 +120,11 @@ def _to_sklearn(ours: Any) -> Any:
     for name in _FITTED:
         if hasattr(ours, name):
             setattr(theirs, name, deepcopy(getattr(ours, name)))
-    theirs._best_coefs, theirs._best_intercepts = deepcopy((theirs.coefs_, theirs.intercepts_))
+    theirs._best_coefs, theirs._best_intercepts = theirs.coefs_, theirs.intercepts_  # as it leaves them
     if isinstance(theirs, ClassifierMixin):
         theirs.classes_ = np.array(ours.classes_)
         theirs._label_binarizer = _binarizer(theirs.classes_, ours._is_multilabel)
-    if not plain.is_changed and (optimizer := _their_optimizer(ours)) is not None:
+    if not plain.is_changed and (optimizer := _their_optimizer(ours, parameters)) is not None:
         theirs._optimizer = optimizer
     return theirs
 
@@ -139,7 +139,9 @@ def _activation(ours: Any) -> str:
             shown(ours.activation),
             "to_model() takes any",
         )
-    return _NAMES[acts.pop()] if acts else "relu"
+    if not acts:  # any will do
+        return str(ours.activation) if ours.activation in _NAMES.values() else "relu"
+    return _NAMES[acts.pop()]
 
 
 @dataclass(frozen=True)
@@ -158,35 +160,39 @@ class _Plain:
     def of(cls, ours: Any) -> Self:
         """The parameters of a fitted estimator."""
         given = ours._net(ours._parameters())
+        dtype = np.result_type(given.parameters.dtype, np.asarray(ours.coefs_[0]).dtype)
         net, scale, link = folded(given), float(given.preprocessing.scale), ours._link()
-        first, last = net.parameters.weights[0], net.parameters.weights[-1]
-        is_of_two = link == "softmax" and last.shape[1] == 2
-        parameters = net.parameters.copy()
+        is_of_two = link == "softmax" and net.parameters.weights[-1].shape[1] == 2
+        parameters = net.parameters.astype(dtype)
         weights, biases = [*parameters.weights], [*parameters.biases]
-        weights[0] /= first.dtype.type(scale)
+        with np.errstate(over="ignore"):  # found out below
+            weights[0] = weights[0] / dtype.type(scale)
         if is_of_two:  # sigmoid(z1 - z0) is the softmax of z0 and z1
             weights[-1], biases[-1] = (np.diff(array) for array in (weights[-1], biases[-1]))
+        plain = Parameters(tuple(weights), tuple(biases))
+        if not plain.finite:
+            raise ModelError("weights must stay finite when scale is folded into them", f"scale {scale:g}")
         return cls(
-            Parameters(tuple(weights), tuple(biases)),
+            plain,
             "logistic" if is_of_two else link,
             is_changed=net is not given or scale != 1 or is_of_two,
         )
 
 
 def _binarizer(classes: NDArray[Any], is_multilabel: bool) -> Any:
-    """What scikit-learn turns labels into outputs with, and back."""
+    """The object by which scikit-learn turns labels into outputs, and back."""
     binarizer = LabelBinarizer().fit(np.eye(len(classes), dtype=int) if is_multilabel else classes)
     binarizer.classes_ = classes  # in their own order
     return binarizer
 
 
-def _their_optimizer(ours: Any) -> Any:
+def _their_optimizer(ours: Any, parameters: Parameters) -> Any:
     """scikit-learn's optimizer with the averages of ours; None where there is none, or none such."""
     found: ScheduledOptimizer | None = getattr(ours, "_optimizer", None)
     if found is None:
         return None
-    rule, moments = found.optimizer, [_packed(moment) for moment in found.state.moments]
-    params = [*ours.coefs_, *ours.intercepts_]
+    rule, params = found.optimizer, _packed(parameters)
+    moments = [_packed(moment.astype(parameters.dtype)) for moment in found.state.moments]
     if rule == sgd(rule.momentum, rule.nesterov):
         theirs = SGDOptimizer(
             params, found.first, found.schedule, rule.momentum, rule.nesterov, found.power_t
@@ -202,9 +208,9 @@ def _their_optimizer(ours: Any) -> Any:
     return None
 
 
-def _packed(moment: Parameters) -> list[NDArray[Any]]:
-    """Copies of the arrays in scikit-learn's order: all weights, then all biases."""
-    return [array.copy() for array in (*moment.weights, *moment.biases)]
+def _packed(parameters: Parameters) -> list[NDArray[Any]]:
+    """The arrays in scikit-learn's order: all weights, then all biases."""
+    return [*parameters.weights, *parameters.biases]
 
 
 # --- from scikit-learn ----------------------------------------------------------------------------
@@ -218,7 +224,7 @@ def _from_sklearn(cls: Any, theirs: Any) -> Any:
             f"{Theirs.__name__}; got {type(theirs).__module__}.{type(theirs).__name__}."
         )
     ours = cls(**deepcopy(theirs.get_params(deep=False)))
-    if not theirs.__sklearn_is_fitted__():
+    if not hasattr(theirs, "coefs_"):
         return ours
     if isinstance(theirs, ClassifierMixin):
         ours.classes_ = deepcopy(theirs.classes_)

@@ -42,7 +42,7 @@ def fit(estimator: Any, parameters: Parameters, X: Any, y: Array, weights: Array
     exact = parameters.astype(np.float64)
     est.n_iter_ = 0
     est._store(parameters)
-    data = plain.Objective(est._net(exact), X, y, loss=est._loss(), sample_weight=weights)
+    data = plain.Objective(est._net(exact), X, y, loss=est._capped_loss(), sample_weight=weights)
     count = sum(W.size for W in exact.weights)
     with at_work(), bar(est.max_iter, "iteration") if est.progress else nullcontext() as show:
         objective = _Objective(data, packed(exact), count, est.alpha / total, est._loss_parts())

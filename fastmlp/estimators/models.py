@@ -17,10 +17,19 @@ from fastmlp.spec import Training
 from fastmlp.words.layers import Architecture
 from fastmlp.words.optimizers import Optimizer
 
+_LINKS = {"softmax": "softmax", "sigmoid": "logistic", "identity": "identity", "exp": "exp"}
+"""scikit-learn's names of the last layer's activation, by the engine's."""
+
+_THEIRS = {"binary_log_loss": "log_loss", "half_squared": "squared_error", "half_deviance": "poisson"}
+"""An estimator's names of the losses that are scikit-learn's, by the engine's."""
+
+_AUTO = 200  # rows of a batch, if there are as many
+
 
 def to_model(ours: Any) -> Model:
     """The Model of a fitted estimator. Raises ModelError."""
-    net = ours._net(ours._parameters().astype(np.float32))
+    with np.errstate(over="ignore"):  # found out below
+        net = ours._net(ours._parameters().astype(np.float32))
     if not net.parameters.finite:
         raise ModelError("weights must be within float32, which a Model is of", "larger ones")
     return Model(net, _labels(ours), _training(ours, net))
@@ -49,7 +58,7 @@ def _training(ours: Any, net: Net) -> Training:
         rule: Optimizer = ours._new_optimizer(net.parameters).optimizer
         told |= {
             "lr": float(ours.learning_rate_init),
-            "batch_size": 200 if ours.batch_size == "auto" else int(ours.batch_size),
+            "batch_size": _AUTO if ours.batch_size == "auto" else int(ours.batch_size),
             "epochs": int(ours.max_iter),
             "seed": int(ours.random_state) if isinstance(ours.random_state, int | np.integer) else 0,
             "optimizer": rule.but(alpha=float(ours.alpha)),
@@ -90,25 +99,32 @@ def from_model(cls: Any, model: Any) -> Any:
 def _words(model: Model, net: Net) -> dict[str, Any]:
     """Parameters of an estimator: those of the net, and the steps of the model's training, if it is known."""
     shape, training = net.architecture, model.training
-    words = shape.words()
+    words, loss = shape.words(), model.loss.name if training is None else training.loss
     told: dict[str, Any] = {
         "hidden_layer_sizes": shape.hidden,
-        "activation": words["act"],
+        **({"activation": _activation(words["act"])} if shape.layers else {}),
         "dropout": words["dropout"],
         "batch_norm": words["batch_norm"],
-        "loss": model.loss.name if training is None else training.loss,
+        "loss": _THEIRS.get(loss, loss),
         "scale": float(net.preprocessing.scale),
     }
     if training is not None:
         told |= {
             "learning_rate_init": training.lr,
-            "batch_size": training.batch_size,
+            "batch_size": "auto" if training.batch_size == _AUTO else training.batch_size,
             "max_iter": training.epochs,
             "random_state": training.seed,
             "alpha": training.optimizer.alpha,
             **_solver(training.optimizer.but(alpha=0.0)),
         }
     return told
+
+
+def _activation(act: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """scikit-learn's name of an activation, where it has one; of each, where the layers have others."""
+    if isinstance(act, str):
+        return "logistic" if act == "sigmoid" else act
+    return tuple("logistic" if one == "sigmoid" else one for one in act)
 
 
 def _solver(rule: Optimizer) -> dict[str, Any]:

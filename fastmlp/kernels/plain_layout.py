@@ -40,7 +40,7 @@ class Room:
     def __init__(self, net: Net, rows: int, *, deltas: bool = False, training: bool = False) -> None:
         block, layers = max(1, min(rows, BLOCK)), net.architecture.all_layers
         fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*net.parameters.shapes, strict=True))
-        stride = np.array([_stride(width) for width in fan_out.tolist()], np.int64)
+        stride = np.array([stride_of(width) for width in fan_out.tolist()], np.int64)
         before = np.concatenate([[0], stride[:-1]])
         w_at, a_at, t_at = (
             _begins(sizes) for sizes in ((fan_in + 1) * stride, block * stride, fan_out * before)
@@ -93,7 +93,7 @@ class Room:
         return parameters
 
 
-def _stride(width: int) -> int:
+def stride_of(width: int) -> int:
     """Whole vectors; rows that lie a multiple of 2 KiB apart would share few lines of a cache."""
     stride = -(-width // _LANES) * _LANES
     return stride + 2 * _LANES if stride % 256 == 0 else stride
