@@ -152,7 +152,8 @@ class Parameters(Displayed):
     @property
     def finite(self) -> bool:
         """True where no weight or bias is nan or infinite."""
-        return all(bool(np.isfinite(array).all()) for array in self)
+        with np.errstate(over="ignore", invalid="ignore"):  # where a sum is finite, all that it is of are
+            return all(bool(np.isfinite(array.sum()) or np.isfinite(array).all()) for array in self)
 
     def astype(self, dtype: DTypeLike) -> Parameters:
         """A copy in another number type. Raises ConfigError for what is none."""

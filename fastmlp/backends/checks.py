@@ -42,8 +42,7 @@ def checked_targets(net: Net, y: ArrayLike, n: int, loss: Loss) -> NDArray[Any]:
 
     classes: indices (n,), as int64; or shares of all K, (n, K), from 0 to 1, as they are: they need not
              add up to 1.
-    binary:  (n, K) from 0 to 1; bools are 0 and 1.  numbers: (n, K), finite; of ``poisson`` and
-             ``half_deviance`` from 0.
+    binary:  (n, K) from 0 to 1; bools are 0 and 1.  numbers: (n, K), finite; of ``poisson`` from 0.
 
     Where K is 1, (n,) will do for (n, 1). All but indices are in the number type of the net.
     """
@@ -72,7 +71,7 @@ _RANGES = {
     "classes": (0, 1, "shares of classes, from 0 to 1,"),
     "binary": (0, 1, "labels of 0 or 1, or numbers between,"),
     "numbers": (-_LARGEST, _LARGEST, "finite numbers"),
-    **dict.fromkeys(("poisson", "half_deviance"), (0, _LARGEST, "finite numbers from 0")),
+    "poisson": (0, _LARGEST, "finite numbers from 0"),
 }
 
 

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -24,7 +24,15 @@ from fastmlp.estimators import lbfgs
 from fastmlp.estimators.bridge import Bridge
 from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.orders import Orders
-from fastmlp.estimators.precision import DTYPES, backend_for, dtype_of_fit, laid_out, output_dtype
+from fastmlp.estimators.precision import (
+    DTYPES,
+    backend_for,
+    dtype_of_coefs,
+    dtype_of_fit,
+    laid_out,
+    output_dtype,
+)
+from fastmlp.estimators.ready import net_of
 from fastmlp.estimators.schedule import ScheduledOptimizer
 from fastmlp.estimators.split import Split
 from fastmlp.estimators.threads import most_here, threads_here
@@ -42,6 +50,7 @@ from fastmlp.estimators.words import (
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Norm, Parameters, Preprocessing, first_norms
 from fastmlp.words.layers import MOST_UNITS, Architecture
+from fastmlp.words.losses import LOSSES
 from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -49,6 +58,7 @@ Array = NDArray[Any]
 _CURVES = (
     "loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
 )  # fmt: skip
+_FEW = 32  # rows, of which no thread but the caller's is asked
 _CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
@@ -91,6 +101,7 @@ class BaseMLP(Bridge, BaseEstimator):
     _optimizer: ScheduledOptimizer
     _tuner: tuple[tuple[int | str, int], ThreadTuner]
     _seed: int
+    _dtype: str
     _fitted: dict[str, Any]
     _no_improvement_count: int
     _links: ClassVar[tuple[str, ...]]  # what the last layer's activation may be
@@ -109,7 +120,7 @@ class BaseMLP(Bridge, BaseEstimator):
         "tol": [Interval(Real, 0, LARGEST, closed="both")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -162,6 +173,10 @@ class BaseMLP(Bridge, BaseEstimator):
         """The name of the loss for a trainer."""
         raise NotImplementedError
 
+    def _capped_loss(self) -> str:
+        """The same with the epsilon of X's number type, by which scikit-learn caps logarithms."""
+        return self._loss()
+
     def _loss_parts(self) -> int:
         """Number of outputs over which a trainer sums a row's loss, where scikit-learn takes the mean."""
         return 1
@@ -198,25 +213,29 @@ class BaseMLP(Bridge, BaseEstimator):
         widths = [X.shape[1], *hidden, self._count_outputs(y)]
         random = check_random_state(self.random_state)
         if first:
-            parameters = self._first_weights(widths, dtype_of_fit(self.dtype, X, y, self.solver), random)
+            parameters = self._first_weights(widths, dtype_of_coefs(self.dtype, X), random)
+            dtype: DTypeLike = dtype_of_fit(self.dtype, X, y, self.solver)
         else:
             parameters = self._parameters().copy()  # they may be read-only, or the caller's
             self._check_widths(parameters, widths)
-            if self.dtype != "auto":
-                parameters = parameters.astype(self.dtype)
+            parameters, dtype = self._in_dtype(parameters)
         if self.solver == "lbfgs":
             if new:
                 self._reset(parameters, 0)
             lbfgs.fit(self, parameters, X, y, weights)
         else:
-            self._fit_stochastic(X, y, weights, parameters, random, new=new, incremental=incremental)
+            self._fit_stochastic(X, y, weights, parameters, dtype, random, new=new, incremental=incremental)
         return self
 
     def _fit_stochastic(
-        self, X: Any, y: Array, weights: Array | None, parameters: Parameters, random: np.random.RandomState,
-        *, new: bool, incremental: bool,
+        self, X: Any, y: Array, weights: Array | None, parameters: Parameters, dtype: DTypeLike,
+        random: np.random.RandomState, *, new: bool, incremental: bool,
     ) -> None:  # fmt: skip
-        """Train by sgd or adam, from where an optimizer is in a later call of partial_fit."""
+        """Train by sgd or adam, from where an optimizer is in a later call of partial_fit.
+
+        dtype: in which to compute; that of the parameters is the coefs_'.
+        """
+        coefs, parameters = parameters.dtype, parameters.astype(dtype)
         seed = int(random.randint(2**31 - 1)) if self._drops() and new else getattr(self, "_seed", 0)
         net = self._net(parameters)
         going_on = incremental and not new and hasattr(self, "_optimizer")
@@ -231,9 +250,15 @@ class BaseMLP(Bridge, BaseEstimator):
             self._reset(parameters, seed)
         if new or not hasattr(self, "loss_curve_"):  # not yet after a fit by lbfgs
             self._begin_curves()
-        self._optimizer = optimizer
+        self._optimizer, self._dtype = optimizer, parameters.dtype.name
         orders = Orders(split.train, random if self.shuffle else None)
-        Loop(self, nn, net, split, orders, self._tuned(), incremental=incremental, new=new).run()
+        Loop(self, nn, net, split, orders, self._tuned(), coefs, incremental=incremental, new=new).run()
+
+    def _in_dtype(self, parameters: Parameters) -> tuple[Parameters, DTypeLike]:
+        """The parameters of a net that goes on, and the number type to compute in: as before, or as asked."""
+        if self.dtype != "auto":
+            return parameters.astype(self.dtype), self.dtype
+        return parameters, getattr(self, "_dtype", parameters.dtype)
 
     def _goes_on(self, incremental: bool) -> bool:
         """Say whether a fit goes on with the present net."""
@@ -351,9 +376,11 @@ class BaseMLP(Bridge, BaseEstimator):
         if self.optimizer is not None:
             return optimizer_of(self.optimizer)
         if self.solver == "adam":
-            return Optimizer("adam", beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, form="keras")
-        nesterov = bool(self.nesterovs_momentum and self.momentum)
-        return Optimizer("sgd", form="keras", momentum=self.momentum, nesterov=nesterov)
+            beta1, beta2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
+            return Optimizer("adam", beta1=beta1, beta2=beta2, epsilon=epsilon, form="keras")
+        momentum = min(float(self.momentum), math.nextafter(1, 0))
+        nesterov = bool(self.nesterovs_momentum and momentum)
+        return Optimizer("sgd", form="keras", momentum=momentum, nesterov=nesterov)
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -364,8 +391,10 @@ class BaseMLP(Bridge, BaseEstimator):
         architecture = Architecture(inputs, layers, parameters.shapes[-1][1])
         return Net(architecture, parameters, Preprocessing(float(self.scale)))
 
-    def _store(self, parameters: Parameters) -> None:
-        """Make the arrays attributes, without a copy."""
+    def _store(self, parameters: Parameters, dtype: DTypeLike | None = None) -> None:
+        """Make the arrays attributes: themselves, where they are in that number type, or none is given."""
+        if dtype is not None and parameters.dtype != dtype:
+            parameters = parameters.astype(dtype)
         self.coefs_, self.intercepts_ = list(parameters.weights), list(parameters.biases)
         self.norms_ = list(parameters.norms)
 
@@ -385,19 +414,22 @@ class BaseMLP(Bridge, BaseEstimator):
         check_is_fitted(self)
         check_sound(X)
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
-        parameters = self._parameters()
-        net, threads = self._net(parameters), threads_here(self.threads)
-        nn = load_backend("numba")
-        given = {} if what == "logits" else {"loss": LINKS[self._link()]}
-        rows = X.shape[0]
-        if is_scipy_sparse(X) and parameters.dtype == np.float64:
-            rows = max(1, _CHUNK // X.shape[1])
-        parts = [
-            getattr(nn, what)(net, X[start : start + rows], threads=threads, **given)
-            for start in range(0, X.shape[0], rows)
-        ]
-        outputs: Array = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return outputs.astype(output_dtype(X, parameters.dtype), copy=False)
+        net, nn, rows = net_of(self), load_backend("numba"), X.shape[0]
+        dtype = net.parameters.dtype
+        threads = threads_here(self.threads) if rows > _FEW else 1  # which they do not pay for
+        link = "identity" if what == "logits" else LOSSES[LINKS[self._link()]].link
+        outputs = nn.at_once(net, X, link, threads=threads)
+        if outputs is None:
+            if is_scipy_sparse(X) and dtype == np.float64:
+                rows = max(1, _CHUNK // X.shape[1])
+            given = {} if what == "logits" else {"loss": LINKS[self._link()]}
+            parts = [
+                getattr(nn, what)(net, X[start : start + rows], threads=threads, **given)
+                for start in range(0, X.shape[0], rows)
+            ]
+            outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        found: Array = outputs.astype(output_dtype(X, dtype), copy=False)
+        return found
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

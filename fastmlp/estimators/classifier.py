@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
@@ -28,16 +29,20 @@ Array = NDArray[Any]
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """A multilayer perceptron that classifies, to take ``sklearn.neural_network.MLPClassifier``'s place.
 
+    X of float32 is computed in float32. Of any other number type, it is computed in float64 where it has
+    5,000 values or fewer (rows times columns), or a column whose spread float32 would lose, under 1e-5 of
+    its magnitude; else in float32, converted once. ``dtype="float64"`` or ``"float32"`` decide it. The choice
+    is made in the first call, and kept by partial_fit and warm starts. ``coefs_`` and outputs have X's number
+    type, as in scikit-learn.
+
     Parameters and attributes with scikit-learn's names mean the same, with these differences:
 
     - The output is a softmax over K classes, over two of them as well: ``coefs_[-1]`` has two columns then.
       Each row has one label: a multilabel y raises ValueError.
     - There is no ``lbfgs`` and no ``max_fun``.
-    - float32, integers, and sparse X of these are computed in float32 by the kernels; uint8 stays uint8.
-      float64 is computed in float64 by the slower reference, up to 10**6 values (rows times columns); more
-      are converted to float32, once. A net keeps the number type that it was begun in. Where a sparse X is
-      computed in float64, its zeros are filled in.
-    - A row of weight 0 is as if it were not there.
+    - Weights of rows are not negative. A batch whose weights are all 0 changes nothing.
+    - A training that diverges ends there: fit raises ValueError, or with early_stopping keeps the best epoch
+      before, with a ConvergenceWarning, where scikit-learn goes on to max_iter.
 
     Parameters
     ----------
@@ -45,23 +50,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation: identity, logistic, tanh or relu, in every hidden layer.
     solver: adam or sgd.
     alpha: of the L2 penalty 0.5 alpha sum(w^2) / B on the weights w, for a batch of B rows (with weights of
-        rows: B times their mean).
+        rows: B is the sum of theirs).
     batch_size: "auto": 200, or all rows where they are fewer.
     learning_rate: of sgd: constant; invscaling: learning_rate_init / (t_ + 1)^power_t after every epoch;
         adaptive: divided by 5 whenever training would stop, until it is no more than 1e-6.
     learning_rate_init, power_t: see there.
     max_iter: the most epochs of a fit. ConvergenceWarning where they were too few.
     shuffle: whether every epoch has its own order of the rows.
-    random_state: of the first weights, the orders and the rows held out; the same int gives the same bytes.
-        The first weights are those of scikit-learn for the same int and number of outputs.
+    random_state: of the first weights, the rows held out and the orders, which are those of scikit-learn for
+        the same int or generator; the same int gives the same bytes.
     tol, n_iter_no_change: training ends when the loss (with early_stopping: the validation score) has not got
         better by tol in more than so many epochs.
     verbose: prints a line an epoch.
-    warm_start: fit continues the present net and its curves; the averages of the steps begin at zero.
+    warm_start: fit continues the present net, its curves, and the count of epochs that got no better; the
+        averages of the steps begin at zero.
     momentum, nesterovs_momentum: of sgd; momentum is below 1.
-    early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch;
-        also where training diverges after that, with a ConvergenceWarning.
-    validation_fraction: share of the rows that is held out: of each class, where each has enough rows.
+    early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch. A
+        warm start keeps those of its last epoch if none is better than the best of the fits before.
+    validation_fraction: share of the rows that is held out; of two classes, that share of each.
     beta_1, beta_2, epsilon: of adam. epsilon is added to the root before its correction, as in scikit-learn.
     loss: logits; or keras2 or clip:LO,HI, which clip p of the true class as old frameworks did.
     class_weight: {label: weight}, 1 for those left out; "balanced": all classes count the same (not in
@@ -71,6 +77,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     progress: shows a bar, in a terminal or a notebook; elsewhere a line on stderr.
     threads: of the kernels. "auto": as many as pay on this machine; in a worker of joblib or multiprocessing,
         its share of the cores. Results do not depend on it.
+    dtype: "auto", "float64" or "float32", in which a net is computed: see above.
 
     Attributes
     ----------
@@ -78,8 +85,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     coefs_, intercepts_: W (fan_in, fan_out) and b (fan_out,) of every layer. They may be set, or changed in
         place; every method that reads them raises ValueError where they do not fit classes_, n_features_in_
         and each other. activation and scale stay those of the fit.
-    loss_, loss_curve_, best_loss_: mean loss over an epoch, each batch with the weights before its step, and
-        the penalty, taken to change in a line over the epoch. best_loss_ is None with early_stopping.
+    loss_, loss_curve_, best_loss_: mean loss and penalty over the rows of an epoch, those of each batch with
+        the weights before its step. best_loss_ is None with early_stopping.
     validation_scores_, best_validation_score_: accuracy on the rows held out, after each epoch.
     validation_loss_curve_: mean loss on them, without the penalty. All three are None without early_stopping.
     n_iter_: epochs of the last fit; t_: rows trained on since the first weights.
@@ -96,6 +103,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     class_weight: Any
 
+    _epsilon: float
     _links = ("softmax", "logistic")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
@@ -175,31 +183,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Those are a CSR matrix where the first y was sparse.
         """
         check_is_fitted(self)
-        p = self._outputs(X, "predict_proba")
+        p = self.predict_proba(X)
+        if self._is_multilabel:
+            labels: Array = (p > 0.5).astype(np.int64)
+            return csr_matrix(labels) if getattr(self, "_sparse_y", False) else labels
         classes = np.asarray(self.classes_)
-        if self._link() == "softmax":
-            labels: Array = classes[p.argmax(axis=1)]
-        elif p.shape[1] == 1:
-            labels = classes[(p[:, 0] > 0.5) * (len(classes) - 1)]
-        else:
-            labels = (p > 0.5).astype(np.int64)
-            labels = csr_matrix(labels) if getattr(self, "_sparse_y", False) else labels
-        return labels
+        found: Array = classes[
+            np.minimum(p.argmax(axis=1), len(classes) - 1)
+        ]  # of one class p has two columns
+        return found
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (N, K), in the order of ``classes_``; of several labels, each for itself."""
-        p = self._outputs(X, "predict_proba")
-        return np.hstack([1 - p, p]) if p.shape[1] == 1 else p
+        if self._link() == "softmax":
+            return self._outputs(X, "predict_proba")
+        p: Array = expit(self._logistic(X))
+        return p
 
     def predict_log_proba(self, X: Any) -> Array:
         """Their logarithms (N, K): finite also where a probability is too small to be told from 0."""
-        z = self._outputs(X, "logits")
-        if self._link() == "logistic":
-            logs: Array = -np.logaddexp(0, np.hstack([z, -z]) if z.shape[1] == 1 else -z)
-            return logs
-        z -= z.max(axis=1, keepdims=True)
-        z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-        return z
+        if self._link() == "softmax":
+            z = self._outputs(X, "logits")
+            z -= z.max(axis=1, keepdims=True)
+            z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
+            return z
+        z = self._logistic(X)
+        p = expit(z)
+        logs: Array = np.log(p, out=-np.logaddexp(0, -z), where=p >= np.finfo(p.dtype).tiny)
+        return logs
 
     # --- targets --------------------------------------------------------------------------------
 
@@ -212,6 +223,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"y must have one label for each row, or columns of 0 and 1; got a {kind} y of shape "
                 f"{y.shape}. For several of more classes, use sklearn.multioutput.MultiOutputClassifier."
             )
+        self._epsilon = float(np.finfo(X.dtype if X.dtype == np.float32 else np.float64).eps)
         several, is_sparse = kind == "multilabel-indicator", is_scipy_sparse(y)
         if several:
             y = y.toarray() if is_sparse else y
@@ -220,7 +232,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             if kind not in ("binary", "multiclass"):
                 check_classification_targets(y)  # says what is wrong
-            labels, y = np.unique(y, return_inverse=True)
+            labels, y = unique_labels(y), np.unique(y, return_inverse=True)[1]
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
         else:
@@ -233,7 +245,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._sparse_y = is_sparse
         if link == "softmax":
             return X, y
-        return X, y.reshape(len(y), -1) > 0
+        return X, y.reshape(len(y), -1) != 0
 
     def _places(self, labels: Array, several: bool, incremental: bool) -> Array:
         """The places in classes_ of some labels. Raises ValueError for others, or too few."""
@@ -281,8 +293,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @property
     def _is_multilabel(self) -> bool:
-        """Whether each output is a label of its own."""
+        """Say whether each output is a label of its own."""
         return self._link() == "logistic" and (self._columns() or 1) > 1
+
+    def _logistic(self, X: Any) -> Array:
+        """What is under the sigmoids (N, K): of one output both sides, each of which has all its digits."""
+        z = self._outputs(X, "logits")
+        return np.hstack([-z, z]) if z.shape[1] == 1 else z
 
     def _columns(self) -> int | None:
         """The columns of the last weights, where they have any."""
@@ -317,6 +334,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _loss(self) -> str:
         return "binary_log_loss" if self.loss == "log_loss" and self._link() == "logistic" else self.loss
+
+    def _capped_loss(self) -> str:
+        return f"{self._loss()}:{self._epsilon!r}" if self.loss == "log_loss" else self._loss()
 
     def _outputs_wanted(self) -> tuple[int | None, str]:
         if not hasattr(self, "classes_"):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.backends.checks import checked_targets
 from fastmlp.backends.threads import ThreadTuner
 from fastmlp.backends.types import EpochTotals, Watch
 from fastmlp.estimators.split import HeldOut
@@ -66,7 +67,9 @@ class HeldOutJudge:
     watch = None
 
     def __post_init__(self) -> None:
-        est = self.estimator
+        est, held = self.estimator, self.held
+        self.loss = Loss.of(est._capped_loss())
+        self.targets = checked_targets(self.net, held.y, len(held.y), self.loss)
         est.best_loss_ = None
         if est.validation_scores_ is None:
             est.validation_scores_, est.validation_loss_curve_ = [], []
@@ -100,6 +103,6 @@ class HeldOutJudge:
         z = self.nn.logits(self.net, held.X, threads=self.tuner)
         if not np.isfinite(z).all() or (held.weights is not None and not held.weights.any()):
             return math.nan, math.nan
-        losses = loss_and_delta(np.empty_like(z), z, held.y, Loss.of(est._loss()))[0]
+        losses = loss_and_delta(np.empty_like(z), z, self.targets, self.loss)[0]
         mean = float(np.average(losses, weights=held.weights)) / est._loss_parts()
         return est._score_of(z, held.y, held.weights), mean

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,9 @@ import scipy.optimize
 from numpy.typing import NDArray
 from sklearn.utils.optimize import _check_optimize_result
 
-from fastmlp import reference
+from fastmlp.backends.threads import at_work
 from fastmlp.display.bar import Show, bar
-from fastmlp.net import Net, Parameters
+from fastmlp.net import Parameters
 
 Array = NDArray[Any]
 
@@ -34,17 +34,18 @@ def fit(estimator: Any, parameters: Parameters, X: Any, y: Array, weights: Array
     scikit-learn does where max_iter or max_fun was too few. Raises ValueError where nothing would be learnt,
     or a weight does not stay finite.
     """
+    from fastmlp.kernels import plain  # loads the compiler: not before a fit
+
     if weights is not None and not weights.any():
         raise ValueError("The weights of the rows must not all be zero: nothing would be learnt.")
     est, total = estimator, X.shape[0] if weights is None else float(weights.sum(dtype=np.float64))
     exact = parameters.astype(np.float64)
     est.n_iter_ = 0
     est._store(parameters)
-    with bar(est.max_iter, "iteration") if est.progress else nullcontext() as show:
-        objective = _Objective(
-            _Reference(est._net(exact), reference.encode(X), y, est._loss(), weights),
-            packed(exact), sum(W.size for W in exact.weights), est.alpha / total, est._loss_parts(),
-        )  # fmt: skip
+    data = plain.Objective(est._net(exact), X, y, loss=est._capped_loss(), sample_weight=weights)
+    count = sum(W.size for W in exact.weights)
+    with at_work(), bar(est.max_iter, "iteration") if est.progress else nullcontext() as show:
+        objective = _Objective(data, packed(exact), count, est.alpha / total, est._loss_parts())
         run = _Run(est, exact, parameters.dtype, objective, show)
         try:
             found = scipy.optimize.minimize(
@@ -79,30 +80,13 @@ def unpacked(theta: Array, shapes: Sequence[tuple[int, int]]) -> Parameters:
 
 
 @dataclass(eq=False)
-class _Reference:
-    """The mean loss of a net over all rows, and its gradient, by the reference."""
-
-    net: Net
-    X: Array
-    y: Array
-    loss: str
-    weights: Array | None
-
-    def value_and_gradient(self, theta: Array, out: Array) -> float:
-        """The loss at the parameters theta (P,); its gradient is written to out (P,)."""
-        net = replace(self.net, parameters=unpacked(theta, self.net.parameters.shapes))
-        found = reference.loss_and_gradients(net, self.X, self.y, loss=self.loss, sample_weight=self.weights)
-        out[:] = packed(found.gradients)
-        return found.loss
-
-
-@dataclass(eq=False)
 class _Objective:
     """The function that scipy minimises: the mean loss, and the penalty of the first ``count`` numbers.
 
     count:   of the weights, which alone are penalised.
     penalty: alpha over the sum of the rows' weights.
     parts:   the loss is divided by it, and the gradient is not, as in scikit-learn: see ``_loss_parts``.
+    data:    ``Objective`` of the kernels, of the rows.
     theta, loss: of the last call; the first theta where there was none.
     """
 
@@ -116,7 +100,7 @@ class _Objective:
     def __call__(self, theta: Array) -> tuple[float, Array]:
         gradient = np.empty_like(theta)
         weights = theta[: self.count]
-        loss = self.data.value_and_gradient(theta, gradient) / self.parts
+        loss = self.data.walk(theta, gradient)[0] / self.parts
         if self.penalty:
             gradient[: self.count] += self.penalty * weights
             loss += 0.5 * self.penalty * float(weights @ weights)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.backends.threads import ThreadTuner, at_work
@@ -29,6 +30,7 @@ _OUT = 6  # calls from a warning here to the caller of fit
 class Loop:
     """Trains the net's parameters in place on the split, as the estimator says, and fills its curves.
 
+    dtype:       of the estimator's coefs_, which are the net's parameters themselves where it is theirs too.
     incremental: one epoch of partial_fit, which need not converge.
     new:         the weights are the first ones.
     """
@@ -39,6 +41,7 @@ class Loop:
     split: Split
     orders: Orders
     tuner: ThreadTuner
+    dtype: np.dtype[Any]
     incremental: bool
     new: bool
 
@@ -59,7 +62,7 @@ class Loop:
         else:
             self.judge = HeldOutJudge(est, self.nn, self.net, split.held, self.tuner, self.new, self._say)
         self.trainer = Trainer(
-            self.nn, self.net, split.X, split.y, loss=est._loss(),
+            self.nn, self.net, split.X, split.y, loss=est._capped_loss(),
             batch_size=min(200 if est.batch_size == "auto" else int(est.batch_size), n),
             optimizer=est._optimizer.penalised(alpha), state=est._optimizer.state,
             tuner=self.tuner, sample_weight=split.weights, seed=est._seed, squares=True,
@@ -69,7 +72,7 @@ class Loop:
         """Train until max_iter, or a reason to stop before. Raises ValueError where training diverges."""
         est = self.estimator
         est.n_iter_ = 0
-        est._store(self.net.parameters)
+        self._store()
         try:
             with at_work():
                 stopped = self._epochs()
@@ -81,8 +84,7 @@ class Loop:
             self._diverged(error)
         finally:
             self.orders.give_back()
-        if self.judge.best is not None:
-            est._store(self.judge.best)
+            self._store()
         if not (stopped or self.incremental):
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.epochs}) reached and the optimization "
@@ -108,6 +110,8 @@ class Loop:
                     self._say(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
                     self.judge.see(epoch.totals)
                     est._optimizer.end_epoch(est.t_)
+                    if est.callbacks:
+                        est._store(self.net.parameters, self.dtype)
                     told = [callback(est) is True for callback in est.callbacks or ()]
                     if any(told) or self._has_to_stop():
                         return True
@@ -118,6 +122,10 @@ class Loop:
         """Say whether many epochs may be one compiled call."""
         est = self.estimator
         return self.judge.watch is not None and not (est.verbose or est.callbacks or est.progress)
+
+    def _store(self) -> None:
+        """Make the weights the estimator's: the best, where they are judged."""
+        self.estimator._store(self.judge.best or self.net.parameters, self.dtype)
 
     def _within(self, show: Show) -> Callable[[int, int], None]:
         return lambda _, done: show(self.estimator.n_iter_ + min(done / self.rows, 0.999))

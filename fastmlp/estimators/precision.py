@@ -35,6 +35,12 @@ def dtype_of_fit(asked: str, X: Any, y: Array, solver: str) -> type[np.floating[
     return np.float64 if few or solver == "lbfgs" or is_lost(X) or is_lost(y) else np.float32
 
 
+def dtype_of_coefs(asked: str, X: Any) -> type[np.floating[Any]]:
+    """The number type of coefs_, which is X's as in scikit-learn, whatever a fit by ``auto`` computes in."""
+    is_single = asked == "float32" or (asked == "auto" and X.dtype == np.float32)
+    return np.float32 if is_single else np.float64
+
+
 def is_lost(columns: Any) -> bool:
     """Tell whether float32 cannot hold (N, D), or would lose what some column varies by.
 

@@ -25,6 +25,9 @@ _LOSSES = {"squared_error": "half_squared", "poisson": "half_deviance"}  # sciki
 class MLPRegressor(RegressorMixin, BaseMLP):
     """A multilayer perceptron for regression, to take ``sklearn.neural_network.MLPRegressor``'s place.
 
+    X of float32 is computed in float32, few values of other number types in float64, and many in float32, or
+    as ``dtype`` says: see ``MLPClassifier``. Targets are looked at as columns are.
+
     A row's loss is the mean of (output - y)^2 / 2 over its K targets; steps are taken on K times that, as in
     scikit-learn. There is no ``poisson``. For all else see ``MLPClassifier``, which has the same
     parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
@@ -105,8 +108,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         link = Loss.of(self._loss()).word.link
-        if link == "exp" and y.min() < 0:
-            raise ValueError(f"y must be numbers from 0 with loss={self.loss!r}; got {y.min():g}.")
         self._keep_link(link, self._goes_on(incremental))
         return X, y.reshape(len(y), -1)
 

@@ -26,10 +26,11 @@ from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 from fastmlp.checks import instance
-from fastmlp.data.encode import Encoded, as_rows, encode, encode_rows
+from fastmlp.data.encode import Encoded, as_matrix, as_rows, encode, encode_rows
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.fold import folded, scale_and_shift
 from fastmlp.kernels import in_place, launch, layout, losses, plain, rules
+from fastmlp.kernels.in_place import are_finite
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.session import Session, taken
@@ -39,6 +40,7 @@ from fastmlp.words.optimizers import PLAIN, Optimizer
 
 __all__ = [
     "Session",
+    "are_finite",
     "at_once",
     "dead_units",
     "encode",
@@ -110,16 +112,12 @@ def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
     """Predictions (N, K) by that link: with the weights where they lie, or by a whole pass."""
     if not isinstance(threads, ThreadTuner):
         resolve(threads)
-    if plain.is_plain(net):
-        return plain.outputs(net, X, link)
-    if not isinstance(X, Encoded) and not is_scipy_sparse(X):
-        quick = in_place.predict(net, X, link, threads)
-        if quick is None:
-            check_inputs(instance("net", net, Net), (X := as_rows(X)).shape)
-            quick = in_place.predict(net, X, link, threads)
-        if quick is not None:
-            return quick
-    return _outputs(net, X, threads, link)
+    quick = in_place.predict(instance("net", net, Net), X, link, threads)
+    if quick is None and not isinstance(X, Encoded) and not is_scipy_sparse(X):
+        X = as_matrix(X) if plain.is_plain(net) else as_rows(X)
+        check_inputs(net, X.shape)
+        quick = in_place.predict(net, np.ascontiguousarray(X), link, threads)
+    return _outputs(net, X, threads, link) if quick is None else quick
 
 
 def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:

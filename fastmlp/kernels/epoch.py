@@ -44,7 +44,7 @@ from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
 from fastmlp.kernels.limits import Limits, factor_of, prepare, shorten_layer, step_rows
-from fastmlp.kernels.looks import Looks, add_squares, look
+from fastmlp.kernels.looks import Looks, add_losses, add_squares, look, mass
 from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
 from fastmlp.kernels.optimizers import Rule
@@ -259,8 +259,10 @@ def square(work, plan, batch, member):
     for layer in range(layout.depth):
         lo, hi = rows_of(plan, layout, layer, member)
         n, at = min(hi, layout.fan_in[layer]) - lo, layout.w_at[layer] + lo * layout.stride[layer]
-        fresh = batch.begin % plan.M == 0
-        add_squares(plan.looks, work.weights.theta, at, layout.stride[layer], first + lo, n, fresh)
+        add_squares(
+            plan.looks, work.weights.theta, at, layout.stride[layer], first + lo, n, mass(plan.looks, batch),
+            batch.begin % plan.M == 0,
+        )  # fmt: skip
         first += layout.fan_in[layer]
 
 
@@ -413,8 +415,7 @@ def train(state, member, members, whole, job):
         was_last = atomic_load(state, LAST) == member
         share = max(share - 1, 0) if was_last == first else min(share + 1, _SHARES)
         if member == 0:
-            for b in range(n):
-                plan.totals[begin // plan.M] += plan.losses[b]
+            add_losses(plan.looks, plan.totals, begin // plan.M, plan.losses, batch)
         for turn in range(plan.limits.turns):
             if turn > 0 and not barrier(state, member, members):
                 return

@@ -144,13 +144,6 @@ def train(
     ][: plan.first // M], None
 
 
-def wholes_of(loss: losses.Loss, orders: Array) -> NDArray[np.float64]:
-    """(E,) by what the losses of each of E epochs are divided, of which the orders (E, M) are."""
-    if not loss.weighted:
-        return np.full(len(orders), float(orders.shape[1]))
-    return np.array([float(loss.weights[order].sum(dtype=np.float64)) or 1.0 for order in orders])
-
-
 def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     """The pass between two slices."""
     correct, live = plan.counts[0, :, :2].sum(axis=0).tolist()
@@ -204,7 +197,10 @@ def training_job(
 
     squares: how many rows of weights are squared.
     """
-    seen = looks.looks_of(watch, squares, wholes_of(loss, orders))
+    wholes = np.full(len(orders), float(orders.shape[1]))
+    if loss.weighted and not squares:
+        wholes = np.array([float(loss.weights[order].sum(dtype=np.float64)) or 1.0 for order in orders])
+    seen = looks.looks_of(watch, squares, loss.weighted, wholes)
     plan = _TRAINING._replace(
         M=orders.shape[1], B=B, losses=np.empty(B, np.float32), looks=seen, **steps._asdict()
     )

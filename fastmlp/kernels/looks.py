@@ -11,13 +11,14 @@ from fastmlp.backends.types import Watch
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.simd import LANES
 
-_LANES = np.int64(LANES)
+_LANES, _NOTHING = np.int64(LANES), np.float32(0)
 
 
 class Looks(NamedTuple):
     """What is looked at, if ``wanted``: else nothing of it is read.
 
     rows: sums of the squares of each row of weights before each batch of an epoch; of no rows: not asked for.
+    weighed: squares are asked for, and weights given: a batch counts as ``Session`` says, see ``mass``.
     squares (E,): of all rows, of each epoch. wholes (E,): by what its total is divided. watched: by a
     backends.types.Watch of that tol, most, parts and penalty. watch: its best and stale, and 1 if it stops.
     """
@@ -25,6 +26,7 @@ class Looks(NamedTuple):
     wanted: bool
     rows: NDArray[np.float64]
     n_rows: int
+    weighed: bool
     squares: NDArray[np.float64]
     wholes: NDArray[np.float64]
     watched: bool
@@ -37,15 +39,15 @@ class Looks(NamedTuple):
 
 _NONE = np.empty(0)
 NO_LOOKS = Looks(
-    wanted=False, rows=_NONE, n_rows=0, squares=_NONE, wholes=_NONE, watched=False, tol=0.0, most=0.0,
-    parts=1.0, penalty=0.0, watch=_NONE,
+    wanted=False, rows=_NONE, n_rows=0, weighed=False, squares=_NONE, wholes=_NONE, watched=False, tol=0.0,
+    most=0.0, parts=1.0, penalty=0.0, watch=_NONE,
 )  # fmt: skip
 
 
-def looks_of(watch: Watch | None, rows: int, wholes: NDArray[np.float64]) -> Looks:
+def looks_of(watch: Watch | None, rows: int, weighted: bool, wholes: NDArray[np.float64]) -> Looks:
     """The Looks of len(wholes) epochs; rows: of all weights, where their squares are asked for, or 0."""
     found = NO_LOOKS._replace(
-        wanted=watch is not None or rows > 0, rows=np.zeros(rows), n_rows=rows,
+        wanted=watch is not None or rows > 0, rows=np.zeros(rows), n_rows=rows, weighed=weighted and rows > 0,
         squares=np.zeros(len(wholes)), wholes=wholes,
     )  # fmt: skip
     if watch is None:
@@ -57,9 +59,31 @@ def looks_of(watch: Watch | None, rows: int, wholes: NDArray[np.float64]) -> Loo
 
 
 @device
-def add_squares(looks, theta, at, stride, row, n, fresh):
-    """To the sums of n rows, from that one on, come the squares of their weights; ``fresh``: of them alone.
+def mass(looks, batch):
+    """The factor of a batch's sum of losses, and of its squares, in those of an epoch."""
+    if not looks.weighed:
+        return 1.0
+    return np.float64(batch.n) / np.float64(batch.weight) if batch.weight > _NOTHING else 0.0
 
+
+@device
+def add_losses(looks, totals, epoch, losses, batch):
+    """To the total of an epoch come the losses of a batch."""
+    if not looks.weighed:
+        for b in range(batch.n):
+            totals[epoch] += losses[b]
+    else:
+        total = 0.0
+        for b in range(batch.n):
+            total += losses[b]
+        totals[epoch] += total * mass(looks, batch)
+
+
+@device
+def add_squares(looks, theta, at, stride, row, n, factor, fresh):
+    """To the sums of n rows, from that one on, come factor times the squares of their weights.
+
+    fresh: they are the first ones.
     Eight sums a row, so that none waits for the one before.
     """
     for i in range(row, row + n):
@@ -73,7 +97,7 @@ def add_squares(looks, theta, at, stride, row, n, fresh):
             f += np.float64(theta[j + 5]) * np.float64(theta[j + 5])
             g += np.float64(theta[j + 6]) * np.float64(theta[j + 6])
             h += np.float64(theta[j + 7]) * np.float64(theta[j + 7])
-        total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+        total = (((a + b) + (c + d)) + ((e + f) + (g + h))) * factor
         looks.rows[i] = total if fresh else looks.rows[i] + total
         at += stride
 

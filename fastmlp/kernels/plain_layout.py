@@ -1,4 +1,4 @@
-"""From nets, data and words to the structs of plain_loops.py: what is made before a compiled call."""
+"""The structs of plain_loops.py, made of nets, data and words before a compiled call."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Room:
     def __init__(self, net: Net, rows: int, *, deltas: bool = False, training: bool = False) -> None:
         block, layers = max(1, min(rows, BLOCK)), net.architecture.all_layers
         fan_in, fan_out = (np.array(sizes, np.int64) for sizes in zip(*net.parameters.shapes, strict=True))
-        stride = np.array([_stride(width) for width in fan_out.tolist()], np.int64)
+        stride = np.array([stride_of(width) for width in fan_out.tolist()], np.int64)
         before = np.concatenate([[0], stride[:-1]])
         w_at, a_at, t_at = (
             _begins(sizes) for sizes in ((fan_in + 1) * stride, block * stride, fan_out * before)
@@ -93,14 +93,14 @@ class Room:
         return parameters
 
 
-def _stride(width: int) -> int:
+def stride_of(width: int) -> int:
     """Whole vectors; rows that lie a multiple of 2 KiB apart would share few lines of a cache."""
     stride = -(-width // _LANES) * _LANES
     return stride + 2 * _LANES if stride % 256 == 0 else stride
 
 
 def _begins(sizes: Array) -> NDArray[np.int64]:
-    """Where each of so many sizes begins, and where the last one ends."""
+    """Return where each of so many sizes begins, and where the last one ends."""
     return np.array([0, *itertools.accumulate(sizes.tolist())], np.int64)
 
 
@@ -165,8 +165,8 @@ def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> words
         weights=_NONE if weights is None else np.ascontiguousarray(weights, np.float64),
         clipped=loss.clip is not None, low=float(low), high=float(high), kept=1.0 - smoothed,
         spread=smoothed / (2 if name == "binary" else K),
-        number=float(loss.numbers[0]) if loss.numbers else 0.0, most=np.inf, of_loss=of_loss,
-        of_slope=of_slope,
+        number=float(loss.numbers[0]) if loss.numbers else 0.0,
+        most=loss.most(float(np.finfo(np.float64).eps)), of_loss=of_loss, of_slope=of_slope,
     )  # fmt: skip
 
 
@@ -180,7 +180,7 @@ _FACTORS = {
 
 
 def limits_of(net: Net, optimizer: Optimizer) -> Limits:
-    """What the net's layers and the optimizer ask for beside its steps."""
+    """Make the bounds that the net's layers and the optimizer ask for."""
     l1, l2, longest = (
         np.array([float(layer.word(word)) for layer in net.architecture.all_layers])
         for word in ("l1", "l2", "max_norm")

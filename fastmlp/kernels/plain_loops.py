@@ -236,6 +236,8 @@ def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
         how = train_batch(layout, space, rows, loss, rule, limits, plan, epoch, begin, batch)
         if how != FINE:
             begin_epoch(layout, rule, space, plan, sizes, False)
+            for i in range(sizes[0]):
+                space.gradient[i] = _ZERO
             return how
         most -= 1
         now[1] = begin + plan.B
@@ -271,7 +273,7 @@ def objective(layout, space, rows, loss, order, inverse, theta, out):
 
 @device
 def _swap(layout, padded, flat, into):
-    """From flat weights and biases into padded ones; or back, and the padded ones are 0 then."""
+    """Copy flat weights and biases into padded ones; or back, and the padded ones are 0 then."""
     at, bias = _0, _0
     for i in range(layout.depth):
         bias += layout.fan_in[i] * layout.fan_out[i]
@@ -291,7 +293,7 @@ def _swap(layout, padded, flat, into):
 
 
 class Wanted(NamedTuple):
-    """What ``outputs`` fills of N rows, where it is not empty.
+    """The arrays that ``outputs`` fills of N rows, where they are not empty.
 
     p (N K): predictions, by the link of that place. losses (N,); right (1,). active: of each hidden unit, 1
     where its activation gives anything but 0. all (N widths): outputs of all layers, layer after layer.

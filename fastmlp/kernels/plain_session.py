@@ -51,12 +51,15 @@ class PlainSession(BaseSession):
             net, data.shape[0], y, loss=loss, label_smoothing=label_smoothing, batch_size=batch_size,
             optimizer=optimizer, state=state, sample_weight=sample_weight, seed=seed, squares=squares,
         )  # fmt: skip
-        self._room = Room(net, min(self.batch_size, self.N), training=True)
-        self._averages = [np.zeros_like(self._room.space.theta) for _ in range(optimizer.moments)]
+        self._lay_out()
         self._before = np.empty(len(self._room.space.theta) * (1 + optimizer.moments))
         self._limits, self._rows = limits_of(net, optimizer), rows_of(data, net.preprocessing)
         self._loss = loss_of(self.loss, self.y, net.architecture.outputs, self.weights)
         self._pace = 0.0  # batches in a second
+
+    def _lay_out(self) -> None:
+        self._room = Room(self.net, min(self.batch_size, self.N), training=True)
+        self._averages = [np.zeros_like(self._room.space.theta) for _ in range(self.optimizer.moments)]
 
     def train(
         self,
@@ -147,6 +150,7 @@ class PlainSession(BaseSession):
             for moment, flat in zip(state.moments, self._averages, strict=True):
                 room.take(flat, moment)
         if how != loops.FINE:
+            self._lay_out()  # anew: nan may be left anywhere
             what = "loss" if how == loops.LOSS_BAD else "weights"
             error = diverged(what, int(now[1]) // plan.B + 1)
             error.epoch, error.finished = plan.epoch + done, found

@@ -74,7 +74,13 @@ class Space(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What layers and optimizer ask for beside a step: see limits.py. l1, l2, longest (depth,)."""
+    """The bounds that layers and optimizer ask for beside a step, as in limits.py.
+
+    l1, l2 (depth,): l1 sign(w) + l2 w joins the gradient of a layer's weights. longest (depth,): the longest
+    norm of the weights into a unit; 0: any. cut: the largest size of a gradient's number. most: the norm that
+    gradients have at most, with ``slack``: all of them together, or ``each`` array by itself. penalised,
+    shortened: whether anything of that is to be done, before a step and after it.
+    """
 
     l1: Float64
     l2: Float64

@@ -207,9 +207,9 @@ class Loss(NamedTuple):
 
     head: the place of its plug-in, of HEADS; 0: none. y (N,): classes; or targets (N K), where ``shared``.
     weights (N,): how much each row counts, where ``weighted``. clipped, low, high: the clip on probabilities.
-    kept, spread: a smoothed target t is kept t + spread. number: huber's. most: of a row's loss, or of the
-    size of a label's output in it; slopes know nothing of that. of_loss, of_slope: factors of a sum of
-    distances, and of their slopes.
+    kept, spread: a smoothed target t is kept t + spread. number: huber's. most: what minus a logarithm of a
+    probability counts at most; slopes know nothing of that. of_loss, of_slope: factors of a sum of distances,
+    and of their slopes.
     """
 
     head: int
@@ -281,6 +281,11 @@ def _clip(loss, p):
     return loss.low if p < loss.low else (loss.high if p > loss.high else p)  # nan stays nan
 
 
+@device
+def _capped(loss, x):
+    return loss.most if loss.most < x < math.inf else x  # infinity is told, not hidden
+
+
 def _softmax_head(loss, losses, deltas, z, best, stride, K, rows, n, inverse):
     """Cross-entropy: delta = p - t, or 0 where the clip holds."""
     correct, live = 0, 0
@@ -291,7 +296,7 @@ def _softmax_head(loss, losses, deltas, z, best, stride, K, rows, n, inverse):
         p, error, alive = deltas[at + label], losses[b] - z[at + label], True
         if loss.clipped:
             error, alive = -math.log(_clip(loss, p)), loss.low <= p <= loss.high
-        losses[b] = loss.most if error > loss.most else error
+        losses[b] = _capped(loss, error)
         deltas[at + label] = p - _ONE
         _scale(deltas, at, _own(loss, row, inverse) if alive else _ZERO, K, stride)
         correct += best[b] == label
@@ -317,7 +322,9 @@ def _shares_head(loss, losses, deltas, z, best, stride, K, rows, n, inverse):
             if t > top:
                 aim, top = k, t
             if t > _ZERO:
-                error += t * (-math.log(_clip(loss, p)) if loss.clipped else losses[b] - z[at + k])
+                error += t * (
+                    -math.log(_clip(loss, p)) if loss.clipped else _capped(loss, losses[b] - z[at + k])
+                )
                 if not loss.clipped or loss.low <= p <= loss.high:
                     mass += t
                     alive = True
@@ -343,8 +350,7 @@ def _binary_head(loss, losses, deltas, z, best, stride, K, rows, n, inverse):
         for k in range(K):
             y, x, p = loss.targets[row * K + k], z[at + k], deltas[at + k]
             t, size, alive = loss.kept * y + loss.spread, abs(x), True
-            capped = loss.most if size > loss.most else size
-            error = (_ONE - t if x > _ZERO else t) * capped + log1p(exp(-size))
+            error = (_ONE - t if x > _ZERO else t) * _capped(loss, size) + log1p(exp(-size))
             slope = p - t
             if loss.clipped and _clip(loss, p) != p:
                 q = _clip(loss, p)

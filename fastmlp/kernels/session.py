@@ -124,8 +124,7 @@ class Session(BaseSession):
         good, place = divmod(batch - 1, plan.batches)
         error = diverged(what, place + 1)
         error.epoch = plan.epoch + good
-        if good:
-            error.finished = self._train(plan.part(0, good), None, None, None)
+        error.finished = self._train(plan.part(0, good), None, None, None) if good else []
         return error
 
     def _laid_out(self, plan: Plan) -> Kept:

@@ -306,7 +306,7 @@ def _store_tile(builder, places, tile, alpha, out, base):
 
 
 def _product_tile(rows, vectors, out, base, alpha, a, b, K):
-    width = lanes_of(out) * int(vectors)
+    width = BYTES // out.data.itemsize * int(vectors)
     fused = rounded_once if out.data.dtype == np.float32 else almost_once
     tile = np.zeros((int(rows), width), out.data.dtype)
     for k in range(int(K)):

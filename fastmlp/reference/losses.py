@@ -159,7 +159,7 @@ def half_squared_error(delta: Array, z: Array, y: Array, loss: Loss) -> Found:
 def half_deviance(delta: Array, z: Array, y: Array, loss: Loss) -> Found:
     """The sum of y log(y / rate) - y + rate, rate = exp(z): delta = rate - y."""
     np.exp(z, out=delta)
-    logs = np.log(y, out=np.zeros_like(y), where=y > 0)  # 0 log(0) is 0
+    logs = np.log(y, out=np.zeros_like(z), where=y > 0)  # 0 log(0) is 0
     delta -= y
     return (y * (logs - z) + delta).sum(axis=1), 0, len(z)
 

@@ -119,7 +119,7 @@ class Session(BaseSession):
                     continue
                 if pause is not None and monotonic() >= due:
                     due = seconds_of(pause, take) + monotonic()
-                scale = counts / (weight or 1.0)
+                scale = counts / weight if weight else 0.0  # of rows that do not count, nothing
                 squares += _squares(trained) * scale if self.squares else 0.0
                 losses, hits, unclipped = work.step(picked, y[picked], self.loss, mine, rows.start)
                 batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))

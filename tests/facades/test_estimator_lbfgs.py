@@ -17,6 +17,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.estimators import lbfgs
 
@@ -67,6 +68,25 @@ def test_the_same_net_as_scikit_learn(Net, options, weighted):
     for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
         assert not hasattr(ours, name)
         assert not hasattr(other, name)
+
+
+@few
+@pytest.mark.parametrize("targets", ["two classes", "labels", "counts", "one label of a row", "a column"])
+def test_targets_of_other_kinds(targets):
+    X, y = line(K=3)
+    options = dict(FEW)
+    kind = "MLPClassifier"
+    if targets == "counts":
+        kind, y, options["loss"] = "MLPRegressor", np.round(np.exp(y[:, 0] / 4)), "poisson"
+    elif targets == "a column":
+        kind, y = "MLPRegressor", y[:, 0]
+    else:
+        y = {"two classes": y[:, 0] > 0, "labels": y > 0, "one label of a row": y.argmax(axis=1)}[targets]
+        y = y.astype(int)
+    ours, other = (getattr(module, kind)(**options).fit(X, y) for module in (fastmlp, theirs))
+    close_nets(ours, other, atol=1e-8)
+    assert ours.loss_ == pytest.approx(other.loss_, rel=1e-10)
+    assert np.array_equal(ours.predict(X), other.predict(X)) or kind == "MLPRegressor"
 
 
 def test_a_comparison_of_nets_goes_red():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 OTHERS = [np.uint8, bool, np.int16, np.int64, np.float16, np.float64, np.longdouble]
 
 
+def computed_in(net):
+    """The number type of its averages, which is that of every step."""
+    return net._optimizer.state.moments[0].dtype
+
+
 def answer(net, X):
     return net.predict_proba(X) if isinstance(net, MLPClassifier) else net.predict(X)
 
@@ -30,10 +37,11 @@ def test_few_values_are_computed_in_float64_and_many_in_float32(Net, dtype):
     X = (np.random.default_rng(0).integers(0, 7, (FEW // 10 + 1, 10))).astype(dtype)
     few, many = X[:-1], X
     for data, expected in ((few, np.float64), (many, np.float32)):
-        expected = np.float32 if dtype == np.float32 else expected
         net = Net(hidden_layer_sizes=3, max_iter=2, random_state=0).fit(data, np.arange(len(data)) % 2)
-        assert {a.dtype for a in (*net.coefs_, *net.intercepts_)} == {np.dtype(expected)}
-        assert answer(net, data).dtype == (np.float32 if dtype == np.float32 else np.float64)
+        assert computed_in(net) == (np.float32 if dtype == np.float32 else expected)
+        own = np.dtype(np.float32 if dtype == np.float32 else np.float64)
+        assert {a.dtype for a in (*net.coefs_, *net.intercepts_)} == {own}  # as in scikit-learn
+        assert answer(net, data).dtype == own
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -44,8 +52,7 @@ def test_the_number_type_may_be_asked_for(Net, dtype, given):
     options = {**SMALL, "hidden_layer_sizes": 2, "max_iter": 1, "dtype": dtype}
     for rows in (20, 200):
         net = Net(**options).fit(X[:rows].astype(given), y[:rows])
-        assert net.coefs_[0].dtype == dtype
-        assert net.intercepts_[-1].dtype == dtype
+        assert net.coefs_[0].dtype == net.intercepts_[-1].dtype == computed_in(net) == dtype
 
 
 @pytest.mark.parametrize("dtype", ["float16", "single", np.float64, None, 64])
@@ -64,9 +71,9 @@ def test_much_float64_is_converted_once():
     net = MLPClassifier(**options).fit(X, y)
     assert same_nets(net, MLPClassifier(**options).fit(X.astype(np.float32), y))
     walked = MLPClassifier(**options).fit(sparse.csr_array(X), y)
-    assert walked.coefs_[0].dtype == np.float32
+    assert computed_in(net) == computed_in(walked) == np.float32
     close_nets(net, walked, atol=1e-5)
-    assert MLPClassifier(**options).fit(sparse.csr_array(X[:500]), y[:500]).coefs_[0].dtype == np.float64
+    assert computed_in(MLPClassifier(**options).fit(sparse.csr_array(X[:500]), y[:500])) == np.float64
 
 
 @BOTH
@@ -76,18 +83,35 @@ def test_a_net_goes_on_in_its_number_type(Net):
     many = np.repeat(X, 20, axis=0), np.repeat(y, 20)
     net = Net(**SMALL).partial_fit(X, y, **classes)
     net.partial_fit(X.astype(np.float32), y).partial_fit((X * 10).astype(np.int8), y).partial_fit(*many)
-    assert net.coefs_[0].dtype == np.float64
+    assert net.coefs_[0].dtype == computed_in(net) == np.float64
     assert answer(net, X.astype(np.float32)).dtype == np.float64  # as in scikit-learn
     net = Net(**SMALL).partial_fit(*many, **classes).partial_fit(X, y)
-    assert net.coefs_[0].dtype == np.float32
-    assert answer(net, X).dtype == np.float64
-    assert answer(net, X.astype(np.float32)).dtype == np.float32
-    warm = Net(warm_start=True, **SMALL).fit(*many).fit(X, y)
-    assert warm.coefs_[0].dtype == np.float32
+    assert computed_in(net) == np.float32
+    assert net.coefs_[0].dtype == answer(net, X).dtype == np.float64
+    single = Net(**SMALL).partial_fit(X.astype(np.float32), y, **classes).partial_fit(X, y)
+    assert computed_in(single) == single.coefs_[0].dtype == np.float32
+    assert answer(single, X).dtype == np.float64
+    assert answer(single, X.astype(np.float32)).dtype == np.float32
+    warm = pickle.loads(pickle.dumps(Net(warm_start=True, **SMALL).fit(*many))).fit(X, y)
+    assert computed_in(warm) == np.float32
     warm.set_params(dtype="float64").fit(X, y).partial_fit(X, y)  # asked for, it is what it becomes
-    assert warm.coefs_[0].dtype == warm._optimizer.state.moments[0].dtype == np.float64
-    assert warm.set_params(dtype="float32").partial_fit(X, y).coefs_[0].dtype == np.float32
-    assert warm._optimizer.state.moments[0].dtype == np.float32
+    assert warm.coefs_[0].dtype == computed_in(warm) == np.float64
+    warm.set_params(dtype="float32").partial_fit(X, y)
+    assert warm.coefs_[0].dtype == computed_in(warm) == np.float32
+
+
+@BOTH
+def test_callbacks_see_the_weights_as_they_are(Net):
+    X, y = iris()
+    seen = []
+    for dtype in ("auto", "float32", "float64"):
+        net = Net(
+            dtype=dtype, **SMALL, callbacks=[lambda net: seen.append([W.copy() for W in net.coefs_])]
+        ).fit(np.repeat(X, 10, axis=0), np.repeat(y, 10))
+        assert len({tuple(weights[0][0]) for weights in seen}) == len(seen) == SMALL["max_iter"]
+        assert all(np.array_equal(a, b) for a, b in zip(seen[-1], net.coefs_, strict=True))
+        assert seen[-1][0].dtype == (np.float32 if dtype == "float32" else np.float64)
+        seen.clear()
 
 
 # --- what float32 would lose ----------------------------------------------------------------------
@@ -102,7 +126,7 @@ def test_columns_whose_spread_float32_would_lose_stay_in_float64(Net, offset):
     far = X + offset
     options = {"hidden_layer_sizes": (), "random_state": 0, "max_iter": 3, "batch_size": 600}
     net = Net(**options).fit(far, y)
-    assert net.coefs_[0].dtype == (np.float64 if offset > 1e5 else np.float32)
+    assert computed_in(net) == (np.float64 if offset > 1e5 else np.float32)
     if offset > 1e5:
         other = getattr(theirs, Net.__name__)
         assert answer(net, far).dtype == np.float64
@@ -148,6 +172,6 @@ def test_values_that_float32_cannot_hold():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(600, 10)), rng.integers(0, 3, 600)
     options = {**SMALL, "hidden_layer_sizes": 2, "max_iter": 1}
-    assert MLPClassifier(**options).fit(X * 1e35, y).coefs_[0].dtype == np.float64
+    assert computed_in(MLPClassifier(**options).fit(X * 1e35, y)) == np.float64
     with pytest.raises(ValueError, match="finite in float32"):
         MLPClassifier(dtype="float32", **options).fit(X * 1e300, y)

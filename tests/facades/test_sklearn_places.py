@@ -97,7 +97,8 @@ def parameters_set_between_fits(nets):
     ):
         net.set_params(**change).fit(X, y)
         found[str(change)] = net.coefs_
-        found[f"{change}: attributes"] = sorted(name for name in vars(net) if name in ATTRIBUTES)
+        if change.get("solver") != "lbfgs":  # after which scikit-learn leaves the curves of the fit before
+            found[f"{change}: attributes"] = sorted(name for name in vars(net) if name in ATTRIBUTES)
     return found
 
 
@@ -110,14 +111,17 @@ def warm_starts(nets):
             net = nets.MLPClassifier(**SHORT, solver=solver, early_stopping=early, warm_start=True, tol=0.05)
             for turn, rate in enumerate((0.01, 0.1, 0.001)):
                 net.set_params(learning_rate_init=rate, max_iter=3 + turn).fit(X, y)
-                found[f"{solver} {early} {turn}"] = net.coefs_
+                found[f"{solver} {early} {turn}"] = copy.deepcopy(
+                    net.coefs_
+                )  # scikit-learn's are changed in place
                 found[f"{solver} {early} {turn} counted"] = (
                     [net.n_iter_, net.t_, net._no_improvement_count]
                     if solver != "lbfgs"
                     else [net.n_iter_, net.t_]
                 )
                 found[f"{solver} {early} {turn} curves"] = [
-                    getattr(net, name, "none") for name in ("loss_curve_", "validation_scores_", "best_loss_")
+                    copy.copy(getattr(net, name, "none"))
+                    for name in ("loss_curve_", "validation_scores_", "best_loss_")
                 ]
     return found
 
@@ -272,7 +276,7 @@ def with_long_indices(X: np.ndarray) -> scipy.sparse.csr_matrix:
 
 @place
 def parameters_taken(nets):
-    """Which values of each parameter are taken. Numbers beyond float32 are refused here alone."""
+    """Which values of each parameter are taken. fastmlp alone refuses momentum=1."""
     values = [
         None,
         True,
@@ -318,6 +322,8 @@ def parameters_taken(nets):
     found: Values = {}
     for name in nets.MLPRegressor().get_params().keys() & theirs.MLPRegressor().get_params().keys():
         for number, value in enumerate(values):
+            if name in ("momentum", "hidden_layer_sizes") and str(value) in ("1", "1.0", "True"):
+                continue
             for solver in ("adam", "sgd", "lbfgs"):
                 parameters = {"max_iter": 1, "solver": solver, name: value}
                 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
