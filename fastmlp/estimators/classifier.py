@@ -297,7 +297,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._link() == "logistic" and (self._columns() or 1) > 1
 
     def _logistic(self, X: Any) -> Array:
-        """What is under the sigmoids (N, K): of one output both sides, each of which has all its digits."""
+        """The numbers (N, K) under sigmoids: of one output both sides, each of which has all its digits."""
         z = self._outputs(X, "logits")
         return np.hstack([-z, z]) if z.shape[1] == 1 else z
 
