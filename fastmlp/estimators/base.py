@@ -41,15 +41,18 @@ from fastmlp.estimators.words import (
     CONSTRAINTS,
     LINKS,
     act_of,
+    adam,
+    architecture,
     check_solver,
     drops,
     hidden_layers,
     optimizer_of,
     plain,
+    sgd,
 )
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Norm, Parameters, Preprocessing, first_norms
-from fastmlp.words.layers import MOST_UNITS, Architecture
+from fastmlp.words.layers import MOST_UNITS
 from fastmlp.words.losses import LOSSES
 from fastmlp.words.optimizers import Optimizer
 
@@ -235,7 +238,8 @@ class BaseMLP(Bridge, BaseEstimator):
 
         dtype: in which to compute; that of the parameters is the coefs_'.
         """
-        coefs, parameters = parameters.dtype, parameters.astype(dtype)
+        coefs = parameters.dtype
+        parameters = parameters if coefs == dtype else parameters.astype(dtype)
         seed = int(random.randint(2**31 - 1)) if self._drops() and new else getattr(self, "_seed", 0)
         net = self._net(parameters)
         going_on = incremental and not new and hasattr(self, "_optimizer")
@@ -376,11 +380,8 @@ class BaseMLP(Bridge, BaseEstimator):
         if self.optimizer is not None:
             return optimizer_of(self.optimizer)
         if self.solver == "adam":
-            beta1, beta2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
-            return Optimizer("adam", beta1=beta1, beta2=beta2, epsilon=epsilon, form="keras")
-        momentum = min(float(self.momentum), math.nextafter(1, 0))
-        nesterov = bool(self.nesterovs_momentum and momentum)
-        return Optimizer("sgd", form="keras", momentum=momentum, nesterov=nesterov)
+            return adam(self.beta_1, self.beta_2, self.epsilon)
+        return sgd(self.momentum, self.nesterovs_momentum)
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -388,8 +389,8 @@ class BaseMLP(Bridge, BaseEstimator):
         """The engine's net of these parameters."""
         (inputs, _), *hidden = parameters.shapes
         layers = hidden_layers(self, [fan_in for fan_in, _ in hidden])
-        architecture = Architecture(inputs, layers, parameters.shapes[-1][1])
-        return Net(architecture, parameters, Preprocessing(float(self.scale)))
+        shape = architecture(inputs, layers, parameters.shapes[-1][1])
+        return Net(shape, parameters, Preprocessing(float(self.scale)))
 
     def _store(self, parameters: Parameters, dtype: DTypeLike | None = None) -> None:
         """Make the arrays attributes: themselves, where they are in that number type, or none is given."""

@@ -232,7 +232,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             if kind not in ("binary", "multiclass"):
                 check_classification_targets(y)  # says what is wrong
-            labels, y = unique_labels(y), np.unique(y, return_inverse=True)[1]
+            texts = unique_labels(y) if y.dtype.kind == "O" else None  # of one type, not objects
+            labels, y = np.unique(y, return_inverse=True)
+            labels = labels if texts is None else texts
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
         else:
@@ -249,6 +251,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _places(self, labels: Array, several: bool, incremental: bool) -> Array:
         """The places in classes_ of some labels. Raises ValueError for others, or too few."""
+        if np.array_equal(labels, self.classes_):
+            return np.arange(len(labels))
         if len(np.unique(self.classes_)) < len(self.classes_):
             raise ModelError("classes_ must be different labels", shown(np.asarray(self.classes_).tolist()))
         if not np.isin(labels, self.classes_).all():
