@@ -8,7 +8,7 @@ Numbers are never right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -51,9 +51,8 @@ class EpochTotals(NamedTuple):
         return self.live / (self.samples * self.labels)
 
 
-@dataclass(frozen=True)
-class Watch:
-    """When training ends, as scikit-learn has it: after more than ``most`` epochs that gained nothing.
+class Watch(NamedTuple):
+    """The end of a training, as scikit-learn has it: after more than ``most`` epochs that gained nothing.
 
     An epoch's loss is totals.loss / parts + penalty * totals.squares. It gains where that is at most
     best - tol; stale epochs that gained nothing came one after the other, and best is the lowest loss so far.
@@ -70,7 +69,8 @@ class Watch:
         """The same after an epoch more."""
         loss = totals.loss / self.parts + self.penalty * totals.squares
         stale = self.stale + 1 if loss > self.best - self.tol else 0
-        return replace(self, best=loss if loss < self.best else self.best, stale=stale)
+        best = loss if loss < self.best else self.best
+        return type(self)(best, stale, self.tol, self.most, self.parts, self.penalty)
 
     @property
     def stops(self) -> bool:

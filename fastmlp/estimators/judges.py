@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -44,7 +44,7 @@ class LossJudge:
 
     def forgive(self) -> None:
         """Count from 0 again."""
-        self.watch, self.estimator._no_improvement_count = replace(self.watch, stale=0), 0
+        self.watch, self.estimator._no_improvement_count = self.watch._replace(stale=0), 0
 
 
 @dataclass(eq=False)

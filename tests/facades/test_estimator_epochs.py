@@ -11,15 +11,17 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
 
+import sklearn
 from estimator_cases import BOTH, DTYPES, SMALL, close_nets, iris, line, same_nets
 from sklearn import neural_network as theirs
 from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, r2_score
 from sklearn.model_selection import train_test_split
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.estimators.regressor import r2_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -77,6 +79,17 @@ def test_validation_curves_are_of_the_rows_held_out(dtype, weighted):
     assert same_nets(net, MLPClassifier(**options).fit(X2, y, sample_weight=weights))
 
 
+def test_r2_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    for n, K in ((2, 1), (7, 3), (60, 2)):
+        y, z = rng.normal(size=(2, n, K))
+        y[:, 0] = y[0, 0] if n == 7 else y[:, 0]
+        z[:, -1] = y[:, -1] if n == 60 else z[:, -1]
+        for weights in (None, rng.random(n), rng.integers(0, 2, n) + np.eye(n)[0]):
+            assert r2_of(y, z, weights) == pytest.approx(r2_score(y, z, sample_weight=weights), rel=1e-12)
+        assert r2_of(y * 0, y * 0, None) == r2_score(y * 0, y * 0) == 1
+
+
 def test_validation_curves_of_numbers():
     X, Y = line(K=2)
     net = MLPRegressor(early_stopping=True, **SMALL).fit(X, Y)
@@ -121,7 +134,7 @@ def test_convergence():
         ConvergenceWarning, match=r"Stochastic Optimizer: Maximum iterations \(3\) reached"
     ) as caught:
         MLPClassifier(max_iter=3).fit(X, y)
-    assert caught[0].filename == __file__
+    assert caught[0].filename == sklearn.base.__file__  # programs filter by scikit-learn's modules
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         net = MLPClassifier(max_iter=500, tol=1.0, n_iter_no_change=4).fit(X, y)
@@ -135,7 +148,7 @@ def test_a_batch_larger_than_the_data_is_said():
     X, y = iris()
     with pytest.warns(UserWarning, match="Got `batch_size` less than 1 or larger than sample size") as caught:
         net = MLPClassifier(batch_size=1000, **SMALL).fit(X, y)
-    assert [w.filename for w in caught if w.category is UserWarning] == [__file__]
+    assert [w.filename for w in caught if w.category is UserWarning] == [sklearn.base.__file__]
     assert same_nets(net, MLPClassifier(batch_size=150, **SMALL).fit(X, y))
     assert same_nets(net, MLPClassifier(**SMALL).fit(X, y))
 
@@ -165,6 +178,20 @@ def test_divergence_after_the_best_epoch_keeps_it():
     assert len(net.validation_scores_) == len(net.loss_curve_) == net.n_iter_
     assert np.isfinite(net.best_validation_score_)
     assert all(np.isfinite(W).all() for W in net.coefs_)
+
+
+def test_divergence_at_once_keeps_the_first_weights_with_early_stopping():
+    X, y = line()
+    options = {
+        "solver": "sgd", "activation": "identity", "learning_rate_init": 1e20, "random_state": 0,
+        "early_stopping": True, "batch_size": 5,
+    }  # fmt: skip
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1"):
+        net = MLPRegressor(**options).fit(X, y)
+    first = MLPRegressor(**{**options, "max_iter": 1, "learning_rate_init": 1e-30}).fit(X, y)
+    close_nets(net, first, atol=1e-20)
+    assert (net.n_iter_, len(net.loss_curve_), len(net.validation_scores_)) == (1, 1, 1)
+    assert net.best_validation_score_ == -np.inf
 
 
 def test_interruption_keeps_what_there_is():
