@@ -64,7 +64,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     verbose: prints a line an epoch.
     warm_start: fit continues the present net, its curves, and the count of epochs that got no better; the
         averages of the steps begin at zero.
-    momentum, nesterovs_momentum: of sgd; momentum is below 1.
+    momentum, nesterovs_momentum: of sgd.
     early_stopping: holds rows out, scores them after every epoch, and keeps the weights of the best epoch. A
         warm start keeps those of its last epoch if none is better than the best of the fits before.
     validation_fraction: share of the rows that is held out; of two classes, that share of each.

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
         {"learning_rate": "cosine"},
         {"learning_rate_init": 0},
         {"max_iter": 0},
-        {"momentum": 1},
+        {"momentum": 1.5},
         {"validation_fraction": 1.0},
         {"beta_1": 1},
         {"epsilon": 0.0},
