@@ -236,8 +236,8 @@ def _processes(tasks: list[tuple[Any, ...]]) -> Any:
 
 
 AT_ONCE_CASES: dict[str, tuple[str, Callable[[], Data], dict[str, Any]]] = {
-    "iris, float64": ("MLPClassifier", lambda: loaded(load_iris), {"max_iter": 5_000}),
-    "digits": ("MLPClassifier", lambda: loaded(load_digits), {"max_iter": 200}),
+    "iris, float64": ("MLPClassifier", lambda: loaded(load_iris), {"max_iter": 20_000}),
+    "digits": ("MLPClassifier", lambda: loaded(load_digits), {"max_iter": 1_000}),
     "20,000 x 8, numbers": ("MLPRegressor", lambda: numbers(20_000, 8), {"max_iter": 40}),
     "digits, lbfgs": ("MLPClassifier", lambda: loaded(load_digits), {"solver": "lbfgs", "alpha": 1.0}),
 }
@@ -302,15 +302,15 @@ def pairs_page(each_one: Iterable[Pairs]) -> tuple[str, bool]:
 
 
 def at_once_page(rounds: int, names: list[str]) -> tuple[str, bool]:
-    lines, worst = [], 0.0
+    lines, missed = [], False
     for name in names:
         found = shares(name, rounds)
         for way in dict.fromkeys(way for way, _ in found):
             each = [share for (other, _), share in found.items() if other == way]
             lines.append([name, way, *(f"{share:.2f}{' (over)' * (share > AT_ONCE)}" for share in each)])
-            worst = max(worst, *each)
+            missed |= not all(share <= AT_ONCE for share in each)
     heading = ("", "way", "threads=auto", "1", "2")
-    return table(heading, lines), not worst <= AT_ONCE
+    return table(heading, lines), missed
 
 
 def epochs_page(rounds: int) -> tuple[str, bool]:

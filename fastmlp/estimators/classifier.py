@@ -37,9 +37,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Parameters and attributes with scikit-learn's names mean the same, with these differences:
 
-    - The output is a softmax over K classes, over two of them as well: ``coefs_[-1]`` has two columns then.
-      Each row has one label: a multilabel y raises ValueError.
-    - There is no ``lbfgs`` and no ``max_fun``.
     - Weights of rows are not negative. A batch whose weights are all 0 changes nothing.
     - A training that diverges ends there: fit raises ValueError, or with early_stopping keeps the best epoch
       before, with a ConvergenceWarning, where scikit-learn goes on to max_iter.
@@ -47,8 +44,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Parameters
     ----------
     hidden_layer_sizes: widths of the hidden layers; () for none, which is softmax regression.
-    activation: identity, logistic, tanh or relu, in every hidden layer.
-    solver: adam or sgd.
+    activation: identity, logistic, tanh, relu, or another that the engine has, such as gelu or elu:0.5; of
+        every hidden layer, or a list of one for each.
+    solver: adam or sgd; or lbfgs, over all rows in every step, in float64, with at most max_fun evaluations.
     alpha: of the L2 penalty 0.5 alpha sum(w^2) / B on the weights w, for a batch of B rows (with weights of
         rows: B is the sum of theirs).
     batch_size: "auto": 200, or all rows where they are fewer.
@@ -69,22 +67,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         warm start keeps those of its last epoch if none is better than the best of the fits before.
     validation_fraction: share of the rows that is held out; of two classes, that share of each.
     beta_1, beta_2, epsilon: of adam. epsilon is added to the root before its correction, as in scikit-learn.
-    loss: logits; or keras2 or clip:LO,HI, which clip p of the true class as old frameworks did.
+    loss: log_loss, as in scikit-learn: two classes have one logistic output, several labels (a y of columns
+        of 0 and 1) one for each, and other classes a softmax. Or by the engine's names: logits, or keras2 and
+        clip:LO,HI, which clip p of the true class as old frameworks did, are of a softmax over two classes
+        too: ``coefs_[-1]`` has two columns then. binary, or binary:LO,HI, which clips: the mean over labels.
     class_weight: {label: weight}, 1 for those left out; "balanced": all classes count the same (not in
-        partial_fit). It is multiplied with sample_weight.
+        partial_fit). It is multiplied with sample_weight. Not of several labels.
     scale: X is divided by it: 255 suits pixel bytes.
     callbacks: a list; each is called callback(estimator) after every epoch; returning True ends training.
     progress: shows a bar, in a terminal or a notebook; elsewhere a line on stderr.
     threads: of the kernels. "auto": as many as pay on this machine; in a worker of joblib or multiprocessing,
         its share of the cores. Results do not depend on it.
     dtype: "auto", "float64" or "float32", in which a net is computed: see above.
+    dropout: share of a hidden layer's outputs that a step leaves out; of every layer, or a list.
+    batch_norm: True: of every hidden layer, before its activation; "after": behind it; or a
+        fastmlp.BatchNorm, or a list of one for each.
+    optimizer: in place of the solver's, which is not asked then: a name of fastmlp.Optimizer's, such as
+        rmsprop, or one itself. learning_rate_init, learning_rate and alpha are of it too. With lbfgs none
+        of dropout, batch_norm and optimizer may be given.
 
     Attributes
     ----------
-    classes_: (K,) the labels, in the order of the outputs.
+    classes_: (K,) the labels, in the order of the outputs; of several labels a row, their numbers.
     coefs_, intercepts_: W (fan_in, fan_out) and b (fan_out,) of every layer. They may be set, or changed in
         place; every method that reads them raises ValueError where they do not fit classes_, n_features_in_
-        and each other. activation and scale stay those of the fit.
+        and each other. activation, batch_norm and scale stay those of the fit.
+    norms_: of every hidden layer the batch norm's arrays, a fastmlp.net.Norm, or None. As coefs_ are.
     loss_, loss_curve_, best_loss_: mean loss and penalty over the rows of an epoch, those of each batch with
         the weights before its step. best_loss_ is None with early_stopping.
     validation_scores_, best_validation_score_: accuracy on the rows held out, after each epoch.
@@ -168,7 +176,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         known = getattr(self, "classes_", None)
         if classes is None and known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is not None:
+        if classes is not None and (known is None or not np.array_equal(classes, known)):
             labels = unique_labels(classes)
             if known is not None and not np.array_equal(labels, known):
                 raise ValueError(
@@ -182,7 +190,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Those are a CSR matrix where the first y was sparse.
         """
-        check_is_fitted(self)
         p = self.predict_proba(X)
         if self._is_multilabel:
             labels: Array = (p > 0.5).astype(np.int64)
@@ -195,21 +202,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (N, K), in the order of ``classes_``; of several labels, each for itself."""
+        check_is_fitted(self)
         if self._link() == "softmax":
             return self._outputs(X, "predict_proba")
-        p: Array = expit(self._logistic(X))
+        z = self._outputs(X, "logits")
+        p: Array = expit(np.hstack([-z, z]) if z.shape[1] == 1 else z)  # a small one has all its digits
         return p
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Their logarithms (N, K): finite also where a probability is too small to be told from 0."""
-        if self._link() == "softmax":
-            z = self._outputs(X, "logits")
-            z -= z.max(axis=1, keepdims=True)
-            z -= np.log(np.exp(z).sum(axis=1, keepdims=True))
-            return z
-        z = self._logistic(X)
-        p = expit(z)
-        logs: Array = np.log(p, out=-np.logaddexp(0, -z), where=p >= np.finfo(p.dtype).tiny)
+        """Their logarithms (N, K)."""
+        p = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            logs: Array = np.log(p, out=p)
         return logs
 
     # --- targets --------------------------------------------------------------------------------
@@ -232,7 +236,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             if kind not in ("binary", "multiclass"):
                 check_classification_targets(y)  # says what is wrong
-            labels, y = unique_labels(y), np.unique(y, return_inverse=True)[1]
+            different, y = np.unique(y, return_inverse=True)
+            labels = unique_labels(different) if different.dtype == object else different
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
         else:
@@ -295,11 +300,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _is_multilabel(self) -> bool:
         """Say whether each output is a label of its own."""
         return self._link() == "logistic" and (self._columns() or 1) > 1
-
-    def _logistic(self, X: Any) -> Array:
-        """What is under the sigmoids (N, K): of one output both sides, each of which has all its digits."""
-        z = self._outputs(X, "logits")
-        return np.hstack([-z, z]) if z.shape[1] == 1 else z
 
     def _columns(self) -> int | None:
         """The columns of the last weights, where they have any."""

@@ -6,6 +6,7 @@ Computed in float64, whatever the number type of the net.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.backends.threads import at_work
 from fastmlp.display.bar import Show, bar
 from fastmlp.net import Parameters
 
 Array = NDArray[Any]
+
+_OUT = 4  # calls from a warning here to scikit-learn's wrapper of fit, whose module programs filter by
 
 
 class _StoppedError(Exception):
@@ -58,12 +61,18 @@ def fit(estimator: Any, parameters: Parameters, X: Any, y: Array, weights: Array
         except KeyboardInterrupt:
             run.keep(objective.theta, objective.loss)
             raise
-    est.n_iter_ = _check_optimize_result("lbfgs", found, est.max_iter)
+    est.n_iter_ = min(found.nit, est.max_iter)
     run.keep(found.x, found.fun)
     if not np.isfinite(found.x).all():
         raise ValueError(
             "Training by lbfgs diverged: a weight is infinite or nan. Scale the inputs; StandardScaler does."
         )
+    if found.status != 0:
+        warnings.warn(
+            f"lbfgs failed to converge after {est.n_iter_} iterations: {found.message}. Increase max_iter "
+            f"({est.max_iter}) or max_fun ({est.max_fun}), or scale the inputs; StandardScaler does.",
+            ConvergenceWarning, stacklevel=_OUT,
+        )  # fmt: skip
 
 
 def packed(parameters: Parameters) -> Array:

@@ -27,9 +27,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     X of float32 is computed in float32, few values of other number types in float64, and many in float32, or
     as ``dtype`` says: see ``MLPClassifier``. Targets are looked at as columns are.
 
-    A row's loss is the mean of (output - y)^2 / 2 over its K targets; steps are taken on K times that, as in
-    scikit-learn. There is no ``poisson``. For all else see ``MLPClassifier``, which has the same
-    parameters but ``class_weight``, and the same attributes but ``classes_``. The validation score is R^2.
+    loss: squared_error, the mean of (output - y)^2 / 2 over a row's K targets, where steps are taken on K
+    times that; or poisson, the sum of half the deviances of counts or rates y, whose predictions are exp of
+    the outputs. Both are scikit-learn's. Or by the engine's names: squared, absolute, huber, huber:DELTA.
+
+    For all else see ``MLPClassifier``, which has the same parameters but ``class_weight``, and the same
+    attributes but ``classes_``. The validation score is R^2.
 
     >>> from fastmlp import MLPRegressor
     >>> net = MLPRegressor(hidden_layer_sizes=(), learning_rate_init=0.1, max_iter=900, n_iter_no_change=100)

@@ -65,10 +65,15 @@ def _listed(estimator: Any, name: str) -> list[NDArray[Any]]:
 
 def _norms(estimator: Any, hidden: int, dtype: Any) -> tuple[Norm | None, ...]:
     """norms_, where there are any, as the estimator's own arrays where they are in that type already."""
-    given = as_list(getattr(estimator, "norms_", ())) or [None] * hidden
-    if len(given) != hidden or not all(norm is None or isinstance(norm, Norm) for norm in given):
+    given = getattr(estimator, "norms_", [None] * hidden)
+    listed = as_list(given)
+    if (
+        listed is None
+        or len(listed) != hidden
+        or not all(norm is None or isinstance(norm, Norm) for norm in listed)
+    ):
         raise ModelError("norms_ must be a list of a Norm or None for each hidden layer", shown(given))
-    norms = [norm and Norm(*(np.ascontiguousarray(array, dtype) for array in norm)) for norm in given]
+    norms = [norm and Norm(*(np.ascontiguousarray(array, dtype) for array in norm)) for norm in listed]
     if any((norm.variance < 0).any() for norm in norms if norm):
         raise ModelError("the variance of each of norms_ must be 0 or more", "less")
     return tuple(norms)

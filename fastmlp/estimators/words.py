@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils._param_validation import Options
 from fastmlp.checks import as_list
 from fastmlp.errors import ConfigError
 from fastmlp.words.activations import ACTIVATIONS, checked_act
-from fastmlp.words.layers import LAYER_WORDS, Layer, layers_of
+from fastmlp.words.layers import LAYER_WORDS, Architecture, Layer, layers_of
 from fastmlp.words.losses import LOSSES, checked_loss, form_of
 from fastmlp.words.optimizers import OPTIMIZERS, Optimizer
 
@@ -80,7 +81,7 @@ CONSTRAINTS: dict[str, Any] = {
         )
     ],
     "optimizer": [
-        Checked(optimizer_of, f"one of {', '.join(OPTIMIZERS)}, an Optimizer (its alpha 0)"), None
+        None, Checked(optimizer_of, f"one of {', '.join(OPTIMIZERS)}, an Optimizer (its alpha 0)")
     ],
 }  # fmt: skip
 
@@ -88,8 +89,30 @@ CONSTRAINTS: dict[str, Any] = {
 def hidden_layers(estimator: Any, widths: Sequence[int]) -> tuple[Layer, ...]:
     """The engine's hidden layers of these widths. Raises ConfigError where a list has not one for each."""
     given = as_list(estimator.activation)
-    act = act_of(estimator.activation) if given is None else [act_of(item) for item in given]
-    return layers_of(tuple(widths), act, dropout=estimator.dropout, batch_norm=estimator.batch_norm)
+    act = act_of(estimator.activation) if given is None else tuple(act_of(item) for item in given)
+    words = tuple(widths), act, plain(estimator.dropout), plain(estimator.batch_norm)
+    try:
+        hash(words)
+    except TypeError:  # no words at all: they are told so
+        return _layers.__wrapped__(*words)
+    return _layers(*words)
+
+
+@lru_cache(typed=True)  # checks that take longer than a fit of one epoch
+def _layers(widths: tuple[int, ...], act: Any, dropout: Any, batch_norm: Any) -> tuple[Layer, ...]:
+    return layers_of(widths, act, dropout=dropout, batch_norm=batch_norm)
+
+
+@lru_cache
+def architecture_of(inputs: int, layers: tuple[Layer, ...], outputs: int) -> Architecture:
+    """``Architecture``, which is checked once for many fits."""
+    return Architecture(inputs, layers, outputs)
+
+
+@lru_cache
+def step_of(name: str, **words: Any) -> Optimizer:
+    """``Optimizer`` in Keras' form, which is checked once for many fits."""
+    return Optimizer(name, form="keras", **words)
 
 
 def drops(estimator: Any) -> bool:

@@ -96,6 +96,8 @@ def predict_rows(p, x, plan, lo, hi):
     columns = shifted(copies, copied)
     means = shifted(columns, (outputs + 3) * block)
     room = Room(inputs, address(bits), means, shifted(means, D), copies, columns)
+    for j in range(2 * span):  # activations take what lies behind a row's last vector, too
+        acts[j] = _ZERO
     prepare(room, plan)
     copy_layers(room.copies, plan, many)
     for begin in range(lo, hi, WORD):

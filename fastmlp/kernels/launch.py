@@ -60,7 +60,7 @@ def outputs(
 ) -> None:
     """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
-    members = threads if N > _FEW else 1
+    members = threads if N > _FEW and N * len(work.weights.theta) > TINY else 1
     job = epoch.Job(
         train=False, rows=rows, order=layout.plain(order), N=N, loss=loss, training=_TRAINING,
         outputs=_OUTPUTS._replace(**wanted),

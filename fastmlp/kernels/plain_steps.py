@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastmlp.kernels.intrinsics import float_bits, shifted
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.optimizers import step64
+from fastmlp.kernels.plain_stages import Stages
 from fastmlp.kernels.simd import sum_of_squares
 
 Float64 = NDArray[np.float64]
@@ -33,7 +34,7 @@ class Layout(NamedTuple):
     begin in theta (w_at), its outputs in acts, slopes and deltas (a_at), its transpose in transposed (t_at).
     act, slope, number: of each hidden layer, the places of its activation's plug-ins, and its number; kept:
     where its slopes are kept. trained, biased: what a step changes. block: rows at a time. x_stride: of
-    Space.x. product: the place of its plug-in.
+    Space.x. product: the place of its plug-in. rows: of a layer in theta.
     """
 
     depth: int
@@ -50,9 +51,11 @@ class Layout(NamedTuple):
     kept: Int64
     trained: Int64
     biased: Int64
+    rows: Int64
     block: int
     x_stride: int
     product: int
+    stages: Stages
 
 
 class Space(NamedTuple):
@@ -128,28 +131,34 @@ def limit(layout, space, limits):
     gradient, whole = space.gradient, _ZERO
     for i in range(layout.depth):
         if layout.trained[i] > 0:
-            at, n = layout.w_at[i], layout.fan_in[i] * layout.stride[i]
-            bias = n + layout.stride[i]
+            at, stride = layout.w_at[i], layout.stride[i]
+            n = layout.fan_in[i] * stride
             l1, l2 = limits.l1[i], limits.l2[i]
             for j in range(at, at + n):
                 w = space.theta[j]
                 gradient[j] += l1 * (_ONE if w > _ZERO else (-_ONE if w < _ZERO else _ZERO)) + l2 * w
             if limits.cut > _ZERO:
-                for j in range(at, at + bias):
+                for j in range(at, at + layout.rows[i] * stride):
                     g = gradient[j]
                     gradient[j] = limits.cut if g > limits.cut else (-limits.cut if g < -limits.cut else g)
             if limits.most > _ZERO:
-                weights = squares_in(shifted(gradient, at), n)
-                biases = squares_in(shifted(gradient, at + n), layout.stride[i])
-                whole += weights + biases
-                if limits.each:
-                    _shrink(shifted(gradient, at), n, weights, limits)
-                    _shrink(shifted(gradient, at + n), layout.stride[i], biases, limits)
+                whole += _clipped(shifted(gradient, at), n, limits)
+                for row in range(layout.fan_in[i], layout.rows[i]):
+                    whole += _clipped(shifted(gradient, at + row * stride), stride, limits)
     if limits.most > _ZERO and not limits.each:
         for i in range(layout.depth):
             if layout.trained[i] > 0:
-                n = (layout.fan_in[i] + 1) * layout.stride[i]
+                n = layout.rows[i] * layout.stride[i]
                 _shrink(shifted(gradient, layout.w_at[i]), n, whole, limits)
+
+
+@device
+def _clipped(gradient, n, limits):
+    """The sum of the squares of an array's gradient; it is scaled down where ``each`` is."""
+    squares = squares_in(gradient, n)
+    if limits.each:
+        _shrink(gradient, n, squares, limits)
+    return squares
 
 
 @device
@@ -183,16 +192,16 @@ def take_step(layout, space, rule, limits, batch, alpha):
     if limits.penalised:
         limit(layout, space, limits)
     for i in range(layout.depth):
-        at, n = layout.w_at[i], layout.fan_in[i] * layout.stride[i]
+        at, stride, fan_in = layout.w_at[i], layout.stride[i], layout.fan_in[i]
         if layout.trained[i] > 0:
-            decay = rule.weight_decay
-            step64(rule.step, rule, space.theta, space.gradient, at, n, _ONE, decay + alpha, batch)
-            if layout.biased[i] > 0:
-                step64(
-                    rule.step, rule, space.theta, space.gradient, at + n, layout.stride[i], _ONE, decay, batch
-                )
+            decay, others = rule.weight_decay, fan_in if layout.biased[i] > 0 else fan_in + 1
+            n, at_others = (layout.rows[i] - others) * stride, at + others * stride
+            step64(
+                rule.step, rule, space.theta, space.gradient, at, fan_in * stride, _ONE, decay + alpha, batch
+            )
+            step64(rule.step, rule, space.theta, space.gradient, at_others, n, _ONE, decay, batch)
         else:
-            for j in range(at, at + n + layout.stride[i]):
+            for j in range(at, at + layout.rows[i] * stride):
                 space.gradient[j] = _ZERO
     if limits.shortened:
         shorten(layout, space, limits)

@@ -114,6 +114,23 @@ def test_callbacks_see_the_weights_as_they_are(Net):
         seen.clear()
 
 
+@BOTH
+def test_a_net_shown_in_float64_goes_on_to_the_bit(Net):
+    """coefs_ are what the training knows, no more and no less."""
+    X, y = digits()
+    X, y = X[:400].astype(np.float64), y[:400] % 2
+    net = Net(**SMALL, warm_start=True).fit(X, y)
+    assert all((W.astype(np.float32) == W).all() for W in net.coefs_)
+    narrow = Net(**SMALL, warm_start=True).fit(X.astype(np.float32), y)
+    assert same_nets(net, narrow)
+    assert same_nets(net.fit(X, y), narrow.fit(X.astype(np.float32), y))
+    assert same_nets(net.partial_fit(X, y), narrow.partial_fit(X.astype(np.float32), y))
+    again = pickle.loads(pickle.dumps(net))
+    assert same_nets(net.partial_fit(X, y), again.partial_fit(X, y))
+    net.coefs_ = [W + 1e-12 for W in net.coefs_]
+    assert not np.array_equal(answer(net, X), answer(again, X))  # set by hand, they are taken as they are
+
+
 # --- what float32 would lose ----------------------------------------------------------------------
 
 
