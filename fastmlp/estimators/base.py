@@ -41,13 +41,14 @@ from fastmlp.estimators.words import (
     CONSTRAINTS,
     LINKS,
     act_of,
+    adam,
     architecture_of,
     check_solver,
     drops,
     hidden_layers,
     optimizer_of,
     plain,
-    step_of,
+    sgd,
 )
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Norm, Parameters, Preprocessing, first_norms
@@ -385,10 +386,8 @@ class BaseMLP(Bridge, BaseEstimator):
         if self.optimizer is not None:
             return optimizer_of(self.optimizer)
         if self.solver == "adam":
-            beta1, beta2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
-            return step_of("adam", beta1=beta1, beta2=beta2, epsilon=epsilon)
-        momentum = min(float(self.momentum), math.nextafter(1, 0))
-        return step_of("sgd", momentum=momentum, nesterov=bool(self.nesterovs_momentum and momentum))
+            return adam(self.beta_1, self.beta_2, self.epsilon)
+        return sgd(self.momentum, self.nesterovs_momentum)
 
     # --- the net --------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -49,6 +50,19 @@ class Checked(Options):
 def act_of(activation: Any) -> str:
     """The engine's name of an activation by scikit-learn's, or by its own. Raises ConfigError."""
     return checked_act(ACTS.get(activation, activation) if isinstance(activation, str) else activation)
+
+
+@lru_cache(maxsize=64)
+def adam(beta_1: float, beta_2: float, epsilon: float) -> Optimizer:
+    """scikit-learn's adam."""
+    return Optimizer("adam", beta1=float(beta_1), beta2=float(beta_2), epsilon=float(epsilon), form="keras")
+
+
+@lru_cache(maxsize=64)
+def sgd(momentum: float, nesterov: bool) -> Optimizer:
+    """scikit-learn's sgd, whose averages are of steps; a momentum of 1 is the largest number below."""
+    momentum = min(float(momentum), math.nextafter(1, 0))
+    return Optimizer("sgd", momentum=momentum, nesterov=bool(nesterov and momentum), form="keras")
 
 
 def optimizer_of(optimizer: Any) -> Optimizer:
@@ -107,12 +121,6 @@ def _layers(widths: tuple[int, ...], act: Any, dropout: Any, batch_norm: Any) ->
 def architecture_of(inputs: int, layers: tuple[Layer, ...], outputs: int) -> Architecture:
     """``Architecture``, which is checked once for many fits."""
     return Architecture(inputs, layers, outputs)
-
-
-@lru_cache
-def step_of(name: str, **words: Any) -> Optimizer:
-    """``Optimizer`` in Keras' form, which is checked once for many fits."""
-    return Optimizer(name, form="keras", **words)
 
 
 def drops(estimator: Any) -> bool:
