@@ -231,9 +231,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = y.toarray() if is_sparse else y
             labels = np.arange(y.shape[1])
         else:
-            y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             if kind not in ("binary", "multiclass"):
                 check_classification_targets(y)  # says what is wrong
+            y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             labels, y = unique_labels(y), np.unique(y, return_inverse=True)[1]
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
