@@ -92,11 +92,6 @@ class ThreadTuner:
         self._work, self._seconds = 0, 0.0  # of the count that is being judged
         self._shares = False  # the cores, with others: nothing is learnt then
 
-    @property
-    def is_fixed(self) -> bool:
-        """True where their number is given: it is not judged."""
-        return len(self._counts) == 1
-
     def next(self) -> tuple[int, float]:
         """Threads for the next slice of work, and the seconds it may take."""
         if self.most == 1:
