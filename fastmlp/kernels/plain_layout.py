@@ -27,7 +27,7 @@ from fastmlp.words.optimizers import Optimizer
 Array = NDArray[Any]
 
 BLOCK = 256  # rows that are walked together
-_LANES = 4
+LANES = 4
 
 _NONE, _NO_ROWS, _NO_COLUMNS = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int32)
 
@@ -55,7 +55,7 @@ class Room:
         acts = [parts_of(act) for act in net.architecture.acts]
         table = [words.ACTIVATIONS[name] for name, _ in acts]
         self.layout = Layout(
-            depth=len(layers), fan_in=fan_in, fan_out=fan_out, stride=stride, vectors=stride // _LANES,
+            depth=len(layers), fan_in=fan_in, fan_out=fan_out, stride=stride, vectors=stride // LANES,
             w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
             act=np.array([each.forward.place for each in table], np.int64),
             slope=np.array([each.backward.place if training else 0 for each in table], np.int64),
@@ -106,8 +106,8 @@ class Room:
 
 def stride_of(width: int) -> int:
     """Whole vectors; rows that lie a multiple of 2 KiB apart would share few lines of a cache."""
-    stride = -(-width // _LANES) * _LANES
-    return stride + 2 * _LANES if stride % 256 == 0 else stride
+    stride = -(-width // LANES) * LANES
+    return stride + 2 * LANES if stride % 256 == 0 else stride
 
 
 def _begins(sizes: Array) -> NDArray[np.int64]:
