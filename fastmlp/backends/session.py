@@ -75,6 +75,8 @@ class BaseSession:
     ) -> None:
         self.net, self.N, self.loss = net, N, Loss.of(loss, label_smoothing)
         self.y = checked_targets(net, y, N, self.loss)
+        if np.may_share_memory(self.y, np.asarray(y)):
+            self.y = self.y.copy()  # compiled code takes classes for places
         self.weights = checked_weights(sample_weight, N, net.parameters.dtype)
         self.batch_size = whole_number("batch_size", batch_size, 1, 2**31 - 1)
         self.optimizer = instance("optimizer", optimizer, Optimizer)

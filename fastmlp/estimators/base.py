@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from functools import partial
+from functools import cache, partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -41,15 +41,18 @@ from fastmlp.estimators.words import (
     CONSTRAINTS,
     LINKS,
     act_of,
+    adam,
+    architecture_of,
     check_solver,
     drops,
     hidden_layers,
     optimizer_of,
     plain,
+    sgd,
 )
 from fastmlp.model import load_backend
 from fastmlp.net import Net, Norm, Parameters, Preprocessing, first_norms
-from fastmlp.words.layers import MOST_UNITS, Architecture
+from fastmlp.words.layers import MOST_UNITS
 from fastmlp.words.losses import LOSSES
 from fastmlp.words.optimizers import Optimizer
 
@@ -142,6 +145,13 @@ class BaseMLP(Bridge, BaseEstimator):
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn has it, which asks the signature in every fit."""
+        names: list[str] = super()._get_param_names()
+        return names
 
     def _validate_params(self) -> None:
         super()._validate_params()
@@ -376,11 +386,8 @@ class BaseMLP(Bridge, BaseEstimator):
         if self.optimizer is not None:
             return optimizer_of(self.optimizer)
         if self.solver == "adam":
-            beta1, beta2, epsilon = float(self.beta_1), float(self.beta_2), float(self.epsilon)
-            return Optimizer("adam", beta1=beta1, beta2=beta2, epsilon=epsilon, form="keras")
-        momentum = min(float(self.momentum), math.nextafter(1, 0))
-        nesterov = bool(self.nesterovs_momentum and momentum)
-        return Optimizer("sgd", form="keras", momentum=momentum, nesterov=nesterov)
+            return adam(self.beta_1, self.beta_2, self.epsilon)
+        return sgd(self.momentum, self.nesterovs_momentum)
 
     # --- the net --------------------------------------------------------------------------------
 
@@ -388,7 +395,7 @@ class BaseMLP(Bridge, BaseEstimator):
         """The engine's net of these parameters."""
         (inputs, _), *hidden = parameters.shapes
         layers = hidden_layers(self, [fan_in for fan_in, _ in hidden])
-        architecture = Architecture(inputs, layers, parameters.shapes[-1][1])
+        architecture = architecture_of(inputs, layers, parameters.shapes[-1][1])
         return Net(architecture, parameters, Preprocessing(float(self.scale)))
 
     def _store(self, parameters: Parameters, dtype: DTypeLike | None = None) -> None:

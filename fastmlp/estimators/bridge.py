@@ -23,8 +23,8 @@ from fastmlp.backends.state import OptimizerState
 from fastmlp.checks import shown
 from fastmlp.errors import ModelError
 from fastmlp.estimators import models
-from fastmlp.estimators.models import adam, sgd
 from fastmlp.estimators.schedule import ScheduledOptimizer
+from fastmlp.estimators.words import adam, sgd
 from fastmlp.fold import folded
 from fastmlp.model import Model
 from fastmlp.net import Parameters

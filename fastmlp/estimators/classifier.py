@@ -176,7 +176,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         known = getattr(self, "classes_", None)
         if classes is None and known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is not None:
+        if classes is not None and (known is None or not np.array_equal(classes, known)):
             labels = unique_labels(classes)
             if known is not None and not np.array_equal(labels, known):
                 raise ValueError(
@@ -234,7 +234,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             if kind not in ("binary", "multiclass"):
                 check_classification_targets(y)  # says what is wrong
             y = column_or_1d(y, warn=True) if y.ndim == 2 else y
-            labels, y = unique_labels(y), np.unique(y, return_inverse=True)[1]
+            different, y = np.unique(y, return_inverse=True)
+            labels = unique_labels(different) if different.dtype == object else different
         if not incremental and (first or not hasattr(self, "classes_")):
             self.classes_ = labels
         else:

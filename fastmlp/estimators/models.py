@@ -11,6 +11,7 @@ from sklearn.base import is_classifier
 from fastmlp.checks import shown
 from fastmlp.data.targets import array_of
 from fastmlp.errors import ModelError
+from fastmlp.estimators.words import adam, sgd
 from fastmlp.model import Model
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import Training
@@ -158,13 +159,3 @@ def _folded(model: Model) -> Net:
     hidden = tuple(replace(layer, bias=True) for layer in shape.layers)  # output: a plain layer has one
     shape = Architecture(shape.inputs, hidden, shape.outputs)
     return Net(shape, Parameters(tuple(weights), tuple(biases), parameters.norms), Preprocessing(scale))
-
-
-def adam(beta_1: float, beta_2: float, epsilon: float) -> Optimizer:
-    """scikit-learn's adam."""
-    return Optimizer("adam", beta1=beta_1, beta2=beta_2, epsilon=epsilon, form="keras")
-
-
-def sgd(momentum: float, nesterov: bool) -> Optimizer:
-    """scikit-learn's sgd, whose momentum is one of steps."""
-    return Optimizer("sgd", momentum=momentum, nesterov=bool(nesterov and momentum), form="keras")

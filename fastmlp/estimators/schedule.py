@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from numpy.typing import DTypeLike
 
@@ -46,7 +47,7 @@ class ScheduledOptimizer:
 
     def penalised(self, alpha: float) -> Optimizer:
         """The optimizer with an L2 penalty."""
-        return replace(self.optimizer, alpha=alpha if alpha >= SMALLEST else 0.0)
+        return _penalised(self.optimizer, alpha if alpha >= SMALLEST else 0.0)
 
     def rate_after(self, t: int) -> float:
         """The rate of an epoch before which t samples were trained on, if all goes on as it does."""
@@ -64,3 +65,8 @@ class ScheduledOptimizer:
             return False
         self.learning_rate = max(self.learning_rate / _DIVISOR, SMALLEST)
         return True
+
+
+@lru_cache
+def _penalised(optimizer: Optimizer, alpha: float) -> Optimizer:
+    return replace(optimizer, alpha=alpha)

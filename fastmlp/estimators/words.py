@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from sklearn.utils._param_validation import Options
 from fastmlp.checks import as_list
 from fastmlp.errors import ConfigError
 from fastmlp.words.activations import ACTIVATIONS, checked_act
-from fastmlp.words.layers import LAYER_WORDS, Layer, layers_of
+from fastmlp.words.layers import LAYER_WORDS, Architecture, Layer, layers_of
 from fastmlp.words.losses import LOSSES, checked_loss, form_of
 from fastmlp.words.optimizers import OPTIMIZERS, Optimizer
 
@@ -50,6 +52,19 @@ def act_of(activation: Any) -> str:
     return checked_act(ACTS.get(activation, activation) if isinstance(activation, str) else activation)
 
 
+@lru_cache(maxsize=64)
+def adam(beta_1: float, beta_2: float, epsilon: float) -> Optimizer:
+    """scikit-learn's adam."""
+    return Optimizer("adam", beta1=float(beta_1), beta2=float(beta_2), epsilon=float(epsilon), form="keras")
+
+
+@lru_cache(maxsize=64)
+def sgd(momentum: float, nesterov: bool) -> Optimizer:
+    """scikit-learn's sgd, whose averages are of steps; a momentum of 1 is the largest number below."""
+    momentum = min(float(momentum), math.nextafter(1, 0))
+    return Optimizer("sgd", momentum=momentum, nesterov=bool(nesterov and momentum), form="keras")
+
+
 def optimizer_of(optimizer: Any) -> Optimizer:
     """The Optimizer that a name means, in PyTorch's form; or one itself. Raises ConfigError."""
     found = optimizer if isinstance(optimizer, Optimizer) else Optimizer(optimizer)
@@ -80,7 +95,7 @@ CONSTRAINTS: dict[str, Any] = {
         )
     ],
     "optimizer": [
-        Checked(optimizer_of, f"one of {', '.join(OPTIMIZERS)}, an Optimizer (its alpha 0)"), None
+        None, Checked(optimizer_of, f"one of {', '.join(OPTIMIZERS)}, an Optimizer (its alpha 0)")
     ],
 }  # fmt: skip
 
@@ -88,8 +103,24 @@ CONSTRAINTS: dict[str, Any] = {
 def hidden_layers(estimator: Any, widths: Sequence[int]) -> tuple[Layer, ...]:
     """The engine's hidden layers of these widths. Raises ConfigError where a list has not one for each."""
     given = as_list(estimator.activation)
-    act = act_of(estimator.activation) if given is None else [act_of(item) for item in given]
-    return layers_of(tuple(widths), act, dropout=estimator.dropout, batch_norm=estimator.batch_norm)
+    act = act_of(estimator.activation) if given is None else tuple(act_of(item) for item in given)
+    words = tuple(widths), act, plain(estimator.dropout), plain(estimator.batch_norm)
+    try:
+        hash(words)
+    except TypeError:  # no words at all: they are told so
+        return _layers.__wrapped__(*words)
+    return _layers(*words)
+
+
+@lru_cache(typed=True)  # checks that take longer than a fit of one epoch
+def _layers(widths: tuple[int, ...], act: Any, dropout: Any, batch_norm: Any) -> tuple[Layer, ...]:
+    return layers_of(widths, act, dropout=dropout, batch_norm=batch_norm)
+
+
+@lru_cache
+def architecture_of(inputs: int, layers: tuple[Layer, ...], outputs: int) -> Architecture:
+    """``Architecture``, which is checked once for many fits."""
+    return Architecture(inputs, layers, outputs)
 
 
 def drops(estimator: Any) -> bool:

@@ -33,7 +33,8 @@ from fastmlp.kernels import in_place, launch, layout, losses, plain, rules
 from fastmlp.kernels.in_place import are_finite
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
-from fastmlp.kernels.session import Session, taken
+from fastmlp.kernels.reader import Reader, taken
+from fastmlp.kernels.session import Session
 from fastmlp.net import Net
 from fastmlp.words.losses import Loss
 from fastmlp.words.optimizers import PLAIN, Optimizer
@@ -146,23 +147,8 @@ def evaluate(
 
     ``rows`` (M,): on these rows alone.
     """
-    if plain.is_plain(net):
-        return plain.evaluate(net, X, y, loss=loss, label_smoothing=label_smoothing, rows=rows)
-    X, pace = taken(net, X, threads, once=rows is None)
-    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
-    y = checked_targets(net, y, len(X), found)
-    order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
-    each, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
-    p, wanted = np.empty((len(order), K), np.float32), {"losses": each, "correct": correct}
-    if found.task == "numbers":
-        wanted |= {"p": p.reshape(-1), "link": losses.LINKS[found.word.link].place}
-    rows_of_X = layout.rows_of(X, net.preprocessing)
-    launch.outputs(work, rows_of_X, order, pace.most, launch.loss_of(found, y, K), **wanted)
-    mean = float(each.mean(dtype=np.float64))
-    if found.task == "numbers":
-        return Evaluation.of_numbers(mean, p, y[order])
-    return Evaluation(mean, int(correct.sum()) / (len(order) * found.labels(K)))
+    words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing, "rows": rows}
+    return Reader().evaluate(net, X, y, threads=threads, **words)
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
@@ -171,17 +157,7 @@ def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
     ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
     are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
     """
-    if plain.is_plain(net):
-        return plain.dead_units(net, X)
-    X, pace = taken(net, X, threads, once=True)
-    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
-    widths = net.architecture.hidden
-    active = np.zeros((pace.most, sum(widths)), np.bool_)
-    if widths:
-        rows = layout.rows_of(X, net.preprocessing)
-        launch.outputs(work, rows, np.arange(len(X)), pace.most, active=active)
-    layers = np.split(active.any(axis=0), np.cumsum(widths)[:-1])
-    return [int((~layer).sum()) for layer, _ in zip(layers, widths, strict=False)]
+    return Reader().dead_units(net, X, threads=threads)
 
 
 def loss_and_gradients(
@@ -202,7 +178,8 @@ def loss_and_gradients(
     """
     if plain.is_plain(net):
         words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing}
-        return plain.loss_and_gradients(net, X, y, sample_weight=sample_weight, **words)
+        draw = checked_draw(seed, epoch)
+        return plain.loss_and_gradients(net, X, y, sample_weight=sample_weight, draw=draw, **words)
     X, pace = taken(net, X, threads, once=True)
     found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
     y = checked_targets(net, y, len(X), found)

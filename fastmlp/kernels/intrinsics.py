@@ -268,7 +268,11 @@ def copy_word(typingctx, out, at, source, start):
     return types.uint64(out, at, source, start), codegen
 
 
-@with_twin(lambda values: np.packbits(values[:BITS] != 0, bitorder="little").view("<u8").astype(np.uint64)[0])
+def _not_zero(values):
+    return np.packbits(values[:BITS] != 0, bitorder="little").view("<u8").astype(np.uint64)[0]
+
+
+@with_twin(_not_zero)
 def not_zero(typingctx, values):
     """A uint64 whose bit i tells whether the i-th of 64 floats is not 0."""
     if not is_memory(values):

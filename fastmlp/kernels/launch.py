@@ -60,7 +60,7 @@ def outputs(
 ) -> None:
     """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
-    members = threads if N > _FEW else 1
+    members = threads if N > _FEW and N * len(work.weights.theta) > TINY else 1
     job = epoch.Job(
         train=False, rows=rows, order=layout.plain(order), N=N, loss=loss, training=_TRAINING,
         outputs=_OUTPUTS._replace(**wanted),
@@ -125,11 +125,9 @@ def train(
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(
-            threads, work, job._replace(training=plan), progress, min(seconds, left), seconds == math.inf
+            threads, work, job._replace(training=plan), progress, min(seconds, left), tiny or pace.is_fixed
         )
-        if (
-            done > plan.first and not tiny
-        ):  # nor where all members stopped at their first batch, which diverged
+        if done > plan.first and not tiny:  # nor where all stopped at their first batch, which diverged
             pace.note(threads, done - plan.first, time.perf_counter() - started, late)
         most, plan = max(most, members), plan._replace(first=done if done else N)
     if bad[:, 0].any():

@@ -19,7 +19,7 @@ from fastmlp.fold import folded, scale_and_shift
 from fastmlp.kernels import plain_loops as loops
 from fastmlp.kernels.plain_layout import Data, Room, data_of, loss_of, rows_of
 from fastmlp.kernels.plain_words import FORMS, LINKS, NO_LOSS
-from fastmlp.net import Net, Parameters
+from fastmlp.net import Net
 from fastmlp.words.losses import Loss
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
@@ -38,19 +38,8 @@ def is_plain(net: Any) -> bool:
 
 def takes(net: Net, loss: str = "logits", optimizer: Optimizer = PLAIN) -> bool:
     """Tell whether this net of float64 can be trained here, by that loss and optimizer."""
-    known = is_plain(net) and Loss.of(loss).name in FORMS
     instance("optimizer", optimizer, Optimizer)
-    return known and not net.architecture.draws and not net.architecture.normalises
-
-
-def check_taken(net: Net, loss: str, optimizer: Optimizer = PLAIN) -> None:
-    """Raise ConfigError unless ``takes`` does."""
-    if not takes(net, loss, optimizer):
-        raise ConfigError(
-            "a net of float64 that the kernels train must have neither dropout nor batch norm",
-            "dropout" if net.architecture.draws else "batch norm",
-            "use float32, or the reference backend",
-        )
+    return is_plain(net) and Loss.of(loss).name in FORMS
 
 
 def forward(net: Net, X: Any) -> list[Array]:
@@ -110,45 +99,71 @@ def loss_and_gradients(
     loss: str = "logits",
     label_smoothing: float = 0.0,
     sample_weight: ArrayLike | None = None,
+    draw: tuple[int, int] = (0, 1),
 ) -> LossAndGradients:
-    """Mean loss over the batch X (B, D) with targets y, and its gradient by every parameter."""
-    words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing, "sample_weight": sample_weight}
-    objective = Objective(net, X, y, **words)
-    gradient, arrays = np.empty(objective.size), (*net.parameters.weights, *net.parameters.biases)
-    mean, correct, live = objective.walk(np.concatenate([array.reshape(-1) for array in arrays]), gradient)
-    ends = np.cumsum([array.size for array in arrays])
-    parts = np.split(gradient, ends[:-1])
-    found = [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
-    depth = len(net.parameters.weights)
-    return LossAndGradients(mean, Parameters(tuple(found[:depth]), tuple(found[depth:])), correct, live)
+    """Mean loss over the batch X (B, D) with targets y, and its gradient by every parameter.
 
-
-class Objective:
-    """The mean loss of a net over all rows of X (N, D), without penalty, as a function of its P parameters.
-
-    The parameters (P,) are the weights of all layers, each (fan_in, fan_out) flat, then their biases; P is
-    ``size``. The net's own are left alone. sample_weight (N,): how much each row counts.
+    draw: seed and epoch of what it leaves out.
     """
+    words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing, "sample_weight": sample_weight}
+    walk = _Whole(net, X, y, draw, **words)
+    gradients = net.parameters.copy()
+    for array in gradients:
+        array[...] = 0  # no gradient reaches running statistics, nor what is no bias
+    mean, correct, live = walk.go(_NO_NUMBERS, _NO_NUMBERS)
+    return LossAndGradients(mean, walk.room.take(walk.room.space.gradient, gradients), correct, live)
+
+
+class _Whole:
+    """All rows at once, forward and back."""
 
     def __init__(
         self,
         net: Net,
         X: Any,
         y: ArrayLike,
+        draw: tuple[int, int],
         *,
-        loss: str = "logits",
+        loss: str,
         label_smoothing: float = 0.0,
         sample_weight: ArrayLike | None = None,
     ) -> None:
-        check_taken(net, loss)
         data, found = data_of(net, X), Loss.of(loss, label_smoothing)
         N = data.shape[0]
         targets, weights = checked_targets(net, y, N, found), checked_weights(sample_weight, N, np.float64)
         mass = N if weights is None else float(weights.sum())
-        self.size = sum(W.size + W.shape[1] for W in net.parameters.weights)
-        self._room, self._inverse = Room(net, N, training=True), 1 / (mass or 1.0)
+        self.room, self._inverse = Room(net, N, draw=draw), 1 / (mass or 1.0)
         self._rows, self._order = rows_of(data, net.preprocessing), np.arange(N)
         self._loss = loss_of(found, targets, net.architecture.outputs, weights)
+
+    def go(self, theta: NDArray[np.float64], out: NDArray[np.float64]) -> tuple[float, int, int]:
+        """The mean loss, answers right, and live: of theta as ``Objective`` has it, or of the net's own.
+
+        Fills ``out`` with the gradient, or leaves it in the room.
+        """
+        layout, space = self.room.layout, self.room.space
+        total, correct, live = loops.objective(
+            layout, space, self._rows, self._loss, self._order, self._inverse, theta, out
+        )
+        return total * self._inverse, correct, live
+
+
+class Objective:
+    """The mean loss of a net over all rows of X (N, D), without penalty, as a function of its P parameters.
+
+    The parameters (P,) are the weights of all layers, each (fan_in, fan_out) flat, then their biases; P is
+    ``size``. The net's own are left alone. sample_weight (N,): how much each row counts. Raises ConfigError
+    for a net with dropout or batch norm.
+    """
+
+    def __init__(
+        self, net: Net, X: Any, y: ArrayLike, *, loss: str = "logits", sample_weight: ArrayLike | None = None
+    ) -> None:
+        if net.architecture.draws or net.architecture.normalises:
+            got = "dropout" if net.architecture.draws else "batch norm"
+            raise ConfigError("the net of an objective must have neither dropout nor batch norm", got)
+        self.size = sum(W.size + W.shape[1] for W in net.parameters.weights)
+        self._whole = _Whole(net, X, y, (0, 1), loss=loss, sample_weight=sample_weight)
 
     def value_and_gradient(self, theta: NDArray[np.float64], out: NDArray[np.float64]) -> float:
         """The loss for theta (P,); ``out`` (P,) becomes its gradient. Both are float64, side by side."""
@@ -157,15 +172,7 @@ class Objective:
             if not fits:
                 must = f"{name} must be {self.size:,} numbers of float64, side by side"
                 raise ConfigError(must, f"shape {array.shape}, dtype {array.dtype}")
-        return self.walk(theta, out)[0]
-
-    def walk(self, theta: NDArray[np.float64], out: NDArray[np.float64]) -> tuple[float, int, int]:
-        """The same, unchecked; returns answers right, and live, too."""
-        layout, space = self._room.layout, self._room.space
-        total, correct, live = loops.objective(
-            layout, space, self._rows, self._loss, self._order, self._inverse, theta, out
-        )
-        return total * self._inverse, correct, live
+        return self._whole.go(theta, out)[0]
 
 
 def _order(data: Data, rows: ArrayLike | None) -> NDArray[np.int64]:

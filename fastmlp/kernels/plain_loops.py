@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.matmul import depth_of, matmul
+from fastmlp.kernels.plain_stages import INPUTS, OUTPUTS, OUTPUTS_BACK, SUMS, SUMS_BACK, TRACK, stage
 from fastmlp.kernels.plain_steps import Float64, Int64, all_finite, copy_all, squares_of, take_step, transpose
 from fastmlp.kernels.plain_words import activate, head, multiply_by_slope, predictions
 from fastmlp.kernels.plug_ins import INT, NOTHING, PlugIn, caller, kind
@@ -45,8 +46,9 @@ class Rows(NamedTuple):
 
 class Plan(NamedTuple):
     """Epochs of training: orders (E M), M rows each, in batches of B; totals (E COLUMNS).
+    epoch: the number of the first.
 
-    before: theta and the averages as they were when the epoch began.
+    before: theta, the averages and running statistics as they were when the epoch began.
     squares: wanted. Then sums are scikit-learn's where rows have weights: each batch counts as its rows do,
     whatever their weights, and its penalty is divided by the sum of its weights.
     watched; tol, most, parts, penalty: of backends.types.Watch.
@@ -56,6 +58,7 @@ class Plan(NamedTuple):
     M: int
     B: int
     totals: Float64
+    epoch: int
     before: Float64
     squares: bool
     watched: bool
@@ -101,9 +104,13 @@ def gather(layout, x, rows, order, begin, n):
 
 
 @device
-def forward(layout, space, n):
-    """The outputs of all layers of n rows of inputs."""
-    source, in_at, in_stride = space.x, _0, np.int64(layout.x_stride)
+def forward(layout, space, n, first):
+    """The outputs of all layers of n rows of inputs, the first of which is at that place in the order."""
+    source, in_at, in_stride, stages = space.x, _0, np.int64(layout.x_stride), layout.stages
+    if stages.code > 0:
+        stage(
+            stages.code, stages, INPUTS, _0, source, source, source, _0, in_stride, layout.fan_in[0], n, first
+        )
     for i in range(layout.depth):
         fan_in, stride, at, a_at = layout.fan_in[i], layout.stride[i], layout.w_at[i], layout.a_at[i]
         product(
@@ -112,14 +119,20 @@ def forward(layout, space, n):
             Matrix(space.theta, at, stride, _1), fan_in, layout.vectors[i],
         )  # fmt: skip
         if i < layout.depth - 1:
-            own = shifted(space.acts, a_at)
+            own, gamma = shifted(space.acts, a_at), shifted(space.theta, at + (fan_in + 1) * stride)
+            if stages.code > 0:
+                width = layout.fan_out[i]
+                stage(stages.code, stages, SUMS, i, own, gamma, gamma, a_at, stride, width, n, first)
             activate(layout.act[i], own, shifted(space.slopes, a_at), n * stride, layout.number[i])
-        source, in_at, in_stride = space.acts, a_at, stride
+            if stages.code > 0:
+                stage(stages.code, stages, OUTPUTS, i, own, gamma, gamma, a_at, stride, width, n, first)
+        source, in_at, in_stride = stages.feeds if stages.apart[i] > 0 else space.acts, a_at, stride
 
 
 @device
-def backward(layout, space, n):
+def backward(layout, space, n, first):
     """Add the gradient of n rows, whose deltas of the last layer are there."""
+    stages = layout.stages
     for i in range(layout.depth - 1, -1, -1):
         fan_in, fan_out, stride, at, a_at = (
             layout.fan_in[i], layout.fan_out[i], layout.stride[i], layout.w_at[i], layout.a_at[i],
@@ -127,6 +140,8 @@ def backward(layout, space, n):
         source, in_at, in_stride = space.x, _0, np.int64(layout.x_stride)
         if i > 0:
             source, in_at, in_stride = space.acts, layout.a_at[i - 1], layout.stride[i - 1]
+            if stages.apart[i - 1] > 0:
+                source = stages.feeds
         deltas, target = Matrix(space.deltas, a_at, stride, _1), Matrix(space.gradient, at, stride, _1)
         product(
             layout.product, target, target, Matrix(source, in_at, _1, in_stride), fan_in, deltas, n,
@@ -145,9 +160,21 @@ def backward(layout, space, n):
                 Matrix(space.transposed, layout.t_at[i], in_stride, _1), fan_out, layout.vectors[i - 1],
             )  # fmt: skip
             known = shifted(space.slopes if layout.kept[i - 1] > 0 else space.acts, before)
-            multiply_by_slope(
-                layout.slope[i - 1], shifted(space.deltas, before), known, n * in_stride, layout.number[i - 1]
-            )
+            own, norm = (
+                shifted(space.deltas, before), layout.w_at[i - 1] + (layout.fan_in[i - 1] + 1) * in_stride,
+            )  # fmt: skip
+            gamma, dgamma = shifted(space.theta, norm), shifted(space.gradient, norm)
+            if stages.code > 0:
+                stage(
+                    stages.code, stages, OUTPUTS_BACK, i - 1, own, gamma, dgamma, before, in_stride, fan_in,
+                    n, first,
+                )  # fmt: skip
+            multiply_by_slope(layout.slope[i - 1], own, known, n * in_stride, layout.number[i - 1])
+            if stages.code > 0:
+                stage(
+                    stages.code, stages, SUMS_BACK, i - 1, own, gamma, dgamma, before, in_stride, fan_in, n,
+                    first,
+                )  # fmt: skip
 
 
 @device
@@ -158,12 +185,12 @@ def sums_of_batch(layout, space, rows, loss, order, begin, n, inverse):
     for start in range(begin, begin + n, layout.block):
         m = min(layout.block, begin + n - start)
         gather(layout, space.x, rows, order, start, m)
-        forward(layout, space, m)
+        forward(layout, space, m, start)
         right, alive = head(
             loss.head, loss, space.losses, shifted(space.deltas, at), shifted(space.acts, at), space.best,
             stride, K, shifted(order, start), m, inverse,
         )  # fmt: skip
-        backward(layout, space, m)
+        backward(layout, space, m, start)
         for b in range(m):
             own = loss.weights[order[start + b]] if loss.weighted else _ONE
             total += own * space.losses[b]
@@ -209,10 +236,21 @@ def train_batch(layout, space, rows, loss, rule, limits, plan, epoch, begin, bat
     totals[at + LIVE] += live
     if mass > _ZERO:
         take_step(layout, space, rule, limits, batch, rule.alpha * (inverse if as_rows else _ONE / n))
+        track(layout, space, n)
     for i in range(layout.depth):
-        if not all_finite(shifted(space.theta, layout.w_at[i]), (layout.fan_in[i] + 1) * layout.stride[i]):
+        if not all_finite(shifted(space.theta, layout.w_at[i]), layout.rows[i] * layout.stride[i]):
             return WEIGHTS_BAD
     return FINE
+
+
+@device
+def track(layout, space, n):
+    """Move the running statistics of batch norms."""
+    stages = layout.stages
+    if stages.code > 0:
+        for i in range(layout.depth):
+            own = space.zeros
+            stage(stages.code, stages, TRACK, i, own, own, own, _0, layout.stride[i], _0, n, _0)
 
 
 @kernel
@@ -223,13 +261,15 @@ def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
     Returns FINE, or what became non-finite, in the batch whose rows ``now`` is before: theta and the averages
     are then those of the epoch's start. Where it is done, now[1] is -1, and now[0] epochs were trained.
     """
-    sizes = (len(space.theta), len(rule.first), len(rule.second), len(rule.third))
+    sizes = (len(space.theta), len(rule.first), len(rule.second), len(rule.third), len(layout.stages.running))
     E, per_epoch = len(plan.orders) // plan.M, (plan.M + plan.B - 1) // plan.B
     layout, space, rows, loss = address(layout), address(space), address(rows), address(loss)
     rule, limits, plan = address(rule), address(limits), address(plan)
     transpose(layout, space)
     while most > 0:
         epoch, begin = now[0], now[1]
+        if layout.stages.code > 0:
+            layout.stages.draw.numbers[2] = plan.epoch + epoch
         if begin == 0:
             begin_epoch(layout, rule, space, plan, sizes, True)
         batch = epoch * per_epoch + begin // plan.B
@@ -260,14 +300,18 @@ def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
 def objective(layout, space, rows, loss, order, inverse, theta, out):
     """``sums_of_batch`` of the rows ``order`` for theta, weights then biases of all layers.
 
-    out: the gradient, laid out so too. inverse: 1 over the weight of all rows.
+    out: the gradient, laid out so too. Where these are empty, the parameters are those that are there, and
+    the gradient is left in its place. inverse: 1 over the weight of all rows.
     """
+    moved = len(theta) > 0
     n = len(order)
     layout, space, rows, loss = address(layout), address(space), address(rows), address(loss)
-    _swap(layout, space.theta, address(theta), True)
+    if moved:
+        _swap(layout, space.theta, address(theta), True)
     transpose(layout, space)
     found = sums_of_batch(layout, space, rows, loss, address(order), _0, n, inverse)
-    _swap(layout, space.gradient, address(out), False)
+    if moved:
+        _swap(layout, space.gradient, address(out), False)
     return found
 
 
@@ -322,7 +366,7 @@ def outputs(layout, space, rows, loss, order, wanted):
     for begin in range(0, N, layout.block):
         n = min(layout.block, N - begin)
         gather(layout, space.x, rows, order, begin, n)
-        forward(layout, space, n)
+        forward(layout, space, n, begin)
         z = shifted(space.acts, at)
         if has_p:
             predictions(wanted.link, shifted(wanted.p, begin * K), z, stride, K, n)

@@ -13,7 +13,6 @@ from fastmlp.backends.session import BaseSession, Plan, diverged
 from fastmlp.backends.state import OptimizerState, rates
 from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch, seconds_of
 from fastmlp.kernels import plain_loops as loops
-from fastmlp.kernels.plain import check_taken
 from fastmlp.kernels.plain_layout import Room, data_of, limits_of, loss_of, rows_of
 from fastmlp.kernels.rules import rule_of
 from fastmlp.net import Net
@@ -45,21 +44,18 @@ class PlainSession(BaseSession):
         seed: int = 0,
         squares: bool = False,
     ) -> None:
-        check_taken(net, loss, optimizer)
         data = data_of(net, X)
         super().__init__(
             net, data.shape[0], y, loss=loss, label_smoothing=label_smoothing, batch_size=batch_size,
             optimizer=optimizer, state=state, sample_weight=sample_weight, seed=seed, squares=squares,
         )  # fmt: skip
-        self._lay_out()
-        self._before = np.empty(len(self._room.space.theta) * (1 + optimizer.moments))
+        self._room = Room(net, min(self.batch_size, self.N), draw=(self.seed, 1))
+        theta, running = self._room.space.theta, self._room.running
+        self._averages = [np.zeros_like(theta) for _ in range(optimizer.moments)]
+        self._before = np.empty(len(theta) * (1 + optimizer.moments) + len(running))
         self._limits, self._rows = limits_of(net, optimizer), rows_of(data, net.preprocessing)
         self._loss = loss_of(self.loss, self.y, net.architecture.outputs, self.weights)
         self._pace = 0.0  # batches in a second
-
-    def _lay_out(self) -> None:
-        self._room = Room(self.net, min(self.batch_size, self.N), training=True)
-        self._averages = [np.zeros_like(self._room.space.theta) for _ in range(self.optimizer.moments)]
 
     def train(
         self,
@@ -78,7 +74,7 @@ class PlainSession(BaseSession):
         first, moments = (
             (net.parameters, state.moments) if midway is None else (midway.parameters, midway.moments)
         )
-        room.put(first, room.space.theta)
+        room.put(first, room.space.theta, room.running)
         for flat, moment in zip(self._averages, moments, strict=True):
             room.put(moment, flat)
         (E, M), begun = plan.orders.shape, 0 if midway is None else midway.samples
@@ -87,8 +83,8 @@ class PlainSession(BaseSession):
         seen = _NO_WATCH if watch is None else watch
         job = loops.Plan(
             orders=plan.orders.reshape(-1), M=M, B=plan.B, totals=np.zeros(E * loops.COLUMNS),
-            before=self._before, squares=self.squares, watched=watch is not None, tol=float(seen.tol),
-            most=float(seen.most), parts=float(seen.parts), penalty=float(seen.penalty),
+            epoch=plan.epoch, before=self._before, squares=self.squares, watched=watch is not None,
+            tol=float(seen.tol), most=float(seen.most), parts=float(seen.parts), penalty=float(seen.penalty),
         )  # fmt: skip
         now, best = np.array([0, begun, seen.stale], np.int64), np.array([seen.best], np.float64)
         totals = job.totals.reshape(E, -1)
@@ -99,8 +95,9 @@ class PlainSession(BaseSession):
 
         def take() -> Midway:
             loss, _, correct, live, _ = totals[0].tolist()
-            parameters = room.take(room.space.theta, net.parameters.copy())
-            averages = tuple(room.take(flat, net.parameters.copy()) for flat in self._averages)
+            parameters = room.take(room.space.theta, net.parameters.copy(), room.running)
+            copies = (moment.copy() for moment in moments)
+            averages = tuple(map(room.take, self._averages, copies))
             return Midway(int(now[1]), loss, int(correct), int(live), parameters, averages)
 
         due, how = -np.inf, loops.FINE
@@ -146,11 +143,10 @@ class PlainSession(BaseSession):
         ]
         if done:
             state.steps += done * plan.batches  # before the rest: where it is as it was, all is
-            room.take(room.space.theta, self.net.parameters)
+            room.take(room.space.theta, self.net.parameters, room.running)
             for moment, flat in zip(state.moments, self._averages, strict=True):
                 room.take(flat, moment)
         if how != loops.FINE:
-            self._lay_out()  # anew: nan may be left anywhere
             what = "loss" if how == loops.LOSS_BAD else "weights"
             error = diverged(what, int(now[1]) // plan.B + 1)
             error.epoch, error.finished = plan.epoch + done, found

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from fastmlp.kernels.intrinsics import float_bits, shifted
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.optimizers import step64
+from fastmlp.kernels.plain_stages import NO_STAGES, Stages
+from fastmlp.kernels.plug_ins import NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import sum_of_squares
 
 Float64 = NDArray[np.float64]
@@ -23,7 +25,7 @@ Int64 = NDArray[np.int64]
 
 _ZERO, _ONE = 0.0, 1.0
 _MAGNITUDE, _INFINITY = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(0x7FF0000000000000)  # of a float64's bits
-_0 = np.int64(0)
+_0, _LINE = np.int64(0), np.int64(8)  # numbers of a cache's line
 
 
 class Layout(NamedTuple):
@@ -33,7 +35,7 @@ class Layout(NamedTuple):
     begin in theta (w_at), its outputs in acts, slopes and deltas (a_at), its transpose in transposed (t_at).
     act, slope, number: of each hidden layer, the places of its activation's plug-ins, and its number; kept:
     where its slopes are kept. trained, biased: what a step changes. block: rows at a time. x_stride: of
-    Space.x. product: the place of its plug-in.
+    Space.x. product: the place of its plug-in. rows: of a layer in theta.
     """
 
     depth: int
@@ -50,9 +52,11 @@ class Layout(NamedTuple):
     kept: Int64
     trained: Int64
     biased: Int64
+    rows: Int64
     block: int
     x_stride: int
     product: int
+    stages: Stages
 
 
 class Space(NamedTuple):
@@ -76,21 +80,34 @@ class Space(NamedTuple):
 class Limits(NamedTuple):
     """The bounds that layers and optimizer ask for beside a step, as in limits.py.
 
+    limit, shorten: the places of the plug-ins for it, before a step and after it; 0 where nothing does.
     l1, l2 (depth,): l1 sign(w) + l2 w joins the gradient of a layer's weights. longest (depth,): the longest
     norm of the weights into a unit; 0: any. cut: the largest size of a gradient's number. most: the norm that
-    gradients have at most, with ``slack``: all of them together, or ``each`` array by itself. penalised,
-    shortened: whether anything of that is to be done, before a step and after it.
+    gradients have at most, with ``slack``: all of them together, or ``each`` array by itself.
     """
 
     l1: Float64
     l2: Float64
     longest: Float64
-    penalised: bool
-    shortened: bool
+    limit: int
+    shorten: int
     cut: float
     most: float
     each: bool
     slack: float
+
+
+_NONE, _NO_NUMBERS = np.empty(0), np.empty(0, np.int64)
+NO_LAYOUT = Layout(
+    depth=0, fan_in=_NO_NUMBERS, fan_out=_NO_NUMBERS, stride=_NO_NUMBERS, vectors=_NO_NUMBERS,
+    w_at=_NO_NUMBERS, a_at=_NO_NUMBERS, t_at=_NO_NUMBERS, act=_NO_NUMBERS, slope=_NO_NUMBERS, number=_NONE,
+    kept=_NO_NUMBERS, trained=_NO_NUMBERS, biased=_NO_NUMBERS, rows=_NO_NUMBERS, block=0, x_stride=0,
+    product=0, stages=NO_STAGES,
+)  # fmt: skip
+NO_SPACE = Space(_NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NO_NUMBERS)
+NO_LIMITS = Limits(
+    l1=_NONE, l2=_NONE, longest=_NONE, limit=0, shorten=0, cut=0.0, most=0.0, each=False, slack=0.0
+)
 
 
 @device
@@ -98,9 +115,11 @@ def transpose(layout, space):
     """Write the transposes of the deeper layers' weights."""
     for i in range(1, layout.depth):
         stride, before, at = layout.stride[i], layout.stride[i - 1], layout.t_at[i]
-        for j in range(layout.fan_in[i]):
+        for begin in range(0, layout.fan_in[i], _LINE):
+            end = min(begin + _LINE, layout.fan_in[i])
             for k in range(layout.fan_out[i]):
-                space.transposed[at + k * before + j] = space.theta[layout.w_at[i] + j * stride + k]
+                for j in range(begin, end):
+                    space.transposed[at + k * before + j] = space.theta[layout.w_at[i] + j * stride + k]
 
 
 @device
@@ -122,34 +141,39 @@ def squares_in(values, n):
     return total
 
 
-@device
-def limit(layout, space, limits):
+def _limit(layout, space, limits):
     """Penalise and clip the gradients."""
     gradient, whole = space.gradient, _ZERO
     for i in range(layout.depth):
         if layout.trained[i] > 0:
-            at, n = layout.w_at[i], layout.fan_in[i] * layout.stride[i]
-            bias = n + layout.stride[i]
+            at, stride = layout.w_at[i], layout.stride[i]
+            n = layout.fan_in[i] * stride
             l1, l2 = limits.l1[i], limits.l2[i]
             for j in range(at, at + n):
                 w = space.theta[j]
                 gradient[j] += l1 * (_ONE if w > _ZERO else (-_ONE if w < _ZERO else _ZERO)) + l2 * w
             if limits.cut > _ZERO:
-                for j in range(at, at + bias):
+                for j in range(at, at + layout.rows[i] * stride):
                     g = gradient[j]
                     gradient[j] = limits.cut if g > limits.cut else (-limits.cut if g < -limits.cut else g)
             if limits.most > _ZERO:
-                weights = squares_in(shifted(gradient, at), n)
-                biases = squares_in(shifted(gradient, at + n), layout.stride[i])
-                whole += weights + biases
-                if limits.each:
-                    _shrink(shifted(gradient, at), n, weights, limits)
-                    _shrink(shifted(gradient, at + n), layout.stride[i], biases, limits)
+                whole += _clipped(shifted(gradient, at), n, limits)
+                for row in range(layout.fan_in[i], layout.rows[i]):
+                    whole += _clipped(shifted(gradient, at + row * stride), stride, limits)
     if limits.most > _ZERO and not limits.each:
         for i in range(layout.depth):
             if layout.trained[i] > 0:
-                n = (layout.fan_in[i] + 1) * layout.stride[i]
+                n = layout.rows[i] * layout.stride[i]
                 _shrink(shifted(gradient, layout.w_at[i]), n, whole, limits)
+
+
+@device
+def _clipped(gradient, n, limits):
+    """The sum of the squares of an array's gradient; it is scaled down where ``each`` is."""
+    squares = squares_in(gradient, n)
+    if limits.each:
+        _shrink(gradient, n, squares, limits)
+    return squares
 
 
 @device
@@ -161,8 +185,7 @@ def _shrink(gradient, n, squares, limits):
             gradient[j] *= limits.most / norm
 
 
-@device
-def shorten(layout, space, limits):
+def _shorten(layout, space, limits):
     """Scale the weights into each unit down to the longest norm."""
     for i in range(layout.depth):
         longest, stride, at = limits.longest[i], layout.stride[i], layout.w_at[i]
@@ -177,25 +200,32 @@ def shorten(layout, space, limits):
                         space.theta[at + j * stride + k] *= longest / norm
 
 
+BOUNDS = kind(NOTHING, NO_LAYOUT, NO_SPACE, NO_LIMITS)
+LIMIT = PlugIn("plain_limit", _limit, BOUNDS, apart=True)
+SHORTEN = PlugIn("plain_shorten", _shorten, BOUNDS, apart=True)
+bound = caller(BOUNDS)
+"""bound(place, layout, space, limits): LIMIT, of all gradients, or SHORTEN, of all weights."""
+
+
 @device
 def take_step(layout, space, rule, limits, batch, alpha):
     """One step of the optimizer from the gradients, which are 0 afterwards. alpha: of weights, more decay."""
-    if limits.penalised:
-        limit(layout, space, limits)
+    if limits.limit > 0:
+        bound(limits.limit, layout, space, limits)
     for i in range(layout.depth):
-        at, n = layout.w_at[i], layout.fan_in[i] * layout.stride[i]
+        at, stride, fan_in = layout.w_at[i], layout.stride[i], layout.fan_in[i]
         if layout.trained[i] > 0:
-            decay = rule.weight_decay
-            step64(rule.step, rule, space.theta, space.gradient, at, n, _ONE, decay + alpha, batch)
-            if layout.biased[i] > 0:
-                step64(
-                    rule.step, rule, space.theta, space.gradient, at + n, layout.stride[i], _ONE, decay, batch
-                )
+            decay, others = rule.weight_decay, fan_in if layout.biased[i] > 0 else fan_in + 1
+            n, at_others = (layout.rows[i] - others) * stride, at + others * stride
+            step64(
+                rule.step, rule, space.theta, space.gradient, at, fan_in * stride, _ONE, decay + alpha, batch
+            )
+            step64(rule.step, rule, space.theta, space.gradient, at_others, n, _ONE, decay, batch)
         else:
-            for j in range(at, at + n + layout.stride[i]):
+            for j in range(at, at + layout.rows[i] * stride):
                 space.gradient[j] = _ZERO
-    if limits.shortened:
-        shorten(layout, space, limits)
+    if limits.shorten > 0:
+        bound(limits.shorten, layout, space, limits)
     transpose(layout, space)
 
 

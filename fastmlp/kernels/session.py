@@ -8,19 +8,17 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastmlp.backends.checks import check_inputs
 from fastmlp.backends.session import BaseSession, Plan, diverged
 from fastmlp.backends.state import OptimizerState
-from fastmlp.backends.threads import Threads, ThreadTuner
+from fastmlp.backends.threads import Threads
 from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch
-from fastmlp.checks import instance
-from fastmlp.data.encode import Encoded, encode
 from fastmlp.errors import DivergedError
 from fastmlp.kernels import launch, layout, rules
 from fastmlp.kernels.batch_norm import running_pairs
 from fastmlp.kernels.optimizers import averages
 from fastmlp.kernels.plain import is_plain
 from fastmlp.kernels.plain_session import PlainSession
+from fastmlp.kernels.reader import taken
 from fastmlp.net import Net, Parameters
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
@@ -179,11 +177,3 @@ class Kept:
             self._transposes = layout.transposes(self.work, parameters)
             self._of = parameters, moments
         return self._pairs
-
-
-def taken(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
-    """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
-    done = instance("net", net, Net).preprocessing
-    encoded = encode(X, once=once, centred=done.mean is not None or done.by_column)
-    check_inputs(net, encoded.shape)
-    return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)

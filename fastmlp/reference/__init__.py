@@ -158,6 +158,18 @@ def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
     return [int((~layer).sum()) for layer in active]
 
 
+class Reader:
+    """``evaluate`` and ``dead_units``; there is nothing that they could remember."""
+
+    def evaluate(self, net: Net, X: ArrayLike, y: Array, **words: Any) -> Evaluation:
+        """As the function of that name."""
+        return evaluate(net, X, y, **words)
+
+    def dead_units(self, net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
+        """As the function of that name."""
+        return dead_units(net, X)
+
+
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def loss_and_gradients(
     net: Net,

@@ -90,6 +90,11 @@ class Trainer:
         """The backend's Session of this training, made once."""
         return self._session(self.net, self.state, self.tuner)
 
+    @cached_property
+    def reader(self) -> Any:
+        """The backend's Reader, which knows the net and the rows that it was asked for."""
+        return self.nn.Reader()
+
     def epochs(
         self,
         numbers: Iterable[int],
@@ -166,7 +171,7 @@ class Trainer:
 
     def evaluate(self, X: Any, y: Array, rows: Array | None = None) -> Evaluation:
         """Mean loss and accuracy on encoded X and y, or on some of their rows."""
-        tested: Evaluation = self.nn.evaluate(
+        tested: Evaluation = self.reader.evaluate(
             self.net,
             X,
             y,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from fractions import Fraction
 
 import numpy as np
@@ -69,6 +70,17 @@ def bits_of(x):
 @njit
 def copied(out, at, codes, start):
     return intrinsics.copy_word(address(out), at, address(codes), start)
+
+
+@njit
+def double_at_a_place(place, i):
+    return intrinsics.doubles_at(place)[i]
+
+
+@njit
+def marked(x, at):
+    mask = intrinsics.not_zero(intrinsics.shifted(intrinsics.address(x), at))
+    return mask, intrinsics.count_ones(mask)
 
 
 @njit
@@ -248,9 +260,22 @@ def test_a_copied_word_and_its_bits_are_those_of_the_twin():
 
 
 def test_a_place_is_read_where_it_lies():
-    x = np.arange(10, dtype=f)
+    x, wide = np.arange(10, dtype=f), np.arange(10) / 3
     assert [at_a_place(x.ctypes.data, i) for i in (0, 3, 9)] == [0, 3, 9]
-    assert intrinsics._floats_at(x.ctypes.data)[7] == 7
+    assert [double_at_a_place(wide.ctypes.data, i) for i in (0, 3, 9)] == [0, 1, 3]
+    assert intrinsics._values_at(ctypes.c_float, 4)(x.ctypes.data)[7] == 7
+    assert intrinsics._values_at(ctypes.c_double, 8)(wide.ctypes.data)[9] == 3
+
+
+def test_the_bits_of_64_floats_are_those_that_are_not_0():
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=200) * (rng.random(200) < 0.4)).astype(f)
+    x[:8] = 0.0, -0.0, np.nan, np.inf, 1e-45, -1e-45, 1.0, 0.0
+    for at in (0, 3, 64, 136):
+        want = sum(1 << i for i in range(64) if x[at + i] != 0)
+        mask, count = marked(x, at)
+        assert int(mask) == int(intrinsics._not_zero(x[at:])) == want
+        assert count == want.bit_count()
 
 
 def test_lanes_are_checked_for_their_types():

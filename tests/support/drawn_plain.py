@@ -13,8 +13,9 @@ import scipy.sparse
 from drawn_trainings import RULES
 
 from fastmlp import Architecture, Net, Parameters, Preprocessing
+from fastmlp.net import Norm
 from fastmlp.words.activations import ACTIVATIONS
-from fastmlp.words.layers import Layer
+from fastmlp.words.layers import BatchNorm, Layer
 from fastmlp.words.losses import LOSSES, Loss
 from fastmlp.words.optimizers import Optimizer
 
@@ -33,6 +34,7 @@ STEPS = {
     "rmsprop, momentum": Optimizer("rmsprop", momentum=0.5),
     "keras momentum": Optimizer(momentum=0.5, form="keras"),
 }  # fmt: skip
+NORMS = (("before",), ("after",), ("before", 0.9, 1e-5, True), ("after", 0.5, 0.01, True))
 KINDS = ("dense", "dense", "sparse", "bytes")
 
 
@@ -66,8 +68,23 @@ def _layers(rng: np.random.Generator, seed: int) -> tuple[Layer, ...]:
             words |= {"l1": 0.003, "l2": 0.01}
         if rng.random() < 0.25:
             words["max_norm"] = 1.5
+        if rng.random() < 0.2:
+            words["dropout"] = float(rng.choice([0.3, 0.6]))
+        if rng.random() < 0.25:
+            norm = BatchNorm(*NORMS[int(rng.integers(len(NORMS)))])
+            words |= {
+                "batch_norm": norm,
+                "bias": norm.place == "after",
+            }  # else it cancels out
         layers.append(Layer(int(rng.choice(WIDTHS)), ACTS[(seed + 5 * i) % len(ACTS)], **words))
     return tuple(layers)
+
+
+def _norm(rng: np.random.Generator, layer: Layer) -> Norm | None:
+    if layer.batch_norm is None:
+        return None
+    gamma, beta, mean = (0.5 * rng.normal(size=layer.width) for _ in range(3))
+    return Norm(gamma, beta, mean, rng.uniform(0.5, 2, layer.width))
 
 
 def targets(rng: np.random.Generator, text: str, N: int, K: int) -> np.ndarray:
@@ -87,13 +104,17 @@ def drawn(seed: int, epochs: int = 3) -> Drawn:
     word = Loss.of(text).word
     D, K = int(rng.choice(WIDTHS)), int(rng.integers(word.outputs, 12))
     N = int(rng.choice([1, 2, 7, 64, 150, 300, 600]))
-    architecture = Architecture(D, _layers(rng, seed), K)
+    dropout = 0.25 if rng.random() < 0.15 else 0.0
+    architecture = Architecture(D, _layers(rng, seed), K, input_dropout=dropout)
+    if architecture.normalises and step.name != "sgd":
+        step = step.but(epsilon=1e-3)  # gradients that cancel out are roundings, and not to be blown up
     parameters = Parameters(
         tuple(rng.normal(size=shape) / np.sqrt(shape[0]) for shape in architecture.shapes),
         tuple(
             rng.normal(size=shape[1]) * 0.1 * layer.bias
             for shape, layer in zip(architecture.shapes, architecture.all_layers, strict=True)
         ),
+        tuple(_norm(rng, layer) for layer in architecture.layers),
     )
     X, kind = rng.normal(size=(N, D)), KINDS[seed % len(KINDS)]
     if kind == "sparse":
@@ -113,5 +134,6 @@ def drawn(seed: int, epochs: int = 3) -> Drawn:
         words["sample_weight"] = rng.random(N) * (rng.random(N) < 0.8)
     if rng.random() < 0.3:
         lr = lr * rng.random(epochs * -(-M // min(B, M)))
+    words["seed"] = seed
     orders = np.stack([rng.permutation(N)[:M] for _ in range(epochs)])
     return Drawn(seed, net, X, targets(rng, text, N, K), orders, lr, words)

@@ -247,7 +247,7 @@ def test_an_interrupt_keeps_the_epochs_that_were_finished(tmp_path, backend):
 def test_an_interrupt_while_an_epoch_is_finished_tears_nothing(tmp_path, monkeypatch, backend, where):
     """It comes when the weights are those after the epoch, and nothing else is."""
     wanted, calls = fastmlp.fit(X, Y, **QUICK, backend=backend), []
-    owner = BACKENDS[backend].Session if where == "train" else BACKENDS[backend]
+    owner = BACKENDS[backend].Session if where == "train" else BACKENDS[backend].Reader
     function = getattr(owner, where)
 
     def interrupted(*args, **kwargs):
