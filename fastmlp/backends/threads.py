@@ -83,10 +83,10 @@ class ThreadTuner:
         self, threads: int | str = "auto", driver: str = "team", *, limit: int = MOST_THREADS
     ) -> None:
         self.most, self.driver = min(resolve(threads), limit), one_of("driver", driver, DRIVERS)
-        fixed = as_text(threads) != "auto" or self.most == 1
+        self.is_fixed = as_text(threads) != "auto" or self.most == 1
         halves = [self.most >> i for i in range(self.most.bit_length())]
-        self._counts = [self.most] if fixed else halves
-        self._trials = [] if fixed else list(halves)
+        self._counts = [self.most] if self.is_fixed else halves
+        self._trials = [] if self.is_fixed else list(halves)
         self._rates: dict[int, float] = {}
         self._best, self._since, self._wait = self.most, 0.0, _SLICE
         self._work, self._seconds = 0, 0.0  # of the count that is being judged
@@ -99,7 +99,7 @@ class ThreadTuner:
         self._shares = len(_at_work) > 1 and (share := share_of_cores()) < self.most
         if self._shares:
             return min(share, self._best), _SLICE
-        if len(self._counts) == 1:
+        if self.is_fixed:
             return self.most, _SLICE  # then others may be at work
         if self._trials:
             return self._trials[0], _TRIAL - self._seconds
@@ -110,7 +110,7 @@ class ThreadTuner:
 
         ``late`` says that the threads were seen to wait for each other: that is judged sooner.
         """
-        if len(self._counts) == 1 or self._shares or work <= 0:
+        if self.is_fixed or self._shares or work <= 0:
             return
         self._work, self._seconds = self._work + work, self._seconds + seconds
         if self._seconds < (_LATE if late else 0.9 * _TRIAL):

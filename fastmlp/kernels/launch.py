@@ -125,11 +125,9 @@ def train(
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(
-            threads, work, job._replace(training=plan), progress, min(seconds, left), seconds == math.inf
+            threads, work, job._replace(training=plan), progress, min(seconds, left), tiny or pace.is_fixed
         )
-        if (
-            done > plan.first and not tiny
-        ):  # nor where all members stopped at their first batch, which diverged
+        if done > plan.first and not tiny:  # nor where all stopped at their first batch, which diverged
             pace.note(threads, done - plan.first, time.perf_counter() - started, late)
         most, plan = max(most, members), plan._replace(first=done if done else N)
     if bad[:, 0].any():

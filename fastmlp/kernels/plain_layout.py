@@ -17,7 +17,7 @@ from fastmlp.errors import DataError
 from fastmlp.kernels import plain_words as words
 from fastmlp.kernels.plain_loops import PRODUCT, Rows
 from fastmlp.kernels.plain_stages import stages_of
-from fastmlp.kernels.plain_steps import Layout, Limits, Space
+from fastmlp.kernels.plain_steps import LIMIT, SHORTEN, Layout, Limits, Space
 from fastmlp.kernels.rules import SLACK
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.words.activations import parts_of
@@ -199,7 +199,8 @@ def limits_of(net: Net, optimizer: Optimizer) -> Limits:
     norm = optimizer.clip_norm or optimizer.clip_each
     return Limits(
         l1=l1, l2=2 * l2, longest=longest,
-        penalised=bool(l1.any() or l2.any() or optimizer.clip_value or norm), shortened=bool(longest.any()),
+        limit=LIMIT.place if l1.any() or l2.any() or optimizer.clip_value or norm else 0,
+        shorten=SHORTEN.place if longest.any() else 0,
         cut=float(optimizer.clip_value), most=float(norm), each=optimizer.clip_each > 0,
         slack=SLACK if optimizer.form == "torch" else 0.0,
     )  # fmt: skip
