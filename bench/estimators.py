@@ -326,7 +326,7 @@ def epochs_page(rounds: int) -> tuple[str, bool]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare fastmlp's estimators with scikit-learn's.")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="a section; may be given again")
-    parser.add_argument("--cases", help="names of cases of the sections, with ; between them")
+    parser.add_argument("--cases", help="names of cases or programs, with ; between them")
     parser.add_argument("--programs", type=Path, help="a folder of programs p*.py")
     parser.add_argument("--rounds", type=int, default=5, help="pairs")
     parser.add_argument("--max-iter", type=int, default=200, help="the most epochs: a quick look")
@@ -334,13 +334,16 @@ def main() -> None:
     wanted = options.only or [name for name in SECTIONS if name != "programs" or options.programs]
     if "programs" in wanted and options.programs is None:
         parser.error("--only programs needs --programs FOLDER")
-    some = options.cases.split(";") if options.cases else [*CASES, *AT_ONCE_CASES]
+    chosen = options.cases is not None
+    some = options.cases.split(";") if chosen else [*CASES, *AT_ONCE_CASES]
     rounds, missed = options.rounds, False
     for name in wanted:
         if name == "fits":
             page = pairs_page(pairs(case, rounds, options.max_iter) for case in CASES if case in some)
         elif name == "programs":
-            paths = sorted(options.programs.glob("p*.py"))
+            paths = [
+                path for path in sorted(options.programs.glob("p*.py")) if not chosen or path.stem in some
+            ]
             page = pairs_page(program(path, rounds) for path in paths)
         elif name == "at-once":
             page = at_once_page(rounds, [case for case in AT_ONCE_CASES if case in some])

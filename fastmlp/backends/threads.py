@@ -92,6 +92,11 @@ class ThreadTuner:
         self._work, self._seconds = 0, 0.0  # of the count that is being judged
         self._shares = False  # the cores, with others: nothing is learnt then
 
+    @property
+    def is_fixed(self) -> bool:
+        """True where their number is given: it is not judged."""
+        return len(self._counts) == 1
+
     def next(self) -> tuple[int, float]:
         """Threads for the next slice of work, and the seconds it may take."""
         if self.most == 1:
@@ -99,7 +104,7 @@ class ThreadTuner:
         self._shares = len(_at_work) > 1 and (share := share_of_cores()) < self.most
         if self._shares:
             return min(share, self._best), _SLICE
-        if len(self._counts) == 1:
+        if self.is_fixed:
             return self.most, _SLICE  # then others may be at work
         if self._trials:
             return self._trials[0], _TRIAL - self._seconds
@@ -110,7 +115,7 @@ class ThreadTuner:
 
         ``late`` says that the threads were seen to wait for each other: that is judged sooner.
         """
-        if len(self._counts) == 1 or self._shares or work <= 0:
+        if self.is_fixed or self._shares or work <= 0:
             return
         self._work, self._seconds = self._work + work, self._seconds + seconds
         if self._seconds < (_LATE if late else 0.9 * _TRIAL):

@@ -109,7 +109,7 @@ class _Objective:
     def __call__(self, theta: Array) -> tuple[float, Array]:
         gradient = np.empty_like(theta)
         weights = theta[: self.count]
-        loss = self.data.walk(theta, gradient)[0] / self.parts
+        loss = self.data.value_and_gradient(theta, gradient) / self.parts
         if self.penalty:
             gradient[: self.count] += self.penalty * weights
             loss += 0.5 * self.penalty * float(weights @ weights)

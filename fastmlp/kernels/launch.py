@@ -125,7 +125,12 @@ def train(
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(
-            threads, work, job._replace(training=plan), progress, min(seconds, left), seconds == math.inf
+            threads,
+            work,
+            job._replace(training=plan),
+            progress,
+            min(seconds, left),
+            pace.is_fixed or seconds == math.inf,
         )
         if (
             done > plan.first and not tiny
