@@ -232,8 +232,33 @@ def test_divergence_leaves_the_last_good_epoch(problem):
     assert session.train(orders[2:3], 0.01)[0] == fine.train(orders[2:3], 0.01)[0]  # it can go on
 
 
-def test_an_epoch_goes_on_midway(problem, monkeypatch):
-    net, X, y, rng = problem
+def test_divergence_leaves_batch_norms_as_they_were(problem):
+    _, X, _, rng = problem
+    architecture = Architecture.of(4, (10,), 3, batch_norm="after", dropout=0.1)
+    net = Net(architecture, initialise(architecture, dtype=np.float64))
+    y, orders = rng.normal(size=(150, 3)), np.stack([rng.permutation(150) for _ in range(3)])
+    session = kernels.Session(net, X, y, batch_size=40, loss="half_squared")
+    session.train(orders[0], 0.01)
+    before = digest(*net.parameters)
+    with pytest.raises(DivergedError):
+        session.train(orders[1], 1e30, epoch=2)
+    assert digest(*net.parameters) == before
+    other = replace(net, parameters=net.parameters.copy())
+    again = kernels.Session(other, X, y, batch_size=40, loss="half_squared")
+    assert session.train(orders[2], 0.01, epoch=2) == again.train(orders[2], 0.01, epoch=2)
+    assert digest(*net.parameters) == digest(*other.parameters)
+    with pytest.raises(DivergedError) as caught:
+        session.train(orders, np.array([0.01, 0.01, 1e30]))
+    assert caught.value.epoch == 3
+    again.train(orders[:2], 0.01)
+    assert digest(*net.parameters) == digest(*other.parameters)
+
+
+@pytest.mark.parametrize("layers", [{}, {"batch_norm": "before", "dropout": 0.3}], ids=str)
+def test_an_epoch_goes_on_midway(problem, monkeypatch, layers):
+    _, X, y, rng = problem
+    architecture = Architecture.of(4, (10,), 3, **layers)
+    net = Net(architecture, initialise(architecture, dtype=np.float64))
     monkeypatch.setattr(plain_session, "SECONDS", 0.0)
     order, taken, optimizer = rng.permutation(150), [], Optimizer("adam")
     words = {"batch_size": 20, "optimizer": optimizer, "sample_weight": rng.random(150)}
