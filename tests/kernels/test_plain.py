@@ -5,12 +5,18 @@ Trainings are drawn by a seed from all words (drawn_plain.py). What has to be th
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import drawn_plain
 import numpy as np
 import pytest
 import scipy.sparse
+import small_plain
 from compare import check, digest
 from drawn_plain import Drawn, drawn
 
@@ -323,6 +329,20 @@ def test_what_lies_in_the_room_before_does_not_matter(seed, poison):
                 array.fill(poison)
         found.append((session.train(d.orders, d.lr), digest(*net.parameters)))
     assert found[0] == found[1], str(d)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", ["generic", "haswell"])
+def test_bytes_are_those_of_processors_with_other_vectors(processor):
+    seeds, script = ["3", "5", "21"], Path(__file__).parents[1] / "support" / "small_plain.py"
+    environment = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    if processor == "haswell":
+        environment["NUMBA_CPU_FEATURES"] = "+avx,+avx2,+fma"
+    ran = subprocess.run(
+        [sys.executable, str(script), *seeds], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {seed: small_plain.trained(int(seed)) for seed in seeds}
 
 
 def test_threads_change_nothing(problem):
