@@ -117,7 +117,7 @@ def train(
     launch = _team if by_team else _prange
     P = len(work.weights.theta)
     tiny = N * P <= TINY or plan.B * P <= TINY_STEP
-    while plan.first < N and not bad[:, 0].any() and not plan.looks.watch[2:].any():
+    while plan.first < N and not bad[:, 0].any() and not (plan.looks.watched and plan.looks.watch[2]):
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = (1, math.inf) if tiny else pace.next()
