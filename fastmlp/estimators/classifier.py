@@ -221,7 +221,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
         """X, and the places (N,) of labels in classes_ for a softmax; flags (N, K) for logistic outputs."""
         X, y = validate_data(self, X, y, accept_sparse="csr", order="C", multi_output=True, reset=first)
-        kind = type_of_target(y, input_name="y")
+        kind = _kind_of(y)
         if kind == "multiclass-multioutput":
             raise ValueError(
                 f"y must have one label for each row, or columns of 0 and 1; got a {kind} y of shape "
@@ -360,3 +360,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _kind_of(y: Any) -> str:
+    """``type_of_target``, which takes as long as an epoch: asked of what is not a column of whole numbers."""
+    if y.ndim == 1 and y.dtype.kind in "biu" and 2 * len(np.unique(y)) < len(y):
+        return "multiclass"
+    return str(type_of_target(y, input_name="y"))
