@@ -23,7 +23,7 @@ from fastmlp.estimators.split import Split
 from fastmlp.net import Net
 from fastmlp.train.epochs import Trainer
 
-_OUT = 6  # calls from a warning here to the caller of fit
+_OUT = 5  # calls from a warning here to scikit-learn's wrapper of fit, by whose module programs filter
 
 
 @dataclass(eq=False)
