@@ -76,8 +76,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     scale: X is divided by it: 255 suits pixel bytes.
     callbacks: a list; each is called callback(estimator) after every epoch; returning True ends training.
     progress: shows a bar, in a terminal or a notebook; elsewhere a line on stderr.
-    threads: of the kernels. "auto": as many as pay on this machine; in a worker of joblib or multiprocessing,
-        its share of the cores. Results do not depend on it.
+    threads: of the kernels, at most. "auto": as many as pay on this machine. Fewer in a worker of joblib or
+        multiprocessing, and beside other fits: its share of the cores; and no more than OMP_NUM_THREADS,
+        NUMBA_NUM_THREADS and threadpoolctl allow OpenMP. Results do not depend on it.
     dtype: "auto", "float64" or "float32", in which a net is computed: see above.
     dropout: share of a hidden layer's outputs that a step leaves out; of every layer, or a list.
     batch_norm: True: of every hidden layer, before its activation; "after": behind it; or a
