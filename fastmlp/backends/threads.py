@@ -83,19 +83,14 @@ class ThreadTuner:
         self, threads: int | str = "auto", driver: str = "team", *, limit: int = MOST_THREADS
     ) -> None:
         self.most, self.driver = min(resolve(threads), limit), one_of("driver", driver, DRIVERS)
-        fixed = as_text(threads) != "auto" or self.most == 1
+        self.is_fixed = as_text(threads) != "auto" or self.most == 1
         halves = [self.most >> i for i in range(self.most.bit_length())]
-        self._counts = [self.most] if fixed else halves
-        self._trials = [] if fixed else list(halves)
+        self._counts = [self.most] if self.is_fixed else halves
+        self._trials = [] if self.is_fixed else list(halves)
         self._rates: dict[int, float] = {}
         self._best, self._since, self._wait = self.most, 0.0, _SLICE
         self._work, self._seconds = 0, 0.0  # of the count that is being judged
         self._shares = False  # the cores, with others: nothing is learnt then
-
-    @property
-    def is_fixed(self) -> bool:
-        """True where their number is given: it is not judged."""
-        return len(self._counts) == 1
 
     def next(self) -> tuple[int, float]:
         """Threads for the next slice of work, and the seconds it may take."""

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from fastmlp.checks import as_list, shown
 from fastmlp.data.sparse import is_scipy_sparse
@@ -195,14 +195,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             labels: Array = (p > 0.5).astype(np.int64)
             return csr_matrix(labels) if getattr(self, "_sparse_y", False) else labels
         classes = np.asarray(self.classes_)
-        found: Array = classes[
-            np.minimum(p.argmax(axis=1), len(classes) - 1)
-        ]  # of one class p has two columns
+        places = np.minimum(p.argmax(axis=1), len(classes) - 1)  # one class has two columns, as there
+        found: Array = classes[places]
         return found
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (N, K), in the order of ``classes_``; of several labels, each for itself."""
-        check_is_fitted(self)
         if self._link() == "softmax":
             return self._outputs(X, "predict_proba")
         z = self._outputs(X, "logits")
@@ -234,9 +232,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             y = y.toarray() if is_sparse else y
             labels = np.arange(y.shape[1])
         else:
-            y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             if kind not in ("binary", "multiclass"):
                 check_classification_targets(y)  # says what is wrong
+            y = column_or_1d(y, warn=True) if y.ndim == 2 else y
             different, y = np.unique(y, return_inverse=True)
             labels = unique_labels(different) if different.dtype == object else different
         if not incremental and (first or not hasattr(self, "classes_")):
@@ -305,7 +303,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _columns(self) -> int | None:
         """The columns of the last weights, where they have any."""
         *_, last = as_list(getattr(self, "coefs_", None)) or [None]
-        shape: tuple[int, ...] = getattr(last, "shape", ())
+        try:
+            shape = np.shape(last)
+        except ValueError:  # rows of different lengths
+            return None
         return shape[1] if len(shape) == 2 else None
 
     def _row_weights(self, weights: Array | None, y: Array, incremental: bool) -> Array | None:

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.backends.threads import at_work
 from fastmlp.display.bar import Show, bar
+from fastmlp.estimators.threads import one_blas_thread
 from fastmlp.net import Parameters
 
 Array = NDArray[Any]
@@ -47,7 +48,11 @@ def fit(estimator: Any, parameters: Parameters, X: Any, y: Array, weights: Array
     est._store(parameters)
     data = plain.Objective(est._net(exact), X, y, loss=est._capped_loss(), sample_weight=weights)
     count = sum(W.size for W in exact.weights)
-    with at_work(), bar(est.max_iter, "iteration") if est.progress else nullcontext() as show:
+    with (
+        at_work(),
+        one_blas_thread(),
+        bar(est.max_iter, "iteration") if est.progress else nullcontext() as show,
+    ):
         objective = _Objective(data, packed(exact), count, est.alpha / total, est._loss_parts())
         run = _Run(est, exact, parameters.dtype, objective, show)
         try:

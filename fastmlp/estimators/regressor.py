@@ -12,6 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
+from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.estimators.base import BaseMLP
 from fastmlp.estimators.words import of_loss
 from fastmlp.words.losses import Loss
@@ -107,6 +108,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X, y = validate_data(
             self, X, y, accept_sparse="csr", order="C", multi_output=True, y_numeric=True, reset=first
         )
+        if is_scipy_sparse(y):
+            raise ValueError(f"y must be a dense array of numbers; got a sparse one of shape {y.shape}.")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         link = Loss.of(self._loss()).word.link

@@ -8,6 +8,9 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from joblib.parallel import get_active_backend
@@ -49,3 +52,31 @@ def _openmp() -> list[Any]:
     """The OpenMP libraries that are loaded by now: scikit-learn loads one."""
     libraries: list[Any] = ThreadpoolController().select(user_api="openmp").lib_controllers
     return libraries
+
+
+_lock = threading.Lock()
+_held: list[Any] = []  # of the fits at once in this process: the first one's limit, and None of each other
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep BLAS to one thread: the small products of a solver wait for others longer than they take.
+
+    The limit is the process's: the last of several at once takes back what the first has set.
+    """
+    with _lock:
+        _held.append(None if _held else _blas().limit(limits=1))
+    try:
+        yield
+    finally:
+        with _lock:
+            limit = next(filter(None, _held))
+            _held.remove(limit if len(_held) == 1 else None)
+            if not _held:
+                limit.restore_original_limits()
+
+
+@functools.cache
+def _blas() -> Any:
+    """The BLAS libraries that NumPy and SciPy have loaded."""
+    return ThreadpoolController().select(user_api="blas")

@@ -7,70 +7,88 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels.in_place_layers import (
+    ACT,
+    EACH,
+    FAN_IN,
+    FAN_OUT,
+    MANY,
+    NUMBER,
+    STRIDE,
+    TERMS,
+    VECTORS,
+    B,
+    W,
+    bias_of,
+    copied_rows,
+    copy_rows,
+    parts_of,
+    weights_from,
+)
 from fastmlp.kernels.intrinsics import address, bits_float, doubles_at, shifted
 from fastmlp.kernels.jit import device, kernel
-from fastmlp.kernels.plain_layout import stride_of
+from fastmlp.kernels.matmul import WORD
+from fastmlp.kernels.plain_layout import LANES, stride_of
 from fastmlp.kernels.plain_loops import PRODUCT, product
 from fastmlp.kernels.plain_steps import all_finite, copy_all
 from fastmlp.kernels.plain_words import ACTIVATIONS, LINKS, activate, predictions
 from fastmlp.kernels.simd import Matrix
 from fastmlp.net import Net
-from fastmlp.words.activations import parts_of
+from fastmlp.words import activations as words
 
 _BLOCK = 64  # rows that are walked together
 
-# Parts of a plan, and from LAYERS on those of each layer.
+# Parts of a plan, and from LAYERS on those of each layer (in_place_layers.py).
 _KIND, _DEPTH, _INPUTS, _LINK, _MEAN, _SCALE, _FACTOR, _WIDE, _PRODUCT, _LAYERS = range(10)
-_FAN_IN, _FAN_OUT, _W, _B, _STRIDE, _ACT, _NUMBER, _EACH = range(8)
 _BYTES, _FLOATS = 0, 1  # kinds of X, of in_place.KINDS
 
-_0, _1, _LANES = np.int64(0), np.int64(1), np.int64(4)
+_0, _1 = np.int64(0), np.int64(1)
 _ZERO, _ONE = 0.0, 1.0
 
 
 def plan_of(net: Net, link: str, places: list[int], mean: int, scale: int) -> list[int]:
     """What ``predict_rows`` follows, but for the kind of X; places: of W1, b1, W2, ...; 0 for none."""
-    layers, acts = list[int](), [parts_of(act) for act in net.architecture.acts]
-    for i, (fan_in, fan_out) in enumerate(net.parameters.shapes):
-        act = (0, 0)
-        if i < len(acts):
-            act = ACTIVATIONS[acts[i][0]].forward.place, int(np.float64(acts[i][1]).view(np.int64))
-        layers += [fan_in, fan_out, *places[2 * i : 2 * i + 2], stride_of(fan_out), *act]
+    layers, acts = list[int](), [words.parts_of(act) for act in net.architecture.acts]
+    bits = [
+        (ACTIVATIONS[name].forward.place, int(np.float64(number).view(np.int64))) for name, number in acts
+    ]
+    for i, shape in enumerate(net.parameters.shapes):
+        stride, own, act = stride_of(shape[1]), places[2 * i : 2 * i + 2], [*bits, (0, 0)][i]
+        vectors, terms = stride // LANES, -(-shape[0] // -(-shape[0] // WORD))  # matmul.depth_of
+        layers += parts_of(shape, own, stride, vectors, vectors, LANES, terms, act)
     factor = np.float64(1 if scale else 1 / net.preprocessing.scale)
     return [
         len(net.parameters.shapes), net.architecture.inputs, LINKS[link].place, mean, scale,
-        int(factor.view(np.int64)), max(layers[_STRIDE::_EACH]), PRODUCT.place, *layers,
+        int(factor.view(np.int64)), max(layers[STRIDE::EACH]), PRODUCT.place, *layers,
     ]  # fmt: skip
 
 
 @kernel
 def predict_rows(p, x, plan, lo, hi):
     """Rows lo..hi - 1 of p, of those of X, whose bytes x are; returns whether all their values are finite."""
-    depth, D, K, block = plan[_DEPTH], plan[_INPUTS], p.shape[1], min(_BLOCK, hi - lo)
-    last, span, size = _LAYERS + _EACH * (depth - 1), block * plan[_WIDE], _0
-    for at in range(_LAYERS, last + 1, _EACH):
-        size += (plan[at + _FAN_IN] + 1) * plan[at + _STRIDE]
-    space = np.empty(size + 3 * span + block * D)
-    theta = address(space)
-    acts, after, slopes = shifted(theta, size), shifted(theta, size + span), shifted(theta, size + 2 * span)
-    inputs = shifted(theta, size + 3 * span)
-    copy_layers(theta, plan)
+    depth, D, K, many = plan[_DEPTH], plan[_INPUTS], p.shape[1], hi - lo >= MANY
+    block, last, copied = min(_BLOCK, hi - lo), _LAYERS + EACH * (depth - 1), _0
+    for at in range(_LAYERS, last + 1, EACH):
+        copied += copied_rows(plan, at, many) * plan[at + STRIDE]
+    span = block * plan[_WIDE]
+    space = np.empty(copied + 3 * span + block * D)
+    copies = address(space)
+    acts = shifted(copies, copied)
+    after, slopes, inputs = shifted(acts, span), shifted(acts, 2 * span), shifted(acts, 3 * span)
+    copy_layers(copies, plan, many)
     for begin in range(lo, hi, block):
         n = min(block, hi - begin)
         if not take_rows(inputs, x, plan, begin, n):
             return False
-        weights, source, step = theta, inputs, D
-        for at in range(_LAYERS, last + 1, _EACH):
-            fan_in, stride = plan[at + _FAN_IN], plan[at + _STRIDE]
-            product(
-                plan[_PRODUCT], Matrix(after, _0, stride, _1), Matrix(weights, fan_in * stride, _0, _1),
-                Matrix(source, _0, step, _1), n, Matrix(weights, _0, stride, _1), fan_in, stride // _LANES,
-            )  # fmt: skip
+        copy, source, step = copies, inputs, D
+        for at in range(_LAYERS, last + 1, EACH):
+            stride = plan[at + STRIDE]
+            next_layer(after, source, step, n, copy, plan, at, many)
             if at < last:
-                activate(plan[at + _ACT], after, slopes, n * stride, bits_float(plan[at + _NUMBER]))
-            weights, source, step = shifted(weights, (fan_in + 1) * stride), after, stride
+                activate(plan[at + ACT], after, slopes, n * stride, bits_float(plan[at + NUMBER]))
+            copy, source, step = shifted(copy, copied_rows(plan, at, many) * stride), after, stride
             acts, after = after, acts
-        outputs, out = plan[last + _FAN_OUT], shifted(address(p), begin * K)
+        outputs, out = plan[last + FAN_OUT], shifted(address(p), begin * K)
         if outputs == K:
             predictions(plan[_LINK], out, acts, step, outputs, n)
         else:  # both of one output
@@ -81,18 +99,26 @@ def predict_rows(p, x, plan, lo, hi):
 
 
 @device
-def copy_layers(theta, plan):
-    """Each layer's weights and then its bias, a row after the other, padded with zeros."""
-    to = theta
+def copy_layers(copies, plan, many):
+    """The rows of each layer that are copied."""
+    to = copies
     for layer in range(plan[_DEPTH]):
-        at = _LAYERS + _EACH * layer
-        fan_in, fan_out, stride = plan[at + _FAN_IN], plan[at + _FAN_OUT], plan[at + _STRIDE]
-        W, b = doubles_at(plan[at + _W]), doubles_at(plan[at + _B])
-        for i in range(fan_in + 1):
-            copy_all(to, shifted(W, i * fan_out) if i < fan_in else b, fan_out)
-            for k in range(fan_out, stride):
-                to[k] = _ZERO
-            to = shifted(to, stride)
+        at = _LAYERS + EACH * layer
+        copy_rows(to, doubles_at(plan[at + W]), doubles_at(plan[at + B]), plan, at, many, _ZERO)
+        to = shifted(to, copied_rows(plan, at, many) * plan[at + STRIDE])
+
+
+@device
+def next_layer(out, inputs, step, n, copy, plan, at, many):
+    """The sums of a layer, of n rows of inputs that are ``step`` apart."""
+    fan_in, stride, depth = plan[at + FAN_IN], plan[at + STRIDE], plan[at + TERMS]
+    target = Matrix(out, _0, stride, _1)
+    base = Matrix(bias_of(copy, plan, at, many), _0, _0, _1)
+    for first in range(0, fan_in, depth):
+        weights = weights_from(doubles_at(plan[at + W]), copy, plan, at, first, many)
+        inputs_from, terms = Matrix(inputs, first, step, _1), min(depth, fan_in - first)
+        product(plan[_PRODUCT], target, base, inputs_from, n, weights, terms, plan[at + VECTORS])
+        base = target
 
 
 @device

@@ -12,6 +12,24 @@ import numpy as np
 
 from fastmlp.kernels.activations import activate
 from fastmlp.kernels.first_layer import fill
+from fastmlp.kernels.in_place_layers import (
+    ACT,
+    EACH,
+    FAN_IN,
+    FAN_OUT,
+    MANY,
+    NUMBER,
+    PADDED,
+    STRIDE,
+    VECTORS,
+    B,
+    W,
+    bias_of,
+    copied_rows,
+    copy_rows,
+    parts_of,
+    weights_from,
+)
 from fastmlp.kernels.intrinsics import (
     address,
     bits_float,
@@ -30,12 +48,10 @@ from fastmlp.kernels.matmul import WORD, add_coded, matmul, padded_vectors
 from fastmlp.kernels.simd import LANES, WIDEST, Coded, Matrix
 from fastmlp.net import Net
 
-MANY = 64  # rows of a call that are worth a copy of all weights
 FEW = 4  # rows: so many fill a tile
 
-# Parts of a plan, and from LAYERS on those of each layer.
+# Parts of a plan, and from LAYERS on those of each layer (in_place_layers.py).
 _KIND, _DEPTH, _INPUTS, _MIDDLE, _LINK, _MEAN, _SCALE, _FACTOR, _WIDE, _LAYERS = range(10)
-_FAN_IN, _FAN_OUT, _W, _B, _STRIDE, _VECTORS, _PADDED, _WITHIN, _ACT, _NUMBER, _EACH = range(11)
 _BYTES, _FLOATS = 0, 1  # kinds of X, of in_place.KINDS
 
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
@@ -48,16 +64,15 @@ _MAGNITUDE, _INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # of a float
 def plan_of(net: Net, link: str, places: list[int], mean: int, scale: int) -> list[int]:
     """What ``predict_rows`` follows, but for the kind of X; places: of W1, b1, W2, ...; 0 for none."""
     (acts, numbers), layers, D = acts_of(net), list[int](), net.architecture.inputs
-    for i, (fan_in, fan_out) in enumerate(net.parameters.shapes):
-        vectors = -(-fan_out // LANES)
+    bits = [(int(act), int(number)) for act, number in zip(acts, numbers.view(np.int32), strict=True)]
+    for i, shape in enumerate(net.parameters.shapes):
+        vectors = -(-shape[1] // LANES)
         padded = padded_vectors(vectors) if i == 0 else vectors
         stride = -(-padded * LANES // WIDEST) * WIDEST
-        unsafe = -(-padded * LANES // fan_out) - 1  # last rows of W, behind which a vector ends outside
-        within = max(0, fan_in - unsafe) // WORD * WORD
-        act = (int(acts[i]), int(numbers.view(np.int32)[i])) if i < len(acts) else (0, 0)
-        layers += [fan_in, fan_out, *places[2 * i : 2 * i + 2], stride, vectors, padded, within, *act]
+        own, act = places[2 * i : 2 * i + 2], [*bits, (0, 0)][i]
+        layers += parts_of(shape, own, stride, vectors, padded, LANES, WORD, act)
     factor = np.float32(1 if scale else 1 / net.preprocessing.scale)
-    wide = max(layers[_STRIDE::_EACH])
+    wide = max(layers[STRIDE::EACH])
     return [
         len(net.parameters.shapes), D, middle_of(D), LINKS[link].place, mean, scale,
         int(factor.view(np.int32)), wide, *layers,
@@ -84,10 +99,10 @@ class Room(NamedTuple):
 def predict_rows(p, x, plan, lo, hi):
     """Rows lo..hi - 1 of p, of those of X, whose bytes x are; returns whether all their values are finite."""
     depth, wide, K, many = plan[_DEPTH], plan[_WIDE], p.shape[1], hi - lo >= MANY
-    block, last = min(WORD, hi - lo), _LAYERS + _EACH * (depth - 1)
-    outputs, D, copied = plan[last + _FAN_OUT], plan[_INPUTS], _0
-    for at in range(_LAYERS, last + 1, _EACH):
-        copied += copied_rows(plan, at, many) * plan[at + _STRIDE]
+    block, last = min(WORD, hi - lo), _LAYERS + EACH * (depth - 1)
+    outputs, D, copied = plan[last + FAN_OUT], plan[_INPUTS], _0
+    for at in range(_LAYERS, last + 1, EACH):
+        copied += copied_rows(plan, at, many) * plan[at + STRIDE]
     span, word = block * wide, WORD * WORD + WORD
     size = 2 * span + word + copied + (outputs + 3) * block + 2 * D + 16
     space, bits = np.empty(size, np.float32), np.empty(WORD + 2, np.uint64)
@@ -105,13 +120,13 @@ def predict_rows(p, x, plan, lo, hi):
         if not first_layer(acts, after, room, x, plan, begin, n, many):
             return False
         copy = room.copies
-        for at in range(_LAYERS, last, _EACH):
-            stride, number = plan[at + _STRIDE], bits_float(np.int32(plan[at + _NUMBER]))
-            activate(plan[at + _ACT], acts, room.inputs, n * stride, number)
+        for at in range(_LAYERS, last, EACH):
+            stride, number = plan[at + STRIDE], bits_float(np.int32(plan[at + NUMBER]))
+            activate(plan[at + ACT], acts, room.inputs, n * stride, number)
             copy = shifted(copy, copied_rows(plan, at, many) * stride)
-            next_layer(after, acts, stride, n, copy, plan, at + _EACH, many)
+            next_layer(after, acts, stride, n, copy, plan, at + EACH, many)
             acts, after = after, acts
-        out, stride = shifted(address(p), begin * K), plan[last + _STRIDE]
+        out, stride = shifted(address(p), begin * K), plan[last + STRIDE]
         if outputs == K:
             predictions(plan[_LINK], out, acts, stride, outputs, room.columns, block, n)
         else:  # both of one output
@@ -136,57 +151,26 @@ def prepare(room, plan):
 
 
 @device
-def begin_of(plan, at, many):
-    """The first row of a layer's weights that is copied: all of them are for many rows of X."""
-    return _0 if many else plan[at + _WITHIN]
-
-
-@device
-def copied_rows(plan, at, many):
-    """How many rows of a layer are copied, its bias among them."""
-    return plan[at + _FAN_IN] + 1 - begin_of(plan, at, many)
-
-
-@device
 def copy_layers(copies, plan, many):
-    """Of each layer the rows of weights from ``begin_of`` on, then its bias, padded with zeros."""
+    """The rows of each layer that are copied."""
     to = copies
     for layer in range(plan[_DEPTH]):
-        at = _LAYERS + _EACH * layer
-        fan_in, fan_out, stride = plan[at + _FAN_IN], plan[at + _FAN_OUT], plan[at + _STRIDE]
-        W, b = pointer_at(plan[at + _W]), pointer_at(plan[at + _B])
-        for i in range(begin_of(plan, at, many), fan_in + 1):
-            row = shifted(W, i * fan_out) if i < fan_in else b
-            for k in range(fan_out):
-                to[k] = row[k] + _ZERO  # no -0: that would stay where nothing is added to a bias
-            for k in range(fan_out, stride):
-                to[k] = _ZERO
-            to = shifted(to, stride)
-
-
-@device
-def weights_from(copy, plan, at, i, many):
-    """A layer's weights from row i on, a multiple of WORD, to the end of its word at least."""
-    begin, fan_out, stride = begin_of(plan, at, many), plan[at + _FAN_OUT], plan[at + _STRIDE]
-    if i < begin:
-        return Matrix(pointer_at(plan[at + _W]), i * fan_out, fan_out, _1)
-    return Matrix(copy, (i - begin) * stride, stride, _1)
-
-
-@device
-def bias_of(copy, plan, at, many):
-    """A layer's bias."""
-    return shifted(copy, (copied_rows(plan, at, many) - 1) * plan[at + _STRIDE])
+        at = _LAYERS + EACH * layer
+        copy_rows(to, pointer_at(plan[at + W]), pointer_at(plan[at + B]), plan, at, many, _ZERO)
+        to = shifted(to, copied_rows(plan, at, many) * plan[at + STRIDE])
 
 
 @device
 def next_layer(out, inputs, step, n, copy, plan, at, many):
     """The sums of a layer, of n rows of inputs that are ``step`` apart."""
-    fan_in, stride, vectors = plan[at + _FAN_IN], plan[at + _STRIDE], plan[at + _VECTORS]
+    fan_in, stride, vectors = plan[at + FAN_IN], plan[at + STRIDE], plan[at + VECTORS]
     target = Matrix(out, _0, stride, _1)
     base = Matrix(bias_of(copy, plan, at, many), _0, _0, _1)
     for first in range(0, fan_in, WORD):
-        terms, weights = min(WORD, fan_in - first), weights_from(copy, plan, at, first, many)
+        terms, weights = (
+            min(WORD, fan_in - first),
+            weights_from(pointer_at(plan[at + W]), copy, plan, at, first, many),
+        )
         matmul(target, base, _ONE, Matrix(inputs, first, step, _1), n, weights, terms, _WORD, vectors)
         base = target
 
@@ -199,7 +183,7 @@ def first_layer(out, other, room, x, plan, begin, n, many):
     each word the inputs that are not 0 are walked, or all of them, whichever is sooner.
     """
     at, D, middle = np.int64(_LAYERS), plan[_INPUTS], plan[_MIDDLE]
-    stride, bias = plan[at + _STRIDE], bias_of(room.copies, plan, at, many)
+    stride, bias = plan[at + STRIDE], bias_of(room.copies, plan, at, many)
     halved, target, given = middle < D, out, Matrix(room.inputs, _0, min(D, _WORD), _1)
     if halved:
         for j in range(n * stride):
@@ -213,12 +197,15 @@ def first_layer(out, other, room, x, plan, begin, n, many):
             return False
         if halved and first >= middle:
             target = other
-        weights, sums = weights_from(room.copies, plan, at, first, many), Matrix(target, _0, stride, _1)
+        weights, sums = (
+            weights_from(pointer_at(plan[at + W]), room.copies, plan, at, first, many),
+            Matrix(target, _0, stride, _1),
+        )
         if 2 * mark(room.masks, given, n, width) < n * width or n < FEW:
             coded = Coded(room.inputs, given, room.masks)
-            add_coded(sums, _ALL, bias, _ONE, coded, n, weights, plan[at + _PADDED], _NO)
+            add_coded(sums, _ALL, bias, _ONE, coded, n, weights, plan[at + PADDED], _NO)
         else:
-            matmul(sums, sums, _ONE, given, n, weights, width, _WORD, plan[at + _VECTORS])
+            matmul(sums, sums, _ONE, given, n, weights, width, _WORD, plan[at + VECTORS])
     if halved:
         for j in range(n * stride):
             out[j] += other[j]

@@ -117,7 +117,7 @@ def train(
     launch = _team if by_team else _prange
     P = len(work.weights.theta)
     tiny = N * P <= TINY or plan.B * P <= TINY_STEP
-    while plan.first < N and not bad[:, 0].any() and not plan.looks.watch[2:].any():
+    while plan.first < N and not bad[:, 0].any() and not (plan.looks.watched and plan.looks.watch[2]):
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = (1, math.inf) if tiny else pace.next()
@@ -125,16 +125,9 @@ def train(
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(
-            threads,
-            work,
-            job._replace(training=plan),
-            progress,
-            min(seconds, left),
-            pace.is_fixed or seconds == math.inf,
+            threads, work, job._replace(training=plan), progress, min(seconds, left), tiny or pace.is_fixed
         )
-        if (
-            done > plan.first and not tiny
-        ):  # nor where all members stopped at their first batch, which diverged
+        if done > plan.first and not tiny:  # nor where all stopped at their first batch, which diverged
             pace.note(threads, done - plan.first, time.perf_counter() - started, late)
         most, plan = max(most, members), plan._replace(first=done if done else N)
     if bad[:, 0].any():

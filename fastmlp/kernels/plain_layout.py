@@ -17,7 +17,7 @@ from fastmlp.errors import DataError
 from fastmlp.kernels import plain_words as words
 from fastmlp.kernels.plain_loops import PRODUCT, Rows
 from fastmlp.kernels.plain_stages import stages_of
-from fastmlp.kernels.plain_steps import Layout, Limits, Space
+from fastmlp.kernels.plain_steps import LIMIT, SHORTEN, Layout, Limits, Space
 from fastmlp.kernels.rules import SLACK
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.words.activations import parts_of
@@ -27,7 +27,7 @@ from fastmlp.words.optimizers import Optimizer
 Array = NDArray[Any]
 
 BLOCK = 256  # rows that are walked together
-_LANES = 4
+LANES = 4
 
 _NONE, _NO_ROWS, _NO_COLUMNS = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int32)
 
@@ -55,7 +55,7 @@ class Room:
         acts = [parts_of(act) for act in net.architecture.acts]
         table = [words.ACTIVATIONS[name] for name, _ in acts]
         self.layout = Layout(
-            depth=len(layers), fan_in=fan_in, fan_out=fan_out, stride=stride, vectors=stride // _LANES,
+            depth=len(layers), fan_in=fan_in, fan_out=fan_out, stride=stride, vectors=stride // LANES,
             w_at=w_at[:-1], a_at=a_at[:-1], t_at=t_at[:-1],
             act=np.array([each.forward.place for each in table], np.int64),
             slope=np.array([each.backward.place if training else 0 for each in table], np.int64),
@@ -106,8 +106,8 @@ class Room:
 
 def stride_of(width: int) -> int:
     """Whole vectors; rows that lie a multiple of 2 KiB apart would share few lines of a cache."""
-    stride = -(-width // _LANES) * _LANES
-    return stride + 2 * _LANES if stride % 256 == 0 else stride
+    stride = -(-width // LANES) * LANES
+    return stride + 2 * LANES if stride % 256 == 0 else stride
 
 
 def _begins(sizes: Array) -> NDArray[np.int64]:
@@ -199,7 +199,8 @@ def limits_of(net: Net, optimizer: Optimizer) -> Limits:
     norm = optimizer.clip_norm or optimizer.clip_each
     return Limits(
         l1=l1, l2=2 * l2, longest=longest,
-        penalised=bool(l1.any() or l2.any() or optimizer.clip_value or norm), shortened=bool(longest.any()),
+        limit=LIMIT.place if l1.any() or l2.any() or optimizer.clip_value or norm else 0,
+        shorten=SHORTEN.place if longest.any() else 0,
         cut=float(optimizer.clip_value), most=float(norm), each=optimizer.clip_each > 0,
         slack=SLACK if optimizer.form == "torch" else 0.0,
     )  # fmt: skip

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fastmlp.kernels.intrinsics import float_bits, shifted
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.optimizers import step64
-from fastmlp.kernels.plain_stages import Stages
+from fastmlp.kernels.plain_stages import NO_STAGES, Stages
+from fastmlp.kernels.plug_ins import NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import sum_of_squares
 
 Float64 = NDArray[np.float64]
@@ -24,7 +25,7 @@ Int64 = NDArray[np.int64]
 
 _ZERO, _ONE = 0.0, 1.0
 _MAGNITUDE, _INFINITY = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(0x7FF0000000000000)  # of a float64's bits
-_0 = np.int64(0)
+_0, _LINE = np.int64(0), np.int64(8)  # numbers of a cache's line
 
 
 class Layout(NamedTuple):
@@ -79,21 +80,34 @@ class Space(NamedTuple):
 class Limits(NamedTuple):
     """The bounds that layers and optimizer ask for beside a step, as in limits.py.
 
+    limit, shorten: the places of the plug-ins for it, before a step and after it; 0 where nothing does.
     l1, l2 (depth,): l1 sign(w) + l2 w joins the gradient of a layer's weights. longest (depth,): the longest
     norm of the weights into a unit; 0: any. cut: the largest size of a gradient's number. most: the norm that
-    gradients have at most, with ``slack``: all of them together, or ``each`` array by itself. penalised,
-    shortened: whether anything of that is to be done, before a step and after it.
+    gradients have at most, with ``slack``: all of them together, or ``each`` array by itself.
     """
 
     l1: Float64
     l2: Float64
     longest: Float64
-    penalised: bool
-    shortened: bool
+    limit: int
+    shorten: int
     cut: float
     most: float
     each: bool
     slack: float
+
+
+_NONE, _NO_NUMBERS = np.empty(0), np.empty(0, np.int64)
+NO_LAYOUT = Layout(
+    depth=0, fan_in=_NO_NUMBERS, fan_out=_NO_NUMBERS, stride=_NO_NUMBERS, vectors=_NO_NUMBERS,
+    w_at=_NO_NUMBERS, a_at=_NO_NUMBERS, t_at=_NO_NUMBERS, act=_NO_NUMBERS, slope=_NO_NUMBERS, number=_NONE,
+    kept=_NO_NUMBERS, trained=_NO_NUMBERS, biased=_NO_NUMBERS, rows=_NO_NUMBERS, block=0, x_stride=0,
+    product=0, stages=NO_STAGES,
+)  # fmt: skip
+NO_SPACE = Space(_NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NONE, _NO_NUMBERS)
+NO_LIMITS = Limits(
+    l1=_NONE, l2=_NONE, longest=_NONE, limit=0, shorten=0, cut=0.0, most=0.0, each=False, slack=0.0
+)
 
 
 @device
@@ -101,9 +115,11 @@ def transpose(layout, space):
     """Write the transposes of the deeper layers' weights."""
     for i in range(1, layout.depth):
         stride, before, at = layout.stride[i], layout.stride[i - 1], layout.t_at[i]
-        for j in range(layout.fan_in[i]):
+        for begin in range(0, layout.fan_in[i], _LINE):
+            end = min(begin + _LINE, layout.fan_in[i])
             for k in range(layout.fan_out[i]):
-                space.transposed[at + k * before + j] = space.theta[layout.w_at[i] + j * stride + k]
+                for j in range(begin, end):
+                    space.transposed[at + k * before + j] = space.theta[layout.w_at[i] + j * stride + k]
 
 
 @device
@@ -125,8 +141,7 @@ def squares_in(values, n):
     return total
 
 
-@device
-def limit(layout, space, limits):
+def _limit(layout, space, limits):
     """Penalise and clip the gradients."""
     gradient, whole = space.gradient, _ZERO
     for i in range(layout.depth):
@@ -170,8 +185,7 @@ def _shrink(gradient, n, squares, limits):
             gradient[j] *= limits.most / norm
 
 
-@device
-def shorten(layout, space, limits):
+def _shorten(layout, space, limits):
     """Scale the weights into each unit down to the longest norm."""
     for i in range(layout.depth):
         longest, stride, at = limits.longest[i], layout.stride[i], layout.w_at[i]
@@ -186,11 +200,18 @@ def shorten(layout, space, limits):
                         space.theta[at + j * stride + k] *= longest / norm
 
 
+BOUNDS = kind(NOTHING, NO_LAYOUT, NO_SPACE, NO_LIMITS)
+LIMIT = PlugIn("plain_limit", _limit, BOUNDS, apart=True)
+SHORTEN = PlugIn("plain_shorten", _shorten, BOUNDS, apart=True)
+bound = caller(BOUNDS)
+"""bound(place, layout, space, limits): LIMIT, of all gradients, or SHORTEN, of all weights."""
+
+
 @device
 def take_step(layout, space, rule, limits, batch, alpha):
     """One step of the optimizer from the gradients, which are 0 afterwards. alpha: of weights, more decay."""
-    if limits.penalised:
-        limit(layout, space, limits)
+    if limits.limit > 0:
+        bound(limits.limit, layout, space, limits)
     for i in range(layout.depth):
         at, stride, fan_in = layout.w_at[i], layout.stride[i], layout.fan_in[i]
         if layout.trained[i] > 0:
@@ -203,8 +224,8 @@ def take_step(layout, space, rule, limits, batch, alpha):
         else:
             for j in range(at, at + layout.rows[i] * stride):
                 space.gradient[j] = _ZERO
-    if limits.shortened:
-        shorten(layout, space, limits)
+    if limits.shorten > 0:
+        bound(limits.shorten, layout, space, limits)
     transpose(layout, space)
 
 

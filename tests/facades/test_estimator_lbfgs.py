@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.estimators import lbfgs
+from fastmlp.estimators.threads import _blas
 
 LBFGS = {"solver": "lbfgs", "hidden_layer_sizes": (8, 5), "random_state": 3}
 FEW = {**LBFGS, "max_iter": 12}
@@ -280,3 +282,30 @@ def test_parameters_go_into_a_vector_and_come_back():
     assert np.array_equal(theta[: parameters.weights[0].size], parameters.weights[0].ravel())
     theta[:] = 7
     assert (again.biases[-1] == 7).all()  # views
+
+
+@few
+def test_blas_has_one_thread_while_lbfgs_runs():
+    """As before once the last of several fits at once has ended."""
+    X, y = iris()
+    libraries = _blas().lib_controllers
+    before = [library.num_threads for library in libraries]
+    seen = []
+
+    def look(_):
+        seen.append([library.num_threads for library in libraries])
+
+    def fit(iterations):
+        MLPClassifier(5, solver="lbfgs", max_iter=iterations, random_state=0, callbacks=[look]).fit(X, y)
+
+    fits = [threading.Thread(target=fit, args=(n,)) for n in (40, 5, 20)]
+    for thread in fits:
+        thread.start()
+    for thread in fits:
+        thread.join()
+    assert seen
+    assert all(counts == [1] * len(libraries) for counts in seen)
+    assert [library.num_threads for library in libraries] == before
+    with pytest.raises(ZeroDivisionError):
+        MLPClassifier(5, solver="lbfgs", callbacks=[lambda _: 1 / 0]).fit(X, y)
+    assert [library.num_threads for library in libraries] == before

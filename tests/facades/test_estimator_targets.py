@@ -7,6 +7,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
@@ -121,7 +122,7 @@ def test_going_on_is_that_of_scikit_learn(kind):
 
 @pytest.mark.parametrize("kind", ["two classes", "three labels", "three rates", "three classes"])
 def test_float32_goes_there_too(kind):
-    ours, other = (net.set_params(max_iter=6) for net in pair(kind))
+    ours, other = pair(kind, max_iter=6, solver="sgd", learning_rate_init=0.02)
     ours.set_params(dtype="auto").fit(X.astype(np.float32), KINDS[kind], sample_weight=WEIGHTS)
     other.fit(X.astype(np.float32), KINDS[kind], sample_weight=WEIGHTS)
     for a, b in zip(ours.coefs_, other.coefs_, strict=True):
@@ -180,6 +181,47 @@ def test_a_count_is_better_told_by_its_own_loss():
     found, plain = (np.maximum(net.fit(X, y).predict(X), 1e-3) for net in nets)
     assert mean_poisson_deviance(y, found) < 0.7 * mean_poisson_deviance(y, plain)
     assert nets[0].loss_ == pytest.approx(mean_poisson_deviance(y, found) / 2, rel=0.02)
+
+
+FORMS = {  # of columns of 0 and 1, and of one of them
+    "lists": lambda y: y.tolist(),
+    "a frame": lambda y: pd.DataFrame(y, columns=[*"abc"]),
+    "bools": lambda y: y > 0,
+    "floats": lambda y: y * 1.0,
+    "csc": sparse.csc_matrix,
+    "coo": sparse.coo_array,
+    "a constant column": lambda y: np.hstack([y, np.ones((len(y), 1), int)]),
+    "-1 and 1": lambda y: 2 * y - 1,
+    "two columns": lambda y: y[:, :2],
+    "one column": lambda y: y[:, :1],
+    "a frame of one": lambda y: pd.DataFrame(y[:, :1]),
+    "bytes": lambda y: y[:, 0].astype(np.uint8),
+    "texts": lambda y: np.where(y[:, 0], "yes", "no"),
+    "objects": lambda y: np.where(y[:, 0], "yes", "no").astype(object),
+    "categories": lambda y: pd.Series(np.where(y[:, 0], "yes", "no")).astype("category"),
+    "a series of ints": lambda y: pd.Series(y[:, 0]).astype("Int64"),
+    "days": lambda y: np.array(["2020-01-01", "2021-01-01"], "M8[D]")[y[:, 0]],
+    "objects in columns": lambda y: y.astype(object),
+    "nan": lambda y: np.where(y[:, 0], np.nan, 1),
+    "no columns": lambda y: y[:, :0],
+    "none": lambda y: None,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_labels_of_any_form_are_taken_or_refused_as_in_scikit_learn(form):
+    rows = RNG.permutation(150)
+    y, ends = FORMS[form]((np.stack([SPECIES == 1, SPECIES > 0, SPECIES == 2], axis=1) * 1)[rows]), []
+    for net in pair("two classes", max_iter=3):
+        try:
+            ends.append(net.fit(X[rows], y))
+        except ValueError as error:
+            ends.append(str(error).partition(":")[0])
+    if isinstance(ends[1], str):
+        assert ends[0] == ends[1]
+    else:
+        same(*ends)
 
 
 # --- class weights, losses by the engine's names ------------------------------------------------
@@ -273,3 +315,8 @@ def test_a_search_over_losses():
     ):
         search = GridSearchCV(pair(kind)[0], {"loss": losses}, cv=2, error_score="raise").fit(X, KINDS[kind])
         assert search.best_params_["loss"] in losses
+
+
+def test_sparse_numbers_are_refused_in_words():
+    with pytest.raises(ValueError, match="y must be a dense array of numbers; got a sparse one of shape"):
+        MLPRegressor().fit(X, sparse.csr_matrix(X))

@@ -265,6 +265,41 @@ def test_progress_is_told_of_all_epochs(problem, monkeypatch):
         assert {150, 300} <= set(told)
 
 
+def test_a_training_that_is_broken_off_has_changed_nothing(problem, monkeypatch):
+    net, X, y, rng = problem
+    orders, words = np.stack([rng.permutation(150) for _ in range(4)]), {"optimizer": Optimizer("adam")}
+    other = replace(net, parameters=net.parameters.copy())
+    session, before = kernels.Session(net, X, y, **words), digest(*net.parameters)
+
+    def break_off(done):
+        if done > 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.train(orders, progress=break_off)
+    assert (digest(*net.parameters), session.state.steps) == (before, 0)
+    assert session.train(orders) == kernels.Session(other, X, y, **words).train(orders)
+    assert digest(*net.parameters) == digest(*other.parameters)
+
+
+@pytest.mark.parametrize("seed", range(0, COUNT, 12))
+@pytest.mark.parametrize("poison", [np.nan, 1e300])
+def test_what_lies_in_the_room_before_does_not_matter(seed, poison):
+    d, found = drawn(seed), []
+    for fill in (False, True):
+        net = d.start()
+        session = kernels.Session(net, d.X, d.y, **d.words)
+        for name in ("x", "acts", "slopes", "deltas", "losses"):
+            if fill:
+                getattr(session._room.space, name).fill(poison)
+        stages = session._room.layout.stages
+        for array in (stages.feeds, stages.x, stages.statistics):
+            if fill:
+                array.fill(poison)
+        found.append((session.train(d.orders, d.lr), digest(*net.parameters)))
+    assert found[0] == found[1], str(d)
+
+
 def test_threads_change_nothing(problem):
     net, X, y, _ = problem
     found = set()
