@@ -225,8 +225,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"y must have one label for each row, or columns of 0 and 1; got a {kind} y of shape "
                 f"{y.shape}. For several of more classes, use sklearn.multioutput.MultiOutputClassifier."
             )
-        single = X.dtype == np.float32 and self.dtype != "float64"
-        self._epsilon = float(np.finfo(np.float32 if single else np.float64).eps)
+        self._epsilon = float(np.finfo(X.dtype if X.dtype == np.float32 else np.float64).eps)
         several, is_sparse = kind == "multilabel-indicator", is_scipy_sparse(y)
         if several:
             y = y.toarray() if is_sparse else y

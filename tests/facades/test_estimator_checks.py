@@ -32,7 +32,6 @@ OTHERS = [
     {"activation": "tanh", "alpha": 1.0},
 ]
 
-FINITE = "inf location mismatch"  # logarithms of probabilities are finite here, and there -inf
 IN_FLOAT32 = {  # ask for seven digits of two trainings that add up in another order
     "check_sample_weight_equivalence_on_dense_data",
     "check_sample_weight_equivalence_on_sparse_data",
@@ -69,7 +68,7 @@ def test_every_check_is_passed(name, dtype):
 def test_what_scikit_learn_passes_is_passed(name, parameters):
     expected = type(name, (getattr(theirs, name),), {})  # for its own classes it changes parameters
     found = faults(getattr(fastmlp, name)(**parameters), expected(**parameters))
-    assert {check: told for check, told in found.items() if FINITE not in told} == {}
+    assert found == {}
 
 
 @pytest.mark.slow

@@ -55,15 +55,6 @@ def test_the_number_type_may_be_asked_for(Net, dtype, given):
         assert net.coefs_[0].dtype == net.intercepts_[-1].dtype == computed_in(net) == dtype
 
 
-@BOTH
-def test_float32_computed_in_float64_is_float64(Net):
-    X, y = iris(np.float32)
-    X *= 30  # so that there are sure mistakes, whose loss is capped
-    a, b = (Net(**SMALL, dtype="float64").fit(X.astype(dtype), y) for dtype in (np.float32, np.float64))
-    assert same_nets(a, b)
-    assert a.loss_curve_ == b.loss_curve_
-
-
 @pytest.mark.parametrize("dtype", ["float16", "single", np.float64, None, 64])
 @BOTH
 def test_other_number_types_are_refused(Net, dtype):
