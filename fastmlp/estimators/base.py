@@ -149,7 +149,7 @@ class BaseMLP(Bridge, BaseEstimator):
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
-        """As scikit-learn has it, which asks the signature in every fit."""
+        """The parameters' names, for which scikit-learn asks the signature in every fit."""
         names: list[str] = super()._get_param_names()
         return names
 
