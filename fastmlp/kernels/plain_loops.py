@@ -21,7 +21,7 @@ from fastmlp.kernels.plug_ins import INT, NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import Matrix
 
 FINE, LOSS_BAD, WEIGHTS_BAD = 0, 1, 2  # how a call of ``train`` ended
-LOSS, MASS, CORRECT, LIVE, SQUARES, COLUMNS = range(6)  # columns of Plan.totals, and their number
+LOSS, MASS, CORRECT, LIVE, SQUARES, COLUMNS = range(6)  # columns of Training.totals, and their number
 
 _ZERO, _ONE = 0.0, 1.0
 _0, _1 = np.int64(0), np.int64(1)
@@ -44,10 +44,10 @@ class Rows(NamedTuple):
     scaled: bool
 
 
-class Plan(NamedTuple):
+class Training(NamedTuple):
     """Epochs of training: orders (E M), M rows each, in batches of B; totals (E COLUMNS).
-    epoch: the number of the first.
 
+    epoch: the number of the first.
     before: theta, the averages and running statistics as they were when the epoch began.
     squares: wanted. Then sums are scikit-learn's where rows have weights: each batch counts as its rows do,
     whatever their weights, and its penalty is divided by the sum of its weights.

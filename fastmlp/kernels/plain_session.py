@@ -13,8 +13,8 @@ from fastmlp.backends.session import BaseSession, Plan, diverged
 from fastmlp.backends.state import OptimizerState, rates
 from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch, seconds_of
 from fastmlp.kernels import plain_loops as loops
-from fastmlp.kernels.plain_layout import Room, data_of, limits_of, loss_of, rows_of
-from fastmlp.kernels.rules import rule_of
+from fastmlp.kernels.plain_layout import Room, data_of, limits_of, rows_of
+from fastmlp.kernels.rules import loss_of, rule_of
 from fastmlp.net import Net
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
@@ -54,7 +54,7 @@ class PlainSession(BaseSession):
         self._averages = [np.zeros_like(theta) for _ in range(optimizer.moments)]
         self._before = np.empty(len(theta) * (1 + optimizer.moments) + len(running))
         self._limits, self._rows = limits_of(net, optimizer), rows_of(data, net.preprocessing)
-        self._loss = loss_of(self.loss, self.y, net.architecture.outputs, self.weights)
+        self._loss = loss_of(self.loss, self.y, net.architecture.outputs, self.weights, np.float64)
         self._pace = 0.0  # batches in a second
 
     def train(
@@ -81,7 +81,7 @@ class PlainSession(BaseSession):
         found = rates(self.optimizer, plan.lr, state.steps, E * plan.batches).reshape(-1)
         rule = rule_of(self.optimizer, list(self._averages), np.float64)._replace(rates=found)
         seen = _NO_WATCH if watch is None else watch
-        job = loops.Plan(
+        job = loops.Training(
             orders=plan.orders.reshape(-1), M=M, B=plan.B, totals=np.zeros(E * loops.COLUMNS),
             epoch=plan.epoch, before=self._before, squares=self.squares, watched=watch is not None,
             tol=float(seen.tol), most=float(seen.most), parts=float(seen.parts), penalty=float(seen.penalty),

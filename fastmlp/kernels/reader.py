@@ -13,7 +13,7 @@ from fastmlp.backends.types import Evaluation
 from fastmlp.checks import instance
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.fold import folded
-from fastmlp.kernels import launch, layout, losses, plain
+from fastmlp.kernels import launch, layout, losses, plain, rules
 from fastmlp.kernels.matmul import WORD
 from fastmlp.net import Net
 from fastmlp.words.losses import Loss
@@ -110,7 +110,7 @@ class _Known:
         found = checked_targets(self.net, y, len(self.order), loss)
         if np.may_share_memory(found, y):
             found = found.copy()  # compiled code takes classes for places
-        compiled = launch.loss_of(loss, found, self.net.architecture.outputs)
+        compiled = rules.loss_of(loss, found, self.net.architecture.outputs)
         self._targets.append((y, loss, found, compiled))
         return found, compiled
 

@@ -152,7 +152,7 @@ class Kept:
         self.B, self.work = B, layout.build(net, X, B, members, draw=(session.seed, 1))
         self.steps = rules.steps_of(net, session.optimizer, self.work)
         self.rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-        self.loss = launch.loss_of(session.loss, session.y, K, session.weights)
+        self.loss = rules.loss_of(session.loss, session.y, K, session.weights)
         self.parts = launch.Parts(X, self.rows, self.work.layout, bool(self.steps.limits.shorten))
         self._of: Any = None, None
         self._pairs: list[tuple[Array, Array]] = []
