@@ -21,6 +21,7 @@ import os
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -187,7 +188,9 @@ def pytorch_eager(given: Case, threads: int) -> Call:
 def pytorch_script(given: Case, threads: int) -> Call:
     import torch
 
-    return _torch_call(torch.jit.freeze(torch.jit.script(_torch_net(given))), threads)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is still the faster
+        return _torch_call(torch.jit.freeze(torch.jit.script(_torch_net(given))), threads)
 
 
 def pytorch_compile(given: Case, threads: int) -> Call:
@@ -197,8 +200,6 @@ def pytorch_compile(given: Case, threads: int) -> Call:
 
 
 def scikit_learn(given: Case, threads: int) -> Call:
-    import warnings
-
     from sklearn.neural_network import MLPClassifier
     from threadpoolctl import threadpool_limits
 
@@ -436,8 +437,6 @@ def compared(name: str, running: list[Running], rows: tuple[int, ...], rounds: i
 
 def over_checks(rounds: int) -> list[list[str]]:
     """An estimator's predict of one row: the time, that of its checks alone, what is over, scikit-learn's."""
-    import warnings
-
     from sklearn import neural_network
     from sklearn.utils.validation import check_is_fitted, validate_data
 
