@@ -149,7 +149,7 @@ class BaseMLP(Bridge, BaseEstimator):
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
-        """As scikit-learn has it, which asks the signature in every fit."""
+        """The parameters' names, for which scikit-learn asks the signature in every fit."""
         names: list[str] = super()._get_param_names()
         return names
 
@@ -293,8 +293,7 @@ class BaseMLP(Bridge, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """State without what was found out about this machine."""
-        kept = super().__getstate__().items()
-        return {name: value for name, value in kept if name not in ("_tuner", "_ready")}
+        return {name: value for name, value in super().__getstate__().items() if name != "_tuner"}
 
     def _widths(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -358,13 +357,13 @@ class BaseMLP(Bridge, BaseEstimator):
         return {**words, "out_activation_": self._link()}
 
     def _reset(self, parameters: Parameters, seed: int = 0) -> None:
-        """Begin a new net, without what is left of the last one's curves."""
+        """Begin a new net, without what is left of the last one's training."""
         self._seed = seed
         self._fitted = self._fitted_words()
         self.n_layers_, self.n_outputs_ = len(parameters.weights) + 1, parameters.shapes[-1][1]
         self.out_activation_ = self._link()
         self.n_iter_ = self.t_ = 0
-        for name in _CURVES:
+        for name in (*_CURVES, "_optimizer", "_dtype"):
             self.__dict__.pop(name, None)
 
     def _begin_curves(self) -> None:

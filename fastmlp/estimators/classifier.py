@@ -76,8 +76,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     scale: X is divided by it: 255 suits pixel bytes.
     callbacks: a list; each is called callback(estimator) after every epoch; returning True ends training.
     progress: shows a bar, in a terminal or a notebook; elsewhere a line on stderr.
-    threads: of the kernels. "auto": as many as pay on this machine; in a worker of joblib or multiprocessing,
-        its share of the cores. Results do not depend on it.
+    threads: of the kernels, at most. "auto": as many as pay on this machine. Fewer in a worker of joblib or
+        multiprocessing, and beside other fits: its share of the cores; and no more than OMP_NUM_THREADS,
+        NUMBA_NUM_THREADS and threadpoolctl allow OpenMP. Results do not depend on it.
     dtype: "auto", "float64" or "float32", in which a net is computed: see above.
     dropout: share of a hidden layer's outputs that a step leaves out; of every layer, or a list.
     batch_norm: True: of every hidden layer, before its activation; "after": behind it; or a
@@ -219,7 +220,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _checked_data(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
         """X, and the places (N,) of labels in classes_ for a softmax; flags (N, K) for logistic outputs."""
         X, y = validate_data(self, X, y, accept_sparse="csr", order="C", multi_output=True, reset=first)
-        kind = type_of_target(y, input_name="y")
+        kind = _kind_of(y)
         if kind == "multiclass-multioutput":
             raise ValueError(
                 f"y must have one label for each row, or columns of 0 and 1; got a {kind} y of shape "
@@ -361,3 +362,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _kind_of(y: Any) -> str:
+    """``type_of_target``, which takes as long as an epoch: asked of what is not a column of whole numbers."""
+    if y.ndim == 1 and y.dtype.kind in "biu" and 2 * len(np.unique(y)) < len(y):
+        return "multiclass"
+    return str(type_of_target(y, input_name="y"))

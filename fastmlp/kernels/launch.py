@@ -108,16 +108,15 @@ def train(
     became non-finite, and in which batch of all (from 1).
     """
     N, M, E, most, left = job.N, job.training.M, job.N // job.training.M, 0, math.inf
-    counts, bad = np.zeros((E, pace.most, 8), np.int64), np.zeros((pace.most, 8), np.int64)
+    counts, bad = np.zeros((E, work.members, 8), np.int64), np.zeros((work.members, 8), np.int64)
     plan = job.training._replace(totals=np.zeros(E), counts=counts, bad=bad)
     if midway is not None:
         plan, counts[0, 0, :2] = plan._replace(first=midway.samples), (midway.correct, midway.live)
         plan.totals[0] = midway.loss
     by_team = pace.driver == "team"
     launch = _team if by_team else _prange
-    P = len(work.weights.theta)
-    tiny = N * P <= TINY or plan.B * P <= TINY_STEP
-    while plan.first < N and not bad[:, 0].any() and not plan.looks.watch[2:].any():
+    tiny = work.members == 1 or is_tiny(N, plan.B, len(work.weights.theta))
+    while plan.first < N and not bad[:, 0].any() and not (plan.looks.watched and plan.looks.watch[2]):
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = (1, math.inf) if tiny else pace.next()
@@ -140,6 +139,11 @@ def train(
             plan.totals.tolist(), plan.looks.wholes.tolist(), hits, plan.looks.squares.tolist(), strict=True
         )
     ][: plan.first // M], None
+
+
+def is_tiny(N: int, B: int, P: int) -> bool:
+    """Tell whether N samples, B in a step, of a net with P parameters are work for one thread alone."""
+    return N * P <= TINY or B * P <= TINY_STEP
 
 
 def _midway(work: layout.Work, plan: epoch.Training) -> Midway:

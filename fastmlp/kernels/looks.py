@@ -75,7 +75,7 @@ def add_losses(looks, totals, epoch, losses, batch):
     else:
         total = 0.0
         for b in range(batch.n):
-            total += losses[b]
+            total += np.float64(losses[b])
         totals[epoch] += total * mass(looks, batch)
 
 

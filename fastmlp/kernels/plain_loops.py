@@ -200,17 +200,14 @@ def sums_of_batch(layout, space, rows, loss, order, begin, n, inverse):
 
 
 @device
-def begin_epoch(layout, rule, space, plan, sizes, keep):
-    """Keep theta and the averages; or bring them back."""
-    at = _0
-    for i in range(4):
-        values = (
-            space.theta if i == 0 else (rule.first if i == 1 else (rule.second if i == 2 else rule.third))
-        )
-        if keep:
-            copy_all(shifted(plan.before, at), values, sizes[i])
+def keep(layout, space, rule, plan, sizes, back):
+    """Copy theta, the averages and running statistics, of these sizes, to ``before``; or ``back``."""
+    at, own = _0, (space.theta, rule.first, rule.second, rule.third, layout.stages.running)
+    for i in range(len(sizes)):
+        if back:
+            copy_all(own[i], shifted(plan.before, at), sizes[i])
         else:
-            copy_all(values, shifted(plan.before, at), sizes[i])
+            copy_all(shifted(plan.before, at), own[i], sizes[i])
         at += sizes[i]
 
 
@@ -271,11 +268,11 @@ def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
         if layout.stages.code > 0:
             layout.stages.draw.numbers[2] = plan.epoch + epoch
         if begin == 0:
-            begin_epoch(layout, rule, space, plan, sizes, True)
+            keep(layout, space, rule, plan, sizes, False)
         batch = epoch * per_epoch + begin // plan.B
         how = train_batch(layout, space, rows, loss, rule, limits, plan, epoch, begin, batch)
         if how != FINE:
-            begin_epoch(layout, rule, space, plan, sizes, False)
+            keep(layout, space, rule, plan, sizes, True)
             for i in range(sizes[0]):
                 space.gradient[i] = _ZERO
             return how
@@ -303,8 +300,7 @@ def objective(layout, space, rows, loss, order, inverse, theta, out):
     out: the gradient, laid out so too. Where these are empty, the parameters are those that are there, and
     the gradient is left in its place. inverse: 1 over the weight of all rows.
     """
-    moved = len(theta) > 0
-    n = len(order)
+    n, moved = len(order), len(theta) > 0
     layout, space, rows, loss = address(layout), address(space), address(rows), address(loss)
     if moved:
         _swap(layout, space.theta, address(theta), True)

@@ -127,8 +127,10 @@ class Session(BaseSession):
 
     def _laid_out(self, plan: Plan) -> Kept:
         """What is laid out for batches of that size, as the plan begins."""
-        if self._kept is None or self._kept.B < plan.B:
-            self._kept = Kept(self, plan.B)
+        P = sum(array.size for array in self.net.parameters)
+        members = 1 if launch.is_tiny(plan.orders.size, plan.B, P) else self.pace.most
+        if self._kept is None or self._kept.B < plan.B or self._kept.work.members < members:
+            self._kept = Kept(self, plan.B, members)
         if plan.midway is None:
             self._kept.read(self.net.parameters, self.state.moments, plan.epoch)
         else:
@@ -141,11 +143,13 @@ def _shifted(progress: Callable[[int], None], first: int, done: int) -> None:
 
 
 class Kept:
-    """What is laid out for batches of at most B rows, and where in it each parameter and average lies."""
+    """What is laid out for batches of at most B rows and a team of at most so many, and where in it each
+    parameter and average lies.
+    """
 
-    def __init__(self, session: Session, B: int) -> None:
+    def __init__(self, session: Session, B: int, members: int) -> None:
         net, X, K = session.net, session.X, session.net.architecture.outputs
-        self.B, self.work = B, layout.build(net, X, B, session.pace.most, draw=(session.seed, 1))
+        self.B, self.work = B, layout.build(net, X, B, members, draw=(session.seed, 1))
         self.steps = rules.steps_of(net, session.optimizer, self.work)
         self.rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
         self.loss = launch.loss_of(session.loss, session.y, K, session.weights)

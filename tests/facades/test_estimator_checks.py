@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 import warnings
 
 import pytest
@@ -24,7 +25,6 @@ from fastmlp import MLPClassifier, MLPRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 NAMES = ["MLPClassifier", "MLPRegressor"]
-ESTIMATORS = [MLPClassifier(), MLPRegressor(), MLPClassifier(dtype="float64"), MLPRegressor(dtype="float64")]
 OTHERS = [
     {"solver": "sgd"},
     {"solver": "lbfgs"},
@@ -32,17 +32,10 @@ OTHERS = [
     {"activation": "tanh", "alpha": 1.0},
 ]
 
-FINITE = "inf location mismatch"  # logarithms of probabilities are finite here, and there -inf
 IN_FLOAT32 = {  # ask for seven digits of two trainings that add up in another order
     "check_sample_weight_equivalence_on_dense_data",
     "check_sample_weight_equivalence_on_sparse_data",
 }
-
-
-@pytest.mark.slow
-@estimator_checks.parametrize_with_checks(ESTIMATORS)
-def test_check(estimator, check):
-    check(estimator)
 
 
 def failures(estimator: object) -> dict[str, str]:
@@ -62,11 +55,20 @@ def faults(estimator: object, expected: object) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", ["auto", "float64"])
+def test_every_check_is_passed(name, dtype):
+    found = failures(getattr(fastmlp, name)(dtype=dtype))
+    assert len(found) > 50
+    assert {check: told for check, told in found.items() if told} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("parameters", OTHERS, ids=str)
 def test_what_scikit_learn_passes_is_passed(name, parameters):
     expected = type(name, (getattr(theirs, name),), {})  # for its own classes it changes parameters
     found = faults(getattr(fastmlp, name)(**parameters), expected(**parameters))
-    assert {check: told for check, told in found.items() if FINITE not in told} == {}
+    assert found == {}
 
 
 @pytest.mark.slow
@@ -116,10 +118,17 @@ def test_tags_are_those_of_scikit_learn(name):
 @pytest.mark.slow
 def test_checks_that_need_an_environment():
     """Those of other kinds of arrays are skipped unless it is set before SciPy is imported."""
+    script = """
+        import warnings
+        from sklearn.utils.estimator_checks import check_estimator
+        from fastmlp import MLPClassifier, MLPRegressor
+        warnings.simplefilter("ignore")
+        for net in MLPClassifier(), MLPRegressor():
+            results = check_estimator(net, on_fail=None, on_skip=None)
+            print([one["status"] for one in results if "array_api" in one["check_name"]])
+    """
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", __file__, "-k", "test_check and array_api"],
-        capture_output=True, text=True, timeout=100, check=False, env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        [sys.executable, "-c", textwrap.dedent(script)], env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout
-    assert f"{len(ESTIMATORS)} passed" in ran.stdout
-    assert "skipped" not in ran.stdout
+    assert ran.stdout.splitlines() == ["['passed']"] * 2, ran.stderr

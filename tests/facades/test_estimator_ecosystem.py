@@ -30,7 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from fastmlp import MLPClassifier, MLPRegressor, backends
-from fastmlp.estimators import threads
+from fastmlp.estimators import base, threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -187,6 +187,7 @@ def test_processes_have_their_share():
 def test_fits_at_once_in_threads_share_the_cores(monkeypatch):
     """Both have all cores before and after, and one each while both are at work."""
     monkeypatch.setattr(backends.threads, "available_cores", lambda: 2)
+    monkeypatch.setattr(base, "most_here", lambda: 2)
     seen: dict[str, list[int]] = {"a": [], "b": []}
     meet = threading.Barrier(2)
 

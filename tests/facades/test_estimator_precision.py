@@ -94,6 +94,8 @@ def test_a_net_goes_on_in_its_number_type(Net):
     assert answer(single, X.astype(np.float32)).dtype == np.float32
     warm = pickle.loads(pickle.dumps(Net(warm_start=True, **SMALL).fit(*many))).fit(X, y)
     assert computed_in(warm) == np.float32
+    other = Net(**SMALL).fit(*many).set_params(solver="lbfgs").fit(X, y)
+    assert computed_in(other.set_params(solver="adam").partial_fit(X, y)) == np.float64  # it began anew
     warm.set_params(dtype="float64").fit(X, y).partial_fit(X, y)  # asked for, it is what it becomes
     assert warm.coefs_[0].dtype == computed_in(warm) == np.float64
     warm.set_params(dtype="float32").partial_fit(X, y)

@@ -122,7 +122,7 @@ def test_going_on_is_that_of_scikit_learn(kind):
 
 @pytest.mark.parametrize("kind", ["two classes", "three labels", "three rates", "three classes"])
 def test_float32_goes_there_too(kind):
-    ours, other = (net.set_params(max_iter=6) for net in pair(kind))
+    ours, other = pair(kind, max_iter=6, solver="sgd", learning_rate_init=0.02)
     ours.set_params(dtype="auto").fit(X.astype(np.float32), KINDS[kind], sample_weight=WEIGHTS)
     other.fit(X.astype(np.float32), KINDS[kind], sample_weight=WEIGHTS)
     for a, b in zip(ours.coefs_, other.coefs_, strict=True):

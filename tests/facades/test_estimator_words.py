@@ -176,10 +176,11 @@ def test_every_optimizer_trains_at_every_schedule(name, schedule):
 
 def test_first_weights_are_bounded_by_each_layers_activation():
     still = {**SMALL, "learning_rate_init": 1e-30, "max_iter": 1, "hidden_layer_sizes": (90, 80)}
-    net = MLPClassifier(activation=["sigmoid", "relu"], **still).fit(X, Y)
-    for W, factor in zip(net.coefs_, (2, 6, 6), strict=True):
-        bound = np.sqrt(factor / sum(W.shape))
-        assert 0.9 * bound < np.abs(W).max() <= bound
+    for acts, factors in ((["sigmoid", "relu"], (2, 6, 6)), (["relu", "logistic"], (6, 2, 2))):
+        net = MLPClassifier(activation=acts, **still).fit(X, Y)
+        for W, factor in zip(net.coefs_, factors, strict=True):
+            bound = np.sqrt(factor / sum(W.shape))
+            assert 0.9 * bound < np.abs(W).max() <= bound
     assert same_nets(
         *(MLPClassifier(activation=act, **still).fit(X, Y) for act in ("logistic", ["logistic"] * 2))
     )

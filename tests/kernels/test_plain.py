@@ -5,12 +5,18 @@ Trainings are drawn by a seed from all words (drawn_plain.py). What has to be th
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import drawn_plain
 import numpy as np
 import pytest
 import scipy.sparse
+import small_plain
 from compare import check, digest
 from drawn_plain import Drawn, drawn
 
@@ -232,8 +238,33 @@ def test_divergence_leaves_the_last_good_epoch(problem):
     assert session.train(orders[2:3], 0.01)[0] == fine.train(orders[2:3], 0.01)[0]  # it can go on
 
 
-def test_an_epoch_goes_on_midway(problem, monkeypatch):
-    net, X, y, rng = problem
+def test_divergence_leaves_batch_norms_as_they_were(problem):
+    _, X, _, rng = problem
+    architecture = Architecture.of(4, (10,), 3, batch_norm="after", dropout=0.1)
+    net = Net(architecture, initialise(architecture, dtype=np.float64))
+    y, orders = rng.normal(size=(150, 3)), np.stack([rng.permutation(150) for _ in range(3)])
+    session = kernels.Session(net, X, y, batch_size=40, loss="half_squared")
+    session.train(orders[0], 0.01)
+    before = digest(*net.parameters)
+    with pytest.raises(DivergedError):
+        session.train(orders[1], 1e30, epoch=2)
+    assert digest(*net.parameters) == before
+    other = replace(net, parameters=net.parameters.copy())
+    again = kernels.Session(other, X, y, batch_size=40, loss="half_squared")
+    assert session.train(orders[2], 0.01, epoch=2) == again.train(orders[2], 0.01, epoch=2)
+    assert digest(*net.parameters) == digest(*other.parameters)
+    with pytest.raises(DivergedError) as caught:
+        session.train(orders, np.array([0.01, 0.01, 1e30]))
+    assert caught.value.epoch == 3
+    again.train(orders[:2], 0.01)
+    assert digest(*net.parameters) == digest(*other.parameters)
+
+
+@pytest.mark.parametrize("layers", [{}, {"batch_norm": "before", "dropout": 0.3}], ids=str)
+def test_an_epoch_goes_on_midway(problem, monkeypatch, layers):
+    _, X, y, rng = problem
+    architecture = Architecture.of(4, (10,), 3, **layers)
+    net = Net(architecture, initialise(architecture, dtype=np.float64))
     monkeypatch.setattr(plain_session, "SECONDS", 0.0)
     order, taken, optimizer = rng.permutation(150), [], Optimizer("adam")
     words = {"batch_size": 20, "optimizer": optimizer, "sample_weight": rng.random(150)}
@@ -263,6 +294,55 @@ def test_progress_is_told_of_all_epochs(problem, monkeypatch):
         assert told == sorted(told)
         assert told[-1] == 450
         assert {150, 300} <= set(told)
+
+
+def test_a_training_that_is_broken_off_has_changed_nothing(problem, monkeypatch):
+    net, X, y, rng = problem
+    orders, words = np.stack([rng.permutation(150) for _ in range(4)]), {"optimizer": Optimizer("adam")}
+    other = replace(net, parameters=net.parameters.copy())
+    session, before = kernels.Session(net, X, y, **words), digest(*net.parameters)
+
+    def break_off(done):
+        if done > 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.train(orders, progress=break_off)
+    assert (digest(*net.parameters), session.state.steps) == (before, 0)
+    assert session.train(orders) == kernels.Session(other, X, y, **words).train(orders)
+    assert digest(*net.parameters) == digest(*other.parameters)
+
+
+@pytest.mark.parametrize("seed", range(0, COUNT, 12))
+@pytest.mark.parametrize("poison", [np.nan, 1e300])
+def test_what_lies_in_the_room_before_does_not_matter(seed, poison):
+    d, found = drawn(seed), []
+    for fill in (False, True):
+        net = d.start()
+        session = kernels.Session(net, d.X, d.y, **d.words)
+        for name in ("x", "acts", "slopes", "deltas", "losses"):
+            if fill:
+                getattr(session._room.space, name).fill(poison)
+        stages = session._room.layout.stages
+        for array in (stages.feeds, stages.x, stages.statistics):
+            if fill:
+                array.fill(poison)
+        found.append((session.train(d.orders, d.lr), digest(*net.parameters)))
+    assert found[0] == found[1], str(d)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", ["generic", "haswell"])
+def test_bytes_are_those_of_processors_with_other_vectors(processor):
+    seeds, script = ["3", "5", "21"], Path(__file__).parents[1] / "support" / "small_plain.py"
+    environment = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    if processor == "haswell":
+        environment["NUMBA_CPU_FEATURES"] = "+avx,+avx2,+fma"
+    ran = subprocess.run(
+        [sys.executable, str(script), *seeds], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {seed: small_plain.trained(int(seed)) for seed in seeds}
 
 
 def test_threads_change_nothing(problem):

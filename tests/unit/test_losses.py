@@ -14,6 +14,7 @@ from nets import net_of
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.neural_network._base import LOSS_FUNCTIONS
 
+import fastmlp
 from fastmlp import ConfigError, DataError, Evaluation, Parameters, diagnose, reference
 from fastmlp.train.loop import weights_of
 from fastmlp.words.losses import LOSSES, Loss, checked_loss, clip_bounds, form_of
@@ -275,6 +276,28 @@ def test_losses_are_those_of_sklearn(name, K, size):
         assert live == (y.size if name == "binary_log_loss" else 40)
         if size > 1 and loss.word.capped:
             assert each.max() >= loss.most(np.finfo(dtype).eps) * 0.999
+
+
+@pytest.mark.parametrize("name", OF_SKLEARN)
+def test_a_model_is_trained_by_those_of_sklearn(tmp_path, name):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(90, 3)).astype(np.float32)
+    targets = {
+        "log_loss": [(X[:, 0] > 0) * 1, (X[:, 0] > 0) * 1 + (X[:, 1] > 0)],
+        "binary_log_loss": [(X[:, 0] > 0) * 1, (X > 0) * 1],
+        "half_deviance": [rng.poisson(np.exp(X[:, 0])), np.abs(X)],
+    }[name]
+    for y in targets:
+        both = [
+            fastmlp.fit(X, y, loss=name, epochs=2, hidden=5, backend=nn, test_data=(X, y))[0]
+            for nn in ("numba", "numpy")
+        ]
+        p, q = (net.predict(X) if name == "half_deviance" else net.predict_proba(X) for net in both)
+        np.testing.assert_allclose(p, q, rtol=1e-4, atol=1e-6)
+        both[0].save(tmp_path / "m")
+        again = fastmlp.Model.load(tmp_path / "m")
+        assert np.array_equal(again.predict(X), both[0].predict(X))
+        assert again.training.loss == name
 
 
 def test_only_those_of_sklearn_are_capped():
