@@ -224,13 +224,13 @@ class BaseMLP(Bridge, BaseEstimator):
             parameters = self._first_weights(widths, dtype_of_coefs(self.dtype, X), random)
             dtype: DTypeLike = dtype_of_fit(self.dtype, X, y, self.solver)
         else:
-            parameters = self._parameters().copy()  # they may be read-only, or the caller's
+            parameters = self._parameters()
             self._check_widths(parameters, widths)
             parameters, dtype = self._in_dtype(parameters)
         if self.solver == "lbfgs":
             if new:
                 self._reset(parameters, 0)
-            lbfgs.fit(self, parameters, X, y, weights)
+            lbfgs.fit(self, parameters.copy(), X, y, weights)
         else:
             self._fit_stochastic(X, y, weights, parameters, dtype, random, new=new, incremental=incremental)
         return self
@@ -243,7 +243,8 @@ class BaseMLP(Bridge, BaseEstimator):
 
         dtype: in which to compute; that of the parameters is the coefs_'.
         """
-        coefs, parameters = parameters.dtype, parameters.astype(dtype)
+        coefs = parameters.dtype
+        parameters = parameters.astype(dtype)  # a copy: they may be read-only, or the caller's
         seed = int(random.randint(2**31 - 1)) if self._drops() and new else getattr(self, "_seed", 0)
         net = self._net(parameters)
         going_on = incremental and not new and hasattr(self, "_optimizer")

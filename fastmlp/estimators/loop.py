@@ -73,7 +73,8 @@ class Loop:
         """Train until max_iter, or a reason to stop before. Raises ValueError where training diverges."""
         est = self.estimator
         est.n_iter_ = 0
-        self._store()
+        if self.new:
+            self._store()
         try:
             with at_work():
                 stopped = self._epochs()
