@@ -74,7 +74,7 @@ def outputs(
 
 
 class Parts:
-    """How the members of a team share the weights of a pass over X: by their number, found once."""
+    """The shares of a team's members in the weights of a pass over X: by their number, found once."""
 
     def __init__(self, X: Encoded, rows: layout.Rows, place: layout.Layout, shortens: bool) -> None:
         self._X, self._rows, self._layout, self._shortens = X, rows, place, shortens

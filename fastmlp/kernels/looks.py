@@ -12,15 +12,14 @@ from fastmlp.kernels.jit import device
 from fastmlp.kernels.simd import LANES
 
 _LANES, _NOTHING = np.int64(LANES), np.float32(0)
-
-
-BEST, STALE, STOPS, TOL, MOST, PARTS, PENALTY = range(7)
+BEST, STALE, STOPS, TOL, MOST, PARTS, PENALTY = range(7)  # of Looks.watch
 
 
 class Looks(NamedTuple):
-    """What is looked at, if ``wanted``: else nothing of it is read. Few fields: each costs time to compile.
+    """The sums of an epoch and the watch over them. Few fields: each costs time to compile.
 
-    weighed: squares are asked for, and weights given: a batch counts as ``Session`` says, see ``mass``.
+    wanted: else nothing of it is read. weighed: squares are asked for, and weights given: a batch counts as
+    ``Session`` says, see ``factor_in_epoch``.
     rows (n_rows,): sums of the squares of each row of weights before each batch of an epoch; none: not asked
     for. sums (E, 2): by what an epoch's total is divided, and its squares, of all rows. watch: a
     backends.types.Watch in numbers, and whether it stops; without one, most is infinite.
@@ -54,7 +53,7 @@ def looks_of(watch: Watch | None, rows: int, weighted: bool, wholes: list[float]
 
 
 @device
-def mass(looks, batch):
+def factor_in_epoch(looks, batch):
     """The factor of a batch's sum of losses, and of its squares, in those of an epoch."""
     if not looks.weighed:
         return 1.0
@@ -63,7 +62,7 @@ def mass(looks, batch):
 
 @device
 def add_losses(looks, totals, epoch, losses, batch):
-    """To the total of an epoch come the losses of a batch."""
+    """Add the losses of a batch to the total of an epoch."""
     if not looks.weighed:
         for b in range(batch.n):
             totals[epoch] += losses[b]
@@ -71,15 +70,14 @@ def add_losses(looks, totals, epoch, losses, batch):
         total = 0.0
         for b in range(batch.n):
             total += np.float64(losses[b])
-        totals[epoch] += total * mass(looks, batch)
+        totals[epoch] += total * factor_in_epoch(looks, batch)
 
 
 @device
 def add_squares(looks, theta, at, stride, row, n, factor, fresh):
-    """To the sums of n rows, from that one on, come factor times the squares of their weights.
+    """Add factor times the squares of the weights of n rows, from that one on, to the sums of these.
 
-    fresh: they are the first ones.
-    Eight sums a row, so that none waits for the one before.
+    fresh: they are the first ones. Eight sums a row, so that none waits for the one before.
     """
     for i in range(row, row + n):
         a = b = c = d = e = f = g = h = 0.0
