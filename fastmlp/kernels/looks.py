@@ -47,9 +47,13 @@ def looks_of(watch: Watch | None, rows: int, weighted: bool, wholes: list[float]
     sums[:, 0] = wholes
     if watch is None and not rows:
         return NO_LOOKS._replace(sums=sums)
+    return Looks(True, weighted and rows > 0, rows, np.zeros(rows), sums, numbers_of(watch))
+
+
+def numbers_of(watch: Watch | None) -> NDArray[np.float64]:
+    """A watch in numbers, as Looks has it."""
     best, stale, tol, most, parts, penalty = watch or (0.0, 0, 0.0, np.inf, 1, 0.0)
-    numbers = np.array([best, stale, 0, tol, most, parts, penalty], np.float64)
-    return Looks(True, weighted and rows > 0, rows, np.zeros(rows), sums, numbers)
+    return np.array([best, stale, 0, tol, most, parts, penalty], np.float64)
 
 
 @device
@@ -97,13 +101,18 @@ def add_squares(looks, theta, at, stride, row, n, factor, fresh):
 
 @device
 def look(looks, totals, epoch):
-    """Look back at an epoch: fill in its squares. Returns whether training ends, as Watch.after has it."""
+    """Look back at an epoch: fill in its squares. Returns whether training ends."""
     total = 0.0
     for i in range(looks.n_rows):
         total += looks.rows[i]
     looks.sums[2 * epoch + 1] = total
-    watch = looks.watch
-    loss = totals[epoch] / looks.sums[2 * epoch] / watch[PARTS] + watch[PENALTY] * total
+    return count(looks.watch, totals[epoch] / looks.sums[2 * epoch], total)
+
+
+@device
+def count(watch, loss, squares):
+    """Count an epoch of that mean loss. Returns whether training ends, as Watch.after has it."""
+    loss = loss / watch[PARTS] + watch[PENALTY] * squares
     watch[STALE] = watch[STALE] + 1.0 if loss > watch[BEST] - watch[TOL] else 0.0
     watch[BEST] = loss if loss < watch[BEST] else watch[BEST]
     watch[STOPS] = 1.0 if watch[STALE] > watch[MOST] else 0.0
