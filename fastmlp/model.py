@@ -198,7 +198,7 @@ class Model(Displayed):
         return self._outputs(X, "predict_proba", threads)
 
     def _outputs(self, X: Any, what: str, threads: int | str) -> NDArray[np.float32]:
-        """What the backend's function of that name gives, of one logistic output both probabilities."""
+        """Return what the backend gives by that name; of one logistic output both probabilities."""
         nn = _module(self.backend)
         if (
             self.columns is None and self.backend == "numba"

@@ -73,5 +73,5 @@ def _items_of(attributes: dict[str, Any]) -> list[Any]:
 
 
 def _forms_of(items: list[Any]) -> list[Any]:
-    """How arrays lie: whoever sets their shape, say, leaves them the same objects."""
+    """Return how arrays lie: whoever sets their shape, say, leaves them the same objects."""
     return [(item.shape, item.strides, item.dtype) for item in items if isinstance(item, np.ndarray)]

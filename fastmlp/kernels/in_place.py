@@ -40,7 +40,7 @@ _0 = np.int64(0)  # not literal: Numba compiles a function anew for that
 
 
 class Places:
-    """Where a net's arrays lie, and what is done with them: all that a prediction asks of a net.
+    """The places of a net's arrays, and what is done with them: all that a prediction asks of a net.
 
     It keeps them alive. D, K, parameters, dtype: the net's. first, cost: multiplications for a row, in the
     first layer and in all. run, plans: the compiled function, and what it follows, by the type of X. stays:

@@ -47,7 +47,7 @@ _ZERO, _ONE = 0.0, 1.0
 
 
 def plan_of(net: Net, link: str, places: list[int], mean: int, scale: int) -> list[int]:
-    """What ``predict_rows`` follows, but for the kind of X; places: of W1, b1, W2, ...; 0 for none."""
+    """Return what ``predict_rows`` follows, but for the kind of X; places: of W1, b1, W2, ...; 0 for none."""
     layers, acts = list[int](), [words.parts_of(act) for act in net.architecture.acts]
     bits = [
         (ACTIVATIONS[name].forward.place, int(np.float64(number).view(np.int64))) for name, number in acts

@@ -62,7 +62,7 @@ _MAGNITUDE, _INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)  # of a float
 
 
 def plan_of(net: Net, link: str, places: list[int], mean: int, scale: int) -> list[int]:
-    """What ``predict_rows`` follows, but for the kind of X; places: of W1, b1, W2, ...; 0 for none."""
+    """Return what ``predict_rows`` follows, but for the kind of X; places: of W1, b1, W2, ...; 0 for none."""
     (acts, numbers), layers, D = acts_of(net), list[int](), net.architecture.inputs
     bits = [(int(act), int(number)) for act, number in zip(acts, numbers.view(np.int32), strict=True)]
     for i, shape in enumerate(net.parameters.shapes):

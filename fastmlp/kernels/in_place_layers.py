@@ -42,7 +42,7 @@ def begin_of(plan, at, many):
 
 @device
 def copied_rows(plan, at, many):
-    """How many rows of a layer are copied, its bias among them."""
+    """Count the rows of a layer that are copied, its bias among them."""
     return plan[at + FAN_IN] + 1 - begin_of(plan, at, many)
 
 

@@ -288,7 +288,7 @@ def not_zero(typingctx, values):
 
 @with_twin(lambda mask: int(mask).bit_count())
 def count_ones(typingctx, mask):
-    """How many bits of a uint64 are 1."""
+    """Count the bits of a uint64 that are 1."""
     if mask != types.uint64:
         return None
 

@@ -21,7 +21,7 @@ def program(monkeypatch):
     import predictions
 
     yield predictions
-    for name in ("predictions", "markdown"):
+    for name in ("predictions", "predictors", "markdown"):
         sys.modules.pop(name, None)
 
 
