@@ -18,7 +18,7 @@ BEST, STALE, STOPS, TOL, MOST, PARTS, PENALTY = range(7)
 
 
 class Looks(NamedTuple):
-    """The things looked at, if ``wanted``: else nothing of it is read. Few fields: each costs time to compile.
+    """The things looked at, if ``wanted``: else nothing of it is read. Few fields: each costs compile time.
 
     weighed: squares are asked for, and weights given: a batch counts as ``Session`` says, see ``mass``.
     rows (n_rows,): sums of the squares of each row of weights before each batch of an epoch; none: not asked
