@@ -76,7 +76,7 @@ def outputs(
 
 
 class Parts:
-    """How the members of a team share the weights of a pass over X: by their number, found once."""
+    """The members' shares of the weights in a pass over X: by the number of members, found once."""
 
     def __init__(self, X: Encoded, rows: layout.Rows, place: layout.Layout, shortens: bool) -> None:
         self._X, self._rows, self._layout, self._shortens = X, rows, place, shortens

@@ -18,7 +18,7 @@ BEST, STALE, STOPS, TOL, MOST, PARTS, PENALTY = range(7)
 
 
 class Looks(NamedTuple):
-    """What is looked at, if ``wanted``: else nothing of it is read. Few fields: each costs time to compile.
+    """The things looked at, if ``wanted``: else nothing of it is read. Few fields: each costs compile time.
 
     weighed: squares are asked for, and weights given: a batch counts as ``Session`` says, see ``mass``.
     rows (n_rows,): sums of the squares of each row of weights before each batch of an epoch; none: not asked
@@ -63,7 +63,7 @@ def mass(looks, batch):
 
 @device
 def add_losses(looks, totals, epoch, losses, batch):
-    """To the total of an epoch come the losses of a batch."""
+    """Add the losses of a batch to the total of an epoch."""
     if not looks.weighed:
         for b in range(batch.n):
             totals[epoch] += losses[b]
@@ -76,7 +76,7 @@ def add_losses(looks, totals, epoch, losses, batch):
 
 @device
 def add_squares(looks, theta, at, stride, row, n, factor, fresh):
-    """To the sums of n rows, from that one on, come factor times the squares of their weights.
+    """Add factor times the squares of their weights to the sums of n rows, from that one on.
 
     fresh: they are the first ones.
     Eight sums a row, so that none waits for the one before.

@@ -41,7 +41,7 @@ class Reader:
         threads: Threads = 1,
         rows: Array | None = None,
     ) -> Evaluation:
-        """As the function of that name."""
+        """Return what the function of that name does."""
         if plain.is_plain(net):
             return plain.evaluate(net, X, y, loss=loss, label_smoothing=label_smoothing, rows=rows)
         known, found, K = self._of(net, X, threads), Loss.of(loss, label_smoothing), net.architecture.outputs
@@ -58,7 +58,7 @@ class Reader:
         return Evaluation(mean, int(correct.sum()) / (len(order) * found.labels(K)))
 
     def dead_units(self, net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-        """As the function of that name."""
+        """Return what the function of that name does."""
         if plain.is_plain(net):
             return plain.dead_units(net, X)
         known, widths = self._of(net, X, threads), net.architecture.hidden
@@ -73,7 +73,7 @@ class Reader:
         return found
 
     def _of(self, net: Net, X: Any, threads: Threads) -> _Known:
-        """What is known of the net and these rows, with its weights as they are."""
+        """The layout of the net and these rows, with its weights as they are."""
         pace = threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)
         for known in self._known:
             if known.net is net and known.X is X and known.most == pace.most:

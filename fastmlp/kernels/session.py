@@ -127,7 +127,7 @@ class Session(BaseSession):
         return error
 
     def _laid_out(self, plan: Plan) -> Kept:
-        """What is laid out for batches of that size, as the plan begins."""
+        """The layout for batches of that size, as the plan begins."""
         members = 1 if launch.is_tiny(plan.orders.size, plan.B, self._P) else self.pace.most
         if self._kept is None or self._kept.B < plan.B or self._kept.work.members < members:
             self._kept = Kept(self, plan.B, members)
@@ -143,8 +143,8 @@ def _shifted(progress: Callable[[int], None], first: int, done: int) -> None:
 
 
 class Kept:
-    """What is laid out for batches of at most B rows and a team of at most so many, and where in it each
-    parameter and average lies.
+    """The layout for batches of at most B rows and a team of at most so many, and where in it each parameter
+    and average lies.
     """
 
     def __init__(self, session: Session, B: int, members: int) -> None:
