@@ -158,11 +158,15 @@ class Parameters(Displayed):
     def astype(self, dtype: DTypeLike) -> Parameters:
         """A copy in another number type. Raises ConfigError for what is none."""
         dtype = as_dtype("dtype", dtype, NUMBERS)
-        return Parameters(
-            tuple(np.array(W, dtype=dtype, order="C") for W in self.weights),
-            tuple(np.array(b, dtype=dtype, order="C") for b in self.biases),
-            tuple(None if norm is None else norm.astype(dtype) for norm in self.norms),
-        )
+        copies = {
+            "weights": tuple(np.array(W, dtype=dtype, order="C") for W in self.weights),
+            "biases": tuple(np.array(b, dtype=dtype, order="C") for b in self.biases),
+            "norms": tuple(None if norm is None else norm.astype(dtype) for norm in self.norms),
+        }
+        same: Parameters = object.__new__(type(self))  # of the same shapes, which are checked
+        for name, arrays in copies.items():
+            object.__setattr__(same, name, arrays)
+        return same
 
     def copy(self) -> Parameters:
         """A copy that shares nothing."""

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastmlp.backends.threads import MOST_THREADS, ThreadTuner
 from fastmlp.checks import LARGEST, SMALLEST
-from fastmlp.data.sparse import check_sound, is_scipy_sparse
+from fastmlp.data.sparse import check_sound
 from fastmlp.errors import ModelError
 from fastmlp.estimators import lbfgs
 from fastmlp.estimators.bridge import Bridge
@@ -26,7 +26,6 @@ from fastmlp.estimators.loop import Loop
 from fastmlp.estimators.orders import Orders
 from fastmlp.estimators.precision import (
     DTYPES,
-    backend_for,
     dtype_of_coefs,
     dtype_of_fit,
     laid_out,
@@ -62,7 +61,6 @@ _CURVES = (
     "loss_curve_", "best_loss_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
 )  # fmt: skip
 _FEW = 32  # rows, of which no thread but the caller's is asked
-_CHUNK = 1 << 22  # values of a sparse X that the reference fills up at once
 
 
 class BaseMLP(Bridge, BaseEstimator):
@@ -226,13 +224,13 @@ class BaseMLP(Bridge, BaseEstimator):
             parameters = self._first_weights(widths, dtype_of_coefs(self.dtype, X), random)
             dtype: DTypeLike = dtype_of_fit(self.dtype, X, y, self.solver)
         else:
-            parameters = self._parameters().copy()  # they may be read-only, or the caller's
+            parameters = self._parameters()
             self._check_widths(parameters, widths)
             parameters, dtype = self._in_dtype(parameters)
         if self.solver == "lbfgs":
             if new:
                 self._reset(parameters, 0)
-            lbfgs.fit(self, parameters, X, y, weights)
+            lbfgs.fit(self, parameters.copy(), X, y, weights)
         else:
             self._fit_stochastic(X, y, weights, parameters, dtype, random, new=new, incremental=incremental)
         return self
@@ -245,24 +243,34 @@ class BaseMLP(Bridge, BaseEstimator):
 
         dtype: in which to compute; that of the parameters is the coefs_'.
         """
-        coefs, parameters = parameters.dtype, parameters.astype(dtype)
+        coefs = parameters.dtype
+        parameters = parameters.astype(dtype)  # a copy: they may be read-only, or the caller's
         seed = int(random.randint(2**31 - 1)) if self._drops() and new else getattr(self, "_seed", 0)
         net = self._net(parameters)
         going_on = incremental and not new and hasattr(self, "_optimizer")
         optimizer = self._optimizer.copy(parameters.dtype) if going_on else self._new_optimizer(parameters)
-        nn = backend_for(net, self._loss(), optimizer.optimizer)
         options = None
         if self.early_stopping:
             share, strata = self.validation_fraction, self._strata(y)
             options = {"test_size": share, "random_state": random, "stratify": strata}
-        split = Split.of(partial(laid_out, nn, dtype=parameters.dtype), X, y, weights, options)
+        split = Split.of(partial(laid_out, dtype=parameters.dtype), X, y, weights, options)
         if new:
             self._reset(parameters, seed)
         if new or not hasattr(self, "loss_curve_"):  # not yet after a fit by lbfgs
             self._begin_curves()
         self._optimizer, self._dtype = optimizer, parameters.dtype.name
         orders = Orders(split.train, random if self.shuffle else None)
-        Loop(self, nn, net, split, orders, self._tuned(), coefs, incremental=incremental, new=new).run()
+        Loop(
+            self,
+            load_backend("numba"),
+            net,
+            split,
+            orders,
+            self._tuned(),
+            coefs,
+            incremental=incremental,
+            new=new,
+        ).run()
 
     def _in_dtype(self, parameters: Parameters) -> tuple[Parameters, DTypeLike]:
         """The parameters of a net that goes on, and the number type to compute in: as before, or as asked."""
@@ -420,20 +428,14 @@ class BaseMLP(Bridge, BaseEstimator):
         check_is_fitted(self)
         check_sound(X)
         X = validate_data(self, X, accept_sparse="csr", order="C", reset=False)
-        net, nn, rows = net_of(self), load_backend("numba"), X.shape[0]
+        net, nn = net_of(self), load_backend("numba")
         dtype = net.parameters.dtype
-        threads = threads_here(self.threads) if rows > _FEW else 1  # which they do not pay for
+        threads = threads_here(self.threads) if X.shape[0] > _FEW else 1  # which they do not pay for
         link = "identity" if what == "logits" else LOSSES[LINKS[self._link()]].link
         outputs = nn.at_once(net, X, link, threads=threads)
         if outputs is None:
-            if is_scipy_sparse(X) and dtype == np.float64:
-                rows = max(1, _CHUNK // X.shape[1])
             given = {} if what == "logits" else {"loss": LINKS[self._link()]}
-            parts = [
-                getattr(nn, what)(net, X[start : start + rows], threads=threads, **given)
-                for start in range(0, X.shape[0], rows)
-            ]
-            outputs = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            outputs = getattr(nn, what)(net, X, threads=threads, **given)
         found: Array = outputs.astype(output_dtype(X, dtype), copy=False)
         return found
 

@@ -24,13 +24,10 @@ from fastmlp.checks import shown
 from fastmlp.errors import ModelError
 from fastmlp.estimators import models
 from fastmlp.estimators.schedule import ScheduledOptimizer
-from fastmlp.estimators.words import adam, sgd
+from fastmlp.estimators.words import ACTS, adam, sgd
 from fastmlp.fold import folded
 from fastmlp.model import Model
 from fastmlp.net import Parameters
-
-_NAMES = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
-"""scikit-learn's activations, by the engine's names."""
 
 _FITTED = (
     "n_features_in_", "feature_names_in_", "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_",
@@ -131,17 +128,18 @@ def _to_sklearn(ours: Any) -> Any:
 
 def _activation(ours: Any) -> str:
     """scikit-learn's name of the hidden layers' activation. Raises ModelError where it has none."""
+    names = {act: name for name, act in ACTS.items()}
     acts = set(ours._acts(len(ours._widths())))
-    if not acts <= set(_NAMES) or len(acts) > 1:
+    if not acts <= set(names) or len(acts) > 1:
         raise ModelError(
-            f"activation must be one of {', '.join(_NAMES.values())}, the same in every hidden layer, for "
+            f"activation must be one of {', '.join(ACTS)}, the same in every hidden layer, for "
             "scikit-learn's estimator",
             shown(ours.activation),
             "to_model() takes any",
         )
     if not acts:  # any will do
-        return str(ours.activation) if ours.activation in _NAMES.values() else "relu"
-    return _NAMES[acts.pop()]
+        return str(ours.activation) if ours.activation in [*ACTS] else "relu"
+    return names[acts.pop()]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from fastmlp.errors import DivergedError
 from fastmlp.estimators.judges import HeldOutJudge, LossJudge
 from fastmlp.estimators.orders import Orders
 from fastmlp.estimators.split import Split
+from fastmlp.estimators.words import BATCH
 from fastmlp.net import Net
 from fastmlp.train.epochs import Trainer
 
@@ -63,7 +64,7 @@ class Loop:
             self.judge = HeldOutJudge(est, self.nn, self.net, split.held, self.tuner, self.new, self._say)
         self.trainer = Trainer(
             self.nn, self.net, split.X, split.y, loss=est._capped_loss(),
-            batch_size=min(200 if est.batch_size == "auto" else int(est.batch_size), n),
+            batch_size=min(BATCH if est.batch_size == "auto" else int(est.batch_size), n),
             optimizer=est._optimizer.penalised(alpha), state=est._optimizer.state,
             tuner=self.tuner, sample_weight=split.weights, seed=est._seed, squares=True,
         )  # fmt: skip
@@ -72,7 +73,8 @@ class Loop:
         """Train until max_iter, or a reason to stop before. Raises ValueError where training diverges."""
         est = self.estimator
         est.n_iter_ = 0
-        self._store()
+        if self.new:
+            self._store()
         try:
             with at_work():
                 stopped = self._epochs()

@@ -11,20 +11,16 @@ from sklearn.base import is_classifier
 from fastmlp.checks import shown
 from fastmlp.data.targets import array_of
 from fastmlp.errors import ModelError
-from fastmlp.estimators.words import adam, sgd
+from fastmlp.estimators.words import ACTS, BATCH, NUMBERS_LOSSES, adam, sgd
 from fastmlp.model import Model
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import Training
 from fastmlp.words.layers import Architecture
 from fastmlp.words.optimizers import Optimizer
 
-_LINKS = {"softmax": "softmax", "sigmoid": "logistic", "identity": "identity", "exp": "exp"}
-"""scikit-learn's names of the last layer's activation, by the engine's."""
-
-_THEIRS = {"binary_log_loss": "log_loss", "half_squared": "squared_error", "half_deviance": "poisson"}
-"""An estimator's names of the losses that are scikit-learn's, by the engine's."""
-
-_AUTO = 200  # rows of a batch, if there are as many
+# scikit-learn's names, by the engine's.
+_ACTS = {act: name for name, act in ACTS.items()}
+_LOSSES = {"binary_log_loss": "log_loss", **{loss: name for name, loss in NUMBERS_LOSSES.items()}}
 
 
 def to_model(ours: Any) -> Model:
@@ -59,7 +55,7 @@ def _training(ours: Any, net: Net) -> Training:
         rule: Optimizer = ours._new_optimizer(net.parameters).optimizer
         told |= {
             "lr": float(ours.learning_rate_init),
-            "batch_size": _AUTO if ours.batch_size == "auto" else int(ours.batch_size),
+            "batch_size": BATCH if ours.batch_size == "auto" else int(ours.batch_size),
             "epochs": int(ours.max_iter),
             "seed": int(ours.random_state) if isinstance(ours.random_state, int | np.integer) else 0,
             "optimizer": rule.but(alpha=float(ours.alpha)),
@@ -106,13 +102,13 @@ def _words(model: Model, net: Net) -> dict[str, Any]:
         **({"activation": _activation(words["act"])} if shape.layers else {}),
         "dropout": words["dropout"],
         "batch_norm": words["batch_norm"],
-        "loss": _THEIRS.get(loss, loss),
+        "loss": _LOSSES.get(loss, loss),
         "scale": float(net.preprocessing.scale),
     }
     if training is not None:
         told |= {
             "learning_rate_init": training.lr,
-            "batch_size": "auto" if training.batch_size == _AUTO else training.batch_size,
+            "batch_size": "auto" if training.batch_size == BATCH else training.batch_size,
             "max_iter": training.epochs,
             "random_state": training.seed,
             "alpha": training.optimizer.alpha,
@@ -124,8 +120,8 @@ def _words(model: Model, net: Net) -> dict[str, Any]:
 def _activation(act: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """scikit-learn's name of an activation, where it has one; of each, where the layers have others."""
     if isinstance(act, str):
-        return "logistic" if act == "sigmoid" else act
-    return tuple("logistic" if one == "sigmoid" else one for one in act)
+        return _ACTS.get(act, act)
+    return tuple(_ACTS.get(one, one) for one in act)
 
 
 def _solver(rule: Optimizer) -> dict[str, Any]:

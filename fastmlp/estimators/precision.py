@@ -1,8 +1,7 @@
-"""The number type in which an estimator computes, and the code that does: decided here and nowhere else."""
+"""The number type in which an estimator computes: decided here and nowhere else."""
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ from numpy.typing import NDArray
 from fastmlp.checks import LARGEST
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.model import load_backend
-from fastmlp.net import Net
-from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
 
@@ -66,22 +63,9 @@ def _full_columns(X: Any) -> Array:
     return columns
 
 
-def backend_for(net: Net, loss: str, optimizer: Optimizer) -> ModuleType:
-    """The kernels where they train this net, by that loss and optimizer, in its number type; the reference
-    for what they have in float32 alone. Predictions are the kernels' for every net.
-    """
-    from fastmlp.kernels import plain
-
-    taken = net.parameters.dtype == np.float32 or plain.takes(net, loss, optimizer)
-    return load_backend("numba" if taken else "numpy")
-
-
-def laid_out(nn: ModuleType, X: Any, dtype: np.dtype[Any]) -> Any:
-    """X (N, D) as that backend reads it for a net of that number type, once for many epochs."""
-    if dtype == np.float64:
-        X = X.astype(np.float64, copy=False)
-        return X if nn is load_backend("numba") else nn.encode(X)
-    return nn.encode(X)
+def laid_out(X: Any, dtype: np.dtype[Any]) -> Any:
+    """X (N, D) as the kernels read it for a net of that number type, once for many epochs."""
+    return X.astype(np.float64, copy=False) if dtype == np.float64 else load_backend("numba").encode(X)
 
 
 def output_dtype(X: Any, parameters_dtype: np.dtype[Any]) -> np.dtype[Any]:

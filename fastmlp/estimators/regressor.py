@@ -14,12 +14,10 @@ from sklearn.utils.validation import validate_data
 
 from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.estimators.base import BaseMLP
-from fastmlp.estimators.words import of_loss
+from fastmlp.estimators.words import NUMBERS_LOSSES, of_loss
 from fastmlp.words.losses import Loss
 
 Array = NDArray[Any]
-
-_LOSSES = {"squared_error": "half_squared", "poisson": "half_deviance"}  # scikit-learn's names
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -44,7 +42,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _links = ("identity", "exp")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMLP._parameter_constraints,
-        "loss": [of_loss("numbers", own=[*_LOSSES])],
+        "loss": [of_loss("numbers", own=[*NUMBERS_LOSSES])],
     }
 
     def __init__(
@@ -123,7 +121,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return int(y.shape[1])
 
     def _loss(self) -> str:
-        return _LOSSES.get(self.loss, self.loss)
+        return NUMBERS_LOSSES.get(self.loss, self.loss)
 
     def _loss_parts(self) -> int:
         return int(self.n_outputs_) if self.loss == "squared_error" else 1

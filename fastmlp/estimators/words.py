@@ -17,7 +17,10 @@ from fastmlp.words.layers import LAYER_WORDS, Architecture, Layer, layers_of
 from fastmlp.words.losses import LOSSES, checked_loss, form_of
 from fastmlp.words.optimizers import OPTIMIZERS, Optimizer
 
+# scikit-learn's names, and what the engine calls the same.
 ACTS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+NUMBERS_LOSSES = {"squared_error": "half_squared", "poisson": "half_deviance"}
+BATCH = 200  # rows of batch_size="auto", if there are as many
 
 # By scikit-learn's name of the last layer's activation, a loss of the engine with that link.
 LINKS = {"softmax": "logits", "logistic": "binary", "identity": "squared", "exp": "poisson"}

@@ -116,7 +116,7 @@ def train(
     by_team = pace.driver == "team"
     launch = _team if by_team else _prange
     tiny = work.members == 1 or is_tiny(N, plan.B, len(work.weights.theta))
-    while plan.first < N and not bad[:, 0].any() and not (plan.looks.watched and plan.looks.watch[2]):
+    while plan.first < N and not bad[:, 0].any() and not plan.looks.watch[looks.STOPS]:
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
         threads, seconds = (1, math.inf) if tiny else pace.next()
@@ -135,8 +135,8 @@ def train(
     hits = counts[:, :, :2].sum(axis=1).tolist()
     return [
         EpochTotals(total / whole, correct, live, M, most, squares=squares)
-        for total, whole, (correct, live), squares in zip(
-            plan.totals.tolist(), plan.looks.wholes.tolist(), hits, plan.looks.squares.tolist(), strict=True
+        for total, (whole, squares), (correct, live) in zip(
+            plan.totals.tolist(), plan.looks.sums.tolist(), hits, strict=True
         )
     ][: plan.first // M], None
 
@@ -199,9 +199,9 @@ def training_job(
 
     squares: how many rows of weights are squared.
     """
-    wholes = np.full(len(orders), float(orders.shape[1]))
+    wholes = [float(orders.shape[1])] * len(orders)
     if loss.weighted and not squares:
-        wholes = np.array([float(loss.weights[order].sum(dtype=np.float64)) or 1.0 for order in orders])
+        wholes = [float(loss.weights[order].sum(dtype=np.float64)) or 1.0 for order in orders]
     seen = looks.looks_of(watch, squares, loss.weighted, wholes)
     plan = _TRAINING._replace(
         M=orders.shape[1], B=B, losses=np.empty(B, np.float32), looks=seen, **steps._asdict()

@@ -14,48 +14,43 @@ from fastmlp.kernels.simd import LANES
 _LANES, _NOTHING = np.int64(LANES), np.float32(0)
 
 
-class Looks(NamedTuple):
-    """What is looked at, if ``wanted``: else nothing of it is read.
+BEST, STALE, STOPS, TOL, MOST, PARTS, PENALTY = range(7)
 
-    rows: sums of the squares of each row of weights before each batch of an epoch; of no rows: not asked for.
+
+class Looks(NamedTuple):
+    """What is looked at, if ``wanted``: else nothing of it is read. Few fields: each costs time to compile.
+
     weighed: squares are asked for, and weights given: a batch counts as ``Session`` says, see ``mass``.
-    squares (E,): of all rows, of each epoch. wholes (E,): by what its total is divided. watched: by a
-    backends.types.Watch of that tol, most, parts and penalty. watch: its best and stale, and 1 if it stops.
+    rows (n_rows,): sums of the squares of each row of weights before each batch of an epoch; none: not asked
+    for. sums (E, 2): by what an epoch's total is divided, and its squares, of all rows. watch: a
+    backends.types.Watch in numbers, and whether it stops; without one, most is infinite.
     """
 
     wanted: bool
-    rows: NDArray[np.float64]
-    n_rows: int
     weighed: bool
-    squares: NDArray[np.float64]
-    wholes: NDArray[np.float64]
-    watched: bool
-    tol: float
-    most: float
-    parts: float
-    penalty: float
+    n_rows: int
+    rows: NDArray[np.float64]
+    sums: NDArray[np.float64]
     watch: NDArray[np.float64]
 
 
-_NONE = np.empty(0)
 NO_LOOKS = Looks(
-    wanted=False, rows=_NONE, n_rows=0, weighed=False, squares=_NONE, wholes=_NONE, watched=False, tol=0.0,
-    most=0.0, parts=1.0, penalty=0.0, watch=_NONE,
-)  # fmt: skip
+    wanted=False, weighed=False, n_rows=0, rows=np.empty(0), sums=np.empty((0, 2)), watch=np.zeros(7)
+)
 
 
-def looks_of(watch: Watch | None, rows: int, weighted: bool, wholes: NDArray[np.float64]) -> Looks:
-    """The Looks of len(wholes) epochs; rows: of all weights, where their squares are asked for, or 0."""
-    found = NO_LOOKS._replace(
-        wanted=watch is not None or rows > 0, rows=np.zeros(rows), n_rows=rows, weighed=weighted and rows > 0,
-        squares=np.zeros(len(wholes)), wholes=wholes,
-    )  # fmt: skip
-    if watch is None:
-        return found
-    return found._replace(
-        watched=True, tol=float(watch.tol), most=float(watch.most), parts=float(watch.parts),
-        penalty=float(watch.penalty), watch=np.array([watch.best, watch.stale, 0], np.float64),
-    )  # fmt: skip
+def looks_of(watch: Watch | None, rows: int, weighted: bool, wholes: list[float]) -> Looks:
+    """The Looks of epochs whose totals are divided by these.
+
+    rows: of all weights, where their squares are asked for, or 0.
+    """
+    sums = np.zeros((len(wholes), 2))
+    sums[:, 0] = wholes
+    if watch is None and not rows:
+        return NO_LOOKS._replace(sums=sums)
+    best, stale, tol, most, parts, penalty = watch or (0.0, 0, 0.0, np.inf, 1, 0.0)
+    numbers = np.array([best, stale, 0, tol, most, parts, penalty], np.float64)
+    return Looks(True, weighted and rows > 0, rows, np.zeros(rows), sums, numbers)
 
 
 @device
@@ -108,12 +103,10 @@ def look(looks, totals, epoch):
     total = 0.0
     for i in range(looks.n_rows):
         total += looks.rows[i]
-    looks.squares[epoch] = total
-    if not looks.watched:
-        return False
+    looks.sums[2 * epoch + 1] = total
     watch = looks.watch
-    loss = totals[epoch] / looks.wholes[epoch] / looks.parts + looks.penalty * total
-    watch[1] = watch[1] + 1.0 if loss > watch[0] - looks.tol else 0.0
-    watch[0] = loss if loss < watch[0] else watch[0]
-    watch[2] = 1.0 if watch[1] > looks.most else 0.0
-    return watch[2] != 0.0
+    loss = totals[epoch] / looks.sums[2 * epoch] / watch[PARTS] + watch[PENALTY] * total
+    watch[STALE] = watch[STALE] + 1.0 if loss > watch[BEST] - watch[TOL] else 0.0
+    watch[BEST] = loss if loss < watch[BEST] else watch[BEST]
+    watch[STOPS] = 1.0 if watch[STALE] > watch[MOST] else 0.0
+    return watch[STOPS] != 0.0

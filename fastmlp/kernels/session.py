@@ -61,6 +61,7 @@ class Session(BaseSession):
         shape = net.architecture
         self._draws = bool(shape.input_dropout or any(layer.dropout for layer in shape.layers))
         self._kept: Kept | None = None
+        self._P = sum(array.size for array in net.parameters)
 
     def train(
         self,
@@ -127,8 +128,7 @@ class Session(BaseSession):
 
     def _laid_out(self, plan: Plan) -> Kept:
         """What is laid out for batches of that size, as the plan begins."""
-        P = sum(array.size for array in self.net.parameters)
-        members = 1 if launch.is_tiny(plan.orders.size, plan.B, P) else self.pace.most
+        members = 1 if launch.is_tiny(plan.orders.size, plan.B, self._P) else self.pace.most
         if self._kept is None or self._kept.B < plan.B or self._kept.work.members < members:
             self._kept = Kept(self, plan.B, members)
         if plan.midway is None:

@@ -347,3 +347,13 @@ def test_searches_pipelines_and_clones(Net, words):
     pipe = make_pipeline(StandardScaler(), Net(**SMALL))
     pipe.set_params(**{f"{Net.__name__.lower()}__{name}": value for name, value in words.items()})
     assert np.isfinite(cross_val_score(pipe, X, y, cv=2, error_score="raise")).all()
+
+
+@pytest.mark.parametrize("word", [{}, {"a": 1}, [[]], set()], ids=str)
+def test_what_is_no_word_is_told_so_after_a_fit_too(word):
+    """Words are checked once for many fits: by their hash, which these have not."""
+    net = MLPClassifier(**SMALL).fit(*iris()).set_params(dropout=word)
+    with pytest.raises(ValueError, match="dropout must be a number from 0"):
+        net.predict(iris()[0])
+    with pytest.raises(ValueError, match="The 'dropout' parameter"):
+        net.fit(*iris())

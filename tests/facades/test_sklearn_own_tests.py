@@ -111,6 +111,18 @@ def test_failures_and_skips_are_read(tmp_path):
     assert "why" in outcomes["test_c"]
 
 
+def test_scikit_learn_without_tests_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(sklearn, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(
+        pytest.fail.Exception, match=r"is installed without its tests: .*test_mlp\.py is not there"
+    ):
+        their_text()
+    (tmp_path / "neural_network" / "tests").mkdir(parents=True)
+    (tmp_path / "neural_network" / "tests" / "test_mlp.py").write_text("import sklearn\n", encoding="utf-8")
+    with pytest.raises(pytest.fail.Exception, match="in another way"):
+        their_text()
+
+
 def test_the_import_is_all_that_changes():
     theirs = (Path(sklearn.__file__).parent / "neural_network/tests/test_mlp.py").read_text(encoding="utf-8")
     changed = [
