@@ -19,7 +19,6 @@ from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch, seconds_of
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels import epoch, jit, layout, limits, looks, losses, optimizers, rules, team
 from fastmlp.kernels.batch_norm import running_pairs
-from fastmlp.words.losses import Loss
 
 Array = NDArray[Any]
 
@@ -76,7 +75,7 @@ def outputs(
 
 
 class Parts:
-    """The members' shares of the weights in a pass over X: by the number of members, found once."""
+    """The shares of a team's members in the weights of a pass over X: by their number, found once."""
 
     def __init__(self, X: Encoded, rows: layout.Rows, place: layout.Layout, shortens: bool) -> None:
         self._X, self._rows, self._layout, self._shortens = X, rows, place, shortens
@@ -216,37 +215,6 @@ def training_job(
         train=True, rows=rows, order=layout.plain(orders.reshape(-1)), N=orders.size, loss=loss,
         training=plan, outputs=_OUTPUTS,
     )  # fmt: skip
-
-
-def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
-    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
-    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
-    of_loss, of_slope = _SUMS.get(loss.name) or (1 / K, (2 if name == "squared" else 1) / K)
-    low, high = loss.clip or (0.0, 1.0)
-    return losses.Loss(
-        head=losses.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
-        y=_NO_ROWS if shared else layout.plain(y),
-        targets=layout.plain(y.reshape(-1)) if shared else _NONE,
-        shared=shared,
-        weighted=weights is not None,
-        weights=_NONE if weights is None else layout.plain(weights),
-        clipped=loss.clip is not None,
-        low=np.float32(low),
-        high=np.float32(high),
-        kept=np.float32(1 - smoothed),
-        spread=np.float32(smoothed / (2 if name == "binary" else K)),
-        most=np.float32(loss.most(float(np.finfo(np.float32).eps))),
-        number=np.float32(loss.numbers[0] if loss.numbers else 0),
-        of_loss=np.float32(of_loss),
-        of_slope=np.float32(of_slope),
-    )
-
-
-_HEADS = {
-    "logits": "softmax", "keras2": "softmax", "clip": "softmax", "log_loss": "softmax",
-    "binary_log_loss": "binary", "half_squared": "squared", "half_deviance": "deviance",
-}  # fmt: skip
-_SUMS = {"binary_log_loss": (1.0, 1.0), "half_squared": (0.5, 1.0), "half_deviance": (1.0, 1.0)}  # not means
 
 
 def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
