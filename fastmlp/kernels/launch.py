@@ -25,6 +25,7 @@ Array = NDArray[Any]
 _FEW = 64  # rows that are done before a second thread would have started
 UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
 BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
+_OF_SAMPLE, _OF_STEP = 500, 10**4  # the same of all that is done beside them
 TINY = 10**7  # multiplications that are done before a second thread has started and gained
 TINY_STEP = 5 * 10**5  # the same of a step: two threads lose more where they wait for each other
 
@@ -145,6 +146,11 @@ def is_tiny(N: int, B: int, P: int) -> bool:
     return N * P <= TINY or B * P <= TINY_STEP
 
 
+def is_brief(N: int, B: int, P: int) -> bool:
+    """Tell whether N samples, B in a step, of a net with P parameters are done before a person's Ctrl-C."""
+    return N * (P + _OF_SAMPLE) + N // B * _OF_STEP <= BRIEF
+
+
 def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     """The pass between two slices."""
     correct, live = plan.counts[0, :, :2].sum(axis=0).tolist()
@@ -165,7 +171,7 @@ def _team(
         progress,
         seconds=seconds,
         patient=patient,
-        brief="run" in _ran and len(job.order) * len(work.weights.theta) <= BRIEF,
+        brief="run" in _ran and is_brief(len(job.order), job.training.B, len(work.weights.theta)),
     )
     _note("run")
     return outcome
