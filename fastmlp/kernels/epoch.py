@@ -75,7 +75,7 @@ _AHEAD = 100  # so many samples later is the one asked for; in smaller batches, 
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _FROM_INPUTS = np.int64(FROM_INPUTS)
-_YES, _NO = np.bool_(True), np.bool_(False)
+_NO = np.bool_(False)
 
 
 @device

@@ -18,7 +18,7 @@ from fastmlp.kernels.maths import exp, log1p, sigmoid
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, INTS, NOTHING, PlugIn, caller, kind
 
-_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _INFINITY = np.float32(np.inf)
 _0, _WORD = np.int64(0), np.int64(WORD)  # not literal: Numba compiles a function anew for those
 

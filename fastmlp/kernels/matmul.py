@@ -29,7 +29,7 @@ from fastmlp.kernels.simd import (
 WORD = 64  # bits of a mask: samples, or inputs, that are walked together
 MOST_VECTORS = max(SIZES)  # accumulators of a sparse row: one more, and a coefficient, would spill
 
-_NONE, _ONE, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
+_NONE, _ONE = np.uint64(0), np.uint64(1)
 _u = np.uint64
 
 
