@@ -238,7 +238,7 @@ def _processes(tasks: list[tuple[Any, ...]]) -> Any:
 AT_ONCE_CASES: dict[str, tuple[str, Callable[[], Data], dict[str, Any]]] = {
     "iris, float64": ("MLPClassifier", lambda: loaded(load_iris), {"max_iter": 20_000}),
     "digits": ("MLPClassifier", lambda: loaded(load_digits), {"max_iter": 1_000}),
-    "20,000 x 8, numbers": ("MLPRegressor", lambda: numbers(20_000, 8), {"max_iter": 40}),
+    "20,000 x 8, numbers": ("MLPRegressor", lambda: numbers(20_000, 8), {"max_iter": 400}),
     "digits, lbfgs": ("MLPClassifier", lambda: loaded(load_digits), {"solver": "lbfgs", "alpha": 1.0}),
 }
 

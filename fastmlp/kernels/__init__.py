@@ -1,6 +1,6 @@
 """The Numba backend: the names and signatures of reference/, compiled, parallel, float32.
 
-Nets of float64 are computed in float64, by one thread, and trained in the words that plain.py takes.
+Nets of float64 are computed in float64, by one thread (plain.py).
 Results do not depend on ``threads``: the same bytes for any. X may be an array, a
 scipy.sparse matrix or an ``Encoded`` (``encode(X)``): encode once where the same data are used
 again and again. Arguments that do not fit each other raise ConfigError, DataError or ModelError.
@@ -187,7 +187,7 @@ def loss_and_gradients(
     work = layout.build(net, X, len(X), pace.most, draw=checked_draw(seed, epoch))
     steps = rules.gradients_of(net, work)
     rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-    loss_of_batch = launch.loss_of(found, y, K, weights)
+    loss_of_batch = rules.loss_of(found, y, K, weights)
     job = launch.training_job(rows, np.arange(len(X))[None], loss_of_batch, len(X), steps)
     parts = launch.Parts(X, rows, work.layout, bool(steps.limits.shorten))
     (totals,), _ = launch.train(work, parts, job, pace)

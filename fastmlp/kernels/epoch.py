@@ -44,7 +44,7 @@ from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
 from fastmlp.kernels.limits import Limits, factor_of, prepare, shorten_layer, step_rows
-from fastmlp.kernels.looks import Looks, add_losses, add_squares, look, mass
+from fastmlp.kernels.looks import Looks, add_losses, add_squares, factor_in_epoch, look
 from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
 from fastmlp.kernels.optimizers import Rule
@@ -260,8 +260,8 @@ def square(work, plan, batch, member):
         lo, hi = rows_of(plan, layout, layer, member)
         n, at = min(hi, layout.fan_in[layer]) - lo, layout.w_at[layer] + lo * layout.stride[layer]
         add_squares(
-            plan.looks, work.weights.theta, at, layout.stride[layer], first + lo, n, mass(plan.looks, batch),
-            batch.begin % plan.M == 0,
+            plan.looks, work.weights.theta, at, layout.stride[layer], first + lo, n,
+            factor_in_epoch(plan.looks, batch), batch.begin % plan.M == 0,
         )  # fmt: skip
         first += layout.fan_in[layer]
 

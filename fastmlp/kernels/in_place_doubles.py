@@ -25,7 +25,7 @@ from fastmlp.kernels.in_place_layers import (
     parts_of,
     weights_from,
 )
-from fastmlp.kernels.intrinsics import address, bits_float, doubles_at, shifted
+from fastmlp.kernels.intrinsics import address, bits_float, doubles_at, fma, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.plain_layout import LANES, stride_of
@@ -37,6 +37,7 @@ from fastmlp.net import Net
 from fastmlp.words import activations as words
 
 _BLOCK = 64  # rows that are walked together
+FEW = 4  # rows: so many fill a tile
 
 # Parts of a plan, and from LAYERS on those of each layer (in_place_layers.py).
 _KIND, _DEPTH, _INPUTS, _LINK, _MEAN, _SCALE, _FACTOR, _WIDE, _PRODUCT, _LAYERS = range(10)
@@ -83,7 +84,7 @@ def predict_rows(p, x, plan, lo, hi):
         copy, source, step = copies, inputs, D
         for at in range(_LAYERS, last + 1, EACH):
             stride = plan[at + STRIDE]
-            next_layer(after, source, step, n, copy, plan, at, many)
+            next_layer(after, source, step, n, copy, plan, at, many, slopes)
             if at < last:
                 activate(plan[at + ACT], after, slopes, n * stride, bits_float(plan[at + NUMBER]))
             copy, source, step = shifted(copy, copied_rows(plan, at, many) * stride), after, stride
@@ -109,16 +110,45 @@ def copy_layers(copies, plan, many):
 
 
 @device
-def next_layer(out, inputs, step, n, copy, plan, at, many):
-    """The sums of a layer, of n rows of inputs that are ``step`` apart."""
+def next_layer(out, inputs, step, n, copy, plan, at, many, sums):
+    """The sums of a layer, of n rows of inputs that are ``step`` apart. sums: room for one of them."""
     fan_in, stride, depth = plan[at + FAN_IN], plan[at + STRIDE], plan[at + TERMS]
     target = Matrix(out, _0, stride, _1)
     base = Matrix(bias_of(copy, plan, at, many), _0, _0, _1)
     for first in range(0, fan_in, depth):
         weights = weights_from(doubles_at(plan[at + W]), copy, plan, at, first, many)
-        inputs_from, terms = Matrix(inputs, first, step, _1), min(depth, fan_in - first)
-        product(plan[_PRODUCT], target, base, inputs_from, n, weights, terms, plan[at + VECTORS])
+        given, terms = Matrix(inputs, first, step, _1), min(depth, fan_in - first)
+        if n < FEW and is_sparse(given, n, terms):
+            add_rows(target, base, given, n, weights, terms, sums)
+        else:
+            product(plan[_PRODUCT], target, base, given, n, weights, terms, plan[at + VECTORS])
         base = target
+
+
+@device
+def is_sparse(inputs, n, terms):
+    """Tell whether most of n rows of inputs are 0."""
+    zeros = _0
+    for b in range(n):
+        for j in range(terms):
+            zeros += np.int64(inputs.data[inputs.at + b * inputs.row + j] == _ZERO)
+    return 2 * zeros > n * terms
+
+
+@device
+def add_rows(out, base, inputs, n, weights, terms, sums):
+    """Make out = base + inputs times weights, as ``product`` does, but that zeros are skipped."""
+    for b in range(n):
+        to, start = b * out.row, base.at + b * base.row
+        for k in range(out.row):
+            sums[k] = _ZERO
+        for j in range(terms):
+            x, row = inputs.data[inputs.at + b * inputs.row + j], weights.at + j * weights.row
+            if x != _ZERO:
+                for k in range(out.row):
+                    sums[k] = fma(x, weights.data[row + k], sums[k])
+        for k in range(out.row):
+            out.data[to + k] = sums[k] + base.data[start + k]
 
 
 @device

@@ -19,13 +19,13 @@ from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch, seconds_of
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels import epoch, jit, layout, limits, looks, losses, optimizers, rules, team
 from fastmlp.kernels.batch_norm import running_pairs
-from fastmlp.words.losses import Loss
 
 Array = NDArray[Any]
 
 _FEW = 64  # rows that are done before a second thread would have started
 UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
 BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
+_OF_SAMPLE, _OF_STEP = 500, 10**4  # the same of all that is done beside them
 TINY = 10**7  # multiplications that are done before a second thread has started and gained
 TINY_STEP = 5 * 10**5  # the same of a step: two threads lose more where they wait for each other
 
@@ -75,7 +75,7 @@ def outputs(
 
 
 class Parts:
-    """How the members of a team share the weights of a pass over X: by their number, found once."""
+    """The shares of a team's members in the weights of a pass over X: by their number, found once."""
 
     def __init__(self, X: Encoded, rows: layout.Rows, place: layout.Layout, shortens: bool) -> None:
         self._X, self._rows, self._layout, self._shortens = X, rows, place, shortens
@@ -146,6 +146,11 @@ def is_tiny(N: int, B: int, P: int) -> bool:
     return N * P <= TINY or B * P <= TINY_STEP
 
 
+def is_brief(N: int, B: int, P: int) -> bool:
+    """Tell whether N samples, B in a step, of a net with P parameters are done before a person's Ctrl-C."""
+    return N * (P + _OF_SAMPLE) + N // B * _OF_STEP <= BRIEF
+
+
 def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     """The pass between two slices."""
     correct, live = plan.counts[0, :, :2].sum(axis=0).tolist()
@@ -166,7 +171,7 @@ def _team(
         progress,
         seconds=seconds,
         patient=patient,
-        brief="run" in _ran and len(job.order) * len(work.weights.theta) <= BRIEF,
+        brief="run" in _ran and is_brief(len(job.order), job.training.B, len(work.weights.theta)),
     )
     _note("run")
     return outcome
@@ -210,37 +215,6 @@ def training_job(
         train=True, rows=rows, order=layout.plain(orders.reshape(-1)), N=orders.size, loss=loss,
         training=plan, outputs=_OUTPUTS,
     )  # fmt: skip
-
-
-def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
-    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
-    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
-    of_loss, of_slope = _SUMS.get(loss.name) or (1 / K, (2 if name == "squared" else 1) / K)
-    low, high = loss.clip or (0.0, 1.0)
-    return losses.Loss(
-        head=losses.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
-        y=_NO_ROWS if shared else layout.plain(y),
-        targets=layout.plain(y.reshape(-1)) if shared else _NONE,
-        shared=shared,
-        weighted=weights is not None,
-        weights=_NONE if weights is None else layout.plain(weights),
-        clipped=loss.clip is not None,
-        low=np.float32(low),
-        high=np.float32(high),
-        kept=np.float32(1 - smoothed),
-        spread=np.float32(smoothed / (2 if name == "binary" else K)),
-        most=np.float32(loss.most(float(np.finfo(np.float32).eps))),
-        number=np.float32(loss.numbers[0] if loss.numbers else 0),
-        of_loss=np.float32(of_loss),
-        of_slope=np.float32(of_slope),
-    )
-
-
-_HEADS = {
-    "logits": "softmax", "keras2": "softmax", "clip": "softmax", "log_loss": "softmax",
-    "binary_log_loss": "binary", "half_squared": "squared", "half_deviance": "deviance",
-}  # fmt: skip
-_SUMS = {"binary_log_loss": (1.0, 1.0), "half_squared": (0.5, 1.0), "half_deviance": (1.0, 1.0)}  # not means
 
 
 def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -12,15 +12,14 @@ from fastmlp.kernels.jit import device
 from fastmlp.kernels.simd import LANES
 
 _LANES, _NOTHING = np.int64(LANES), np.float32(0)
-
-
-BEST, STALE, STOPS, TOL, MOST, PARTS, PENALTY = range(7)
+BEST, STALE, STOPS, TOL, MOST, PARTS, PENALTY = range(7)  # of Looks.watch
 
 
 class Looks(NamedTuple):
-    """What is looked at, if ``wanted``: else nothing of it is read. Few fields: each costs time to compile.
+    """The sums of an epoch and the watch over them. Few fields: each costs time to compile.
 
-    weighed: squares are asked for, and weights given: a batch counts as ``Session`` says, see ``mass``.
+    wanted: else nothing of it is read. weighed: squares are asked for, and weights given: a batch counts as
+    ``Session`` says, see ``factor_in_epoch``.
     rows (n_rows,): sums of the squares of each row of weights before each batch of an epoch; none: not asked
     for. sums (E, 2): by what an epoch's total is divided, and its squares, of all rows. watch: a
     backends.types.Watch in numbers, and whether it stops; without one, most is infinite.
@@ -48,13 +47,17 @@ def looks_of(watch: Watch | None, rows: int, weighted: bool, wholes: list[float]
     sums[:, 0] = wholes
     if watch is None and not rows:
         return NO_LOOKS._replace(sums=sums)
+    return Looks(True, weighted and rows > 0, rows, np.zeros(rows), sums, numbers_of(watch))
+
+
+def numbers_of(watch: Watch | None) -> NDArray[np.float64]:
+    """A watch in numbers, as Looks has it."""
     best, stale, tol, most, parts, penalty = watch or (0.0, 0, 0.0, np.inf, 1, 0.0)
-    numbers = np.array([best, stale, 0, tol, most, parts, penalty], np.float64)
-    return Looks(True, weighted and rows > 0, rows, np.zeros(rows), sums, numbers)
+    return np.array([best, stale, 0, tol, most, parts, penalty], np.float64)
 
 
 @device
-def mass(looks, batch):
+def factor_in_epoch(looks, batch):
     """The factor of a batch's sum of losses, and of its squares, in those of an epoch."""
     if not looks.weighed:
         return 1.0
@@ -63,7 +66,7 @@ def mass(looks, batch):
 
 @device
 def add_losses(looks, totals, epoch, losses, batch):
-    """To the total of an epoch come the losses of a batch."""
+    """Add the losses of a batch to the total of an epoch."""
     if not looks.weighed:
         for b in range(batch.n):
             totals[epoch] += losses[b]
@@ -71,15 +74,14 @@ def add_losses(looks, totals, epoch, losses, batch):
         total = 0.0
         for b in range(batch.n):
             total += np.float64(losses[b])
-        totals[epoch] += total * mass(looks, batch)
+        totals[epoch] += total * factor_in_epoch(looks, batch)
 
 
 @device
 def add_squares(looks, theta, at, stride, row, n, factor, fresh):
-    """To the sums of n rows, from that one on, come factor times the squares of their weights.
+    """Add factor times the squares of the weights of n rows, from that one on, to the sums of these.
 
-    fresh: they are the first ones.
-    Eight sums a row, so that none waits for the one before.
+    fresh: they are the first ones. Eight sums a row, so that none waits for the one before.
     """
     for i in range(row, row + n):
         a = b = c = d = e = f = g = h = 0.0
@@ -99,13 +101,18 @@ def add_squares(looks, theta, at, stride, row, n, factor, fresh):
 
 @device
 def look(looks, totals, epoch):
-    """Look back at an epoch: fill in its squares. Returns whether training ends, as Watch.after has it."""
+    """Look back at an epoch: fill in its squares. Returns whether training ends."""
     total = 0.0
     for i in range(looks.n_rows):
         total += looks.rows[i]
     looks.sums[2 * epoch + 1] = total
-    watch = looks.watch
-    loss = totals[epoch] / looks.sums[2 * epoch] / watch[PARTS] + watch[PENALTY] * total
+    return count(looks.watch, totals[epoch] / looks.sums[2 * epoch], total)
+
+
+@device
+def count(watch, loss, squares):
+    """Count an epoch of that mean loss. Returns whether training ends, as Watch.after has it."""
+    loss = loss / watch[PARTS] + watch[PENALTY] * squares
     watch[STALE] = watch[STALE] + 1.0 if loss > watch[BEST] - watch[TOL] else 0.0
     watch[BEST] = loss if loss < watch[BEST] else watch[BEST]
     watch[STOPS] = 1.0 if watch[STALE] > watch[MOST] else 0.0

@@ -7,7 +7,7 @@ names. A *link* does the second: LINKS is their table, and ``predictions`` calls
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,19 +34,19 @@ class Loss(NamedTuple):
 
     head: int
     y: NDArray[np.int64]
-    targets: NDArray[np.float32]
+    targets: NDArray[Any]
     shared: bool
     weighted: bool
-    weights: NDArray[np.float32]
+    weights: NDArray[Any]
     clipped: bool
-    low: np.float32
-    high: np.float32
-    kept: np.float32
-    spread: np.float32
-    most: np.float32
-    number: np.float32
-    of_loss: np.float32
-    of_slope: np.float32
+    low: np.floating[Any]
+    high: np.floating[Any]
+    kept: np.floating[Any]
+    spread: np.floating[Any]
+    most: np.floating[Any]
+    number: np.floating[Any]
+    of_loss: np.floating[Any]
+    of_slope: np.floating[Any]
 
 
 _NO_ROWS, _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
@@ -54,6 +54,11 @@ NO_LOSS = Loss(
     head=0, y=_NO_ROWS, targets=_NONE, shared=False, weighted=False, weights=_NONE, clipped=False, low=_ZERO,
     high=_ONE, kept=_ONE, spread=_ZERO, most=_INFINITY, number=_ZERO, of_loss=_ONE, of_slope=_ONE,
 )  # fmt: skip
+_DOUBLES: dict[str, Any] = {
+    **{name: np.float64(x) for name, x in NO_LOSS._asdict().items() if isinstance(x, np.float32)},
+    **dict.fromkeys(("targets", "weights"), np.empty(0)),
+}
+NO_LOSS64 = NO_LOSS._replace(**_DOUBLES)
 
 
 @device
@@ -298,7 +303,7 @@ _FUNCTIONS = {
     "absolute": _of_distances(_absolute),
     "huber": _of_distances(_huber),
     "poisson": _of_distances(_poisson),
-    "deviance": _of_distances(_deviance),
+    "half_deviance": _of_distances(_deviance),
 }
 
 HEADS = {name: PlugIn(name, function, HEAD, apart=True) for name, function in _FUNCTIONS.items()}

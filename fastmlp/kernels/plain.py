@@ -1,7 +1,7 @@
 """Nets of float64: compiled as plainly as can be, in one thread. The package's functions, for such nets.
 
-They are held against reference/, which computes in float64 too. A net is trained in the words that ``takes``
-knows. X may be an array, a scipy.sparse matrix, or an ``Encoded``.
+They are held against reference/, which computes in float64 too. X may be an array, a scipy.sparse matrix, or
+an ``Encoded``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from fastmlp.backends.types import Evaluation, LossAndGradients
 from fastmlp.checks import instance
 from fastmlp.errors import ConfigError
 from fastmlp.fold import folded, scale_and_shift
+from fastmlp.kernels import losses
 from fastmlp.kernels import plain_loops as loops
-from fastmlp.kernels.plain_layout import Data, Room, data_of, loss_of, rows_of
-from fastmlp.kernels.plain_words import FORMS, LINKS, NO_LOSS
+from fastmlp.kernels.plain_layout import Data, Room, data_of, rows_of
+from fastmlp.kernels.plain_words import LINKS
+from fastmlp.kernels.rules import loss_of
 from fastmlp.net import Net
 from fastmlp.words.losses import Loss
-from fastmlp.words.optimizers import PLAIN, Optimizer
 
 Array = NDArray[Any]
 
@@ -34,12 +35,6 @@ _NOTHING = loops.Wanted(
 def is_plain(net: Any) -> bool:
     """Tell whether a net's numbers are float64: then it is computed here."""
     return instance("net", net, Net).parameters.dtype == np.float64
-
-
-def takes(net: Net, loss: str = "logits", optimizer: Optimizer = PLAIN) -> bool:
-    """Tell whether this net of float64 can be trained here, by that loss and optimizer."""
-    instance("optimizer", optimizer, Optimizer)
-    return is_plain(net) and Loss.of(loss).name in FORMS
 
 
 def forward(net: Net, X: Any) -> list[Array]:
@@ -75,7 +70,7 @@ def evaluate(
     wanted: dict[str, Any] = {"losses": losses, "right": right}
     if found.task == "numbers":
         wanted |= {"p": p.reshape(-1), "link": LINKS[found.word.link].place}
-    _walk(net, data, order, loss=loss_of(found, targets, K), **wanted)
+    _walk(net, data, order, loss=loss_of(found, targets, K, number=np.float64), **wanted)
     mean = float(losses.mean())
     if found.task == "numbers":
         return Evaluation.of_numbers(mean, p, targets[order])
@@ -134,7 +129,8 @@ class _Whole:
         mass = N if weights is None else float(weights.sum())
         self.room, self._inverse = Room(net, N, draw=draw), 1 / (mass or 1.0)
         self._rows, self._order = rows_of(data, net.preprocessing), np.arange(N)
-        self._loss = loss_of(found, targets, net.architecture.outputs, weights)
+        self._kept = targets, weights
+        self._loss = loss_of(found, targets, net.architecture.outputs, weights, np.float64)
 
     def go(self, theta: NDArray[np.float64], out: NDArray[np.float64]) -> tuple[float, int, int]:
         """The mean loss, answers right, and live: of theta as ``Objective`` has it, or of the net's own.
@@ -180,7 +176,7 @@ def _order(data: Data, rows: ArrayLike | None) -> NDArray[np.int64]:
     return np.arange(N) if rows is None else checked_order(rows, N)
 
 
-def _walk(net: Net, data: Data, order: Array, *, loss: Any = NO_LOSS, **wanted: Any) -> None:
+def _walk(net: Net, data: Data, order: Array, *, loss: losses.Loss = losses.NO_LOSS64, **wanted: Any) -> None:
     """Fill those arrays of loops.Wanted that are given, for the rows ``order`` (N,)."""
     room, rows = Room(folded(net), len(order), deltas="losses" in wanted), rows_of(data, net.preprocessing)
     loops.outputs(room.layout, room.space, rows, loss, order, _NOTHING._replace(**wanted))

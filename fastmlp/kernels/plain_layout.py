@@ -21,7 +21,6 @@ from fastmlp.kernels.plain_steps import LIMIT, SHORTEN, Layout, Limits, Space
 from fastmlp.kernels.rules import SLACK
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.words.activations import parts_of
-from fastmlp.words.losses import Loss
 from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -161,33 +160,6 @@ def rows_of(data: Data, preprocessing: Preprocessing) -> Rows:
         factor=np.ravel(1 / np.asarray(preprocessing.scale, np.float64)), compressed=len(data.starts) > 0,
         centred=centred, by_column=by_column, scaled=not by_column and preprocessing.scale != 1,
     )  # fmt: skip
-
-
-def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> words.Loss:
-    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
-    name, smoothed, shared = words.FORMS[loss.name], loss.label_smoothing, y.ndim == 2
-    low, high = loss.clip or (0.0, 1.0)
-    of_loss, of_slope = _FACTORS.get(loss.name, lambda K: (1 / K, 1 / K))(K)
-    return words.Loss(
-        head=words.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
-        y=_NO_ROWS if shared else np.ascontiguousarray(y),
-        targets=np.ascontiguousarray(y, np.float64).reshape(-1) if shared else _NONE, shared=shared,
-        weighted=weights is not None,
-        weights=_NONE if weights is None else np.ascontiguousarray(weights, np.float64),
-        clipped=loss.clip is not None, low=float(low), high=float(high), kept=1.0 - smoothed,
-        spread=smoothed / (2 if name == "binary" else K),
-        number=float(loss.numbers[0]) if loss.numbers else 0.0,
-        most=loss.most(float(np.finfo(np.float64).eps)), of_loss=of_loss, of_slope=of_slope,
-    )  # fmt: skip
-
-
-# Of losses that are no mean over K outputs: the factors of the sum of a row's distances, and of its slopes.
-_FACTORS = {
-    "squared": lambda K: (1 / K, 2 / K),
-    "half_squared": lambda K: (0.5, 1.0),
-    "binary_log_loss": lambda K: (1.0, 1.0),
-    "half_deviance": lambda K: (1.0, 1.0),
-}
 
 
 def limits_of(net: Net, optimizer: Optimizer) -> Limits:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.kernels.jit import device, kernel
+from fastmlp.kernels.looks import count
 from fastmlp.kernels.matmul import depth_of, matmul
 from fastmlp.kernels.plain_stages import INPUTS, OUTPUTS, OUTPUTS_BACK, SUMS, SUMS_BACK, TRACK, stage
 from fastmlp.kernels.plain_steps import Float64, Int64, all_finite, copy_all, squares_of, take_step, transpose
@@ -21,7 +22,7 @@ from fastmlp.kernels.plug_ins import INT, NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import Matrix
 
 FINE, LOSS_BAD, WEIGHTS_BAD = 0, 1, 2  # how a call of ``train`` ended
-LOSS, MASS, CORRECT, LIVE, SQUARES, COLUMNS = range(6)  # columns of Plan.totals, and their number
+LOSS, MASS, CORRECT, LIVE, SQUARES, COLUMNS = range(6)  # columns of Training.totals, and their number
 
 _ZERO, _ONE = 0.0, 1.0
 _0, _1 = np.int64(0), np.int64(1)
@@ -44,14 +45,13 @@ class Rows(NamedTuple):
     scaled: bool
 
 
-class Plan(NamedTuple):
+class Training(NamedTuple):
     """Epochs of training: orders (E M), M rows each, in batches of B; totals (E COLUMNS).
-    epoch: the number of the first.
 
+    epoch: the number of the first.
     before: theta, the averages and running statistics as they were when the epoch began.
     squares: wanted. Then sums are scikit-learn's where rows have weights: each batch counts as its rows do,
     whatever their weights, and its penalty is divided by the sum of its weights.
-    watched; tol, most, parts, penalty: of backends.types.Watch.
     """
 
     orders: Int64
@@ -61,11 +61,6 @@ class Plan(NamedTuple):
     epoch: int
     before: Float64
     squares: bool
-    watched: bool
-    tol: float
-    most: float
-    parts: float
-    penalty: float
 
 
 def _product(out, base, A, M, B, K, vectors):
@@ -251,10 +246,10 @@ def track(layout, space, n):
 
 
 @kernel
-def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
+def train(layout, space, rows, loss, rule, limits, plan, now, watch, most):
     """Batches until so many are done, or all, or the watch ends training after an epoch.
 
-    now: the epoch, from 0, its rows that are done, and the watch's stale epochs; best (1,): its best loss.
+    now: the epoch, from 0, and its rows that are done. watch: in numbers (looks.py).
     Returns FINE, or what became non-finite, in the batch whose rows ``now`` is before: theta and the averages
     are then those of the epoch's start. Where it is done, now[1] is -1, and now[0] epochs were trained.
     """
@@ -283,11 +278,8 @@ def train(layout, space, rows, loss, rule, limits, plan, now, best, most):
             mass = plan.totals[at + MASS]
             plan.totals[at + LOSS] /= mass if mass > _ZERO else _ONE
             now[0], now[1] = epoch + 1, 0
-            if plan.watched:
-                found = plan.totals[at + LOSS] / plan.parts + plan.penalty * plan.totals[at + SQUARES]
-                now[2] = now[2] + 1 if found > best[0] - plan.tol else 0
-                best[0] = found if found < best[0] else best[0]
-            if now[0] == E or (plan.watched and now[2] > plan.most):
+            stops = count(watch, plan.totals[at + LOSS], plan.totals[at + SQUARES])
+            if stops or now[0] == E:
                 now[1] = -1
                 return FINE
     return FINE

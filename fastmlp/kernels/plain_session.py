@@ -13,8 +13,9 @@ from fastmlp.backends.session import BaseSession, Plan, diverged
 from fastmlp.backends.state import OptimizerState, rates
 from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch, seconds_of
 from fastmlp.kernels import plain_loops as loops
-from fastmlp.kernels.plain_layout import Room, data_of, limits_of, loss_of, rows_of
-from fastmlp.kernels.rules import rule_of
+from fastmlp.kernels.looks import numbers_of
+from fastmlp.kernels.plain_layout import Room, data_of, limits_of, rows_of
+from fastmlp.kernels.rules import loss_of, rule_of
 from fastmlp.net import Net
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
@@ -22,8 +23,6 @@ Array = NDArray[Any]
 
 SECONDS = 0.05  # of a compiled call: a person's Ctrl-C waits no longer
 _GUESS = 1e10  # multiplications in a second, before one was measured
-
-_NO_WATCH = Watch(best=np.inf, stale=0, tol=0.0, most=np.inf, parts=1, penalty=0.0)
 
 
 class PlainSession(BaseSession):
@@ -54,7 +53,7 @@ class PlainSession(BaseSession):
         self._averages = [np.zeros_like(theta) for _ in range(optimizer.moments)]
         self._before = np.empty(len(theta) * (1 + optimizer.moments) + len(running))
         self._limits, self._rows = limits_of(net, optimizer), rows_of(data, net.preprocessing)
-        self._loss = loss_of(self.loss, self.y, net.architecture.outputs, self.weights)
+        self._loss = loss_of(self.loss, self.y, net.architecture.outputs, self.weights, np.float64)
         self._pace = 0.0  # batches in a second
 
     def train(
@@ -80,13 +79,11 @@ class PlainSession(BaseSession):
         (E, M), begun = plan.orders.shape, 0 if midway is None else midway.samples
         found = rates(self.optimizer, plan.lr, state.steps, E * plan.batches).reshape(-1)
         rule = rule_of(self.optimizer, list(self._averages), np.float64)._replace(rates=found)
-        seen = _NO_WATCH if watch is None else watch
-        job = loops.Plan(
+        job = loops.Training(
             orders=plan.orders.reshape(-1), M=M, B=plan.B, totals=np.zeros(E * loops.COLUMNS),
-            epoch=plan.epoch, before=self._before, squares=self.squares, watched=watch is not None,
-            tol=float(seen.tol), most=float(seen.most), parts=float(seen.parts), penalty=float(seen.penalty),
+            epoch=plan.epoch, before=self._before, squares=self.squares,
         )  # fmt: skip
-        now, best = np.array([0, begun, seen.stale], np.int64), np.array([seen.best], np.float64)
+        now, numbers = np.array([0, begun], np.int64), numbers_of(watch)
         totals = job.totals.reshape(E, -1)
         if midway is not None:
             done = plan.orders[0, :begun]
@@ -110,7 +107,7 @@ class PlainSession(BaseSession):
             most = self._batches_in(seconds)
             if progress is not None:
                 most = min(most, plan.batches - int(now[1]) // plan.B)
-            how = self._slice(rule, job, now, best, most)
+            how = self._slice(rule, job, now, numbers, most)
             if progress is not None and how == loops.FINE:
                 progress(int(now[0]) * M + max(0, int(now[1])))
         return self._finished(plan, totals, now, how)
@@ -122,12 +119,12 @@ class PlainSession(BaseSession):
         )
         return max(1, int(pace * seconds))
 
-    def _slice(self, rule: Any, job: Any, now: Array, best: Array, most: int) -> int:
+    def _slice(self, rule: Any, job: Any, now: Array, watch: Array, most: int) -> int:
         """A compiled call of so many batches, and how it ended."""
         room, started, before = self._room, perf_counter(), _batches(now, job)
         how = int(
             loops.train(
-                room.layout, room.space, self._rows, self._loss, rule, self._limits, job, now, best, most
+                room.layout, room.space, self._rows, self._loss, rule, self._limits, job, now, watch, most
             )
         )
         self._pace = (_batches(now, job) - before or 1) / (perf_counter() - started)

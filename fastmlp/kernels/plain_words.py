@@ -8,10 +8,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastmlp.kernels.jit import device
+from fastmlp.kernels.losses import NO_LOSS64
 from fastmlp.kernels.plain_maths import exp, expm1, log1p, normal, sigmoid, tanh
 from fastmlp.kernels.plug_ins import DOUBLE, DOUBLES, INT, INTS, NOTHING, PlugIn, caller, kind
 
@@ -202,40 +200,6 @@ ACTIVATIONS = {
 # --- losses: of rows of K outputs z, ``stride`` apart -------------------------------------------------------
 
 
-class Loss(NamedTuple):
-    """The targets of the rows of X (N, D), and the distance from them.
-
-    head: the place of its plug-in, of HEADS; 0: none. y (N,): classes; or targets (N K), where ``shared``.
-    weights (N,): how much each row counts, where ``weighted``. clipped, low, high: the clip on probabilities.
-    kept, spread: a smoothed target t is kept t + spread. number: huber's. most: what minus a logarithm of a
-    probability counts at most; slopes know nothing of that. of_loss, of_slope: factors of a sum of distances,
-    and of their slopes.
-    """
-
-    head: int
-    y: NDArray[np.int64]
-    targets: NDArray[np.float64]
-    shared: bool
-    weighted: bool
-    weights: NDArray[np.float64]
-    clipped: bool
-    low: float
-    high: float
-    kept: float
-    spread: float
-    number: float
-    most: float
-    of_loss: float
-    of_slope: float
-
-
-NO_LOSS = Loss(
-    head=0, y=np.empty(0, np.int64), targets=np.empty(0), shared=False, weighted=False, weights=np.empty(0),
-    clipped=False, low=0.0, high=1.0, kept=1.0, spread=0.0, number=0.0, most=math.inf, of_loss=1.0,
-    of_slope=1.0,
-)  # fmt: skip
-
-
 @device
 def _softmax(p, sums, best, z, stride, n, K):
     """p = softmax of rows of z; sums (n,): log of the sum of exp(z); best (n,): the first largest of K.
@@ -412,7 +376,7 @@ def _half_deviance(z, y, number):
     return (y * math.log(y) if y > _ZERO else _ZERO) - y * z - y + rate, rate - y
 
 
-HEAD = kind((INT, INT), NO_LOSS, DOUBLES, DOUBLES, DOUBLES, INTS, INT, INT, INTS, INT, DOUBLE)
+HEAD = kind((INT, INT), NO_LOSS64, DOUBLES, DOUBLES, DOUBLES, INTS, INT, INT, INTS, INT, DOUBLE)
 head = caller(HEAD)
 """head(loss.head, loss, losses, deltas, z, best, stride, K, rows, n, inverse): losses (n,), deltas of n rows.
 
@@ -434,13 +398,6 @@ HEADS = {
     }.items()
 }
 """All of them: a new one is an entry here."""
-
-FORMS = {
-    "logits": "softmax", "keras2": "softmax", "clip": "softmax", "log_loss": "softmax", "binary": "binary",
-    "binary_log_loss": "binary", "squared": "squared", "half_squared": "squared", "absolute": "absolute",
-    "huber": "huber", "poisson": "poisson", "half_deviance": "half_deviance",
-}  # fmt: skip
-"""The head of each loss."""
 
 
 # --- links: predictions of outputs --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from fastmlp.backends.types import Evaluation
 from fastmlp.checks import instance
 from fastmlp.data.encode import Encoded, encode
 from fastmlp.fold import folded
-from fastmlp.kernels import launch, layout, losses, plain
+from fastmlp.kernels import launch, layout, losses, plain, rules
 from fastmlp.kernels.matmul import WORD
 from fastmlp.net import Net
 from fastmlp.words.losses import Loss
@@ -41,7 +41,7 @@ class Reader:
         threads: Threads = 1,
         rows: Array | None = None,
     ) -> Evaluation:
-        """As the function of that name."""
+        """The function of that name."""
         if plain.is_plain(net):
             return plain.evaluate(net, X, y, loss=loss, label_smoothing=label_smoothing, rows=rows)
         known, found, K = self._of(net, X, threads), Loss.of(loss, label_smoothing), net.architecture.outputs
@@ -58,7 +58,7 @@ class Reader:
         return Evaluation(mean, int(correct.sum()) / (len(order) * found.labels(K)))
 
     def dead_units(self, net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
-        """As the function of that name."""
+        """The function of that name."""
         if plain.is_plain(net):
             return plain.dead_units(net, X)
         known, widths = self._of(net, X, threads), net.architecture.hidden
@@ -73,7 +73,7 @@ class Reader:
         return found
 
     def _of(self, net: Net, X: Any, threads: Threads) -> _Known:
-        """What is known of the net and these rows, with its weights as they are."""
+        """The net and these rows laid out, with its weights as they are now."""
         pace = threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)
         for known in self._known:
             if known.net is net and known.X is X and known.most == pace.most:
@@ -110,7 +110,7 @@ class _Known:
         found = checked_targets(self.net, y, len(self.order), loss)
         if np.may_share_memory(found, y):
             found = found.copy()  # compiled code takes classes for places
-        compiled = launch.loss_of(loss, found, self.net.architecture.outputs)
+        compiled = rules.loss_of(loss, found, self.net.architecture.outputs)
         self._targets.append((y, loss, found, compiled))
         return found, compiled
 

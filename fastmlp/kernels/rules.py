@@ -1,4 +1,4 @@
-"""From an optimizer and the words of a net's layers to the structs of a pass of training."""
+"""From an optimizer, a loss and the words of a net's layers to the structs of a pass of training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.backends.state import rates
-from fastmlp.kernels import layout
+from fastmlp.kernels import layout, losses, plain_words
 from fastmlp.kernels.limits import NO_LIMITS, PREPARE, SHORTEN, Limits
+from fastmlp.kernels.losses import NO_LOSS, NO_LOSS64
 from fastmlp.kernels.optimizers import NO_RULE, NO_RULE64, STEPS, STEPS64, Rule
 from fastmlp.net import Net
 from fastmlp.words.layers import Layer
+from fastmlp.words.losses import Loss
 from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -74,6 +76,41 @@ def rule_of(optimizer: Optimizer, averages: list[Array], number: Any = np.float3
         plain=False, step=steps[" ".join([name, *others])].place, nesterov=optimizer.nesterov,
         **{word: number(value) for word, value in numbers.items()} | kept,
     )  # fmt: skip
+
+
+def loss_of(
+    loss: Loss, y: Array, K: int, weights: Array | None = None, number: Any = np.float32
+) -> losses.Loss:
+    """The loss of a net of K outputs, in that number type, against targets as ``checked_targets`` returns
+    them. It has the addresses of y and weights: whoever calls keeps these.
+    """
+    is_single = number is np.float32
+    none, heads = (NO_LOSS, losses.HEADS) if is_single else (NO_LOSS64, plain_words.HEADS)
+    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
+    of_loss, of_slope = _SUMS.get(loss.name) or (1 / K, (2 if name == "squared" else 1) / K)
+    low, high = loss.clip or (0.0, 1.0)
+    arrays = {"targets": y.reshape(-1)} if shared else {"y": y}
+    if weights is not None:
+        arrays["weights"] = weights
+    numbers = {
+        "low": low, "high": high, "kept": 1 - smoothed, "spread": smoothed / (2 if name == "binary" else K),
+        "most": loss.most(float(np.finfo(number).eps)), "number": loss.numbers[0] if loss.numbers else 0,
+        "of_loss": of_loss, "of_slope": of_slope,
+    }  # fmt: skip
+    fields: dict[str, Any] = {word: number(value) for word, value in numbers.items()}
+    fields |= {word: layout.plain(np.ascontiguousarray(array)) for word, array in arrays.items()}
+    return none._replace(
+        head=heads["shares" if name == "softmax" and (shared or smoothed) else name].place, shared=shared,
+        weighted=weights is not None, clipped=loss.clip is not None, **fields,
+    )  # fmt: skip
+
+
+# The head of each loss that has not one of its own name.
+_HEADS = {
+    "logits": "softmax", "keras2": "softmax", "clip": "softmax", "log_loss": "softmax",
+    "binary_log_loss": "binary", "half_squared": "squared",
+}  # fmt: skip
+_SUMS = {"binary_log_loss": (1.0, 1.0), "half_squared": (0.5, 1.0), "half_deviance": (1.0, 1.0)}  # not means
 
 
 def limits_of(net: Net, optimizer: Optimizer) -> Limits:

@@ -127,7 +127,7 @@ class Session(BaseSession):
         return error
 
     def _laid_out(self, plan: Plan) -> Kept:
-        """What is laid out for batches of that size, as the plan begins."""
+        """The arrays for batches of that size, as the plan begins."""
         members = 1 if launch.is_tiny(plan.orders.size, plan.B, self._P) else self.pace.most
         if self._kept is None or self._kept.B < plan.B or self._kept.work.members < members:
             self._kept = Kept(self, plan.B, members)
@@ -143,8 +143,8 @@ def _shifted(progress: Callable[[int], None], first: int, done: int) -> None:
 
 
 class Kept:
-    """What is laid out for batches of at most B rows and a team of at most so many, and where in it each
-    parameter and average lies.
+    """The arrays for batches of at most B rows and a team of at most so many, and the place of each parameter
+    and average in them.
     """
 
     def __init__(self, session: Session, B: int, members: int) -> None:
@@ -152,7 +152,7 @@ class Kept:
         self.B, self.work = B, layout.build(net, X, B, members, draw=(session.seed, 1))
         self.steps = rules.steps_of(net, session.optimizer, self.work)
         self.rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-        self.loss = launch.loss_of(session.loss, session.y, K, session.weights)
+        self.loss = rules.loss_of(session.loss, session.y, K, session.weights)
         self.parts = launch.Parts(X, self.rows, self.work.layout, bool(self.steps.limits.shorten))
         self._of: Any = None, None
         self._pairs: list[tuple[Array, Array]] = []

@@ -162,11 +162,11 @@ class Reader:
     """``evaluate`` and ``dead_units``; there is nothing that they could remember."""
 
     def evaluate(self, net: Net, X: ArrayLike, y: Array, **words: Any) -> Evaluation:
-        """As the function of that name."""
+        """The function of that name."""
         return evaluate(net, X, y, **words)
 
     def dead_units(self, net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
-        """As the function of that name."""
+        """The function of that name."""
         return dead_units(net, X)
 
 

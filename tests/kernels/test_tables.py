@@ -8,7 +8,7 @@ from numba import njit
 
 from fastmlp import reference
 from fastmlp.backends.state import RATES, rates
-from fastmlp.kernels import launch, losses, optimizers, rules
+from fastmlp.kernels import losses, optimizers, plain_words, rules
 from fastmlp.kernels.intrinsics import address
 from fastmlp.words.losses import LOSSES, Loss
 from fastmlp.words.optimizers import OPTIMIZERS, Optimizer
@@ -78,11 +78,12 @@ def test_every_loss_has_a_head():
     y, targets, found = np.zeros(3, np.int64), np.zeros((3, 2), np.float32), {}
     for name, word in LOSSES.items():
         loss = Loss.of(name + ":0.1,0.9" * word.needed)
-        found[name] = launch.loss_of(loss, y if word.task == "classes" else targets, 2).head
+        found[name] = rules.loss_of(loss, y if word.task == "classes" else targets, 2).head
     names = {**dict.fromkeys(("logits", "keras2", "clip"), "softmax"), "half_squared": "squared"}
-    names |= {"log_loss": "softmax", "binary_log_loss": "binary", "half_deviance": "deviance"}
+    names |= {"log_loss": "softmax", "binary_log_loss": "binary"}
     assert found == {name: losses.HEADS[names.get(name, name)].place for name in LOSSES}
-    assert launch.loss_of(Loss.of("logits"), targets, 2).head == losses.HEADS["shares"].place
-    assert launch.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.HEADS["shares"].place
+    assert set(plain_words.HEADS) == set(losses.HEADS)
+    assert rules.loss_of(Loss.of("logits"), targets, 2).head == losses.HEADS["shares"].place
+    assert rules.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.HEADS["shares"].place
     assert set(reference.LOSSES) == set(LOSSES)
     assert set(reference.LINKS) == set(losses.LINKS) == {word.link for word in LOSSES.values()}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
+import threading
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -193,6 +197,23 @@ def test_a_call_takes_no_longer_than_a_person_waits(monkeypatch):
     assert counts[:3] == [1, 5, 5]
     assert max(counts) == 5
     assert set(counts[-8:]) == {1}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT of POSIX")
+def test_ctrl_c_ends_epochs_between_which_nobody_looks():
+    trainer = descent_of(kernels)
+    told = trainer.epochs(count(1), lambda n: np.arange(N), lambda n: 0.001, watch=NEVER)
+    next(told)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for _ in told:
+                pass
+    finally:
+        timer.join()
+    assert trainer.state.steps % 4 == 0
+    assert all(np.isfinite(array).all() for array in trainer.net.parameters)
 
 
 @pytest.mark.parametrize("nn", [reference, kernels])

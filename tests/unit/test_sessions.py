@@ -277,6 +277,15 @@ def test_little_work_starts_no_thread(monkeypatch):
     assert {each.members for each in told[1]} == {1}
 
 
+@pytest.mark.parametrize(
+    ("N", "B", "P"), [(10**7, 1, 30), (10**6, 1, 30), (10**7, 10**4, 30), (10**5, 50, 10**5)]
+)
+def test_work_of_seconds_is_not_brief(N, B, P):
+    """Ctrl-C is not heard in brief work; some steps are short, but many."""
+    assert not launch.is_brief(N, B, P)
+    assert launch.is_brief(N // 1000, B, P)
+
+
 def test_progress_counts_the_samples_of_all_epochs():
     told = {name: [] for name in BACKENDS}
     for name, nn in BACKENDS.items():
