@@ -200,9 +200,7 @@ class Model(Displayed):
     def _outputs(self, X: Any, what: str, threads: int | str) -> NDArray[np.float32]:
         """Return what the backend gives by that name; of one logistic output both probabilities."""
         nn = _module(self.backend)
-        if (
-            self.columns is None and self.backend == "numba"
-        ):  # at once, where X needs no word to be said of it
+        if self.columns is None and self.backend == "numba":  # X may need no word said of it
             quick = nn.at_once(self.net, X, self.loss.word.link, threads=threads, columns=2 * self._is_of_two)
             if quick is not None:
                 found: NDArray[np.float32] = quick

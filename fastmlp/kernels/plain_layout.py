@@ -48,9 +48,7 @@ class Room:
         before = np.concatenate([[0], stride[:-1]])
         normed = np.array([layer.batch_norm is not None for layer in layers], np.int64)
         rows_of_theta = fan_in + 1 + 2 * normed
-        w_at, a_at, t_at = (
-            _begins(sizes) for sizes in (rows_of_theta * stride, block * stride, fan_out * before)
-        )
+        w_at, a_at, t_at = map(_begins, (rows_of_theta * stride, block * stride, fan_out * before))
         acts = [parts_of(act) for act in net.architecture.acts]
         table = [words.ACTIVATIONS[name] for name, _ in acts]
         self.layout = Layout(
@@ -141,10 +139,8 @@ def _data_of(X: Any) -> Data:
         values = np.ascontiguousarray(rows.data, np.float64)
         if not np.isfinite(values).all():
             raise DataError("X must be finite", "nan or infinity", "remove or replace such values")
-        starts, columns = (
-            np.ascontiguousarray(rows.indptr, np.int64),
-            np.ascontiguousarray(rows.indices, np.int32),
-        )
+        starts = np.ascontiguousarray(rows.indptr, np.int64)
+        columns = np.ascontiguousarray(rows.indices, np.int32)
         return Data(rows.shape, values, starts, columns)
     array = np.ascontiguousarray(as_matrix(X), np.float64)
     check_finite(array, "X must be finite", first=0)

@@ -70,9 +70,9 @@ class PlainSession(BaseSession):
         """Train epochs ``epoch``, ``epoch`` + 1, ...: see ``Session.train``."""
         plan = self._plan(orders, lr, epoch, watch, progress, midway, pause)
         room, net, state = self._room, self.net, self.state
-        first, moments = (
-            (net.parameters, state.moments) if midway is None else (midway.parameters, midway.moments)
-        )
+        first, moments = net.parameters, state.moments
+        if midway is not None:
+            first, moments = midway.parameters, midway.moments
         room.put(first, room.space.theta, room.running)
         for flat, moment in zip(self._averages, moments, strict=True):
             room.put(moment, flat)
@@ -122,13 +122,11 @@ class PlainSession(BaseSession):
     def _slice(self, rule: Any, job: Any, now: Array, watch: Array, most: int) -> int:
         """A compiled call of so many batches, and how it ended."""
         room, started, before = self._room, perf_counter(), _batches(now, job)
-        how = int(
-            loops.train(
-                room.layout, room.space, self._rows, self._loss, rule, self._limits, job, now, watch, most
-            )
+        how = loops.train(
+            room.layout, room.space, self._rows, self._loss, rule, self._limits, job, now, watch, most
         )
         self._pace = (_batches(now, job) - before or 1) / (perf_counter() - started)
-        return how
+        return int(how)
 
     def _finished(self, plan: Plan, totals: Array, now: Array, how: int) -> list[EpochTotals]:
         """Totals of the epochs that are done, whose parameters and state are the net's now."""
