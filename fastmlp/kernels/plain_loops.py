@@ -103,9 +103,7 @@ def forward(layout, space, n, first):
     """The outputs of all layers of n rows of inputs, the first of which is at that place in the order."""
     source, in_at, in_stride, stages = space.x, _0, np.int64(layout.x_stride), layout.stages
     if stages.code > 0:
-        stage(
-            stages.code, stages, INPUTS, _0, source, source, source, _0, in_stride, layout.fan_in[0], n, first
-        )
+        stage(stages.code, stages, INPUTS, _0, source, source, source, _0, in_stride, n, first)
     for i in range(layout.depth):
         fan_in, stride, at, a_at = layout.fan_in[i], layout.stride[i], layout.w_at[i], layout.a_at[i]
         product(
@@ -116,11 +114,10 @@ def forward(layout, space, n, first):
         if i < layout.depth - 1:
             own, gamma = shifted(space.acts, a_at), shifted(space.theta, at + (fan_in + 1) * stride)
             if stages.code > 0:
-                width = layout.fan_out[i]
-                stage(stages.code, stages, SUMS, i, own, gamma, gamma, a_at, stride, width, n, first)
+                stage(stages.code, stages, SUMS, i, own, gamma, gamma, a_at, stride, n, first)
             activate(layout.act[i], own, shifted(space.slopes, a_at), n * stride, layout.number[i])
             if stages.code > 0:
-                stage(stages.code, stages, OUTPUTS, i, own, gamma, gamma, a_at, stride, width, n, first)
+                stage(stages.code, stages, OUTPUTS, i, own, gamma, gamma, a_at, stride, n, first)
         source, in_at, in_stride = stages.feeds if stages.apart[i] > 0 else space.acts, a_at, stride
 
 
@@ -161,14 +158,13 @@ def backward(layout, space, n, first):
             gamma, dgamma = shifted(space.theta, norm), shifted(space.gradient, norm)
             if stages.code > 0:
                 stage(
-                    stages.code, stages, OUTPUTS_BACK, i - 1, own, gamma, dgamma, before, in_stride, fan_in,
-                    n, first,
+                    stages.code, stages, OUTPUTS_BACK, i - 1, own, gamma, dgamma, before, in_stride, n,
+                    first,
                 )  # fmt: skip
             multiply_by_slope(layout.slope[i - 1], own, known, n * in_stride, layout.number[i - 1])
             if stages.code > 0:
                 stage(
-                    stages.code, stages, SUMS_BACK, i - 1, own, gamma, dgamma, before, in_stride, fan_in, n,
-                    first,
+                    stages.code, stages, SUMS_BACK, i - 1, own, gamma, dgamma, before, in_stride, n, first,
                 )  # fmt: skip
 
 
@@ -242,7 +238,7 @@ def track(layout, space, n):
     if stages.code > 0:
         for i in range(layout.depth):
             own = space.zeros
-            stage(stages.code, stages, TRACK, i, own, own, own, _0, layout.stride[i], _0, n, _0)
+            stage(stages.code, stages, TRACK, i, own, own, own, _0, layout.stride[i], n, _0)
 
 
 @kernel

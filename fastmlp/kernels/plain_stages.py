@@ -35,7 +35,7 @@ class Stages(NamedTuple):
     code: the place of ``stage``, 0 for nets without.
     place (depth,): BEFORE, AFTER or 0. momentum, epsilon, unbiased (depth,): a batch norm's words.
     draw, growth (depth,): what is left out, of the inputs, then of each hidden layer, and the factor of what
-        is kept.
+        is kept. widths (depth,): of the same, without padding.
     apart (depth,): 1 where a layer hands on other numbers than its activation's outputs: ``feeds``.
     x: (z - mean) / sqrt(variance + epsilon), laid out as outputs are.
     begin (depth,): where the rows of a layer begin in arrays of one row each; statistics has STATISTICS of
@@ -49,6 +49,7 @@ class Stages(NamedTuple):
     unbiased: Int64
     draw: Draw
     growth: Float64
+    widths: Int64
     apart: Int64
     feeds: Float64
     x: Float64
@@ -81,6 +82,7 @@ def stages_of(net: Net, outputs: int, stride: Int64, draw: tuple[int, int] | Non
             parts=np.array([random.parts_out(share) if share else 0 for share in shares], np.int64),
         ),
         growth=np.array([random.growth(share) if share else 1.0 for share in shares]),
+        widths=np.array([net.architecture.inputs, *net.architecture.hidden], np.int64),
         apart=np.array(apart, np.int64), feeds=np.zeros(outputs * any(apart)),
         x=np.zeros(outputs * any(place)), begin=begin, statistics=np.zeros(STATISTICS * total),
         running=np.zeros(2 * total),
@@ -90,14 +92,16 @@ def stages_of(net: Net, outputs: int, stride: Int64, draw: tuple[int, int] | Non
 _NONE, _NO_NUMBERS = np.empty(0), np.empty(0, np.int64)
 NO_STAGES = Stages(
     code=0, place=_NO_NUMBERS, momentum=_NONE, epsilon=_NONE, unbiased=_NO_NUMBERS, draw=NO_DRAW,
-    growth=_NONE, apart=_NO_NUMBERS, feeds=_NONE, x=_NONE, begin=_NO_NUMBERS, statistics=_NONE, running=_NONE,
+    growth=_NONE, widths=_NO_NUMBERS, apart=_NO_NUMBERS, feeds=_NONE, x=_NONE, begin=_NO_NUMBERS,
+    statistics=_NONE, running=_NONE,
 )  # fmt: skip
 
 
 @device
-def _thin(stages, layer, values, stride, width, n, first):
+def _thin(stages, layer, values, stride, n, first):
     """Leave out units of n samples, the first of which is at that place in the epoch's order."""
     if stages.draw.parts[layer] > 0:
+        width = stages.widths[layer]
         for b in range(n):
             for word in range((width + _BITS - 1) // _BITS):
                 mask = kept_word(stages.draw, layer, first + b, word)
@@ -161,9 +165,9 @@ def _track(stages, layer, stride, n):
         running[j] = running[j] * keep + (_ONE - keep) * (new[j] * grown)
 
 
-def _stage(stages, part, layer, values, gamma, gradient, at, stride, width, n, first):
+def _stage(stages, part, layer, values, gamma, gradient, at, stride, n, first):
     if part == INPUTS:
-        _thin(stages, layer, values, stride, width, n, first)
+        _thin(stages, layer, values, stride, n, first)
     elif part == TRACK:
         if stages.place[layer] > 0:
             _track(stages, layer, stride, n)
@@ -180,19 +184,19 @@ def _stage(stages, part, layer, values, gamma, gradient, at, stride, width, n, f
                 feeds[j] = values[j]
             if stages.place[layer] == AFTER:
                 _normalise(stages, layer, feeds, shifted(stages.x, at), gamma, stride, n)
-            _thin(stages, layer + 1, feeds, stride, width, n, first)
+            _thin(stages, layer + 1, feeds, stride, n, first)
     elif stages.apart[layer] > 0:
-        _thin(stages, layer + 1, values, stride, width, n, first)
+        _thin(stages, layer + 1, values, stride, n, first)
         if stages.place[layer] == AFTER:
             _normalise_back(stages, layer, values, shifted(stages.x, at), gamma, gradient, stride, n)
 
 
-STAGES = kind(NOTHING, NO_STAGES, INT, INT, DOUBLES, DOUBLES, DOUBLES, INT, INT, INT, INT, INT)
+STAGES = kind(NOTHING, NO_STAGES, INT, INT, DOUBLES, DOUBLES, DOUBLES, INT, INT, INT, INT)
 STAGE = PlugIn("plain_stage", _stage, STAGES, apart=True)
 stage = caller(STAGES)
-"""stage(code, stages, part, layer, values, gamma, gradient, at, stride, width, n, first): one of PARTS.
+"""stage(code, stages, part, layer, values, gamma, gradient, at, stride, n, first): one of PARTS.
 
-values: of a hidden layer and n samples, (n, stride), ``width`` of them no padding: its sums (SUMS), its
+values: of a hidden layer and n samples, (n, stride): its sums (SUMS), its
 activation's outputs (OUTPUTS, which fill ``feeds``), or the deltas of these (_BACK). gamma, gradient: where
 its gamma lies in theta, and its gradient; beta is a row further on. at: where the layer begins in ``feeds``
 and ``x``. first: of the samples, in the epoch's order. INPUTS: values are inputs, and layer is 0.
