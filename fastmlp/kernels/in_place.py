@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.fold import folded
-from fastmlp.kernels import finite, in_place_doubles, in_place_floats, plain_steps
+from fastmlp.kernels import finite, in_place_doubles, in_place_floats
 from fastmlp.kernels.intrinsics import doubles_at, pointer_at
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.layout import plain
@@ -157,7 +157,7 @@ def are_finite(places, sizes, doubles):
     """Tell whether all that lies in some places is finite: so many float64, or float32, in each."""
     for i in range(len(places)):
         if doubles:
-            good = plain_steps.all_finite(doubles_at(places[i]), sizes[i])
+            good = finite.all_finite64(doubles_at(places[i]), _0, sizes[i])
         else:
             good = finite.all_finite(pointer_at(places[i]), _0, sizes[i])
         if not good:

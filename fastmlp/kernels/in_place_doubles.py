@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastmlp.kernels.finite import all_finite64
 from fastmlp.kernels.in_place_layers import (
     ACT,
     EACH,
@@ -30,7 +31,7 @@ from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.plain_layout import LANES, stride_of
 from fastmlp.kernels.plain_loops import PRODUCT, product
-from fastmlp.kernels.plain_steps import all_finite, copy_all
+from fastmlp.kernels.plain_steps import copy_all
 from fastmlp.kernels.plain_words import ACTIVATIONS, LINKS, activate, predictions
 from fastmlp.kernels.simd import Matrix
 from fastmlp.net import Net
@@ -166,7 +167,7 @@ def take_rows(inputs, x, plan, begin, n):
             inputs[j] = np.float64(floats[j])
     else:
         copy_all(inputs, shifted(address(x.view(np.float64)), start), size)
-    if not all_finite(inputs, size):
+    if not all_finite64(inputs, _0, size):
         return False
     if plan[_MEAN] != 0:
         mean = doubles_at(plan[_MEAN])

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.kernels.finite import all_finite64
 from fastmlp.kernels.intrinsics import address, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.looks import count
 from fastmlp.kernels.matmul import depth_of, matmul
 from fastmlp.kernels.plain_stages import INPUTS, OUTPUTS, OUTPUTS_BACK, SUMS, SUMS_BACK, TRACK, stage
-from fastmlp.kernels.plain_steps import Float64, Int64, all_finite, copy_all, squares_of, take_step, transpose
+from fastmlp.kernels.plain_steps import Float64, Int64, copy_all, squares_of, take_step, transpose
 from fastmlp.kernels.plain_words import activate, head, multiply_by_slope, predictions
 from fastmlp.kernels.plug_ins import INT, NOTHING, PlugIn, caller, kind
 from fastmlp.kernels.simd import Matrix
@@ -226,7 +227,7 @@ def train_batch(layout, space, rows, loss, rule, limits, plan, epoch, begin, bat
         take_step(layout, space, rule, limits, batch, rule.alpha * (inverse if as_rows else _ONE / n))
         track(layout, space, n)
     for i in range(layout.depth):
-        if not all_finite(shifted(space.theta, layout.w_at[i]), layout.rows[i] * layout.stride[i]):
+        if not all_finite64(space.theta, layout.w_at[i], layout.rows[i] * layout.stride[i]):
             return WEIGHTS_BAD
     return FINE
 

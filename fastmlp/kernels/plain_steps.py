@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.intrinsics import float_bits, shifted
+from fastmlp.kernels.intrinsics import shifted
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.optimizers import step64
 from fastmlp.kernels.plain_stages import NO_STAGES, Stages
@@ -24,8 +24,7 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 _ZERO, _ONE = 0.0, 1.0
-_MAGNITUDE, _INFINITY = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(0x7FF0000000000000)  # of a float64's bits
-_0, _LINE = np.int64(0), np.int64(8)  # numbers of a cache's line
+_LINE = np.int64(8)  # numbers of a cache's line
 
 
 class Layout(NamedTuple):
@@ -120,15 +119,6 @@ def transpose(layout, space):
             for k in range(layout.fan_out[i]):
                 for j in range(begin, end):
                     space.transposed[at + k * before + j] = space.theta[layout.w_at[i] + j * stride + k]
-
-
-@device
-def all_finite(values, n):
-    """True where none of n numbers is nan or infinite."""
-    bits = _0
-    for i in range(n):
-        bits = max(bits, float_bits(values[i]) & _MAGNITUDE)
-    return bits < _INFINITY
 
 
 @device
