@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.fold import folded
 from fastmlp.kernels import finite, in_place_doubles, in_place_floats
+from fastmlp.kernels.in_place_layers import BYTES, DOUBLES, FLOATS
 from fastmlp.kernels.intrinsics import doubles_at, pointer_at
 from fastmlp.kernels.jit import kernel
 from fastmlp.kernels.layout import plain
@@ -33,7 +34,7 @@ _ROW = 2000  # what is done for a row besides, in multiplications
 _STEP = 1 << 28  # multiplications until a thread looks whether it should stop: some ms
 _LOOKS = 64  # rows, evenly spread, in which zeros are counted
 
-KINDS = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1, np.dtype(np.float64): 2}  # of X
+KINDS = {np.dtype(np.uint8): BYTES, np.dtype(np.float32): FLOATS, np.dtype(np.float64): DOUBLES}
 _COMPILED = {np.dtype(np.float32): in_place_floats, np.dtype(np.float64): in_place_doubles}  # of the net
 _NOTHING: dict[str, Any] = {}
 _0 = np.int64(0)  # not literal: Numba compiles a function anew for that

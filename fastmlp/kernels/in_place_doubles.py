@@ -10,19 +10,32 @@ import numpy as np
 from fastmlp.kernels.finite import all_finite64
 from fastmlp.kernels.in_place_layers import (
     ACT,
+    BYTES,
+    DEPTH,
     EACH,
+    FACTOR,
     FAN_IN,
     FAN_OUT,
+    FEW,
+    FLOATS,
+    INPUTS,
+    KIND,
+    LAYERS,
+    LINK,
     MANY,
+    MEAN,
     NUMBER,
+    OWN,
+    SCALE,
     STRIDE,
     TERMS,
     VECTORS,
-    B,
+    WIDE,
     W,
     bias_of,
+    copied_of_all,
     copied_rows,
-    copy_rows,
+    layers_copier,
     parts_of,
     weights_from,
 )
@@ -38,11 +51,8 @@ from fastmlp.net import Net
 from fastmlp.words import activations as words
 
 _BLOCK = 64  # rows that are walked together
-FEW = 4  # rows: so many fill a tile
 
-# Parts of a plan, and from LAYERS on those of each layer (in_place_layers.py).
-_KIND, _DEPTH, _INPUTS, _LINK, _MEAN, _SCALE, _FACTOR, _WIDE, _PRODUCT, _LAYERS = range(10)
-_BYTES, _FLOATS = 0, 1  # kinds of X, of in_place.KINDS
+_PRODUCT = OWN  # the place of the plug-in
 
 _0, _1 = np.int64(0), np.int64(1)
 _ZERO, _ONE = 0.0, 1.0
@@ -68,11 +78,9 @@ def plan_of(net: Net, link: str, places: list[int], mean: int, scale: int) -> li
 @kernel
 def predict_rows(p, x, plan, lo, hi):
     """Rows lo..hi - 1 of p, of those of X, whose bytes x are; returns whether all their values are finite."""
-    depth, D, K, many = plan[_DEPTH], plan[_INPUTS], p.shape[1], hi - lo >= MANY
-    block, last, copied = min(_BLOCK, hi - lo), _LAYERS + EACH * (depth - 1), _0
-    for at in range(_LAYERS, last + 1, EACH):
-        copied += copied_rows(plan, at, many) * plan[at + STRIDE]
-    span = block * plan[_WIDE]
+    depth, D, K, many = plan[DEPTH], plan[INPUTS], p.shape[1], hi - lo >= MANY
+    block, last, copied = min(_BLOCK, hi - lo), LAYERS + EACH * (depth - 1), copied_of_all(plan, many)
+    span = block * plan[WIDE]
     space = np.empty(copied + 3 * span + block * D)
     copies = address(space)
     acts = shifted(copies, copied)
@@ -83,7 +91,7 @@ def predict_rows(p, x, plan, lo, hi):
         if not take_rows(inputs, x, plan, begin, n):
             return False
         copy, source, step = copies, inputs, D
-        for at in range(_LAYERS, last + 1, EACH):
+        for at in range(LAYERS, last + 1, EACH):
             stride = plan[at + STRIDE]
             next_layer(after, source, step, n, copy, plan, at, many, slopes)
             if at < last:
@@ -92,22 +100,15 @@ def predict_rows(p, x, plan, lo, hi):
             acts, after = after, acts
         outputs, out = plan[last + FAN_OUT], shifted(address(p), begin * K)
         if outputs == K:
-            predictions(plan[_LINK], out, acts, step, outputs, n)
+            predictions(plan[LINK], out, acts, step, outputs, n)
         else:  # both of one output
-            predictions(plan[_LINK], slopes, acts, step, outputs, n)
+            predictions(plan[LINK], slopes, acts, step, outputs, n)
             for b in range(n):
                 out[2 * b], out[2 * b + 1] = _ONE - slopes[b], slopes[b]
     return len(space) > 0  # it lives until here: of addresses Numba keeps no count
 
 
-@device
-def copy_layers(copies, plan, many):
-    """The rows of each layer that are copied."""
-    to = copies
-    for layer in range(plan[_DEPTH]):
-        at = _LAYERS + EACH * layer
-        copy_rows(to, doubles_at(plan[at + W]), doubles_at(plan[at + B]), plan, at, many, _ZERO)
-        to = shifted(to, copied_rows(plan, at, many) * plan[at + STRIDE])
+copy_layers = layers_copier(doubles_at, _ZERO)
 
 
 @device
@@ -155,13 +156,13 @@ def add_rows(out, base, inputs, n, weights, terms, sums):
 @device
 def take_rows(inputs, x, plan, begin, n):
     """The inputs of n rows of X, whose values are finite, or False."""
-    D, factor = plan[_INPUTS], bits_float(plan[_FACTOR])
+    D, factor = plan[INPUTS], bits_float(plan[FACTOR])
     start, size = begin * D, n * D
-    if plan[_KIND] == _BYTES:
+    if plan[KIND] == BYTES:
         codes = shifted(address(x), start)
         for j in range(size):
             inputs[j] = np.float64(codes[j])
-    elif plan[_KIND] == _FLOATS:
+    elif plan[KIND] == FLOATS:
         floats = shifted(address(x.view(np.float32)), start)
         for j in range(size):
             inputs[j] = np.float64(floats[j])
@@ -169,13 +170,13 @@ def take_rows(inputs, x, plan, begin, n):
         copy_all(inputs, shifted(address(x.view(np.float64)), start), size)
     if not all_finite64(inputs, _0, size):
         return False
-    if plan[_MEAN] != 0:
-        mean = doubles_at(plan[_MEAN])
+    if plan[MEAN] != 0:
+        mean = doubles_at(plan[MEAN])
         for b in range(n):
             for j in range(D):
                 inputs[b * D + j] -= mean[j]
-    if plan[_SCALE] != 0:
-        scale = doubles_at(plan[_SCALE])
+    if plan[SCALE] != 0:
+        scale = doubles_at(plan[SCALE])
         for b in range(n):
             for j in range(D):
                 inputs[b * D + j] *= _ONE / scale[j]

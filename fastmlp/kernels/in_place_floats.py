@@ -14,19 +14,32 @@ from fastmlp.kernels.activations import activate
 from fastmlp.kernels.first_layer import fill
 from fastmlp.kernels.in_place_layers import (
     ACT,
+    BYTES,
+    DEPTH,
     EACH,
+    FACTOR,
     FAN_IN,
     FAN_OUT,
+    FEW,
+    FLOATS,
+    INPUTS,
+    KIND,
+    LAYERS,
+    LINK,
     MANY,
+    MEAN,
     NUMBER,
+    OWN,
     PADDED,
+    SCALE,
     STRIDE,
     VECTORS,
-    B,
+    WIDE,
     W,
     bias_of,
+    copied_of_all,
     copied_rows,
-    copy_rows,
+    layers_copier,
     parts_of,
     weights_from,
 )
@@ -48,11 +61,7 @@ from fastmlp.kernels.matmul import WORD, add_coded, matmul, padded_vectors
 from fastmlp.kernels.simd import LANES, WIDEST, Coded, Matrix
 from fastmlp.net import Net
 
-FEW = 4  # rows: so many fill a tile
-
-# Parts of a plan, and from LAYERS on those of each layer (in_place_layers.py).
-_KIND, _DEPTH, _INPUTS, _MIDDLE, _LINK, _MEAN, _SCALE, _FACTOR, _WIDE, _LAYERS = range(10)
-_BYTES, _FLOATS = 0, 1  # kinds of X, of in_place.KINDS
+_MIDDLE = OWN  # where the second half of the inputs begins
 
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -74,8 +83,8 @@ def plan_of(net: Net, link: str, places: list[int], mean: int, scale: int) -> li
     factor = np.float32(1 if scale else 1 / net.preprocessing.scale)
     wide = max(layers[STRIDE::EACH])
     return [
-        len(net.parameters.shapes), D, middle_of(D), LINKS[link].place, mean, scale,
-        int(factor.view(np.int32)), wide, *layers,
+        len(net.parameters.shapes), D, LINKS[link].place, mean, scale, int(factor.view(np.int32)), wide,
+        middle_of(D), *layers,
     ]  # fmt: skip
 
 
@@ -98,11 +107,9 @@ class Room(NamedTuple):
 @kernel
 def predict_rows(p, x, plan, lo, hi):
     """Rows lo..hi - 1 of p, of those of X, whose bytes x are; returns whether all their values are finite."""
-    depth, wide, K, many = plan[_DEPTH], plan[_WIDE], p.shape[1], hi - lo >= MANY
-    block, last = min(WORD, hi - lo), _LAYERS + EACH * (depth - 1)
-    outputs, D, copied = plan[last + FAN_OUT], plan[_INPUTS], _0
-    for at in range(_LAYERS, last + 1, EACH):
-        copied += copied_rows(plan, at, many) * plan[at + STRIDE]
+    depth, wide, K, many = plan[DEPTH], plan[WIDE], p.shape[1], hi - lo >= MANY
+    block, last = min(WORD, hi - lo), LAYERS + EACH * (depth - 1)
+    outputs, D, copied = plan[last + FAN_OUT], plan[INPUTS], copied_of_all(plan, many)
     span, word = block * wide, WORD * WORD + WORD
     size = 2 * span + word + copied + (outputs + 3) * block + 2 * D + 16
     space, bits = np.empty(size, np.float32), np.empty(WORD + 2, np.uint64)
@@ -120,7 +127,7 @@ def predict_rows(p, x, plan, lo, hi):
         if not first_layer(acts, after, room, x, plan, begin, n, many):
             return False
         copy = room.copies
-        for at in range(_LAYERS, last, EACH):
+        for at in range(LAYERS, last, EACH):
             stride, number = plan[at + STRIDE], bits_float(np.int32(plan[at + NUMBER]))
             activate(plan[at + ACT], acts, room.inputs, n * stride, number)
             copy = shifted(copy, copied_rows(plan, at, many) * stride)
@@ -128,9 +135,9 @@ def predict_rows(p, x, plan, lo, hi):
             acts, after = after, acts
         out, stride = shifted(address(p), begin * K), plan[last + STRIDE]
         if outputs == K:
-            predictions(plan[_LINK], out, acts, stride, outputs, room.columns, block, n)
+            predictions(plan[LINK], out, acts, stride, outputs, room.columns, block, n)
         else:  # both of one output
-            predictions(plan[_LINK], room.inputs, acts, stride, outputs, room.columns, block, n)
+            predictions(plan[LINK], room.inputs, acts, stride, outputs, room.columns, block, n)
             for b in range(n):
                 out[2 * b], out[2 * b + 1] = _ONE - room.inputs[b], room.inputs[b]
     return len(space) > 0 and len(bits) > 0  # both live until here: of addresses Numba keeps no count
@@ -139,25 +146,18 @@ def predict_rows(p, x, plan, lo, hi):
 @device
 def prepare(room, plan):
     """The means and scales of the inputs, where they have any."""
-    factor = bits_float(np.int32(plan[_FACTOR]))
-    if plan[_MEAN] != 0:
-        mean = pointer_at(plan[_MEAN])
-        for j in range(plan[_INPUTS]):
+    factor = bits_float(np.int32(plan[FACTOR]))
+    if plan[MEAN] != 0:
+        mean = pointer_at(plan[MEAN])
+        for j in range(plan[INPUTS]):
             room.means[j] = mean[j] * factor
-    if plan[_SCALE] != 0:
-        scale = doubles_at(plan[_SCALE])
-        for j in range(plan[_INPUTS]):
+    if plan[SCALE] != 0:
+        scale = doubles_at(plan[SCALE])
+        for j in range(plan[INPUTS]):
             room.scales[j] = np.float32(1 / scale[j])
 
 
-@device
-def copy_layers(copies, plan, many):
-    """The rows of each layer that are copied."""
-    to = copies
-    for layer in range(plan[_DEPTH]):
-        at = _LAYERS + EACH * layer
-        copy_rows(to, pointer_at(plan[at + W]), pointer_at(plan[at + B]), plan, at, many, _ZERO)
-        to = shifted(to, copied_rows(plan, at, many) * plan[at + STRIDE])
+copy_layers = layers_copier(pointer_at, _ZERO)
 
 
 @device
@@ -182,7 +182,7 @@ def first_layer(out, other, room, x, plan, begin, n, many):
     As in first_layer.py, a sum over the first half of the inputs, and one over the second and the bias. Of
     each word the inputs that are not 0 are walked, or all of them, whichever is sooner.
     """
-    at, D, middle = np.int64(_LAYERS), plan[_INPUTS], plan[_MIDDLE]
+    at, D, middle = np.int64(LAYERS), plan[INPUTS], plan[_MIDDLE]
     stride, bias = plan[at + STRIDE], bias_of(room.copies, plan, at, many)
     halved, target, given = middle < D, out, Matrix(room.inputs, _0, min(D, _WORD), _1)
     if halved:
@@ -215,26 +215,26 @@ def first_layer(out, other, room, x, plan, begin, n, many):
 @device
 def take_word(room, x, plan, begin, n, first, width):
     """Inputs first.. of n rows of X into ``room.inputs``; returns whether these values are finite."""
-    D, kind, step, factor = plan[_INPUTS], plan[_KIND], WORD, bits_float(np.int32(plan[_FACTOR]))
+    D, kind, step, factor = plan[INPUTS], plan[KIND], WORD, bits_float(np.int32(plan[FACTOR]))
     runs, size, bits = n, width, np.int32(0)
     if D <= WORD:  # one word is all of a row: they lie side by side
         runs, size, step = _1, n * D, D
     for b in range(runs):
         start, to = (begin + b) * D + first, shifted(room.inputs, b * step)
-        if kind == _BYTES:
+        if kind == BYTES:
             codes = shifted(address(x), start)
             prefetch(codes, WORD * D)
             for j in range(size):
                 to[j] = np.float32(codes[j]) * factor
-        elif kind == _FLOATS:
+        elif kind == FLOATS:
             bits = max(bits, take(to, shifted(address(x.view(np.float32)), start), size, factor))
         else:
             bits = max(bits, take(to, shifted(address(x.view(np.float64)), start), size, factor))
-    if plan[_MEAN] != 0:
+    if plan[MEAN] != 0:
         for b in range(n):
             for j in range(width):
                 room.inputs[b * step + j] -= room.means[first + j]
-    if plan[_SCALE] != 0:
+    if plan[SCALE] != 0:
         for b in range(n):
             for j in range(width):
                 room.inputs[b * step + j] *= room.scales[first + j]

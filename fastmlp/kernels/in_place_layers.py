@@ -1,4 +1,4 @@
-"""What in_place_floats.py and in_place_doubles.py share: the parts of a plan for a layer, and its weights.
+"""What in_place_floats.py and in_place_doubles.py share: the parts of a plan, and a layer's weights.
 
 They are read where they lie, ``fan_out`` apart, but for the last rows, behind which a vector would end
 outside of the array: those are copied, padded with zeros, and the bias behind them. For many rows of X all
@@ -13,7 +13,13 @@ from fastmlp.kernels.intrinsics import shifted
 from fastmlp.kernels.jit import device
 from fastmlp.kernels.simd import Matrix
 
+FEW = 4  # rows: so many fill a tile
 MANY = 64  # rows of a call that are worth a copy of all weights
+
+# The parts of a plan, and from LAYERS on those of each layer. MEAN, SCALE: places, 0 for none. FACTOR: its
+# bits. WIDE: the longest row of sums. OWN: what nets of one number type alone have.
+KIND, DEPTH, INPUTS, LINK, MEAN, SCALE, FACTOR, WIDE, OWN, LAYERS = range(10)
+BYTES, FLOATS, DOUBLES = range(3)  # kinds of X
 
 # The parts of a plan for one layer. STRIDE: of its sums, and of what is copied. VECTORS: of a row, that are
 # computed; PADDED: by the sparse loops. TERMS: of a sum, that are added up together. WITHIN: the first row
@@ -57,6 +63,30 @@ def copy_rows(to, weights, bias, plan, at, many, zero):
         for k in range(fan_out, stride):
             to[k] = zero
         to = shifted(to, stride)
+
+
+@device
+def copied_of_all(plan, many):
+    """The numbers that are copied, of all layers."""
+    copied = _0
+    for layer in range(plan[DEPTH]):
+        at = LAYERS + EACH * layer
+        copied += copied_rows(plan, at, many) * plan[at + STRIDE]
+    return copied
+
+
+def layers_copier(values_at, zero):
+    """The function that copies those of all layers, of the number type that ``values_at`` reads."""
+
+    @device
+    def copy_layers(copies, plan, many):
+        to = copies
+        for layer in range(plan[DEPTH]):
+            at = LAYERS + EACH * layer
+            copy_rows(to, values_at(plan[at + W]), values_at(plan[at + B]), plan, at, many, zero)
+            to = shifted(to, copied_rows(plan, at, many) * plan[at + STRIDE])
+
+    return copy_layers
 
 
 @device
