@@ -222,7 +222,7 @@ class BaseMLP(Bridge, BaseEstimator):
         random = check_random_state(self.random_state)
         if first:
             parameters = self._first_weights(widths, dtype_of_coefs(self.dtype, X), random)
-            dtype: DTypeLike = dtype_of_fit(self.dtype, X, y, self.solver)
+            dtype: DTypeLike = dtype_of_fit(self.dtype, X, y, self.solver, weights)
         else:
             parameters = self._parameters()
             self._check_widths(parameters, widths)

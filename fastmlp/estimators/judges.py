@@ -30,7 +30,7 @@ class LossJudge:
 
     def __init__(self, estimator: Any, penalty: float) -> None:
         self.estimator = est = estimator
-        best = math.inf if est.best_loss_ is None else est.best_loss_
+        best = math.inf if est.best_loss_ is None else float(est.best_loss_)
         self.watch = Watch(
             best, est._no_improvement_count, est.tol, est.n_iter_no_change, est._loss_parts(), penalty
         )
@@ -40,7 +40,8 @@ class LossJudge:
     def see(self, totals: EpochTotals) -> None:
         """Count an epoch."""
         self.watch = self.watch.after(totals)
-        self.estimator.best_loss_, self.estimator._no_improvement_count = self.watch.best, self.watch.stale
+        est = self.estimator
+        est.best_loss_, est._no_improvement_count = np.float64(self.watch.best), self.watch.stale
 
     def forgive(self) -> None:
         """Count from 0 again."""

@@ -133,7 +133,7 @@ class _Run:
     show: Show | None
 
     def keep(self, theta: Array, loss: float) -> None:
-        self.estimator.loss_ = float(loss)
+        self.estimator.loss_ = np.float64(loss)
         self.estimator._store(unpacked(theta, self.first.shapes).astype(self.dtype))
 
     def note(self, theta: Array) -> None:

@@ -140,7 +140,7 @@ class Loop:
 
     def _note(self, totals: EpochTotals) -> None:
         est = self.estimator
-        est.loss_ = totals.loss / est._loss_parts() + self.penalty * totals.squares
+        est.loss_ = np.float64(totals.loss / est._loss_parts() + self.penalty * totals.squares)
         est.loss_curve_.append(est.loss_)
         est.n_iter_ += 1
         est.t_ += totals.samples

@@ -15,21 +15,25 @@ Array = NDArray[Any]
 
 DTYPES = ("auto", "float32", "float64")
 FEW = 5000  # values of X: up to so many, ``auto`` computes in float64 whatever is not float32
+FAINT = 1e-15  # weight of a row: alpha over those of a batch, squared by Adam, may be more than float32 holds
 NARROW = 1e-5  # spread of a column by its magnitude: under it, float32 would keep two digits or less
 
 
-def dtype_of_fit(asked: str, X: Any, y: Array, solver: str) -> type[np.floating[Any]]:
+def dtype_of_fit(
+    asked: str, X: Any, y: Array, solver: str, weights: Array | None = None
+) -> type[np.floating[Any]]:
     """The number type of a net that begins with X (N, D) and y: as asked, or float32 or float64 by ``auto``.
 
     float32 X: float32. All else counts as float64, which it stays with lbfgs, for FEW values, and where
-    float32 would lose what a column, or a target, is about.
+    float32 would lose what a column, or a target, is about, or the weights (N,) of rows are FAINT.
     """
     if asked != "auto":
         return np.float32 if asked == "float32" else np.float64
     if X.dtype == np.float32:
         return np.float32
     few = X.shape[0] * X.shape[1] <= FEW
-    return np.float64 if few or solver == "lbfgs" or is_lost(X) or is_lost(y) else np.float32
+    lost = few or solver == "lbfgs" or is_lost(X) or is_lost(y) or is_faint(weights)
+    return np.float64 if lost else np.float32
 
 
 def dtype_of_coefs(asked: str, X: Any) -> type[np.floating[Any]]:
@@ -54,6 +58,11 @@ def is_lost(columns: Any) -> bool:
     if size.max() > LARGEST:
         return True
     return bool((np.where(spread == 0, spread.max(), spread) < NARROW * size).any())
+
+
+def is_faint(weights: Array | None) -> bool:
+    """Tell whether a weight of the rows (N,) is under FAINT, as one that decays with age may be; 0 is not."""
+    return weights is not None and bool(((weights > 0) & (weights < FAINT)).any())
 
 
 def _full_columns(X: Any) -> Array:

@@ -115,7 +115,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return X, y.reshape(len(y), -1)
 
     def _link(self) -> str:
-        return str(getattr(self, "out_activation_", Loss.of(self._loss()).word.link))
+        known = getattr(self, "out_activation_", None)
+        return Loss.of(self._loss()).word.link if known is None else str(known)
 
     def _count_outputs(self, y: Array) -> int:
         return int(y.shape[1])

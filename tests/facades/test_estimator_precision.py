@@ -187,6 +187,18 @@ def test_targets_are_looked_at_too():
     assert dtype_of_fit("float32", X + 1e8, y[:, None], "lbfgs") == np.float32
 
 
+def test_weights_that_decay_far_are_computed_in_float64():
+    """Alpha over the weights of a batch, all of them old rows, is more than float32 holds."""
+    X, y = make_regression(1000, 10, random_state=0)
+    weights = 0.9 ** np.arange(1000)[::-1]
+    options = {"batch_size": 50, "shuffle": False, "max_iter": 2, "random_state": 0}
+    ours = MLPRegressor(**options).fit(X, y, sample_weight=weights)
+    close_nets(ours, theirs.MLPRegressor(**options).fit(X, y, sample_weight=weights), atol=1e-9)
+    seen = weights * (weights > 1e-15)
+    for given, expected in ((weights, np.float64), (seen, np.float32), (None, np.float32)):
+        assert dtype_of_fit("auto", X, y[:, None], "adam", given) == expected
+
+
 def test_values_that_float32_cannot_hold():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(600, 10)), rng.integers(0, 3, 600)

@@ -29,6 +29,17 @@ def test_defaults_and_names_are_those_of_scikit_learn():
     assert MLPRegressor("squared_error", (3,), "tanh").get_params()["hidden_layer_sizes"] == (3,)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_losses_are_numpy_numbers_as_those_of_scikit_learn(solver):
+    """Programs round them by their own method."""
+    X, y = iris()
+    ours, other = (Net(**SMALL, solver=solver).fit(X, y) for Net in (MLPClassifier, theirs.MLPClassifier))
+    assert ours.loss_.round(6) == other.loss_.round(6)
+    if solver != "lbfgs":
+        assert ours.best_loss_.round(6) == other.best_loss_.round(6)
+        assert [loss.round(6) for loss in ours.loss_curve_] == [loss.round(6) for loss in other.loss_curve_]
+
+
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 def test_first_weights_are_those_of_scikit_learn(activation):
     X, y = iris()
