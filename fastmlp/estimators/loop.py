@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.backends.threads import ThreadTuner, at_work
-from fastmlp.backends.types import EpochTotals
+from fastmlp.backends.types import EpochTotals, Watch
 from fastmlp.display.bar import Show, bar
 from fastmlp.errors import DivergedError
 from fastmlp.estimators.judges import HeldOutJudge, LossJudge
@@ -25,6 +26,17 @@ from fastmlp.net import Net
 from fastmlp.train.epochs import Trainer
 
 _OUT = 5  # calls from a warning here to scikit-learn's wrapper of fit, by whose module programs filter
+_COUNTS = "n_iter_", "t_", "loss_", "best_loss_", "_no_improvement_count"
+
+
+class Counted(NamedTuple):
+    """What an estimator has counted before an epoch: attributes, and what the next epochs begin with."""
+
+    number: int
+    counts: dict[str, Any]
+    watch: Watch | None
+    learning_rate: float
+    used: int
 
 
 @dataclass(eq=False)
@@ -34,6 +46,7 @@ class Loop:
     dtype:       of the estimator's coefs_, which are the net's parameters themselves where it is theirs too.
     incremental: one epoch of partial_fit, which need not converge.
     new:         the weights are the first ones.
+    before:      what is counted where several epochs, which are trained at once, begin.
     """
 
     estimator: Any
@@ -45,6 +58,7 @@ class Loop:
     dtype: np.dtype[Any]
     incremental: bool
     new: bool
+    before: Counted | None = None
 
     def __post_init__(self) -> None:
         est, split, n = self.estimator, self.split, len(self.split.train)
@@ -77,7 +91,7 @@ class Loop:
             self._store()
         try:
             with at_work():
-                stopped = self._epochs()
+                stopped = self._counted()
         except KeyboardInterrupt:
             stopped = True
             warnings.warn(f"Training interrupted by user after {est.n_iter_} epochs.", stacklevel=_OUT)
@@ -94,6 +108,17 @@ class Loop:
                 ConvergenceWarning, stacklevel=_OUT,
             )  # fmt: skip
 
+    def _counted(self) -> bool:
+        """``_epochs``; whatever interrupts it, the epochs counted are those of which the weights are."""
+        try:
+            return self._epochs()
+        except DivergedError:
+            raise
+        except BaseException:
+            if self.orders.ahead:
+                self._count_again()
+            raise
+
     def _epochs(self) -> bool:
         """Train; returns True where training was stopped before the last epoch."""
         est = self.estimator
@@ -103,7 +128,7 @@ class Loop:
             while est.n_iter_ < self.epochs:
                 number = len(est.loss_curve_) + 1
                 for epoch in self.trainer.epochs(
-                    range(number, number + self.epochs - est.n_iter_), self.orders, self._lr,
+                    range(number, number + self.epochs - est.n_iter_), self._order, self._lr,
                     progress=progress, watch=self.judge.watch if self.orders.ahead else None,
                 ):  # fmt: skip
                     self._note(epoch.totals)
@@ -131,6 +156,32 @@ class Loop:
 
     def _within(self, show: Show) -> Callable[[int, int], None]:
         return lambda _, done: show(self.estimator.n_iter_ + min(done / self.rows, 0.999))
+
+    def _order(self, number: int) -> NDArray[np.int64]:
+        """The order of an epoch. Where all before it are counted, what they came to is kept."""
+        est, optimizer = self.estimator, self.estimator._optimizer
+        if self.orders.ahead and number == len(est.loss_curve_) + 1:
+            counts = {name: getattr(est, name) for name in _COUNTS if hasattr(est, name)}
+            self.before = Counted(number, counts, self.judge.watch, optimizer.learning_rate, self.orders.used)
+        return self.orders(number)
+
+    def _count_again(self) -> None:
+        """Count epochs that were trained at once, from where they began: not all may be, or half of one."""
+        before, est = self.before, self.estimator
+        if before is None:
+            return
+        del est.loss_curve_[before.number - 1 :]
+        vars(est).update(before.counts)
+        self.judge.watch, est._optimizer.learning_rate, self.orders.used = before[2:]
+        number, told = self.trainer.ahead or (0, [])
+        for totals in told if number == before.number else ():
+            self._count(totals)
+
+    def _count(self, totals: EpochTotals) -> None:
+        est = self.estimator
+        self._note(totals)
+        self.judge.see(totals)
+        est._optimizer.end_epoch(est.t_)
 
     def _lr(self, number: int) -> float:
         """The rate of an epoch, which may lie ahead of the next one."""

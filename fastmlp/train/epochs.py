@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
 from types import ModuleType
@@ -84,6 +84,7 @@ class Trainer:
     seed: int = 0
     label_smoothing: float = 0.0
     squares: bool = False
+    ahead: list[Any] = field(default_factory=list)  # of epochs trained at once: the first, all totals
 
     @cached_property
     def session(self) -> Any:
@@ -114,8 +115,8 @@ class Trainer:
 
         ``watch`` ends the training where it says so. With one, and neither progress nor a clock, nobody looks
         between two epochs: then several are trained at once, for some 0.05 s. The parameters and the state
-        are ahead of what is yielded until the last epoch is, and orders and rates have been asked for epochs
-        that may never be trained.
+        are ahead of what is yielded until the last epoch is (``ahead`` says by what), and orders and rates
+        have been asked for epochs that may never be trained.
         """
         if watch is not None and progress is None and clock is None:
             yield from self._unseen(numbers, order, lr, watch)
@@ -152,6 +153,7 @@ class Trainer:
                 told = self.session.train(np.stack(orders), _joined(rates), epoch=chosen[0], watch=watch)
             except DivergedError as error:
                 told, failure = error.finished, error
+            self.ahead[:] = chosen[0], told
             each = (time.perf_counter() - began) / max(1, len(told))
             for number, totals in zip(chosen, told, strict=False):
                 watch = watch.after(totals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -21,7 +22,10 @@ from sklearn.model_selection import train_test_split
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.backends.types import Watch
+from fastmlp.estimators.judges import LossJudge
 from fastmlp.estimators.regressor import r2_of
+from fastmlp.estimators.schedule import ScheduledOptimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -262,3 +266,37 @@ def test_progress(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     MLPRegressor(progress=True, **SMALL).partial_fit(X, y)
     assert sys.stderr.getvalue().startswith("1 epoch in ")
+
+
+@pytest.mark.parametrize("name", ["see", "end_epoch", "after"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+@pytest.mark.parametrize("options", [{"dtype": "float32"}, {"solver": "sgd", "learning_rate": "invscaling"}])
+def test_epochs_counted_are_those_of_the_weights_when_interrupted(monkeypatch, name, error, options):
+    """Many epochs are trained at once; the weights are then ahead of what is counted."""
+    X, y = iris()
+    options = {**options, "tol": 0.0, "n_iter_no_change": 10**6}
+    owner = {"see": LossJudge, "end_epoch": ScheduledOptimizer, "after": Watch}[name]
+    for at in (1, 2, 30):
+        calls, inner = [], getattr(owner, name)
+
+        def struck(self, *given, calls=calls, inner=inner, at=at):
+            calls.append(0)
+            if len(calls) == at:
+                raise error
+            return inner(self, *given)
+
+        net = MLPClassifier(**options, max_iter=300, random_state=np.random.RandomState(0))
+        with monkeypatch.context() as patch, suppress(error), warnings.catch_warnings(action="ignore"):
+            patch.setattr(owner, name, struck)
+            net.fit(X, y)
+        assert len(net.loss_curve_) == net.n_iter_ >= 1
+        assert net.t_ == net.n_iter_ * len(X)
+        other = MLPClassifier(**options, max_iter=net.n_iter_, random_state=np.random.RandomState(0))
+        with warnings.catch_warnings(action="ignore"):
+            other.fit(X, y)
+            net.partial_fit(X, y)
+            other.partial_fit(X, y)
+        assert all(map(np.array_equal, [*net.coefs_, *net.intercepts_], [*other.coefs_, *other.intercepts_]))
+        for each in ("loss_curve_", "n_iter_", "t_", "best_loss_", "_no_improvement_count"):
+            assert getattr(net, each) == getattr(other, each), each
+        assert net._optimizer.learning_rate == other._optimizer.learning_rate
