@@ -31,9 +31,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     X of float32 is computed in float32. Of any other number type, it is computed in float64 where it has
     5,000 values or fewer (rows times columns), or a column whose spread float32 would lose, under 1e-5 of
-    its magnitude; else in float32, converted once. ``dtype="float64"`` or ``"float32"`` decide it. The choice
-    is made in the first call, and kept by partial_fit and warm starts. ``coefs_`` and outputs have X's number
-    type, as in scikit-learn.
+    its magnitude, or rows of a weight under 1e-15; else in float32, converted once. ``dtype="float64"`` or
+    ``"float32"`` decide it. The choice is made in the first call, and kept by partial_fit and warm starts.
+    ``coefs_`` and outputs have X's number type, as in scikit-learn.
 
     Parameters and attributes with scikit-learn's names mean the same, with these differences:
 
