@@ -31,9 +31,8 @@ class LossJudge:
     def __init__(self, estimator: Any, penalty: float) -> None:
         self.estimator = est = estimator
         best = math.inf if est.best_loss_ is None else float(est.best_loss_)
-        self.watch = Watch(
-            best, est._no_improvement_count, est.tol, est.n_iter_no_change, est._loss_parts(), penalty
-        )
+        most = min(est.n_iter_no_change, 2.0**62)  # it may be any whole number
+        self.watch = Watch(best, est._no_improvement_count, est.tol, most, est._loss_parts(), penalty)
         est.best_loss_ = best
         est.validation_scores_ = est.validation_loss_curve_ = est.best_validation_score_ = None
 
