@@ -67,8 +67,8 @@ def one_stage(stage, work, job):
 
 def training(net: Net, work: layout.Work, rows: Any, order: Any, y: Any, rate: float) -> epoch.Job:
     """The Job of a training by one member."""
-    steps = rules.steps_of(net, PLAIN, rate, work, 0, (), -(-len(order) // B))
-    job = launch.training_job(rows, order, launch.loss_of(Loss.of("logits"), y, 10), B, steps)
+    steps = rules.rated(rules.steps_of(net, PLAIN, work), PLAIN, rate, 0, -(-len(order) // B))
+    job = launch.training_job(rows, order[None], rules.loss_of(Loss.of("logits"), y, 10), B, steps)
     return job._replace(training=job.training._replace(shares=np.array([0.0, 1.0])))
 
 

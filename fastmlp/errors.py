@@ -79,11 +79,13 @@ class RunFolderError(FastMLPError, OSError):
 class DivergedError(FastMLPError, ArithmeticError):
     """A loss or a weight became non-finite.
 
-    ``epoch`` and ``batch`` (both counted from 1) say where. ``fit`` adds ``model`` (after the
-    last good epoch) and ``history`` (the finished epochs).
+    ``epoch`` and ``batch`` (both counted from 1) say where; ``finished`` has the totals of the epochs before,
+    of the call that raised it. ``fit`` adds ``model`` (after the last good epoch) and ``history`` (the
+    finished epochs).
     """
 
     epoch: int | None = None
     batch: int | None = None
+    finished: Sequence[object] = ()
     model: object = None
     history: object = None

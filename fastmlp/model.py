@@ -8,14 +8,14 @@ BatchNorm1d and Dropout where the net has them (see ``Parameters.to_torch``), ta
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ from fastmlp.display import Display, Displayed
 from fastmlp.display import listed as in_brief
 from fastmlp.errors import ConfigError, DataError, ModelError
 from fastmlp.files import parse_json, path_of, sealed
+from fastmlp.files.packed import packed, unpacked
 from fastmlp.net import Net, Parameters, Preprocessing
 from fastmlp.spec import BACKENDS, NUMERICS_REVISION, Training
 from fastmlp.target_scale import TargetScale, evaluated
@@ -71,13 +72,13 @@ _WHAT, _DO = "a model must be a safetensors file that fastmlp wrote", "train it 
 
 def load_backend(name: str) -> ModuleType:
     """The module of that backend: ``numba`` or ``numpy``. Raises ConfigError."""
-    if one_of("backend", name, BACKENDS) == "numba":
-        from fastmlp import kernels
+    return _module(one_of("backend", name, BACKENDS))
 
-        return kernels
-    from fastmlp import reference
 
-    return reference
+@cache
+def _module(name: str) -> ModuleType:
+    """The module of a backend, of a name that is checked."""
+    return import_module("fastmlp.kernels" if name == "numba" else "fastmlp.reference")
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # a comparison of arrays has no one answer
@@ -175,10 +176,7 @@ class Model(Displayed):
         it is the more probable; of numbers float64 in their own units, (N,) or, of several, (N, K).
         """
         if self.loss.task == "numbers":
-            z = load_backend(self.backend).predict(
-                self.net, self._checked(X), loss=self._text, threads=resolve(threads)
-            )
-            scale = self.target_scale
+            z, scale = self._outputs(X, "predict", threads), self.target_scale
             numbers = np.asarray(z, np.float64) if scale is None else scale.restored(z)
             return numbers[:, 0] if numbers.shape[1] == 1 else numbers
         p = self.predict_proba(X, threads=threads)
@@ -197,10 +195,18 @@ class Model(Displayed):
             raise ModelError(
                 "probabilities must be of a model of classes", f"{self.loss.name} loss", "use predict"
             )
-        nn = load_backend(self.backend)
-        p: NDArray[np.float32] = nn.predict_proba(
-            self.net, self._checked(X), loss=self._text, threads=resolve(threads)
-        )
+        return self._outputs(X, "predict_proba", threads)
+
+    def _outputs(self, X: Any, what: str, threads: int | str) -> NDArray[np.float32]:
+        """Return what the backend gives by that name; of one logistic output both probabilities."""
+        nn = _module(self.backend)
+        if self.columns is None and self.backend == "numba":  # X may need no word said of it
+            quick = nn.at_once(self.net, X, self.loss.word.link, threads=threads, columns=2 * self._is_of_two)
+            if quick is not None:
+                found: NDArray[np.float32] = quick
+                return found
+        of_net = getattr(nn, what)
+        p: NDArray[np.float32] = of_net(self.net, self._checked(X), loss=self._text, threads=resolve(threads))
         return np.hstack([1 - p, p]) if self._is_of_two else p
 
     def evaluate(
@@ -415,8 +421,8 @@ class Model(Displayed):
             "format": _NEWER if is_new else _FORMAT,
             "numerics": NUMERICS_REVISION,
             "architecture": self.architecture.to_json(),
-            "scale": _encoded(scale, "<f8") if isinstance(scale, np.ndarray) else scale,
-            "mean": None if mean is None else _encoded(mean, "<f4"),
+            "scale": packed(scale, "<f8") if isinstance(scale, np.ndarray) else scale,
+            "mean": None if mean is None else packed(mean, "<f4"),
             "classes": list(self.classes),
             "training": self.training and self.training.to_json(),
             **more,
@@ -446,9 +452,9 @@ class Model(Displayed):
             raise ModelError("a model's running variances must be from 0", "one below")
         scale, mean = data["scale"], data["mean"]
         if mean is not None:
-            mean = _decoded("mean", mean, architecture.inputs, "<f4")
+            mean = unpacked("mean", mean, architecture.inputs, "<f4")
         if form == _NEWER and isinstance(scale, str):
-            scale = _decoded("scale", scale, architecture.inputs, "<f8")
+            scale = unpacked("scale", scale, architecture.inputs, "<f8")
         else:
             scale = positive_number("scale", scale, "255")
         training = None if data["training"] is None else Training.from_json(data["training"])
@@ -479,22 +485,3 @@ def _checked_classes(classes: Any, form: int) -> tuple[Label, ...]:
             "a model must name its classes, ascending: whole numbers, numbers, bools or texts", shown(classes)
         )
     return found
-
-
-def _encoded(array: NDArray[Any], kind: str) -> str:
-    """The numbers of an array as base64, in that dtype."""
-    return base64.b64encode(array.astype(kind).tobytes()).decode()
-
-
-def _decoded(name: str, text: Any, inputs: int, kind: str) -> NDArray[Any]:
-    """The inverse of ``_encoded``. Raises ModelError."""
-    try:
-        content = base64.b64decode(text if isinstance(text, str) else "!", validate=True)
-    except ValueError:
-        content = b""
-    dtype = np.dtype(kind)
-    array = np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
-    array = array.astype(dtype.newbyteorder("="))
-    if len(content) != dtype.itemsize * inputs or not np.isfinite(array).all():
-        raise ModelError(f"the {name} must be {inputs} finite numbers in base64", shown(text))
-    return array

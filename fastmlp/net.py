@@ -6,7 +6,7 @@ Nothing here computes with them: that is a backend's work (reference/, kernels/)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,16 +152,21 @@ class Parameters(Displayed):
     @property
     def finite(self) -> bool:
         """True where no weight or bias is nan or infinite."""
-        return all(bool(np.isfinite(array).all()) for array in self)
+        with np.errstate(over="ignore", invalid="ignore"):  # where a sum is finite, all that it is of are
+            return all(bool(np.isfinite(array.sum()) or np.isfinite(array).all()) for array in self)
 
     def astype(self, dtype: DTypeLike) -> Parameters:
         """A copy in another number type. Raises ConfigError for what is none."""
         dtype = as_dtype("dtype", dtype, NUMBERS)
-        return Parameters(
-            tuple(np.array(W, dtype=dtype, order="C") for W in self.weights),
-            tuple(np.array(b, dtype=dtype, order="C") for b in self.biases),
-            tuple(None if norm is None else norm.astype(dtype) for norm in self.norms),
-        )
+        copies = {
+            "weights": tuple(np.array(W, dtype=dtype, order="C") for W in self.weights),
+            "biases": tuple(np.array(b, dtype=dtype, order="C") for b in self.biases),
+            "norms": tuple(None if norm is None else norm.astype(dtype) for norm in self.norms),
+        }
+        same: Parameters = object.__new__(type(self))  # of the same shapes, which are checked
+        for name, arrays in copies.items():
+            object.__setattr__(same, name, arrays)
+        return same
 
     def copy(self) -> Parameters:
         """A copy that shares nothing."""
@@ -455,8 +460,12 @@ def initialise(
         weights.append(np.ascontiguousarray(first_weights(*told), dtype))
         b = first_biases(*told) if architecture.all_layers[i].bias else np.zeros(fan_out)
         biases.append(b.astype(dtype))
-    norms = [
+    return Parameters(tuple(weights), tuple(biases), first_norms(architecture.layers, dtype))
+
+
+def first_norms(layers: Iterable[Layer], dtype: DTypeLike) -> tuple[Norm | None, ...]:
+    """The batch norms of those hidden layers that have one, before they are trained; None of the others."""
+    return tuple(
         None if layer.batch_norm is None else Norm(*(np.full(layer.width, x, dtype) for x in (1, 0, 0, 1)))
-        for layer in architecture.layers
-    ]
-    return Parameters(tuple(weights), tuple(biases), tuple(norms))
+        for layer in layers
+    )

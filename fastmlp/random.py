@@ -18,6 +18,8 @@ ROUNDS = 7  # of Philox: as few as pass BigCrush
 GRAIN = 1 << 16  # a share that is left out is a whole number of so many parts
 UNITS = 64  # whose numbers are drawn together: from 8 counters, in each 8 numbers of 16 bits
 
+_MANY = 2000  # integers, from which on halves are sorted sooner than the whole
+
 _M0, _M1, _LOW, _HALF = (np.uint64(x) for x in (0xD2511F53, 0xCD9E8D57, 0xFFFFFFFF, 32))
 _STEPS = 0x9E3779B9, 0xBB67AE85  # of the key's words, from round to round
 
@@ -36,6 +38,8 @@ def uniform(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.float
 def permutation(n: int, seed: int, purpose: str, index: int = 0) -> NDArray[np.int64]:
     """A permutation of range(n), shape (n,): the stable order that sorts ``n`` random integers."""
     integers = raw_integers(n, seed, purpose, index)
+    if n < _MANY:
+        return np.argsort(integers, kind="stable")
     low, high = ((integers >> np.uint64(shift)).astype(np.uint16) for shift in (32, 48))
     order = np.argsort(low, kind="stable")  # NumPy sorts 16 bits by counting: half of the time for all 64
     order = order[np.argsort(high[order], kind="stable")]

@@ -115,17 +115,20 @@ def evaluated(
     *,
     threads: Threads = 1,
     rows: NDArray[np.int64] | None = None,
+    reader: Any = None,
 ) -> Evaluation:
     """The backend's evaluation on X (N, D), or on ``rows`` of it, in own units where y is standardised.
 
     A loss of several targets whose spreads differ stays in those: a sum of their own units has no meaning.
+    reader: the backend's, which evaluates in its place.
     """
+    by = nn if reader is None else reader
     if scale is None:
-        found: Evaluation = nn.evaluate(
+        found: Evaluation = by.evaluate(
             net, X, y, loss=loss, label_smoothing=label_smoothing, threads=threads, rows=rows
         )
         return found
-    found = nn.evaluate(net, X, y, loss=scale.loss(loss), threads=threads, rows=rows)
+    found = by.evaluate(net, X, y, loss=scale.loss(loss), threads=threads, rows=rows)
     if scale.one_spread is not None:
         error = (found.mean_absolute_error or 0.0) * scale.one_spread
     else:

@@ -163,3 +163,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{what:24} {worst:9.2e} of {compare.TOLERANCES[what]:g}")
         for what, count in sorted(compare.DROPPED.items()):
             terminalreporter.write_line(f"{what:24} {count}")
+
+
+@pytest.fixture
+def no_work_is_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little work has as many threads as it is given, too: else one thread would do it."""
+    for name in ("TINY", "TINY_STEP"):
+        monkeypatch.setattr(f"fastmlp.kernels.launch.{name}", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastmlp.checks import LARGEST, WHOLE, as_array, as_list, instance, positive_number, whole_number
 from fastmlp.errors import ConfigError, DataError, ModelError
@@ -75,8 +75,10 @@ _RANGES = {
 }
 
 
-def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float32] | None:
-    """sample_weight (n,) as float32, or None; raises DataError unless all are from 0 to LARGEST.
+def checked_weights(
+    sample_weight: ArrayLike | None, n: int, dtype: DTypeLike = np.float32
+) -> NDArray[Any] | None:
+    """sample_weight (n,) in that number type, or None; raises DataError unless all are from 0 to LARGEST.
 
     Larger ones would have no finite sum in float32, and a batch would move nothing without a word.
     """
@@ -91,7 +93,7 @@ def checked_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float
     wrong = ~((weights >= 0) & (weights <= LARGEST))  # so for nan
     if wrong.any():
         raise DataError(f"sample_weight must be numbers from 0 to {LARGEST:g}", f"{weights[wrong][0]}")
-    return np.ascontiguousarray(weights, np.float32)
+    return np.ascontiguousarray(weights, dtype)
 
 
 def checked_draw(seed: int, epoch: int) -> tuple[int, int]:

@@ -81,26 +81,18 @@ class OptimizerState(Displayed):
             )
 
 
-def begun(
-    parameters: Parameters, state: OptimizerState, midway: Midway | None, batch_size: int, N: int
-) -> tuple[Parameters, tuple[Parameters, ...], Midway | None]:
-    """The parameters and moments with which an epoch of N samples goes on, and where.
-
-    Raises ModelError unless that is the end of one of its batches, of the same net.
-    """
-    if midway is None:
-        return parameters, state.moments, None
+def check_midway(midway: Midway, parameters: Parameters, moments: int, batch_size: int, N: int) -> None:
+    """Raise ModelError unless it is at the end of a batch of an epoch of N samples, of the same net."""
     instance("midway", midway, Midway)
     samples = whole_number("midway.samples", midway.samples, 0, N - 1)
     parts = (midway.parameters, *midway.moments)
     shapes = [instance("midway's", part, Parameters).array_shapes for part in parts]
-    if samples % batch_size or shapes != [parameters.array_shapes] * (1 + len(state.moments)):
+    if samples % batch_size or shapes != [parameters.array_shapes] * (1 + moments):
         raise ModelError(
-            f"midway must be at the end of a batch of {batch_size:,}, and hold {1 + len(state.moments)} "
+            f"midway must be at the end of a batch of {batch_size:,}, and hold {1 + moments} "
             f"parameters of shapes {parameters.array_shapes}",
             f"{samples:,} samples, {shapes}",
         )
-    return midway.parameters, midway.moments, midway
 
 
 def rates(optimizer: Optimizer, lr: float | NDArray[Any], steps: int, more: int) -> NDArray[Any]:

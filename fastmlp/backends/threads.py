@@ -6,6 +6,8 @@ import functools
 import math
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fastmlp.checks import as_text, one_of, whole_number
@@ -25,6 +27,26 @@ def available_cores() -> int:
     """Cores this process may run on: its affinity, capped by the container's CPU quota; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, _quota())))
+
+
+_at_work: set[tuple[int, object]] = set()  # process, training
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Count a training while it goes on: several at once in a process share its cores."""
+    training = os.getpid(), object()  # a forked child has none of its parent's
+    _at_work.add(training)
+    try:
+        yield
+    finally:
+        _at_work.discard(training)
+
+
+def share_of_cores() -> int:
+    """The cores that each training at work in this process may have; at least 1."""
+    here = os.getpid()
+    return max(1, available_cores() // max(1, sum(process == here for process, _ in _at_work.copy())))
 
 
 def start(thread: threading.Thread) -> None:
@@ -53,23 +75,32 @@ class ThreadTuner:
     A count is judged by a trial's time of work at least, gathered from several slices where they
     are cut short; one trial may still mislead, so after a change the next ones come soon.
     Since results do not depend on the number, it may change at any moment. ``driver``: the threads are a
-    "team" of their own, or Numba's ("prange").
+    "team" of their own, or Numba's ("prange"). ``limit``: no more than so many, whatever ``threads`` says.
+    While others are ``at_work`` in this process too, a training has its share of the cores, if that is less.
     """
 
-    def __init__(self, threads: int | str = "auto", driver: str = "team") -> None:
-        self.most, self.driver = resolve(threads), one_of("driver", driver, DRIVERS)
-        fixed = as_text(threads) != "auto" or self.most == 1
+    def __init__(
+        self, threads: int | str = "auto", driver: str = "team", *, limit: int = MOST_THREADS
+    ) -> None:
+        self.most, self.driver = min(resolve(threads), limit), one_of("driver", driver, DRIVERS)
+        self.is_fixed = as_text(threads) != "auto" or self.most == 1
         halves = [self.most >> i for i in range(self.most.bit_length())]
-        self._counts = [self.most] if fixed else halves
-        self._trials = [] if fixed else list(halves)
+        self._counts = [self.most] if self.is_fixed else halves
+        self._trials = [] if self.is_fixed else list(halves)
         self._rates: dict[int, float] = {}
         self._best, self._since, self._wait = self.most, 0.0, _SLICE
         self._work, self._seconds = 0, 0.0  # of the count that is being judged
+        self._shares = False  # the cores, with others: nothing is learnt then
 
     def next(self) -> tuple[int, float]:
         """Threads for the next slice of work, and the seconds it may take."""
-        if len(self._counts) == 1:
-            return self.most, math.inf
+        if self.most == 1:
+            return 1, math.inf
+        self._shares = len(_at_work) > 1 and (share := share_of_cores()) < self.most
+        if self._shares:
+            return min(share, self._best), _SLICE
+        if self.is_fixed:
+            return self.most, _SLICE  # then others may be at work
         if self._trials:
             return self._trials[0], _TRIAL - self._seconds
         return self._best, _SLICE
@@ -79,7 +110,7 @@ class ThreadTuner:
 
         ``late`` says that the threads were seen to wait for each other: that is judged sooner.
         """
-        if len(self._counts) == 1 or work <= 0:
+        if self.is_fixed or self._shares or work <= 0:
             return
         self._work, self._seconds = self._work + work, self._seconds + seconds
         if self._seconds < (_LATE if late else 0.9 * _TRIAL):

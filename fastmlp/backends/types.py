@@ -38,6 +38,7 @@ class EpochTotals(NamedTuple):
     samples: int
     members: int  # threads that took part
     labels: int = 1  # answers of a sample: K of ``binary`` loss
+    squares: float = 0.0  # of all weights before each batch's step, added up, where they are asked for
 
     @property
     def accuracy(self) -> float:
@@ -48,6 +49,33 @@ class EpochTotals(NamedTuple):
     def live_share(self) -> float:
         """The share of answers with a gradient."""
         return self.live / (self.samples * self.labels)
+
+
+class Watch(NamedTuple):
+    """The end of a training, as scikit-learn has it: after more than ``most`` epochs that gained nothing.
+
+    An epoch's loss is totals.loss / parts + penalty * totals.squares. It gains where that is at most
+    best - tol; stale epochs that gained nothing came one after the other, and best is the lowest loss so far.
+    """
+
+    best: float
+    stale: int
+    tol: float
+    most: float
+    parts: int
+    penalty: float
+
+    def after(self, totals: EpochTotals) -> Self:
+        """The same after an epoch more."""
+        loss = totals.loss / self.parts + self.penalty * totals.squares
+        stale = self.stale + 1 if loss > self.best - self.tol else 0
+        best = loss if loss < self.best else self.best
+        return type(self)(best, stale, self.tol, self.most, self.parts, self.penalty)
+
+    @property
+    def stops(self) -> bool:
+        """True where training ends."""
+        return self.stale > self.most
 
 
 @dataclass(frozen=True, eq=False)

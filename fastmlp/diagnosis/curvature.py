@@ -71,11 +71,13 @@ SECOND: dict[str, Callable[[Vector, Vector, float], Vector]] = {
 # By loss: its second derivative by each output z alone, of a row; other outputs do not bend it.
 BENDS: dict[str, Callable[[Vector, Vector, Loss], Any]] = {
     "binary": lambda z, y, loss: _of_sigmoid(z, loss) / z.shape[1],
+    "binary_log_loss": lambda z, y, loss: _of_sigmoid(z, loss),
     "squared": lambda z, y, loss: 2 / z.shape[1],
     "half_squared": lambda z, y, loss: 1,
     "absolute": lambda z, y, loss: 0,
     "huber": lambda z, y, loss: (np.abs(z - y) <= loss.numbers[0]) / z.shape[1],
     "poisson": lambda z, y, loss: np.exp(z) / z.shape[1],
+    "half_deviance": lambda z, y, loss: np.exp(z),
 }
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from numpy.typing import DTypeLike
 
 from fastmlp.backends.state import OptimizerState
 from fastmlp.checks import SMALLEST
@@ -37,29 +40,33 @@ class ScheduledOptimizer:
         state = OptimizerState.start(parameters, optimizer)
         return cls(optimizer, state, learning_rate, schedule, power_t, first=learning_rate)
 
-    def copy(self) -> ScheduledOptimizer:
-        """A copy with averages of its own: those of a loaded estimator may be read-only."""
-        return replace(self, state=self.state.copy())
+    def copy(self, dtype: DTypeLike) -> ScheduledOptimizer:
+        """A copy with averages of its own, in that number type: a loaded estimator's may be read-only."""
+        moments = tuple(moment.astype(dtype) for moment in self.state.moments)
+        return replace(self, state=replace(self.state, moments=moments))
 
     def penalised(self, alpha: float) -> Optimizer:
         """The optimizer with an L2 penalty."""
-        return replace(self.optimizer, alpha=alpha if alpha >= SMALLEST else 0.0)
+        return _penalised(self.optimizer, alpha if alpha >= SMALLEST else 0.0)
+
+    def rate_after(self, t: int) -> float:
+        """The rate of an epoch before which t samples were trained on, if all goes on as it does."""
+        if self.schedule != "invscaling":
+            return self.learning_rate
+        return max(self.first / float((t + 1) ** self.power_t), SMALLEST)
 
     def end_epoch(self, t: int) -> None:
         """Take the next epoch's rate, after t samples in all."""
-        if self.schedule == "invscaling":
-            self._change(self.first / (t + 1) ** self.power_t)
+        self.learning_rate = self.rate_after(t)
 
     def slow_down(self) -> bool:
         """Lower the rate where the schedule allows it, and return True: training goes on."""
         if self.schedule != "adaptive" or self.learning_rate <= _SLOWEST:
             return False
-        self._change(self.learning_rate / _DIVISOR)
+        self.learning_rate = max(self.learning_rate / _DIVISOR, SMALLEST)
         return True
 
-    def _change(self, learning_rate: float) -> None:
-        """Set the rate of gradients to come; the velocity keeps the length of the steps it was made of."""
-        learning_rate = max(learning_rate, SMALLEST)
-        if self.optimizer.name == "sgd":
-            self.state.rescale(self.learning_rate / learning_rate)
-        self.learning_rate = learning_rate
+
+@lru_cache
+def _penalised(optimizer: Optimizer, alpha: float) -> Optimizer:
+    return replace(optimizer, alpha=alpha)

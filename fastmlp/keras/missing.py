@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dis
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +14,13 @@ class MissingError(FastMLPError, NotImplementedError):
     """A word of Keras' that this facade does not have."""
 
 
-def missing(what: str, instead: str) -> MissingError:
+class MissingNameError(MissingError, AttributeError):
+    """A name that a module lacks: ``hasattr`` is False, and pickle, which asks all modules, goes on."""
+
+
+def missing(what: str, instead: str, error: type[MissingError] = MissingError) -> MissingError:
     """The error that says so. ``instead``: what there is ("it has ...")."""
-    return MissingError(f"fastmlp.keras has no {what}: {instead}", do="use Keras itself for more")
+    return error(f"fastmlp.keras has no {what}: {instead}", do="use Keras itself for more")
 
 
 def refuse(where: str, options: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
@@ -40,6 +46,14 @@ def unknown_names(module: str, kind: str, known: tuple[str, ...]) -> Callable[[s
     def attribute(name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        raise missing(f"{kind} {name}", f"{module} has {', '.join(known)}")
+        caller = sys._getframe(1)
+        imports = caller.f_code.co_code[caller.f_lasti] == _IMPORT_FROM
+        error = (
+            MissingError if imports else MissingNameError
+        )  # of AttributeError, ``from`` tells the name alone
+        raise missing(f"{kind} {name}", f"{module} has {', '.join(known)}", error)
 
     return attribute
+
+
+_IMPORT_FROM = dis.opmap["IMPORT_FROM"]

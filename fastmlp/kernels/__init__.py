@@ -1,5 +1,6 @@
 """The Numba backend: the names and signatures of reference/, compiled, parallel, float32.
 
+Nets of float64 are computed in float64, by one thread (plain.py).
 Results do not depend on ``threads``: the same bytes for any. X may be an array, a
 scipy.sparse matrix or an ``Encoded`` (``encode(X)``): encode once where the same data are used
 again and again. Arguments that do not fit each other raise ConfigError, DataError or ModelError.
@@ -18,26 +19,30 @@ from fastmlp.backends.checks import (
     checked_draw,
     checked_link,
     checked_order,
-    checked_rates,
     checked_targets,
     checked_weights,
 )
-from fastmlp.backends.state import OptimizerState, begun
+from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads, ThreadTuner, resolve
 from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
-from fastmlp.checks import function, instance, whole_number
-from fastmlp.data.encode import Encoded, encode, encode_rows
-from fastmlp.errors import DivergedError
+from fastmlp.checks import instance
+from fastmlp.data.encode import Encoded, as_matrix, as_rows, encode, encode_rows
+from fastmlp.data.sparse import is_scipy_sparse
 from fastmlp.fold import folded, scale_and_shift
-from fastmlp.kernels import launch, layout, losses, rules, single_rows
+from fastmlp.kernels import in_place, launch, layout, losses, plain, rules
+from fastmlp.kernels.in_place import are_finite
 from fastmlp.kernels.launch import is_warm
 from fastmlp.kernels.matmul import WORD
-from fastmlp.kernels.optimizers import averages
+from fastmlp.kernels.reader import Reader, taken
+from fastmlp.kernels.session import Session
 from fastmlp.net import Net
 from fastmlp.words.losses import Loss
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
 __all__ = [
+    "Session",
+    "are_finite",
+    "at_once",
     "dead_units",
     "encode",
     "encode_rows",
@@ -56,7 +61,9 @@ Array = NDArray[Any]
 
 def forward(net: Net, X: Any, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
-    X, pace = _checked(net, X, threads, once=True)
+    if plain.is_plain(net):
+        return plain.forward(net, X)
+    X, pace = taken(net, X, threads, once=True)
     work = layout.build(folded(net), X, len(X), pace.most)
     launch.outputs(work, layout.rows_of(X, net.preprocessing), np.arange(len(X)), pace.most, keep=True)
     found = layout.outputs(work, len(X))
@@ -88,20 +95,37 @@ def predict(
 
 def logits(net: Net, X: Any, *, threads: Threads = 1) -> Array:
     """The last layer's outputs (N, K) for X (N, D)."""
-    return _outputs(net, X, threads, "identity")
+    return _predicted(net, X, threads, "identity")
+
+
+def at_once(net: Net, X: Any, link: str, *, threads: Threads = 1, columns: int = 0) -> Array | None:
+    """Predictions (N, K) by that link of a loss, for an array X (N, D) of uint8, float32 or float64, or None.
+
+    Nothing is said of an X that does not suit: the functions above do that. columns: 2 for both
+    probabilities of one logistic output.
+    """
+    if not isinstance(threads, ThreadTuner) and threads != "auto":
+        resolve(threads)
+    return in_place.predict(net, X, link, threads, columns)
 
 
 def _predicted(net: Net, X: Any, threads: Threads, link: str) -> Array:
-    """``_outputs``, or the same bytes sooner for a few rows."""
+    """Predictions (N, K) by that link: with the weights where they lie, or by a whole pass."""
     if not isinstance(threads, ThreadTuner):
         resolve(threads)
-    quick = single_rows.predict(net, X, link)
+    quick = in_place.predict(instance("net", net, Net), X, link, threads)
+    if quick is None and not isinstance(X, Encoded) and not is_scipy_sparse(X):
+        X = as_matrix(X) if plain.is_plain(net) else as_rows(X)
+        check_inputs(net, X.shape)
+        quick = in_place.predict(net, np.ascontiguousarray(X), link, threads)
     return _outputs(net, X, threads, link) if quick is None else quick
 
 
 def _outputs(net: Net, X: Any, threads: Threads, link: str, rows: Array | None = None) -> Array:
     """The predictions (N, K) that the link of a loss makes of the outputs, or (M, K) of some rows."""
-    X, pace = _checked(net, X, threads, once=rows is None)
+    if plain.is_plain(net):
+        return plain.outputs(net, X, link, rows)
+    X, pace = taken(net, X, threads, once=rows is None)
     order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
     work = layout.build(folded(net), X, pace.most * WORD, pace.most)
     p, place = np.empty((len(order), net.architecture.outputs), np.float32), losses.LINKS[link].place
@@ -123,21 +147,8 @@ def evaluate(
 
     ``rows`` (M,): on these rows alone.
     """
-    X, pace = _checked(net, X, threads, once=rows is None)
-    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
-    y = checked_targets(net, y, len(X), found)
-    order = np.arange(len(X)) if rows is None else checked_order(rows, len(X))
-    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
-    each, correct = np.empty(len(order), np.float32), np.zeros(pace.most, np.int64)
-    p, wanted = np.empty((len(order), K), np.float32), {"losses": each, "correct": correct}
-    if found.task == "numbers":
-        wanted |= {"p": p.reshape(-1), "link": losses.LINKS[found.word.link].place}
-    rows_of_X = layout.rows_of(X, net.preprocessing)
-    launch.outputs(work, rows_of_X, order, pace.most, launch.loss_of(found, y, K), **wanted)
-    mean = float(each.mean(dtype=np.float64))
-    if found.task == "numbers":
-        return Evaluation.of_numbers(mean, p, y[order])
-    return Evaluation(mean, int(correct.sum()) / (len(order) * found.labels(K)))
+    words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing, "rows": rows}
+    return Reader().evaluate(net, X, y, threads=threads, **words)
 
 
 def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
@@ -146,15 +157,7 @@ def dead_units(net: Net, X: Any, *, threads: Threads = 1) -> list[int]:
     ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
     are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
     """
-    X, pace = _checked(net, X, threads, once=True)
-    work = layout.build(folded(net), X, pace.most * WORD, pace.most)
-    widths = net.architecture.hidden
-    active = np.zeros((pace.most, sum(widths)), np.bool_)
-    if widths:
-        rows = layout.rows_of(X, net.preprocessing)
-        launch.outputs(work, rows, np.arange(len(X)), pace.most, active=active)
-    layers = np.split(active.any(axis=0), np.cumsum(widths)[:-1])
-    return [int((~layer).sum()) for layer, _ in zip(layers, widths, strict=False)]
+    return Reader().dead_units(net, X, threads=threads)
 
 
 def loss_and_gradients(
@@ -173,15 +176,21 @@ def loss_and_gradients(
 
     As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
     """
-    X, pace = _checked(net, X, threads, once=True)
+    if plain.is_plain(net):
+        words: dict[str, Any] = {"loss": loss, "label_smoothing": label_smoothing}
+        draw = checked_draw(seed, epoch)
+        return plain.loss_and_gradients(net, X, y, sample_weight=sample_weight, draw=draw, **words)
+    X, pace = taken(net, X, threads, once=True)
     found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
     y = checked_targets(net, y, len(X), found)
     weights = checked_weights(sample_weight, len(X))
     work = layout.build(net, X, len(X), pace.most, draw=checked_draw(seed, epoch))
     steps = rules.gradients_of(net, work)
     rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-    job = launch.training_job(rows, np.arange(len(X)), launch.loss_of(found, y, K, weights), len(X), steps)
-    totals, _ = launch.train(work, X, job, pace)
+    loss_of_batch = rules.loss_of(found, y, K, weights)
+    job = launch.training_job(rows, np.arange(len(X))[None], loss_of_batch, len(X), steps)
+    parts = launch.Parts(X, rows, work.layout, bool(steps.limits.shorten))
+    (totals,), _ = launch.train(work, parts, job, pace)
     gradients = layout.unpack(work.layout, steps.target)
     return LossAndGradients(totals.loss, gradients, totals.correct, totals.live)
 
@@ -222,39 +231,9 @@ def train_epoch(
     alike, and its running ones move towards them. Raises DivergedError, with the parameters and the state as
     they were before the epoch.
     """
-    X, pace = _checked(net, X, threads)
-    found, K = Loss.of(loss, label_smoothing), net.architecture.outputs
-    y, order = checked_targets(net, y, len(X), found), checked_order(order, len(X))
-    weights = checked_weights(sample_weight, len(X))
-    batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
-    batches = -(-len(order) // batch_size)
-    lr = checked_rates(lr, batches)
-    instance("optimizer", optimizer, Optimizer)
-    state = OptimizerState.start(net.parameters, optimizer) if state is None else state
-    instance("state", state, OptimizerState).check(net.parameters, optimizer)
-    function("progress", progress)
-    function("pause", pause)
-    first, moments, midway = begun(net.parameters, state, midway, batch_size, len(order))
-    work = layout.build(net, X, batch_size, pace.most, first, checked_draw(seed, epoch))
-    steps = rules.steps_of(net, optimizer, lr, work, state.steps, moments, batches)
-    rows = layout.rows_of(X, net.preprocessing, net.architecture.input_dropout)
-    job = launch.training_job(rows, order, launch.loss_of(found, y, K, weights), batch_size, steps)
-    totals, bad = launch.train(work, X, job, pace, progress, midway, pause)
-    if bad is not None:
-        what, batch = bad
-        error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch}")
-        error.batch = batch
-        raise error
-    state.steps += batches  # before the rest: where it is as it was, all is
-    layout.trained_into(work, net.parameters)
-    for moment, flat in zip(state.moments, averages(steps.rule), strict=True):
-        layout.unpack_into(work.layout, flat, moment)
-    return totals._replace(labels=found.labels(K))
-
-
-def _checked(net: Net, X: Any, threads: Threads, *, once: bool = False) -> tuple[Encoded, ThreadTuner]:
-    """X encoded, and the threads, if all of it fits the net; else as backends/checks.py says."""
-    done = instance("net", net, Net).preprocessing
-    encoded = encode(X, once=once, centred=done.mean is not None or done.by_column)
-    check_inputs(net, encoded.shape)
-    return encoded, threads if isinstance(threads, ThreadTuner) else ThreadTuner(threads)
+    session = Session(
+        net, X, y, loss=loss, label_smoothing=label_smoothing, batch_size=batch_size, optimizer=optimizer,
+        state=state, sample_weight=sample_weight, threads=threads, seed=seed,
+    )  # fmt: skip
+    order = checked_order(order, session.N)
+    return session.train(order, lr, epoch=epoch, progress=progress, midway=midway, pause=pause)[0]

@@ -11,7 +11,8 @@ The loops are one plug-in, as whoever has the word needs nearly all of them. Pre
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,9 +253,9 @@ def norms_of(
     )  # fmt: skip
 
 
-def running_into(norms: Norms, parameters: Parameters) -> None:
-    """The running means and variances, into ``parameters``."""
+def running_pairs(norms: Norms, parameters: Parameters) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Each running mean and variance of the parameters, and its place, first."""
     for norm, at, width in zip(parameters.norms, 2 * norms.begin, norms.width, strict=False):
         if norm is not None:
-            norm.mean[...] = norms.running[at:][: len(norm.mean)]
-            norm.variance[...] = norms.running[at + width :][: len(norm.mean)]
+            yield norms.running[at:][: len(norm.mean)], norm.mean
+            yield norms.running[at + width :][: len(norm.mean)], norm.variance

@@ -44,6 +44,7 @@ from fastmlp.kernels.intrinsics import address, prefetch, shifted
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import Batch, Rows, seen_by
 from fastmlp.kernels.limits import Limits, factor_of, prepare, shorten_layer, step_rows
+from fastmlp.kernels.looks import Looks, add_losses, add_squares, factor_in_epoch, look
 from fastmlp.kernels.losses import Loss, head, predictions, weight_of_batch
 from fastmlp.kernels.matmul import WORD, depth_of, matmul
 from fastmlp.kernels.optimizers import Rule
@@ -74,16 +75,22 @@ _AHEAD = 100  # so many samples later is the one asked for; in smaller batches, 
 _0, _1, _WORD = np.int64(0), np.int64(1), np.int64(WORD)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _FROM_INPUTS = np.int64(FROM_INPUTS)
-_YES, _NO = np.bool_(True), np.bool_(False)
+_NO = np.bool_(False)
+
+
+@device
+def rows_of(plan, layout, layer, member):
+    """A member's rows of a layer: lo..hi - 1."""
+    if layer == 0:
+        return plan.splits[member], plan.splits[member + 1]
+    rows = layout.fan_in[layer] + 1
+    return np.int64(rows * plan.shares[member]), np.int64(rows * plan.shares[member + 1])
 
 
 @device
 def share_of(plan, layout, layer, member):
-    """A member's rows of a layer: lo..hi - 1, of those that are trained."""
-    lo, hi = plan.splits[member], plan.splits[member + 1]
-    if layer > 0:
-        rows = layout.fan_in[layer] + 1
-        lo, hi = np.int64(rows * plan.shares[member]), np.int64(rows * plan.shares[member + 1])
+    """A member's rows of a layer that are trained: lo..hi - 1."""
+    lo, hi = rows_of(plan, layout, layer, member)
     return lo, max(lo, min(hi, plan.rows[layer]))
 
 
@@ -198,8 +205,9 @@ def samples(state, member, work, job, batch, lo, hi, phase):
     ended, what = (to, MEASURE) if back < 0 else (down, ADD_UP)
     if norms.place[ended] != 0 and (back < 0 or back > down):
         norm(work, what, ended, lo, hi, batch.n)
-    plan.counts[8 * member] += correct
-    plan.counts[8 * member + 1] += alive
+    own = 8 * (batch.begin // plan.M * work.members + member)
+    plan.counts[own] += correct
+    plan.counts[own + 1] += alive
     if not good:
         stop(state, member, plan, batch, LOSS_BAD)
 
@@ -207,6 +215,8 @@ def samples(state, member, work, job, batch, lo, hi, phase):
 @device
 def weights(state, member, members, work, job, batch, turn):
     """The second part of a step for a member's share of the weights: its turns are those of ``Limits``."""
+    if job.training.looks.n_rows > 0 and turn == 0:
+        square(work, job.training, batch, member)
     if not batch.weight > _ZERO:
         return
     layout, plan, limits, theta = work.layout, job.training, job.training.limits, work.weights.theta
@@ -243,6 +253,20 @@ def weights(state, member, members, work, job, batch, turn):
 
 
 @device
+def square(work, plan, batch, member):
+    """Add up the squares of a member's rows of weights, as they are before a batch."""
+    layout, first = work.layout, _0
+    for layer in range(layout.depth):
+        lo, hi = rows_of(plan, layout, layer, member)
+        n, at = min(hi, layout.fan_in[layer]) - lo, layout.w_at[layer] + lo * layout.stride[layer]
+        add_squares(
+            plan.looks, work.weights.theta, at, layout.stride[layer], first + lo, n,
+            factor_in_epoch(plan.looks, batch), batch.begin % plan.M == 0,
+        )  # fmt: skip
+        first += layout.fan_in[layer]
+
+
+@device
 def track(work, batch):
     """Running statistics move towards the batch's; returns whether all is finite."""
     good, norms = True, work.norms
@@ -263,11 +287,12 @@ def stop(state, member, plan, batch, what):
 class Training(NamedTuple):
     """A pass of training, from sample ``first`` of the order on, in batches of B: target += alpha * gradient.
 
+    M: samples of an epoch, at whose end a batch ends too; the order has E of them, one after the other.
     target: theta to train; another array of its layout to leave the net as it is; or, with a rule that is not
         plain and alpha 1, an array of zeros of that layout. alphas: that of each batch.
     rows (depth,): of each layer's weights and its bias, so many are trained, from the first on.
-    losses (B,): scratch. totals (1,): sum of the samples' weighted losses.
-    counts (members, 8): correct, live.
+    losses (B,): scratch. totals (E,): sum of the samples' weighted losses.
+    counts (E, members, 8): correct, live.
     bad (members, 8): number of the batch (from 1) that went non-finite, and in what; else 0.
     splits (members + 1,): where each member's rows of the first layer begin; shares (members + 1,):
         those of each deeper layer, in parts of 1.
@@ -277,7 +302,9 @@ class Training(NamedTuple):
 
     rule: Rule
     limits: Limits
+    looks: Looks
     first: int
+    M: int
     B: int
     target: NDArray[np.float32]
     alphas: NDArray[np.float32]
@@ -342,10 +369,11 @@ def lead(state, done):
 @device
 def batch_from(job, begin):
     """The batch of a training that begins at that sample."""
-    B, N = job.training.B, job.N
-    n = min(B, N - begin)
+    B, M = job.training.B, job.training.M
+    epoch, place = begin // M, begin % M
+    n = min(B, M - place)
     return Batch(
-        order=job.order, N=N, begin=begin, n=n, number=begin // B,
+        order=job.order, N=job.N, begin=begin, n=n, number=epoch * ((M + B - 1) // B) + place // B,
         weight=weight_of_batch(job.loss, job.order, begin, n), ahead=min(B, _AHEAD),
     )  # fmt: skip
 
@@ -361,7 +389,8 @@ def part_of(n, unit, member, members):
 def train(state, member, members, whole, job):
     """A pass of training."""
     plan, N, share = job.training, job.N, _SHARES // 2
-    for begin in range(plan.first, N, plan.B):
+    begin = plan.first
+    while begin < N:
         batch, first = batch_from(job, begin), member == 0
         n = batch.n
         work = seen_by(whole, member, batch.number % whole.slots if members > 1 else _0)
@@ -386,16 +415,24 @@ def train(state, member, members, whole, job):
         was_last = atomic_load(state, LAST) == member
         share = max(share - 1, 0) if was_last == first else min(share + 1, _SHARES)
         if member == 0:
-            for b in range(n):
-                plan.totals[0] += plan.losses[b]
+            add_losses(plan.looks, plan.totals, begin // plan.M, plan.losses, batch)
         for turn in range(plan.limits.turns):
             if turn > 0 and not barrier(state, member, members):
                 return
             weights(state, member, members, work, job, batch, turn)
         if atomic_load(state, ABORT) != 0:
             return
+        if plan.looks.wanted and (begin + n) % plan.M == 0:
+            if not barrier(state, member, members):
+                return
+            if member == 0 and look(plan.looks, plan.totals, begin // plan.M):
+                atomic_store(state, LEAVE, begin + n)
+            if not barrier(state, member, members):
+                return
+            leaving = leaving or atomic_load(state, LEAVE) == begin + n
+        begin += n
         if member == 0:
-            atomic_store(state, DONE, begin + n)
+            atomic_store(state, DONE, begin)
         if leaving:
             return
 

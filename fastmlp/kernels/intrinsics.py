@@ -21,6 +21,7 @@ from numba.core.extending import intrinsic
 from fastmlp.kernels.jit import COMPILED
 
 FLOAT, BYTE, I1, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_DOUBLE = ir.DoubleType()
 BITS = 64  # of a mask
 
 Builder = Callable[..., Any]
@@ -58,47 +59,59 @@ def rounded_once(a, b, c):
 
 def emit_fma(builder, a, b, c):
     """a * b + c, rounded once, for floats or vectors of one length: for the code of other intrinsics."""
-    kind = f"v{a.type.count}f32" if isinstance(a.type, ir.VectorType) else "f32"
+    of = "f32" if getattr(a.type, "element", a.type) == FLOAT else "f64"
+    kind = f"v{a.type.count}{of}" if isinstance(a.type, ir.VectorType) else of
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fma.{kind}"
     )
     return builder.call(function, [a, b, c])
 
 
-@with_twin(rounded_once)
+def almost_once(a, b, c):
+    """float64 a * b + c: of a product in an extended type, where there is one; the last bit may differ."""
+    return np.float64(np.longdouble(a) * b + c)
+
+
+def _fma(a, b, c):
+    return almost_once(a, b, c) if isinstance(b, np.float64) else rounded_once(a, b, c)
+
+
+@with_twin(_fma)
 def fma(typingctx, a, b, c):
-    """a * b + c in float32, rounded once."""
-    if not a == b == c == types.float32:
+    """a * b + c, all of them float32 or float64, rounded once."""
+    if not (a == b == c and a in (types.float32, types.float64)):
         return None
 
     def codegen(context, builder, signature, args):
         return emit_fma(builder, *args)
 
-    return types.float32(a, b, c), codegen
+    return a(a, b, c), codegen
 
 
-@with_twin(lambda x: np.float32(x).view(np.int32))
+@with_twin(lambda x: x.view(np.int64) if isinstance(x, np.float64) else np.float32(x).view(np.int32))
 def float_bits(typingctx, x):
-    """The 32 bits of a float32 as an int32."""
-    if x != types.float32:
+    """The bits of a float32 as an int32, of a float64 as an int64."""
+    kinds = {types.float32: (types.int32, I32), types.float64: (types.int64, I64)}
+    if x not in kinds:
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], I32)
+        return builder.bitcast(args[0], kinds[x][1])
 
-    return types.int32(x), codegen
+    return kinds[x][0](x), codegen
 
 
-@with_twin(lambda bits: np.int32(bits).view(np.float32))
+@with_twin(lambda bits: bits.view(np.float64) if isinstance(bits, np.int64) else np.int32(bits).view("f4"))
 def bits_float(typingctx, bits):
-    """The float32 that an int32's bits stand for."""
-    if bits != types.int32:
+    """The float32 that an int32's bits stand for, or the float64 of an int64's."""
+    kinds = {types.int32: (types.float32, FLOAT), types.int64: (types.float64, _DOUBLE)}
+    if bits not in kinds:
         return None
 
     def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], FLOAT)
+        return builder.bitcast(args[0], kinds[bits][1])
 
-    return types.float32(bits), codegen
+    return kinds[bits][0](bits), codegen
 
 
 @with_twin(lambda pointer, index: None)
@@ -200,20 +213,37 @@ def nth(typingctx, parts, i, steps):
     return parts(parts, i, steps), codegen
 
 
-def _floats_at(place):
-    return np.ctypeslib.as_array(ctypes.cast(int(place), ctypes.POINTER(ctypes.c_float)), (2**31,))
+def _values_at(kind, size):
+    return lambda place: np.ctypeslib.as_array(
+        ctypes.cast(int(place), ctypes.POINTER(kind)), (2**33 // size,)
+    )
 
 
-@with_twin(_floats_at)
+def _memory_at(of, kind):
+    """The code of an intrinsic that makes an address of a number."""
+
+    def pointer(typingctx, place):
+        if place != types.int64:
+            return None
+
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], kind.as_pointer())
+
+        return types.CPointer(of)(place), codegen
+
+    return pointer
+
+
+@with_twin(_values_at(ctypes.c_float, 4))
 def pointer_at(typingctx, place):
     """The float32 that lie at an address given as a number; whoever calls keeps them alive."""
-    if place != types.int64:
-        return None
+    return _memory_at(types.float32, FLOAT)(typingctx, place)
 
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], FLOAT.as_pointer())
 
-    return types.CPointer(types.float32)(place), codegen
+@with_twin(_values_at(ctypes.c_double, 8))
+def doubles_at(typingctx, place):
+    """The float64 that lie at an address given as a number."""
+    return _memory_at(types.float64, ir.DoubleType())(typingctx, place)
 
 
 def _copy_word(out, at, source, start):
@@ -236,3 +266,33 @@ def copy_word(typingctx, out, at, source, start):
         return builder.bitcast(builder.icmp_unsigned("!=", word, ir.Constant(kind, None)), I64)
 
     return types.uint64(out, at, source, start), codegen
+
+
+def _not_zero(values):
+    return np.packbits(values[:BITS] != 0, bitorder="little").view("<u8").astype(np.uint64)[0]
+
+
+@with_twin(_not_zero)
+def not_zero(typingctx, values):
+    """A uint64 whose bit i tells whether the i-th of 64 floats is not 0."""
+    if not is_memory(values):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(FLOAT, BITS)
+        word = builder.load(builder.bitcast(args[0], kind.as_pointer()), align=4)
+        return builder.bitcast(builder.fcmp_unordered("!=", word, ir.Constant(kind, None)), I64)
+
+    return types.uint64(values), codegen
+
+
+@with_twin(lambda mask: int(mask).bit_count())
+def count_ones(typingctx, mask):
+    """Count the bits of a uint64 that are 1."""
+    if mask != types.uint64:
+        return None
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(mask), codegen

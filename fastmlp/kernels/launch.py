@@ -15,27 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.backends.threads import ThreadTuner, available_cores
-from fastmlp.backends.types import EpochTotals, Midway, Pause, seconds_of
+from fastmlp.backends.types import EpochTotals, Midway, Pause, Watch, seconds_of
 from fastmlp.data.encode import Encoded
-from fastmlp.kernels import epoch, jit, layout, limits, losses, optimizers, rules, team
-from fastmlp.words.losses import Loss
+from fastmlp.kernels import epoch, jit, layout, limits, looks, losses, optimizers, rules, team
+from fastmlp.kernels.batch_norm import running_pairs
 
 Array = NDArray[Any]
 
 _FEW = 64  # rows that are done before a second thread would have started
 UNEVEN = 0.12  # of the inputs' work: with more than 0.5 and this in a half, waiting costs what caches win
 BRIEF = 10**9  # multiplications that take no longer than a person's Ctrl-C: some 0.1 s
+_OF_SAMPLE, _OF_STEP = 500, 10**4  # the same of all that is done beside them
+TINY = 10**7  # multiplications that are done before a second thread has started and gained
+TINY_STEP = 5 * 10**5  # the same of a step: two threads lose more where they wait for each other
 
 _ran: set[str] = set()  # the kernels that this process has compiled, or loaded
 
 _NONE, _NO_ROWS = np.empty(0, np.float32), np.empty(0, np.int64)
 
 
-_NO_COUNTS = np.zeros((1, 8), np.int64)  # of the type that trainings have: all jobs share one compiled kernel
+_NO_COUNTS = np.zeros((1, 1, 8), np.int64)  # of the types that trainings have: all jobs share one kernel
 _TRAINING = epoch.Training(
-    rule=optimizers.NO_RULE, limits=limits.NO_LIMITS, first=0, B=0, target=_NONE, alphas=_NONE, rows=_NO_ROWS,
-    losses=_NONE, totals=np.zeros(1), counts=_NO_COUNTS, bad=_NO_COUNTS, splits=_NO_ROWS, shares=np.zeros(0),
-    halved=False,
+    rule=optimizers.NO_RULE, limits=limits.NO_LIMITS, looks=looks.NO_LOOKS, first=0, M=0, B=0, target=_NONE,
+    alphas=_NONE, rows=_NO_ROWS, losses=_NONE, totals=np.zeros(1), counts=_NO_COUNTS, bad=_NO_COUNTS[0],
+    splits=_NO_ROWS, shares=np.zeros(0), halved=False,
 )  # fmt: skip
 _OUTPUTS = epoch.Outputs(
     p=_NONE, link=0, losses=_NONE, correct=_NO_ROWS, active=np.empty((1, 0), np.bool_), keep=False
@@ -57,7 +60,7 @@ def outputs(
 ) -> None:
     """Fill those arrays of epoch.Outputs that are given, for the rows ``order`` (N,)."""
     N = len(order)
-    members = threads if N > _FEW else 1
+    members = threads if N > _FEW and N * len(work.weights.theta) > TINY else 1
     job = epoch.Job(
         train=False, rows=rows, order=layout.plain(order), N=N, loss=loss, training=_TRAINING,
         outputs=_OUTPUTS._replace(**wanted),
@@ -71,60 +74,90 @@ def outputs(
     _note("run")
 
 
+class Parts:
+    """The shares of a team's members in the weights of a pass over X: by their number, found once."""
+
+    def __init__(self, X: Encoded, rows: layout.Rows, place: layout.Layout, shortens: bool) -> None:
+        self._X, self._rows, self._layout, self._shortens = X, rows, place, shortens
+        self._found: dict[tuple[int, bool], dict[str, Any]] = {}
+
+    def of(self, threads: int, by_team: bool) -> dict[str, Any]:
+        """Fields of epoch.Training."""
+        if (found := self._found.get((threads, by_team))) is None:
+            own = by_team and threads == 2 and not self._shortens  # else none of its weights is a member's
+            halves = _halves(self._X, self._rows, self._layout) if own else None
+            splits, shares = _split(self._X, self._rows, threads) if halves is None else halves
+            found = {"splits": splits, "shares": shares, "halved": halves is not None}
+            self._found[threads, by_team] = found
+        return found
+
+
 def train(
     work: layout.Work,
-    X: Encoded,
+    parts: Parts,
     job: epoch.Job,
     pace: ThreadTuner,
     progress: Callable[[int], None] | None = None,
     midway: Midway | None = None,
     pause: Pause | None = None,
-) -> tuple[EpochTotals, tuple[str, int] | None]:
-    """A pass of training, in slices of time, each with as many threads as ``pace`` says.
+) -> tuple[list[EpochTotals], tuple[str, int] | None]:
+    """A pass of training, in slices of time, each with as many threads as ``pace`` says; little work has one.
 
     midway: where it goes on; its parameters are those of ``work``, its moments those of the job's rule.
-    Also returns what became non-finite, and in which batch (from 1).
+    Returns the totals of the epochs that were finished, all of them unless the pass was watched; and what
+    became non-finite, and in which batch of all (from 1).
     """
-    counts, bad = np.zeros((pace.most, 8), np.int64), np.zeros((pace.most, 8), np.int64)
-    plan = job.training._replace(totals=np.zeros(1), counts=counts, bad=bad)
+    N, M, E, most, left = job.N, job.training.M, job.N // job.training.M, 0, math.inf
+    counts, bad = np.zeros((E, work.members, 8), np.int64), np.zeros((work.members, 8), np.int64)
+    plan = job.training._replace(totals=np.zeros(E), counts=counts, bad=bad)
     if midway is not None:
-        plan, counts[0, :2] = plan._replace(first=midway.samples), (midway.correct, midway.live)
+        plan, counts[0, 0, :2] = plan._replace(first=midway.samples), (midway.correct, midway.live)
         plan.totals[0] = midway.loss
     by_team = pace.driver == "team"
     launch = _team if by_team else _prange
-    N, most, left = job.N, 0, math.inf
-    while plan.first < N and not bad[:, 0].any():
+    tiny = work.members == 1 or is_tiny(N, plan.B, len(work.weights.theta))
+    while plan.first < N and not bad[:, 0].any() and not plan.looks.watch[looks.STOPS]:
         if pause is not None:
             left = seconds_of(pause, partial(_midway, work, plan))
-        threads, seconds = pace.next()
-        parts = by_team and threads == 2 and not plan.limits.shorten  # else none of its weights is a member's
-        halves = _halves(X, job.rows, work.layout) if parts else None
-        splits, shares = _split(X, job.rows, threads) if halves is None else halves
-        plan = plan._replace(splits=splits, shares=shares, halved=halves is not None)
+        threads, seconds = (1, math.inf) if tiny else pace.next()
+        plan = plan._replace(**parts.of(threads, by_team))
         work.scratch.bound.fill(np.inf)  # nothing is known of the weights that a member has now
         started = time.perf_counter()
         members, done, late = launch(
-            threads, work, job._replace(training=plan), progress, min(seconds, left), seconds == math.inf
+            threads, work, job._replace(training=plan), progress, min(seconds, left), tiny or pace.is_fixed
         )
-        if done > plan.first:  # not where all members stopped at their first batch, which diverged
+        if done > plan.first and not tiny:  # nor where all stopped at their first batch, which diverged
             pace.note(threads, done - plan.first, time.perf_counter() - started, late)
         most, plan = max(most, members), plan._replace(first=done if done else N)
-    correct, live = counts[:, :2].sum(axis=0).tolist()
-    loss = job.loss
-    whole = float(loss.weights[job.order].sum(dtype=np.float64)) if loss.weighted else N
-    totals = EpochTotals(float(plan.totals[0]) / (whole or 1.0), correct, live, N, most)
-    if not bad[:, 0].any():
-        return totals, None
-    batch, cause = bad[bad[:, 0] > 0][0, :2].tolist()
-    return totals, ("loss" if cause == epoch.LOSS_BAD else "weights", batch)
+    if bad[:, 0].any():
+        number, cause = bad[bad[:, 0] > 0][0, :2].tolist()
+        return [], ("loss" if cause == epoch.LOSS_BAD else "weights", number)
+    hits = counts[:, :, :2].sum(axis=1).tolist()
+    return [
+        EpochTotals(total / whole, correct, live, M, most, squares=squares)
+        for total, (whole, squares), (correct, live) in zip(
+            plan.totals.tolist(), plan.looks.sums.tolist(), hits, strict=True
+        )
+    ][: plan.first // M], None
+
+
+def is_tiny(N: int, B: int, P: int) -> bool:
+    """Tell whether N samples, B in a step, of a net with P parameters are work for one thread alone."""
+    return N * P <= TINY or B * P <= TINY_STEP
+
+
+def is_brief(N: int, B: int, P: int) -> bool:
+    """Tell whether N samples, B in a step, of a net with P parameters are done before a person's Ctrl-C."""
+    return N * (P + _OF_SAMPLE) + N // B * _OF_STEP <= BRIEF
 
 
 def _midway(work: layout.Work, plan: epoch.Training) -> Midway:
     """The pass between two slices."""
-    correct, live = plan.counts[:, :2].sum(axis=0).tolist()
+    correct, live = plan.counts[0, :, :2].sum(axis=0).tolist()
     moments = tuple(layout.unpack(work.layout, average) for average in optimizers.averages(plan.rule))
     parameters = layout.unpack(work.layout, work.weights.theta)
-    layout.trained_into(work, parameters)
+    for place, array in running_pairs(work.norms, parameters):
+        array[...] = place
     return Midway(int(plan.first), float(plan.totals[0]), correct, live, parameters, moments)
 
 
@@ -138,7 +171,7 @@ def _team(
         progress,
         seconds=seconds,
         patient=patient,
-        brief="run" in _ran and len(job.order) * len(work.weights.theta) <= BRIEF,
+        brief="run" in _ran and is_brief(len(job.order), job.training.B, len(work.weights.theta)),
     )
     _note("run")
     return outcome
@@ -158,39 +191,30 @@ def _prange(
     return threads, done, late
 
 
-def training_job(rows: layout.Rows, order: Array, loss: losses.Loss, B: int, steps: rules.Steps) -> epoch.Job:
-    """A pass of training over those rows in batches of B: see epoch.Training."""
-    plan = _TRAINING._replace(B=B, losses=np.empty(B, np.float32), **steps._asdict())
-    return epoch.Job(
-        train=True, rows=rows, order=layout.plain(order), N=len(order), loss=loss, training=plan,
-        outputs=_OUTPUTS,
-    )  # fmt: skip
+def training_job(
+    rows: layout.Rows,
+    orders: Array,
+    loss: losses.Loss,
+    B: int,
+    steps: rules.Steps,
+    watch: Watch | None = None,
+    squares: int = 0,
+) -> epoch.Job:
+    """A pass of training over those rows, E epochs of orders (E, M), in batches of B: see epoch.Training.
 
-
-def loss_of(loss: Loss, y: Array, K: int, weights: Array | None = None) -> losses.Loss:
-    """The loss of a net of K outputs against targets as ``checked_targets`` returns them."""
-    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
-    of_loss, of_slope = {"half_squared": (0.5, 1.0), "squared": (1 / K, 2 / K)}.get(loss.name, (1 / K, 1 / K))
-    low, high = loss.clip or (0.0, 1.0)
-    return losses.Loss(
-        head=losses.HEADS["shares" if name == "softmax" and (shared or smoothed) else name].place,
-        y=_NO_ROWS if shared else layout.plain(y),
-        targets=layout.plain(y.reshape(-1)) if shared else _NONE,
-        shared=shared,
-        weighted=weights is not None,
-        weights=_NONE if weights is None else layout.plain(weights),
-        clipped=loss.clip is not None,
-        low=np.float32(low),
-        high=np.float32(high),
-        kept=np.float32(1 - smoothed),
-        spread=np.float32(smoothed / (2 if name == "binary" else K)),
-        number=np.float32(loss.numbers[0] if loss.numbers else 0),
-        of_loss=np.float32(of_loss),
-        of_slope=np.float32(of_slope),
+    squares: how many rows of weights are squared.
+    """
+    wholes = [float(orders.shape[1])] * len(orders)
+    if loss.weighted and not squares:
+        wholes = [float(loss.weights[order].sum(dtype=np.float64)) or 1.0 for order in orders]
+    seen = looks.looks_of(watch, squares, loss.weighted, wholes)
+    plan = _TRAINING._replace(
+        M=orders.shape[1], B=B, losses=np.empty(B, np.float32), looks=seen, **steps._asdict()
     )
-
-
-_HEADS = {"logits": "softmax", "keras2": "softmax", "clip": "softmax", "half_squared": "squared"}
+    return epoch.Job(
+        train=True, rows=rows, order=layout.plain(orders.reshape(-1)), N=orders.size, loss=loss,
+        training=plan, outputs=_OUTPUTS,
+    )  # fmt: skip
 
 
 def _split(X: Encoded, rows: layout.Rows, threads: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fastmlp import random
 from fastmlp.data.encode import Encoded
 from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.batch_norm import AFTER, STATISTICS, Norms, norms_of, running_into
+from fastmlp.kernels.batch_norm import AFTER, STATISTICS, Norms, norms_of
 from fastmlp.kernels.dropout import Draw, draw_of
 from fastmlp.kernels.intrinsics import nth
 from fastmlp.kernels.jit import device
@@ -324,9 +324,8 @@ def build(
     )  # fmt: skip
     work.inputs.reshape(-1, input_stride)[:, D] = 1
     pack(work.layout, work.weights.theta, parameters)
-    for layer in range(1, len(fan_in)):
-        transposed = work.weights.transposed[t_at[layer] : t_at[layer + 1]]
-        transposed.reshape(fan_out[layer], before[layer])[:, : fan_in[layer]] = parameters.weights[layer].T
+    for place, value in transposes(work, parameters):
+        place[...] = value
     return work
 
 
@@ -358,18 +357,22 @@ def views(layout: Layout, flat: Float32) -> list[Views]:
 
 def pack(layout: Layout, flat: Float32, parameters: Parameters) -> Float32:
     """A flat array laid out as theta, with those parameters."""
-    for place, value in _paired(layout, flat, parameters):
+    for place, value in paired(layout, flat, parameters):
         place[...] = value
     return flat
 
 
-def unpack_into(layout: Layout, flat: Float32, parameters: Parameters) -> None:
-    """The weights and biases, gammas and betas in a flat array laid out as theta, into ``parameters``."""
-    for place, value in _paired(layout, flat, parameters):
-        value[...] = place
+def transposes(work: Work, parameters: Parameters) -> list[tuple[Float32, Float32]]:
+    """The transpose of each deeper layer's weights, and its place, first."""
+    found, of = [], work.layout
+    for layer in range(1, of.depth):
+        width, n = of.stride[layer - 1], of.fan_out[layer]
+        place = work.weights.transposed[of.t_at[layer] :][: n * width].reshape(n, width)
+        found.append((place[:, : of.fan_in[layer]], parameters.weights[layer].T))
+    return found
 
 
-def _paired(layout: Layout, flat: Float32, parameters: Parameters) -> Iterator[tuple[Float32, Float32]]:
+def paired(layout: Layout, flat: Float32, parameters: Parameters) -> Iterator[tuple[Float32, Float32]]:
     """Each array of the parameters that a flat one has, and its place there, first."""
     norms = (*parameters.norms, None)
     for own, W, b, norm in zip(
@@ -394,12 +397,6 @@ def unpack(layout: Layout, flat: Float32) -> Parameters:
     return Parameters(
         tuple(np.array(own.W, order="C") for own in found), tuple(np.array(own.b) for own in found), norms
     )
-
-
-def trained_into(work: Work, parameters: Parameters) -> None:
-    """The parameters of a training as they are now, into ``parameters``."""
-    unpack_into(work.layout, work.weights.theta, parameters)
-    running_into(work.norms, parameters)
 
 
 def outputs(work: Work, B: int) -> list[Float32]:

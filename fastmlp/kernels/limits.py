@@ -135,11 +135,11 @@ def step_rows(work, plan, batch, layer, lo, hi, first, factor):
     """
     layout, rule, limits, theta = work.layout, plan.rule, plan.limits, work.weights.theta
     at, stride, fan_in = layout.w_at[layer], layout.stride[layer], layout.fan_in[layer]
-    begin = lo
+    begin, size = lo, batch.weight if plan.looks.weighed else np.float32(batch.n)
     while begin < hi:
         end, decay = hi, rule.weight_decay
         if begin < fan_in:
-            end, decay = min(hi, fan_in), rule.weight_decay + rule.alpha / np.float32(batch.n)
+            end, decay = min(hi, fan_in), rule.weight_decay + rule.alpha / size
             if limits.each:
                 factor = factor_of(limits, first, first + fan_in)
         elif limits.each:

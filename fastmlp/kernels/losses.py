@@ -7,7 +7,7 @@ names. A *link* does the second: LINKS is their table, and ``predictions`` calls
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from fastmlp.kernels.maths import exp, log1p, sigmoid
 from fastmlp.kernels.matmul import WORD
 from fastmlp.kernels.plug_ins import BOOL, FLOAT, FLOATS, INT, INTS, NOTHING, PlugIn, caller, kind
 
-_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
+_INFINITY = np.float32(np.inf)
 _0, _WORD = np.int64(0), np.int64(WORD)  # not literal: Numba compiles a function anew for those
 
 
@@ -27,31 +28,37 @@ class Loss(NamedTuple):
 
     head: the place of its plug-in, of HEADS. y (N,): classes; or targets (N K), ``shared``. weights (N,): how
     much each row counts, where ``weighted``. clipped, low, high: the clip on probabilities. kept, spread: a
-    smoothed target t is kept t + spread. number: huber's. of_loss, of_slope: factors of the sum of a row's
-    distances, and of their slopes.
+    smoothed target t is kept t + spread. most: the cap on minus a logarithm. number: huber's. of_loss,
+    of_slope: factors of the sum of a row's distances, and of their slopes.
     """
 
     head: int
     y: NDArray[np.int64]
-    targets: NDArray[np.float32]
+    targets: NDArray[Any]
     shared: bool
     weighted: bool
-    weights: NDArray[np.float32]
+    weights: NDArray[Any]
     clipped: bool
-    low: np.float32
-    high: np.float32
-    kept: np.float32
-    spread: np.float32
-    number: np.float32
-    of_loss: np.float32
-    of_slope: np.float32
+    low: np.floating[Any]
+    high: np.floating[Any]
+    kept: np.floating[Any]
+    spread: np.floating[Any]
+    most: np.floating[Any]
+    number: np.floating[Any]
+    of_loss: np.floating[Any]
+    of_slope: np.floating[Any]
 
 
 _NO_ROWS, _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
 NO_LOSS = Loss(
     head=0, y=_NO_ROWS, targets=_NONE, shared=False, weighted=False, weights=_NONE, clipped=False, low=_ZERO,
-    high=_ONE, kept=_ONE, spread=_ZERO, number=_ZERO, of_loss=_ONE, of_slope=_ONE,
+    high=_ONE, kept=_ONE, spread=_ZERO, most=_INFINITY, number=_ZERO, of_loss=_ONE, of_slope=_ONE,
 )  # fmt: skip
+_DOUBLES: dict[str, Any] = {
+    **{name: np.float64(x) for name, x in NO_LOSS._asdict().items() if isinstance(x, np.float32)},
+    **dict.fromkeys(("targets", "weights"), np.empty(0)),
+}
+NO_LOSS64 = NO_LOSS._replace(**_DOUBLES)
 
 
 @device
@@ -101,7 +108,7 @@ def cross_entropy(loss, p, b, K, logit, label):
         q = low if p_true < low else (high if p_true > high else p_true)  # nan stays nan
         error = -np.float32(math.log(np.float64(q)))  # a system's logf is not everywhere the same
     else:
-        error = np.float32(math.log(np.float64(total))) + largest - logit
+        error = capped(np.float32(math.log(np.float64(total))) + largest - logit, loss.most)
     return error, live, best == np.float32(label)
 
 
@@ -155,7 +162,7 @@ def shares_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
             t, q = share_of(loss, row, K, k), p[k * _WORD + b]
             if t > most:
                 most, label = t, k
-            live, term = True, whole - logits[at + k]
+            live, term = True, capped(whole - logits[at + k], loss.most)
             if loss.clipped:
                 live = loss.low <= q <= loss.high
                 term = -np.float32(math.log(np.float64(clipped(q, loss.low, loss.high))))
@@ -181,9 +188,15 @@ def clipped(q, low, high):
     return low if q < low else (high if q > high else q)
 
 
+@device
+def capped(q, most):
+    """q, but no more than most; what is not finite stays."""
+    return most if most < q < _INFINITY else q
+
+
 def binary_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
-    """The mean over K labels t of -t log(p) - (1 - t) log(1 - p), p = sigmoid(logit): delta = (p - t) / K
-    times the row's share of the batch, or 0 where the clip holds.
+    """The mean or sum over K labels t of -t log(p) - (1 - t) log(1 - p), p = sigmoid(logit): delta = p - t
+    times the row's share of the batch (and 1 / K), or 0 where the clip holds.
     """
     correct, alive, good = 0, n * K, True
     for b in range(n):
@@ -194,7 +207,7 @@ def binary_head(loss, losses, deltas, logits, stride, K, p, rows, n, inverse):
         for k in range(K):
             z, t = logits[at + k], loss.kept * loss.targets[target_at + k] + loss.spread
             small, above = exp(-abs(z)), z > _ZERO
-            p[k] = (_ONE - t if above else t) * abs(z) + log1p(small)
+            p[k] = (_ONE - t if above else t) * capped(abs(z), loss.most) + log1p(small)
             deltas[at + k] = share * ((_ONE if above else small) / (_ONE + small) - t)
         if loss.clipped:
             for k in range(K):
@@ -265,6 +278,13 @@ def _poisson(z, y, number):
     return rate - y * z, rate - y
 
 
+@device
+def _deviance(z, y, number):
+    slope = exp(z) - y
+    log = np.float32(math.log(np.float64(y))) if y > _ZERO else _ZERO  # 0 log(0) is 0
+    return y * (log - z) + slope, slope
+
+
 HEAD = kind((INT, INT, BOOL), NO_LOSS, FLOATS, FLOATS, FLOATS, INT, INT, FLOATS, INTS, INT, FLOAT)
 head = caller(HEAD)
 """head(loss.head, loss, losses, deltas, logits, stride, K, p, rows, n, inverse): losses (n,) and deltas of n
@@ -283,6 +303,7 @@ _FUNCTIONS = {
     "absolute": _of_distances(_absolute),
     "huber": _of_distances(_huber),
     "poisson": _of_distances(_poisson),
+    "half_deviance": _of_distances(_deviance),
 }
 
 HEADS = {name: PlugIn(name, function, HEAD, apart=True) for name, function in _FUNCTIONS.items()}

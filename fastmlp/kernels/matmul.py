@@ -22,13 +22,14 @@ from fastmlp.kernels.simd import (
     Matrix,
     add_coded_rows,
     add_lanes,
+    lanes_of,
     product_tile,
 )
 
 WORD = 64  # bits of a mask: samples, or inputs, that are walked together
 MOST_VECTORS = max(SIZES)  # accumulators of a sparse row: one more, and a coefficient, would spill
 
-_NONE, _ONE, _ALL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
+_NONE, _ONE = np.uint64(0), np.uint64(1)
 _u = np.uint64
 
 
@@ -79,7 +80,7 @@ def matmul(out, base, alpha, A, M, B, K, depth, vectors):
             base = out
         terms, c = min(depth, K - k), 0
         while c < vectors:
-            left, x, m = vectors - c, LANES * c, 0
+            left, x, m = vectors - c, lanes_of(out) * c, 0
             width, tall = tile_of(left, vectors)
             while m < M:  # whole tiles of rows first, then row by row
                 rows = tall if m + tall <= M else 1

@@ -7,13 +7,13 @@ done to gradients and weights is in limits.py.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.kernels.jit import device
-from fastmlp.kernels.plug_ins import FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
+from fastmlp.kernels.plug_ins import DOUBLE, DOUBLES, FLOAT, FLOATS, INT, NOTHING, PlugIn, caller, kind
 
 _ZERO = np.float32(0)
 _NONE = np.empty(0, np.float32)
@@ -30,20 +30,20 @@ class Rule(NamedTuple):
     plain: bool
     step: int
     nesterov: bool
-    momentum: np.float32
-    rest1: np.float32
-    beta2: np.float32
-    rest2: np.float32
-    rho: np.float32
-    rest: np.float32
-    inner: np.float32
-    outer: np.float32
-    weight_decay: np.float32
-    alpha: np.float32
-    rates: NDArray[np.float32]
-    first: NDArray[np.float32]
-    second: NDArray[np.float32]
-    third: NDArray[np.float32]
+    momentum: np.floating[Any]
+    rest1: np.floating[Any]
+    beta2: np.floating[Any]
+    rest2: np.floating[Any]
+    rho: np.floating[Any]
+    rest: np.floating[Any]
+    inner: np.floating[Any]
+    outer: np.floating[Any]
+    weight_decay: np.floating[Any]
+    alpha: np.floating[Any]
+    rates: NDArray[Any]
+    first: NDArray[Any]
+    second: NDArray[Any]
+    third: NDArray[Any]
 
 
 NO_RULE = Rule(
@@ -134,8 +134,15 @@ def _scale_by_steps(rule, rates, w, g, v, a, z):
     return w - rates[0] * g, v, a * rule.rho + rule.rest * g * g, z
 
 
+_DOUBLES: dict[str, Any] = {
+    **{name: np.float64(x) for name, x in NO_RULE._asdict().items() if isinstance(x, np.float32)},
+    **dict.fromkeys(("rates", "first", "second", "third"), np.empty(0)),
+}
+NO_RULE64 = NO_RULE._replace(**_DOUBLES)
+
 STEP = kind(NOTHING, NO_RULE, FLOATS, FLOATS, INT, INT, FLOAT, FLOAT, INT)
-step = caller(STEP)
+STEP64 = kind(NOTHING, NO_RULE64, DOUBLES, DOUBLES, INT, INT, DOUBLE, DOUBLE, INT)
+step, step64 = caller(STEP), caller(STEP64)
 """step(rule.step, rule, theta, gradient, at, width, factor, decay, batch): so many weights w from ``at`` on
 take the rule's step, by factor times their gradients and decay w.
 
@@ -143,7 +150,7 @@ The gradients are used up: they are 0 afterwards.
 """
 
 
-def _step(name, function, moments):
+def _step(name, function, moments, kind=STEP):
     """The plug-in of a weight's step and so many averages: w, x, y, z = function(rule, rates, w, g, x, y, z).
 
     g has the weight decay in it already; rates are those of the batch, after what w is multiplied by.
@@ -169,26 +176,33 @@ def _step(name, function, moments):
             if has_z:
                 third[j] = z
 
-    return PlugIn(name, step, STEP, apart=True)
+    return PlugIn(name, step, kind, apart=True)
 
 
-STEPS = {
-    "sgd": _step("sgd", _descend, 0),
-    "sgd momentum": _step("momentum", _roll, 1),
-    "rmsprop": _step("rmsprop", _scale_by_roots(False, False), 1),
-    "rmsprop centred": _step("rmsprop_centred", _scale_by_roots(True, False), 2),
-    "rmsprop momentum": _step("rmsprop_momentum", _scale_by_roots(False, True), 2),
-    "rmsprop centred momentum": _step("rmsprop_centred_momentum", _scale_by_roots(True, True), 3),
-    "adam": _step("adam", _adapt, 2),
-    "adam amsgrad": _step("amsgrad", _adapt_to_largest, 3),
-    "nadam": _step("nadam", _look_ahead, 2),
-    "adamax": _step("adamax", _scale_by_largest, 2),
-    "adagrad": _step("adagrad", _scale_by_sum, 1),
-    "adadelta": _step("adadelta", _scale_by_steps, 2),
+_FUNCTIONS = {
+    "sgd": ("sgd", _descend, 0),
+    "sgd momentum": ("momentum", _roll, 1),
+    "rmsprop": ("rmsprop", _scale_by_roots(False, False), 1),
+    "rmsprop centred": ("rmsprop_centred", _scale_by_roots(True, False), 2),
+    "rmsprop momentum": ("rmsprop_momentum", _scale_by_roots(False, True), 2),
+    "rmsprop centred momentum": ("rmsprop_centred_momentum", _scale_by_roots(True, True), 3),
+    "adam": ("adam", _adapt, 2),
+    "adam amsgrad": ("amsgrad", _adapt_to_largest, 3),
+    "nadam": ("nadam", _look_ahead, 2),
+    "adamax": ("adamax", _scale_by_largest, 2),
+    "adagrad": ("adagrad", _scale_by_sum, 1),
+    "adadelta": ("adadelta", _scale_by_steps, 2),
 }
 """All of them: a new one is an entry here, by its name and the words that make its step another."""
 
+STEPS = {words: _step(*parts) for words, parts in _FUNCTIONS.items()}
+STEPS64 = {
+    words: _step(f"{name}64", function, moments, STEP64)
+    for words, (name, function, moments) in _FUNCTIONS.items()
+}
+"""The same for float64."""
 
-def averages(rule: Rule) -> tuple[NDArray[np.float32], ...]:
+
+def averages(rule: Rule) -> tuple[NDArray[Any], ...]:
     """The averages that it keeps."""
     return tuple(average for average in (rule.first, rule.second, rule.third) if len(average))

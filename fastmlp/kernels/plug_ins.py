@@ -22,6 +22,7 @@ from fastmlp.kernels.intrinsics import addressed, with_twin
 
 NOTHING = types.none
 FLOAT, FLOATS = types.float32, types.CPointer(types.float32)  # type: ignore[attr-defined]
+DOUBLE, DOUBLES = types.float64, types.CPointer(types.float64)  # type: ignore[attr-defined]
 INT, INTS = types.int64, types.CPointer(types.int64)  # type: ignore[attr-defined]
 BOOL = types.boolean
 

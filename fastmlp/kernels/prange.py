@@ -21,6 +21,7 @@ from fastmlp.kernels.epoch import batch_from, part_of, samples, weights
 from fastmlp.kernels.intrinsics import address, with_twin
 from fastmlp.kernels.jit import device, kernel
 from fastmlp.kernels.layout import seen_by
+from fastmlp.kernels.looks import add_losses, look
 from fastmlp.kernels.team import ABORT, DONE, STOP, atomic_load, atomic_store
 
 _one_at_a_time = threading.Lock()
@@ -70,23 +71,27 @@ def struct_at(typingctx, pointer):
 @kernel(parallel=True)
 def train(state, members, work, job):
     """``epoch.train`` for all members: each of them is one turn of a parallel loop."""
-    N, first, B = job.N, job.training.first, job.training.B
-    losses, totals = address(job.training.losses), address(job.training.totals)
+    N, M, B, begin = job.N, job.training.M, job.training.B, job.training.first
     whole, whole_job = kept(address(work)), kept(address(job))
-    for begin in range(first, N, B):
-        n = min(B, N - begin)
+    while begin < N:
+        n = min(B, M - begin % M)
         for phase in range(work.norms.n_phases):
             for m in prange(members):
                 first_part(state, m, members, struct_at(whole), struct_at(whole_job), begin, n, phase)
         if atomic_load(state, ABORT) != 0:
             return
-        for b in range(n):
-            totals[0] += losses[b]
+        sum_up(struct_at(whole_job), begin)
         for turn in range(job.training.limits.turns):
             for m in prange(members):
                 second_part(state, m, members, struct_at(whole), struct_at(whole_job), begin, turn)
-        atomic_store(state, DONE, begin + n)
-        if atomic_load(state, ABORT) != 0 or atomic_load(state, STOP) != 0:
+        if atomic_load(state, ABORT) != 0:
+            return
+        begin += n
+        atomic_store(state, DONE, begin)
+        looks = job.training.looks.wanted and begin % M == 0
+        if looks and look_back(struct_at(whole_job), begin // M - 1):
+            return
+        if atomic_load(state, STOP) != 0:
             return
 
 
@@ -96,6 +101,19 @@ def first_part(state, member, members, whole, job, begin, n, phase):
     work = seen_by(whole, member, 0)
     lo, hi = part_of(n, work.norms.unit, member, members)
     samples(state, member, work, job, batch_from(job, begin), lo, hi, phase)
+
+
+@device
+def sum_up(job, begin):
+    """Add the losses of the batch from ``begin`` on to those of its epoch."""
+    plan = job.training
+    add_losses(plan.looks, plan.totals, begin // plan.M, plan.losses, batch_from(job, begin))
+
+
+@device
+def look_back(job, epoch):
+    """``look`` at that epoch."""
+    return look(job.training.looks, job.training.totals, epoch)
 
 
 @device

@@ -1,4 +1,4 @@
-"""From an optimizer and the words of a net's layers to the structs of a pass of training."""
+"""From an optimizer, a loss and the words of a net's layers to the structs of a pass of training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.backends.state import rates
-from fastmlp.kernels import layout
+from fastmlp.kernels import layout, losses, plain_words
 from fastmlp.kernels.limits import NO_LIMITS, PREPARE, SHORTEN, Limits
-from fastmlp.kernels.optimizers import NO_RULE, STEPS, Rule
-from fastmlp.net import Net, Parameters
+from fastmlp.kernels.losses import NO_LOSS, NO_LOSS64
+from fastmlp.kernels.optimizers import NO_RULE, NO_RULE64, STEPS, STEPS64, Rule
+from fastmlp.net import Net
 from fastmlp.words.layers import Layer
+from fastmlp.words.losses import Loss
 from fastmlp.words.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -37,30 +39,29 @@ def gradients_of(net: Net, work: layout.Work) -> Steps:
     return Steps(NO_RULE, NO_LIMITS, target, np.ones(1, np.float32), np.array(rows, np.int64))
 
 
-def steps_of(
-    net: Net,
-    optimizer: Optimizer,
-    lr: float | Array,
-    work: layout.Work,
-    taken: int,
-    moments: tuple[Parameters, ...],
-    batches: int,
-) -> Steps:
-    """Make the steps of so many batches, after those taken. The averages are laid out as theta."""
-    theta = work.weights.theta
-    limits = limits_of(net, optimizer)
-    found = rates(optimizer, lr, taken, batches).astype(np.float32)
+def steps_of(net: Net, optimizer: Optimizer, work: layout.Work) -> Steps:
+    """Make the steps of a training, whose averages are zeros laid out as theta. They have no rates yet."""
+    theta, limits = work.weights.theta, limits_of(net, optimizer)
     trained = [(shape[0] + layer.bias) * (not layer.frozen) for shape, layer in _layers(net)]
-    rows = np.array(trained, np.int64)
+    rows, no_alphas = np.array(trained, np.int64), np.empty(0, np.float32)
     if optimizer.plain and not (limits.l1.any() or limits.l2.any()):
-        return Steps(NO_RULE, limits, theta, -found[:, 1].copy(), rows)
-    averages = [layout.pack(work.layout, layout.aligned_like(theta), moment) for moment in moments]
-    rule = rule_of(optimizer, found.reshape(-1), averages)
-    return Steps(rule, limits, layout.aligned_like(theta), np.ones(batches, np.float32), rows)
+        return Steps(NO_RULE, limits, theta, no_alphas, rows)
+    rule = rule_of(optimizer, [layout.aligned_like(theta) for _ in range(optimizer.moments)])
+    return Steps(rule, limits, layout.aligned_like(theta), no_alphas, rows)
 
 
-def rule_of(optimizer: Optimizer, rates: Array, averages: list[Array]) -> Rule:
-    """The optimizer's rule, which is not the plain one."""
+def rated(steps: Steps, optimizer: Optimizer, lr: float | Array, taken: int, batches: int) -> Steps:
+    """The same at the rates of so many batches, after those taken; ``lr``: of them all, or (batches,)."""
+    found = rates(optimizer, lr, taken, batches).astype(np.float32)
+    if steps.rule.plain:
+        return steps._replace(alphas=-found[:, 1].copy())
+    rule, alphas = steps.rule._replace(rates=found.reshape(-1)), np.ones(batches, np.float32)
+    return steps._replace(rule=rule, alphas=alphas)
+
+
+def rule_of(optimizer: Optimizer, averages: list[Array], number: Any = np.float32) -> Rule:
+    """The optimizer's rule, which is not the plain one, in that number type. It has no rates yet."""
+    none, steps = (NO_RULE, STEPS) if number is np.float32 else (NO_RULE64, STEPS64)
     others = [word for word in ("centred", "amsgrad", "momentum") if getattr(optimizer, word)]
     name = "adam" if optimizer.name == "adamw" else optimizer.name
     inner, outer = optimizer.epsilons
@@ -71,10 +72,45 @@ def rule_of(optimizer: Optimizer, rates: Array, averages: list[Array]) -> Rule:
         "alpha": optimizer.alpha,
     }  # fmt: skip
     kept: dict[str, Any] = dict(zip(("first", "second", "third"), averages, strict=False))
-    return NO_RULE._replace(
-        plain=False, step=STEPS[" ".join([name, *others])].place, nesterov=optimizer.nesterov, rates=rates,
-        **{word: np.float32(number) for word, number in numbers.items()} | kept,
+    return none._replace(
+        plain=False, step=steps[" ".join([name, *others])].place, nesterov=optimizer.nesterov,
+        **{word: number(value) for word, value in numbers.items()} | kept,
     )  # fmt: skip
+
+
+def loss_of(
+    loss: Loss, y: Array, K: int, weights: Array | None = None, number: Any = np.float32
+) -> losses.Loss:
+    """The loss of a net of K outputs, in that number type, against targets as ``checked_targets`` returns
+    them. It has the addresses of y and weights: whoever calls keeps these.
+    """
+    is_single = number is np.float32
+    none, heads = (NO_LOSS, losses.HEADS) if is_single else (NO_LOSS64, plain_words.HEADS)
+    name, smoothed, shared = _HEADS.get(loss.name, loss.name), loss.label_smoothing, y.ndim == 2
+    of_loss, of_slope = _SUMS.get(loss.name) or (1 / K, (2 if name == "squared" else 1) / K)
+    low, high = loss.clip or (0.0, 1.0)
+    arrays = {"targets": y.reshape(-1)} if shared else {"y": y}
+    if weights is not None:
+        arrays["weights"] = weights
+    numbers = {
+        "low": low, "high": high, "kept": 1 - smoothed, "spread": smoothed / (2 if name == "binary" else K),
+        "most": loss.most(float(np.finfo(number).eps)), "number": loss.numbers[0] if loss.numbers else 0,
+        "of_loss": of_loss, "of_slope": of_slope,
+    }  # fmt: skip
+    fields: dict[str, Any] = {word: number(value) for word, value in numbers.items()}
+    fields |= {word: layout.plain(np.ascontiguousarray(array)) for word, array in arrays.items()}
+    return none._replace(
+        head=heads["shares" if name == "softmax" and (shared or smoothed) else name].place, shared=shared,
+        weighted=weights is not None, clipped=loss.clip is not None, **fields,
+    )  # fmt: skip
+
+
+# The head of each loss that has not one of its own name.
+_HEADS = {
+    "logits": "softmax", "keras2": "softmax", "clip": "softmax", "log_loss": "softmax",
+    "binary_log_loss": "binary", "half_squared": "squared",
+}  # fmt: skip
+_SUMS = {"binary_log_loss": (1.0, 1.0), "half_squared": (0.5, 1.0), "half_deviance": (1.0, 1.0)}  # not means
 
 
 def limits_of(net: Net, optimizer: Optimizer) -> Limits:

@@ -1,8 +1,8 @@
 """The two loops that sum in tiles: of dense matrices, and of codes. Nothing here knows about nets.
 
-A *tile* is so many rows of so many vectors of 8 lanes, which LLVM keeps in registers, as it never does with
-a local array: so each shape has a loop of its own, written here. Sums are of ``llvm.fma``: results do not
-depend on the vector width LLVM picks. Memory and twins are those of intrinsics.py.
+A *tile* is so many rows of so many vectors of 8 lanes (of float64: 4), which LLVM keeps in registers, as it
+never does with a local array: so each shape has a loop of its own, written here. Sums are of ``llvm.fma``:
+results do not depend on the vector width LLVM picks. Memory and twins are those of intrinsics.py.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ from numba.core import cgutils, types
 
 from fastmlp.kernels.intrinsics import (
     BITS,
+    BYTE,
     FLOAT,
     I1,
     I32,
     I64,
+    almost_once,
     emit_fma,
     is_memory,
     rounded_once,
     with_twin,
 )
 
-LANES = 8
+LANES = 8  # of float32
+BYTES = 4 * LANES
 _is_host = not (numba.config.CPU_NAME or numba.config.CPU_FEATURES)  # what is compiled for
 WIDEST = 16 if _is_host and binding.get_host_cpu_features().get("avx512f") else LANES
 """Lanes of this machine's longest vectors: rows that begin at a multiple of them are read sooner."""
 
-_VECTOR, _PAIR = ir.VectorType(FLOAT, LANES), ir.VectorType(FLOAT, 2 * LANES)
+_VECTOR = ir.VectorType(FLOAT, LANES)
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 11, 13)  # vectors of a row that ``add_coded_rows`` has loops for
 TALL = {3: 4, 2: 6, 1: 8} if WIDEST == LANES else {6: 4, 4: 4, 2: 8, 1: 8}
 """By its width in vectors, the rows of a tile that 16 registers hold, or 32 of 16 lanes."""
@@ -50,11 +53,28 @@ class Matrix(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A matrix of codes: its value (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0."""
+    """A matrix of codes: its value (i, t) is table[codes (i, t)] where bit t of masks[i] is set, else 0.
+
+    Codes that are floats are the values themselves; nothing is looked up then.
+    """
 
     table: Any
     codes: Matrix
     masks: Any
+
+
+@with_twin(lambda matrix: BYTES // matrix.data.itemsize)
+def lanes_of(typingctx, matrix):
+    """Lanes of a vector of a Matrix: 8 of float32, 4 of float64."""
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(I64, _lanes(matrix[0].dtype))
+
+    return types.int64(matrix), codegen
+
+
+def _lanes(number):
+    return BYTES * 8 // number.bitwidth
 
 
 def _is_matrix(kind, of=types.float32):
@@ -63,14 +83,14 @@ def _is_matrix(kind, of=types.float32):
 
 
 def _vector_at(builder, pointer, i, kind=_VECTOR):
-    place = builder.gep(pointer, [ir.Constant(I64, i * kind.count)], source_etype=FLOAT)
+    place = builder.gep(pointer, [ir.Constant(I64, i * kind.count)], source_etype=kind.element)
     return builder.bitcast(place, kind.as_pointer())
 
 
-def _row(vectors):
+def _row(vectors, element=FLOAT, lanes=LANES):
     """Places and kinds of a row of so many vectors, in pairs: 16 lanes take half the instructions."""
-    pairs = [(i, _PAIR) for i in range(vectors // 2)]
-    return pairs + [(i, _VECTOR) for i in range(2 * len(pairs), vectors)]
+    pairs = [(i, ir.VectorType(element, 2 * lanes)) for i in range(vectors // 2)]
+    return pairs + [(i, ir.VectorType(element, lanes)) for i in range(2 * len(pairs), vectors)]
 
 
 def splat(builder, x, kind=_VECTOR):
@@ -109,7 +129,7 @@ def _sum_of_squares(row, n):
 @with_twin(_sum_of_squares)
 def sum_of_squares(typingctx, row, n):
     """The sum of n squares in float64, lane by lane, then over the lanes; n is a multiple of LANES."""
-    if not (is_memory(row) and n == types.int64):
+    if not ((is_memory(row) or is_memory(row, of=types.float64)) and n == types.int64):
         return None
 
     def codegen(context, builder, signature, args):
@@ -121,8 +141,10 @@ def sum_of_squares(typingctx, row, n):
         j, sums = builder.phi(I64), builder.phi(kind)
         builder.cbranch(builder.icmp_signed("<", j, args[1]), loop, end)
         builder.position_at_end(loop)
-        lanes = builder.load(_vector_at(builder, builder.gep(args[0], [j]), 0), align=4)
-        wide = builder.fpext(lanes, kind)  # of which a square is exact
+        there = ir.VectorType(context.get_value_type(row.dtype), LANES)
+        wide = builder.load(_vector_at(builder, builder.gep(args[0], [j]), 0, there), align=4)
+        if there != kind:
+            wide = builder.fpext(wide, kind)  # of which a square is exact
         _enter(j, entry, zero, loop, builder.add(j, ir.Constant(I64, LANES)))
         _enter(sums, entry, ir.Constant(kind, None), loop, builder.fadd(sums, builder.fmul(wide, wide)))
         builder.branch(test)
@@ -145,7 +167,9 @@ def _add_coded_rows(tall, size, out, begun, base, alpha, coded, n, rows):
         total, code = np.zeros(width, np.float32), int(coded.codes.at) + i * int(coded.codes.row)
         for t in range(BITS):
             if mask >> t & 1:
-                value = coded.table[coded.codes.data[code + t * int(coded.codes.column)]]
+                value = coded.codes.data[code + t * int(coded.codes.column)]
+                if value.dtype == np.uint8:
+                    value = coded.table[value]
                 row = rows.data[int(rows.at) + t * int(rows.row) :][:width]
                 total = rounded_once(value, row, total)
         place = slice(int(out.at) + i * int(out.row), int(out.at) + i * int(out.row) + width)
@@ -164,7 +188,7 @@ def add_coded_rows(typingctx, tall, size, out, begun, base, alpha, coded, n, row
     if getattr(coded, "instance_class", None) is not Coded:
         return None
     table, codes, masks = coded
-    fits = _is_matrix(out) and _is_matrix(rows) and _is_matrix(codes, of=types.uint8)
+    fits = _is_matrix(out) and _is_matrix(rows) and (_is_matrix(codes, of=types.uint8) or _is_matrix(codes))
     fits = fits and is_memory(base) and is_memory(table) and is_memory(masks, n, of=types.uint64)
     if not (fits and tall == size == types.int64 and begun == types.uint64 and alpha == types.float32):
         return None
@@ -236,7 +260,9 @@ def _coded_rows_loop(builder, shape, done, out, begun, base, alpha, coded, n, ro
     shared = [builder.load(_vector_at(builder, term, i, kind), align=4) for i, kind in places]
     new, place = [], builder.gep(code, [builder.mul(t, codes.column)])
     for sums in tile:
-        value = builder.load(builder.gep(coded.table, [builder.zext(builder.load(place), I64)]))
+        value = builder.load(place)
+        if value.type == BYTE:
+            value = builder.load(builder.gep(coded.table, [builder.zext(value, I64)]))
         new.append(
             [
                 emit_fma(builder, splat(builder, value, x.type), x, y)
@@ -280,33 +306,37 @@ def _store_tile(builder, places, tile, alpha, out, base):
 
 
 def _product_tile(rows, vectors, out, base, alpha, a, b, K):
-    width = LANES * int(vectors)
-    tile = np.zeros((int(rows), width), np.float32)
+    width = BYTES // out.data.itemsize * int(vectors)
+    fused = rounded_once if out.data.dtype == np.float32 else almost_once
+    tile = np.zeros((int(rows), width), out.data.dtype)
     for k in range(int(K)):
         row = b.data[int(b.at) + k * int(b.row) :][:width]
         for r, total in enumerate(tile):
-            tile[r] = rounded_once(a.data[int(a.at) + r * int(a.row) + k * int(a.column)], row, total)
+            tile[r] = fused(a.data[int(a.at) + r * int(a.row) + k * int(a.column)], row, total)
     for r, total in enumerate(tile):
         start = base.data[int(base.at) + r * int(base.row) :][:width]
-        out.data[int(out.at) + r * int(out.row) :][:width] = rounded_once(alpha, total, start)
+        out.data[int(out.at) + r * int(out.row) :][:width] = fused(alpha, total, start)
 
 
 @with_twin(_product_tile)
 def product_tile(typingctx, rows, vectors, out, base, alpha, a, b, K):
     """The tile (rows, vectors) at ``out`` = the one at ``base`` + alpha * A B; A (rows, K), B (K, vectors).
 
-    The shape is (1, vectors) or (TALL[vectors], vectors).
+    All of float32, or all of float64. The shape is (1, vectors) or (TALL[vectors], vectors).
     """
-    fits = all(_is_matrix(matrix) for matrix in (out, base, a, b)) and isinstance(K, types.Integer)
-    if not (fits and rows == vectors == types.int64 and alpha == types.float32):
+    fits = all(_is_matrix(matrix, alpha) for matrix in (out, base, a, b)) and isinstance(K, types.Integer)
+    if not (fits and rows == vectors == types.int64 and alpha in (types.float32, types.float64)):
         return None
 
     def codegen(context, builder, signature, args):
         rows_value, vectors_value, out, base, alpha, a, b, K = args
         out, base, a, b = (Matrix(*cgutils.unpack_tuple(builder, value)) for value in (out, base, a, b))
         done, start = builder.append_basic_block("done"), builder.block
+        lanes = _lanes(signature.args[4])
         loops = {
-            count * _SHAPE + width: _product_loop(builder, (count, width), done, out, base, alpha, a, b, K)
+            count * _SHAPE + width: _product_loop(
+                builder, (count, _row(width, args[4].type, lanes)), done, out, base, alpha, a, b, K
+            )
             for width, tall in TALL.items()
             for count in (1, tall)
         }
@@ -319,16 +349,15 @@ def product_tile(typingctx, rows, vectors, out, base, alpha, a, b, K):
 
 
 def _product_loop(builder, shape, done, out, base, alpha, a, b, K):
-    """The block in which ``product_tile`` for a tile of that shape begins."""
-    count, width = shape
+    """The block in which ``product_tile`` for a tile of so many of those rows begins."""
+    count, row = shape
     names = ("tile", "test", "loop", "end")
-    entry, test, loop, end = (builder.append_basic_block(f"{name}{count}x{width}") for name in names)
+    entry, test, loop, end = (builder.append_basic_block(f"{name}{count}x{len(row)}") for name in names)
     builder.position_at_end(entry)
     builder.branch(test)
 
     builder.position_at_end(test)
     k, a_here, b_here = (builder.phi(I64) for _ in range(3))
-    row = _row(width)
     tile = [[builder.phi(kind) for _, kind in row] for _ in range(count)]
     builder.cbranch(builder.icmp_signed("<", k, K), loop, end)
 

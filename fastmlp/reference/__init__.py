@@ -20,42 +20,36 @@ Batch norm and dropout are stages of a hidden layer beside its activation: stage
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from time import monotonic
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmlp.backends.checks import (
-    check_inputs,
     checked_draw,
     checked_link,
     checked_order,
-    checked_rates,
     checked_targets,
     checked_weights,
 )
-from fastmlp.backends.state import OptimizerState, begun, rates
+from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import Threads
-from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause, seconds_of
-from fastmlp.checks import as_array, function, instance, whole_number
-from fastmlp.data.sparse import as_csr, is_scipy_sparse
-from fastmlp.errors import DivergedError
+from fastmlp.backends.types import EpochTotals, Evaluation, LossAndGradients, Midway, Pause
 from fastmlp.net import Net
 from fastmlp.reference.activations import ACTIVATIONS, activated
 from fastmlp.reference.losses import LINKS, LOSSES, loss_and_delta, shares_of, softmax
 from fastmlp.reference.optimizers import STEPS
+from fastmlp.reference.rows import batches, checked, encode, encode_rows
+from fastmlp.reference.session import Session
 from fastmlp.reference.workspace import Workspace
 from fastmlp.words.losses import Loss
 from fastmlp.words.optimizers import PLAIN, Optimizer
 
 __all__ = [
-    "ACTIVATIONS", "LINKS", "LOSSES", "STEPS", "activated", "dead_units", "encode", "encode_rows", "evaluate",
-    "forward", "logits", "loss_and_delta", "loss_and_gradients", "predict", "predict_proba", "shares_of",
-    "softmax", "train_epoch",
+    "ACTIVATIONS", "LINKS", "LOSSES", "STEPS", "Session", "activated", "dead_units", "encode", "encode_rows",
+    "evaluate", "forward", "logits", "loss_and_delta", "loss_and_gradients", "predict", "predict_proba",
+    "shares_of", "softmax", "train_epoch",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -63,19 +57,10 @@ Array = NDArray[Any]
 _CHUNK = 1000  # samples at a time where no batch size is given
 
 
-def encode(X: Any) -> Array:
-    """The form in which this backend takes X (N, D): an array, pictures flattened, sparse rows filled up."""
-    array = as_array("X", as_csr(X).toarray() if is_scipy_sparse(X) else X)
-    return array.reshape(len(array), -1) if array.ndim > 2 else array
-
-
-encode_rows = encode  # of rows that are checked already
-
-
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
 def forward(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[Array]:
     """[a1, ..., logits]: every layer's output for X (N, D), each (N, fan_out)."""
-    X = _checked(net, X)
+    X = checked(net, X)
     work = Workspace(net, X, len(X))
     work.forward(slice(None))
     return work.outputs
@@ -98,7 +83,7 @@ def predict(
 
     ``rows`` (M,): of these rows alone. Raises ConfigError for a loss of classes or labels.
     """
-    X = _checked(net, X)
+    X = checked(net, X)
     some = X if rows is None else X[checked_order(rows, len(X))]
     return _predictions(net, some, checked_link(net, loss, "numbers"))
 
@@ -111,10 +96,10 @@ def logits(net: Net, X: ArrayLike, *, threads: Threads = 1) -> Array:
 
 def _predictions(net: Net, X: ArrayLike, link: str) -> Array:
     """The predictions (N, K) that the link of a loss makes of the outputs."""
-    X = _checked(net, X)
+    X = checked(net, X)
     p = np.empty((len(X), net.architecture.outputs), net.parameters.dtype)
     work = Workspace(net, X, min(_CHUNK, len(X)))
-    for rows in _batches(len(X), _CHUNK):
+    for rows in batches(len(X), _CHUNK):
         LINKS[link](p[rows], work.forward(rows))
     return p
 
@@ -134,7 +119,7 @@ def evaluate(
 
     ``rows`` (M,): on these rows alone.
     """
-    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    X, found = checked(net, X), Loss.of(loss, label_smoothing)
     y = checked_targets(net, y, len(X), found)
     if rows is not None:
         rows = checked_order(rows, len(X))
@@ -142,7 +127,7 @@ def evaluate(
     work = Workspace(net, X, min(_CHUNK, len(X)))
     total, correct = 0.0, 0
     p = np.empty((len(X), net.architecture.outputs) if found.task == "numbers" else 0, net.parameters.dtype)
-    for some in _batches(len(X), _CHUNK):
+    for some in batches(len(X), _CHUNK):
         logits = work.forward(some)
         losses, hits, _ = loss_and_delta(work.delta(logits), logits, y[some], found)
         total += float(losses.sum(dtype=np.float64))
@@ -161,16 +146,28 @@ def dead_units(net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
     ReLUs and hard sigmoids among them get no gradient. GELUs, SiLUs, softplus and sigmoids give 0 where they
     are so far below that nothing is left in float32; tanh, ELUs, SELUs and leaky ReLUs at a z of 0 alone.
     """
-    X = _checked(net, X)
+    X = checked(net, X)
     work = Workspace(net, X, min(_CHUNK, len(X)))
     active = [np.zeros(width, bool) for width in net.architecture.hidden]
-    for rows in _batches(len(X), _CHUNK):
+    for rows in batches(len(X), _CHUNK):
         if all(layer.all() for layer in active):
             break
         work.forward(rows)
         for layer, a in zip(active, work.activations(rows.stop - rows.start), strict=True):
             layer |= (a != 0).any(axis=0)
     return [int((~layer).sum()) for layer in active]
+
+
+class Reader:
+    """``evaluate`` and ``dead_units``; there is nothing that they could remember."""
+
+    def evaluate(self, net: Net, X: ArrayLike, y: Array, **words: Any) -> Evaluation:
+        """The function of that name."""
+        return evaluate(net, X, y, **words)
+
+    def dead_units(self, net: Net, X: ArrayLike, *, threads: Threads = 1) -> list[int]:
+        """The function of that name."""
+        return dead_units(net, X)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a net about to diverge
@@ -190,9 +187,9 @@ def loss_and_gradients(
 
     As in the first step of ``train_epoch``: with its batch norm and what it leaves out.
     """
-    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
+    X, found = checked(net, X), Loss.of(loss, label_smoothing)
     y = checked_targets(net, y, len(X), found)
-    weights = checked_weights(sample_weight, len(X))
+    weights = checked_weights(sample_weight, len(X), net.parameters.dtype)
     work = Workspace(net, X, len(X), *checked_draw(seed, epoch))
     losses, correct, live = work.step(slice(None), y, found, weights)
     return LossAndGradients(_weighted_mean(losses, weights), work.gradients, correct, live)
@@ -234,71 +231,15 @@ def train_epoch(
     alike, and its running ones move towards them. Raises DivergedError, with the parameters and the state as
     they were before the epoch.
     """
-    X, found = _checked(net, X), Loss.of(loss, label_smoothing)
-    y, order = checked_targets(net, y, len(X), found), checked_order(order, len(X))
-    weights = checked_weights(sample_weight, len(X))
-    batch_size = min(whole_number("batch_size", batch_size, 1, 2**31 - 1), len(order))
-    lr = checked_rates(lr, -(-len(order) // batch_size))
-    instance("optimizer", optimizer, Optimizer)
-    state = OptimizerState.start(net.parameters, optimizer) if state is None else state
-    instance("state", state, OptimizerState).check(net.parameters, optimizer)
-    function("progress", progress)
-    function("pause", pause)
-    first, averages, midway = begun(net.parameters, state, midway, batch_size, len(order))
-    trained, moments = first.copy(), tuple(moment.copy() for moment in averages)
-    work = Workspace(replace(net, parameters=trained), X, batch_size, *checked_draw(seed, epoch))
-    done, total, weighed, correct, live = 0, 0.0, 0.0, 0, 0
-    if midway is not None:
-        done, total, correct, live = midway.samples, midway.loss, midway.correct, midway.live
-
-    def take() -> Midway:
-        averages = tuple(moment.copy() for moment in moments)
-        return Midway(done, total, correct, live, trained.copy(), averages)
-
-    due = -math.inf
-    per_step = rates(optimizer, lr, state.steps, -(-len(order) // batch_size))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for batch, rows in enumerate(_batches(len(order), batch_size)):
-            picked = order[rows]
-            mine = None if weights is None else weights[picked]
-            weighed += len(picked) if mine is None else float(mine.sum(dtype=np.float64))
-            if rows.start < done:
-                continue
-            if pause is not None and monotonic() >= due:
-                due = seconds_of(pause, take) + monotonic()
-            losses, hits, unclipped = work.step(picked, y[picked], found, mine, rows.start)
-            batch_loss = float((losses if mine is None else losses * mine).sum(dtype=np.float64))
-            if mine is None or mine.any():
-                work.update(optimizer, moments, per_step[batch].tolist(), len(picked))
-            if not np.isfinite(batch_loss) or not trained.finite:
-                what = "loss" if not np.isfinite(batch_loss) else "weights"
-                error = DivergedError(f"the {what} must stay finite", f"nan or infinity in batch {batch + 1}")
-                error.batch = batch + 1
-                raise error
-            done, total = rows.stop, total + batch_loss
-            correct, live = correct + hits, live + unclipped
-            if progress is not None and (batch % 10 == 0 or rows.stop == len(order)):
-                progress(rows.stop)
-    state.steps += len(per_step)  # before the rest: where it is as it was, all is
-    for old, new in zip((net.parameters, *state.moments), (trained, *moments), strict=True):
-        for array, value in zip(old, new, strict=True):
-            array[...] = value
-    mean, labels = total / (weighed or 1.0), found.labels(y.shape[-1])
-    return EpochTotals(mean, correct, live, len(order), 1, labels)
+    session = Session(
+        net, X, y, loss=loss, label_smoothing=label_smoothing, batch_size=batch_size, optimizer=optimizer,
+        state=state, sample_weight=sample_weight, seed=seed,
+    )  # fmt: skip
+    order = checked_order(order, session.N)
+    return session.train(order, lr, epoch=epoch, progress=progress, midway=midway, pause=pause)[0]
 
 
 def _weighted_mean(losses: Array, weights: Array | None) -> float:
     if weights is None:
         return float(losses.mean(dtype=np.float64))
     return float((losses * weights).sum(dtype=np.float64) / (weights.sum(dtype=np.float64) or 1.0))
-
-
-def _checked(net: Net, X: ArrayLike) -> Array:
-    X = encode(X)
-    check_inputs(instance("net", net, Net), X.shape)
-    return X
-
-
-def _batches(n: int, size: int) -> Iterator[slice]:
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))

@@ -68,11 +68,18 @@ def softmax_cross_entropy(delta: Array, logits: Array, y: Array, loss: Loss) -> 
     p_true = delta[samples, y]
     delta[samples, y] -= 1
     if loss.clip is None:
-        return np.log(total) + largest - logits[samples, y], correct, len(logits)
+        errors = np.log(total) + largest - logits[samples, y]
+        return _capped(errors, loss), correct, len(logits)
     low, high = (delta.dtype.type(bound) for bound in loss.clip)
     live = (low <= p_true) & (p_true <= high)
     delta[~live] = 0
     return -np.log(np.clip(p_true, low, high)), correct, int(live.sum())
+
+
+def _capped(errors: Array, loss: Loss) -> Array:
+    """Minus logarithms of probabilities, no more than the loss's cap; what is not finite stays."""
+    most = loss.most(float(np.finfo(errors.dtype).eps))
+    return np.where((errors > most) & (errors < math.inf), errors.dtype.type(most), errors)
 
 
 def shares_of(y: Array, logits: Array, loss: Loss) -> Array:
@@ -95,7 +102,7 @@ def _of_shares(delta: Array, logits: Array, y: Array, loss: Loss) -> Found:
     largest, total = softmax(delta, logits)
     counts, live = t > 0, len(logits)
     if loss.clip is None:
-        terms = (np.log(total) + largest)[:, None] - logits
+        terms = _capped((np.log(total) + largest)[:, None] - logits, loss)
     else:
         low, high = (delta.dtype.type(bound) for bound in loss.clip)
         terms = -np.log(np.clip(delta, low, high))
@@ -109,16 +116,29 @@ def _of_shares(delta: Array, logits: Array, y: Array, loss: Loss) -> Found:
 
 
 def binary_cross_entropy(delta: Array, logits: Array, y: Array, loss: Loss) -> Found:
-    """The mean over K labels of -t log(p) - (1 - t) log(1 - p), p = sigmoid(logit): delta = (p - t) / K.
+    """The mean over K labels of -t log(p) - (1 - t) log(1 - p), p = sigmoid(logit): delta = (p - t) / K."""
+    losses, correct, live = _of_labels(delta, logits, y, loss)
+    delta *= delta.dtype.type(1 / logits.shape[1])
+    return losses.mean(axis=1), correct, live
+
+
+def binary_log_loss(delta: Array, logits: Array, y: Array, loss: Loss) -> Found:
+    """The sum over K labels, each with its cap: delta = p - t, also beyond the cap."""
+    losses, correct, live = _of_labels(delta, logits, y, loss)
+    return losses.sum(axis=1), correct, live
+
+
+def _of_labels(delta: Array, logits: Array, y: Array, loss: Loss) -> Found:
+    """The cross-entropy of each label (B, K).
 
     Of logits z it is (1 - t or t, as z is over 0 or not) |z| + log(1 + exp(-|z|)), which nothing overflows.
     With a clip, p is cut to it, and delta is 0 where that changes p.
     """
-    s, K, kind = loss.label_smoothing, logits.shape[1], delta.dtype.type
+    s, kind = loss.label_smoothing, delta.dtype.type
     correct, live = int(((logits > 0) == (y > kind(0.5))).sum()), y.size
     t = y * kind(1 - s) + kind(s / 2) if s else y
     size = np.abs(logits)
-    losses = np.where(logits > 0, 1 - t, t) * size + np.log1p(np.exp(-size))
+    losses = np.where(logits > 0, 1 - t, t) * _capped(size, loss) + np.log1p(np.exp(-size))
     _sigmoid(delta, logits)
     p = delta.copy()
     delta -= t
@@ -127,14 +147,21 @@ def binary_cross_entropy(delta: Array, logits: Array, y: Array, loss: Loss) -> F
         losses = np.where(cut == p, losses, -t * np.log(cut) - (1 - t) * np.log1p(-cut))
         delta[cut != p] = 0
         live = int((cut == p).sum())
-    delta *= kind(1 / K)
-    return losses.mean(axis=1), correct, live
+    return losses, correct, live
 
 
 def half_squared_error(delta: Array, z: Array, y: Array, loss: Loss) -> Found:
     """The sum of (z - y)^2 / 2: delta = z - y."""
     np.subtract(z, y, out=delta)
     return (delta * delta).sum(axis=1) / 2, 0, len(z)
+
+
+def half_deviance(delta: Array, z: Array, y: Array, loss: Loss) -> Found:
+    """The sum of y log(y / rate) - y + rate, rate = exp(z): delta = rate - y."""
+    np.exp(z, out=delta)
+    logs = np.log(y, out=np.zeros_like(z), where=y > 0)  # 0 log(0) is 0
+    delta -= y
+    return (y * (logs - z) + delta).sum(axis=1), 0, len(z)
 
 
 def _mean_of(distance: Callable[[Array, Array, Array, Loss], Array]) -> Callable[..., Found]:
@@ -184,9 +211,12 @@ LOSSES: dict[str, Callable[[Array, Array, Array, Loss], Found]] = {
     "keras2": softmax_cross_entropy,
     "clip": softmax_cross_entropy,
     "binary": binary_cross_entropy,
+    "log_loss": softmax_cross_entropy,
+    "binary_log_loss": binary_log_loss,
     "squared": _mean_of(_squared),
     "half_squared": half_squared_error,
     "absolute": _mean_of(_absolute),
     "huber": _mean_of(_huber),
     "poisson": _mean_of(_poisson),
+    "half_deviance": half_deviance,
 }

@@ -109,11 +109,11 @@ class Workspace:
         return result
 
     def update(
-        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rates: Sequence[float], n: int
+        self, optimizer: Optimizer, moments: tuple[Parameters, ...], rates: Sequence[float], n: float
     ) -> None:
-        """One step of the optimizer (see its formulas) from the gradients, which are used up; n samples.
+        """One step of the optimizer (see its formulas) from the gradients, which are used up.
 
-        rates: of that step, a row of ``backends.state.rates``.
+        rates: of that step, a row of ``backends.state.rates``. n: by what alpha is divided.
         """
         keep, *own = rates
         parts = [self._trained(each) for each in (self.parameters, self.gradients, *moments)]

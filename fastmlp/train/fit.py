@@ -124,6 +124,8 @@ def fit(
 
     def on_epoch(result: EpochResult) -> bool:
         tell(result)
+        if not listened:
+            return False
         then = replace(model, epoch=result.epoch)
         stops = [callback(result, then) is True for callback in listened]  # all of them are called
         return any(stops)

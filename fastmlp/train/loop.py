@@ -309,7 +309,7 @@ def train(
 
     def evaluation(X: Any, y: Array, rows: Array | None = None) -> Evaluation:
         words = training.loss, training.label_smoothing, target_scale
-        return evaluated(nn, net, X, y, *words, threads=tuner, rows=rows)
+        return evaluated(nn, net, X, y, *words, threads=tuner, rows=rows, reader=trainer.reader)
 
     def order(epoch: int) -> Array:
         shuffled = random.permutation(N, training.seed, "order", epoch)
@@ -332,7 +332,7 @@ def train(
                 train_loss=totals.loss * unit,
                 train_accuracy=None if of_numbers else totals.accuracy,
                 live_share=totals.live_share,
-                dead_units=nn.dead_units(net, X, threads=tuner),
+                dead_units=trainer.reader.dead_units(net, X, threads=tuner),
                 **_figures("test", test_data and evaluation(*test_data), of_numbers),
                 **_figures("validation", held, of_numbers),
             )

@@ -5,6 +5,7 @@ The names are the user's; how each is computed is in the tables of reference/ an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -23,6 +24,7 @@ class Word(NamedTuple):
     takes:   names of the numbers behind its colon; ``usual``: what they are without a colon, () for none.
     needed:  True where it has to have its numbers.
     outputs: the least number of them.
+    capped:  True where minus a logarithm counts as no more than that of EPSILON, its number type's if none.
     """
 
     task: str
@@ -31,6 +33,7 @@ class Word(NamedTuple):
     usual: tuple[float, ...] = ()
     needed: bool = False
     outputs: int = 1
+    capped: bool = False
 
 
 _BOUNDS = ("LO", "HI")
@@ -42,6 +45,9 @@ LOSSES = {
     "clip": Word("classes", "softmax", _BOUNDS, needed=True, outputs=2),
     # mean over K outputs of -t log(p) - (1 - t) log(1 - p), p = sigmoid(z); Keras 2 clips p to KERAS2_CLIP
     "binary": Word("binary", "sigmoid", _BOUNDS),
+    # logits, and K times binary: as in scikit-learn's MLPClassifier, which caps them; EPSILON: of X's type
+    "log_loss": Word("classes", "softmax", ("EPSILON",), outputs=2, capped=True),
+    "binary_log_loss": Word("binary", "sigmoid", ("EPSILON",), capped=True),
     # mean over K outputs of (z - y)^2, and the sum of half of it, as in scikit-learn's MLPRegressor
     "squared": Word("numbers", "identity"),
     "half_squared": Word("numbers", "identity"),
@@ -51,6 +57,8 @@ LOSSES = {
     "huber": Word("numbers", "identity", ("DELTA",), (1.0,)),
     # of exp(z) - y z: outputs are logarithms of rates
     "poisson": Word("numbers", "exp"),
+    # sum over K outputs of y log(y / exp(z)) - y + exp(z): poisson's in scikit-learn's MLPRegressor
+    "half_deviance": Word("numbers", "exp"),
 }
 
 
@@ -75,10 +83,12 @@ class Loss:
         if word is not None and colon:
             numbers = parsed(text, *(float,) * len(word.takes))
             numbers = numbers if numbers and _is_right(*numbers) else None
+            if word.capped and numbers and numbers[0] >= 1:
+                numbers = None
         if numbers is None:
             raise ConfigError(
-                f"loss must be {', '.join(map(form_of, LOSSES))}, with {SMALLEST:g} <= LO < HI <= 1 and "
-                "DELTA over 0",
+                f"loss must be {', '.join(map(form_of, LOSSES))}, with {SMALLEST:g} <= LO < HI <= 1, "
+                "EPSILON below 1 and DELTA over 0",
                 shown(loss),
                 "for example clip:1e-10,0.999999",
             )
@@ -102,6 +112,10 @@ class Loss:
         """LO and HI: where a probability is outside, there is no gradient. None without a clip."""
         low, *high = self.numbers or (0.0,)
         return (low, high[0]) if high else None
+
+    def most(self, epsilon: float) -> float:
+        """The most that minus a logarithm of a probability counts, in numbers of that epsilon."""
+        return -math.log(*(self.numbers or (epsilon,))) if self.word.capped else math.inf
 
     def labels(self, K: int) -> int:
         """The answers of a sample of K outputs: all of them, or one."""

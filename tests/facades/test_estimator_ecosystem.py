@@ -8,9 +8,9 @@ import pickle
 import subprocess
 import sys
 import textwrap
-import warnings
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -27,9 +27,10 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
-from fastmlp import MLPClassifier, MLPRegressor
-from fastmlp.estimators import threads
+from fastmlp import MLPClassifier, MLPRegressor, backends
+from fastmlp.estimators import base, threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -103,29 +104,112 @@ def test_grid_search_in_two_processes():
     assert same_nets(both.best_estimator_, alone.best_estimator_)
 
 
-@pytest.mark.slow
-def test_threads_of_workers(monkeypatch):
-    def here(_=None):
-        return threads.threads_here("auto")
+# --- threads --------------------------------------------------------------------------------------
 
-    assert here() == "auto"
-    assert threads.threads_here(3) == 3
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        monkeypatch.setattr(threads, "available_cores", lambda: 8)
-        assert joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(here)(i) for i in range(2)) == [
-            1,
-            1,
-        ]
-        assert joblib.Parallel(n_jobs=1)(joblib.delayed(here)(i) for i in range(2)) == ["auto", "auto"]
+
+@pytest.fixture
+def eight_cores(monkeypatch):
+    """A machine of eight cores, of which nothing takes any."""
+    for module in (threads, backends.threads):
+        monkeypatch.setattr(module, "available_cores", lambda: 8)
+    monkeypatch.setattr(threads, "_openmp", list)
+    for name in threads._VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_limits_are_obeyed_whatever_threads_says(eight_cores, monkeypatch):
+    assert [threads.threads_here(n) for n in ("auto", 1, 8, 20)] == ["auto", 1, 8, 20]
+    for name in threads._VARIABLES:
+        for said, found in (
+            ("2", [2, 1, 2]),
+            ("1", [1, 1, 1]),
+            ("8", ["auto", 1, 8]),
+            ("30", ["auto", 1, 20]),
+        ):
+            monkeypatch.setenv(name, said)
+            assert [threads.threads_here(n) for n in ("auto", 1, 20)] == found
+        for said in ("", "0", "many", "-1", "2,1", "9" * 5000):  # no number, or none that anybody means
+            monkeypatch.setenv(name, said)
+            assert threads.threads_here(20) == 20
+        monkeypatch.delenv(name)
+
+
+def test_limits_of_threadpoolctl_are_obeyed():
+    before = threads.most_here()
+    for api in ("openmp", None):
+        with threadpool_limits(1, user_api=api):
+            assert threads.most_here() == 1
+            assert MLPClassifier(**SMALL, threads=2).fit(*iris(np.float32))._tuner[1].most == 1
+        with threadpool_limits(3, user_api=api):
+            assert threads.most_here() == 3 or "OMP_NUM_THREADS" in os.environ
+    with threadpool_limits(1, user_api="blas"):  # other threads
+        assert threads.most_here() == before
+
+
+def test_a_limit_that_changes_makes_a_new_tuner(eight_cores, monkeypatch):
+    net = MLPClassifier(**SMALL, threads=3)
+    assert net._tuned() is net._tuned()
+    assert net._tuned().most == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert net._tuned().most == 2
+    assert net.set_params(threads="auto")._tuned().most == 2
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert net._tuned().most == 8
+
+
+def test_threads_of_joblib_have_a_core_each(eight_cores):
+    def here(said):
+        return threads.threads_here(said)
+
+    for said in ("auto", 2):
+        calls = [joblib.delayed(here)(said) for _ in range(2)]
+        assert joblib.Parallel(n_jobs=2, backend="threading")(calls) == [1, 1]
+        assert joblib.Parallel(n_jobs=1)(calls) == [said, said]
+
+
+@pytest.mark.slow
+def test_processes_have_their_share():
     cores = joblib.cpu_count()
-    found = joblib.Parallel(n_jobs=2, backend="loky")(
-        joblib.delayed(threads.threads_here)("auto") for _ in range(2)
-    )
-    assert found == [max(1, cores // 2)] * 2 if "NUMBA_NUM_THREADS" not in os.environ else found
+    calls = [joblib.delayed(threads.threads_here)(said) for said in ("auto", 256)]
+    with pytest.MonkeyPatch.context() as environment:
+        for name in joblib.parallel.LokyBackend.MAX_NUM_THREADS_VARS:
+            environment.delenv(name, raising=False)
+        share = max(1, cores // 2)
+        assert joblib.Parallel(n_jobs=2, backend="loky")(calls) == [share, share]
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            assert joblib.Parallel(n_jobs=2)(calls) == [1, 1]
+        assert joblib.Parallel(n_jobs=2, backend="multiprocessing")(calls) == [1, 1]
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(threads.threads_here, "auto").result() == 1
-        assert pool.submit(threads.threads_here, 2).result() == 2
+        assert pool.submit(threads.threads_here, 2).result() == 1
+
+
+def test_fits_at_once_in_threads_share_the_cores(monkeypatch):
+    """Both have all cores before and after, and one each while both are at work."""
+    monkeypatch.setattr(backends.threads, "available_cores", lambda: 2)
+    monkeypatch.setattr(base, "most_here", lambda: 2)
+    seen: dict[str, list[int]] = {"a": [], "b": []}
+    meet = threading.Barrier(2)
+
+    def fit(name, dtype=np.float32):
+        net = MLPClassifier(**{**SMALL, "max_iter": 2}, threads=2)
+
+        def look(net):
+            if net.n_iter_ == 1:
+                meet.wait(20)
+            seen[name].append(net._tuner[1].next()[0])
+            if net.n_iter_ == 1:
+                meet.wait(20)
+
+        net.callbacks = [look]
+        return net.fit(*iris(dtype))
+
+    with ThreadPoolExecutor(2) as pool:
+        nets = [*pool.map(fit, seen)]
+    assert same_nets(*nets)
+    assert [counts[0] for counts in seen.values()] == [1, 1]
+    assert nets[0]._tuner[1].next()[0] == 2
+    assert same_nets(nets[0], MLPClassifier(**{**SMALL, "max_iter": 2}).fit(*iris(np.float32)))
 
 
 # --- the package ----------------------------------------------------------------------------------

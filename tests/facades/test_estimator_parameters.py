@@ -12,7 +12,6 @@ pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
 
 from estimator_cases import BOTH, DTYPES, SMALL, digits, iris, same_nets
 from nets import net_of
-from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 
 from fastmlp import MLPClassifier, MLPRegressor, Parameters, reference
@@ -20,29 +19,18 @@ from fastmlp import MLPClassifier, MLPRegressor, Parameters, reference
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@BOTH
-def test_lbfgs_is_refused_by_name(Net):
-    net = Net(solver="lbfgs")  # nothing is said before fit
-    assert not hasattr(net, "partial_fit")
-    with pytest.raises(ValueError, match=r"'solver' parameter.*'lbfgs'.*sklearn\.neural") as caught:
-        net.fit(*iris())
-    assert Net.__name__ in str(caught.value)
-    with config_context(skip_parameter_validation=True), pytest.raises(ValueError, match="'lbfgs'"):
-        net.fit(*iris())
-
-
 @pytest.mark.parametrize(
     "options",
     [
         {"solver": "rmsprop"},
-        {"activation": "sigmoid"},
+        {"activation": "softmax"},
         {"alpha": -1},
         {"batch_size": 0},
         {"batch_size": "all"},
         {"learning_rate": "cosine"},
         {"learning_rate_init": 0},
         {"max_iter": 0},
-        {"momentum": 1},
+        {"momentum": 1.01},
         {"validation_fraction": 1.0},
         {"beta_1": 1},
         {"epsilon": 0.0},
@@ -95,10 +83,10 @@ def test_losses():
     assert same_nets(nets["logits"], nets["keras2"])
     assert not same_nets(nets["logits"], nets["clip:0.3,0.4"])
     for bad in ("hinge", "clip:1", "squared"):
-        with pytest.raises(ValueError, match="loss must be"):
+        with pytest.raises(ValueError, match="'loss' parameter of MLPClassifier must be log_loss, or one of"):
             MLPClassifier(loss=bad).fit(X, y)
-    with pytest.raises(ValueError, match=r"'loss' parameter.*'poisson'"):
-        MLPRegressor(loss="poisson").fit(X, y)
+    with pytest.raises(ValueError, match=r"'loss' parameter.*squared_error, poisson, or one of.*'logits'"):
+        MLPRegressor(loss="logits").fit(X, y)
 
 
 def test_random_state():
@@ -142,16 +130,16 @@ def test_unfitted():
 def test_logarithms_of_probabilities(dtype):
     X, y = iris(dtype)
     net = MLPClassifier(**SMALL).fit(X, y)
-    np.testing.assert_allclose(net.predict_log_proba(X), np.log(net.predict_proba(X)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(net.predict_log_proba(X), np.log(net.predict_proba(X)))
     net.intercepts_[-1] += np.array([0, 5000, 0], dtype)  # probabilities that are 0
     assert (net.predict_proba(X)[:, 0] == 0).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isfinite(net.predict_log_proba(X)).all()
+        assert (net.predict_log_proba(X) == [-np.inf, 0, -np.inf]).all()
 
 
 def test_attributes_are_parameters_for_the_functions():
     X, y = iris()
     net = MLPClassifier(activation="logistic", scale=2.0, **SMALL).fit(X, y)
     p = reference.predict_proba(net_of(Parameters(net.coefs_, net.intercepts_), "sigmoid", 2.0), X)
-    assert np.array_equal(p, net.predict_proba(X))
+    np.testing.assert_allclose(p, net.predict_proba(X), rtol=1e-13)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_partial_fits_are_a_fit(Net, dtype, solver):
     X, y = iris(dtype)
-    options = {**SMALL, "solver": solver, "batch_size": 32, "learning_rate": "invscaling"}
+    options = {**SMALL, "solver": solver, "batch_size": 32, "learning_rate": "invscaling", "shuffle": False}
     whole = Net(**options).fit(X, y)
     parts = Net(**options)
     first = {"classes": [0, 1, 2]} if Net is MLPClassifier else {}
@@ -74,7 +74,7 @@ def test_partial_fit_after_fit_and_fit_after_partial_fit():
 def test_warm_start_goes_on(Net):
     """Plain steps have no averages that would begin anew."""
     X, y = iris()
-    options = {**SMALL, "solver": "sgd", "momentum": 0, "batch_size": 32}
+    options = {**SMALL, "solver": "sgd", "momentum": 0, "batch_size": 32, "shuffle": False}
     whole = Net(**{**options, "max_iter": 9}).fit(X, y)
     warm = Net(warm_start=True, **options).fit(X, y)
     net = warm.coefs_[0]

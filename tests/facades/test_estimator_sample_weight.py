@@ -11,6 +11,7 @@ pytest.importorskip("sklearn", reason="needs fastmlp[sklearn]")
 
 
 from estimator_cases import BOTH, DTYPES, SMALL, close_nets, iris, same_nets
+from sklearn import neural_network as theirs
 
 from fastmlp import MLPClassifier
 
@@ -33,15 +34,31 @@ def test_weights_are_repetitions(Net, dtype, solver):
 
 
 @BOTH
-def test_rows_of_weight_zero_are_as_if_they_were_not_there(Net):
+def test_rows_of_weight_zero_keep_their_places_in_batches(Net):
     X, y = iris()
     keep = np.random.default_rng(1).random(len(X)) < 0.6
     options = {**SMALL, "batch_size": 16, "early_stopping": True}
     a = Net(**options).fit(X, y, sample_weight=keep)
-    b = Net(**options).fit(X[keep], y[keep], sample_weight=np.ones(keep.sum()))
-    assert same_nets(a, b)
-    assert a.validation_scores_ == b.validation_scores_
-    assert a.t_ == b.t_
+    b = getattr(theirs, Net.__name__)(**options).fit(X, y, sample_weight=keep)
+    c = Net(**options).fit(np.where(keep[:, None], X, 1e3), np.where(keep, y, y[0]), sample_weight=keep)
+    close_nets(a, b, rtol=1e-9)
+    close_nets(a, c, rtol=1e-9)  # and whatever is in them is no matter
+    np.testing.assert_allclose(a.validation_scores_, b.validation_scores_)
+    assert a.t_ == b.t_ == a.n_iter_ * 135
+
+
+def test_a_batch_in_which_no_row_counts_changes_nothing():
+    X, y = iris()
+    half = np.repeat([1.0, 0.0], 75)
+    options = {**SMALL, "batch_size": 75, "shuffle": False, "alpha": 0.0, "solver": "sgd", "momentum": 0}
+    a = MLPClassifier(**options).fit(X, y, sample_weight=half)
+    b = MLPClassifier(**options).fit(X, y, sample_weight=np.where(half, 2.0, 1e-300))
+    c = MLPClassifier(**options).partial_fit(X[:75], y[:75], classes=[0, 1, 2])
+    for _ in range(4):
+        c.partial_fit(X[:75], y[:75])
+    close_nets(a, c, atol=1e-12)
+    assert not same_nets(a, b)
+    assert all(np.isfinite(a.loss_curve_))
 
 
 @BOTH

@@ -55,25 +55,30 @@ def refused(net, X, y, match):
 
 
 @pytest.mark.parametrize("act", ["relu", "tanh", "logistic", "identity"])
-def test_a_binary_net_of_scikit_learn_is_refused_and_told_how_it_goes_in(act):
+def test_a_binary_net_of_scikit_learn_answers_as_there(act):
+    """Put into a net that is fitted, or into a new one."""
     X, y = load_breast_cancer(return_X_y=True)
     X = StandardScaler().fit_transform(X)
     options = {"activation": act}
-    given, net = fitted(theirs.MLPClassifier, X, y, **options), fitted(MLPClassifier, X, y, **options)
-    refused(
-        put(net, given), X, y,
-        r"coefs_\[-1\] must have 2 columns, one for each of classes_, \[0, 1\]; got 1. A binary net",
-    )  # fmt: skip
-    net = put(fitted(MLPClassifier, X, y, **options), given)
-    names = {"coefs_": net.coefs_, "intercepts_": net.intercepts_, "np": np}
-    with pytest.raises(ValueError) as caught:
-        net.predict(X)
-    W, b = net.coefs_[-1], net.intercepts_[-1]
-    told = str(caught.value).partition("probabilities are ")[2].rstrip(".")
-    for line in told.split(" and "):
-        exec(line, names | {"W": W, "b": b})
-    check("float64 naive", net.predict_proba(X), given.predict_proba(X))
-    assert np.array_equal(net.predict(X), given.predict(X))
+    given = fitted(theirs.MLPClassifier, X, y, **options)
+    new = put(MLPClassifier(**SMALL | options), given, ("coefs_", "intercepts_", "classes_"))
+    for net in (put(fitted(MLPClassifier, X, y, **options), given), new):
+        check("float64 naive", net.predict_proba(X), given.predict_proba(X))
+        assert np.array_equal(net.predict(X), given.predict(X))
+        net.partial_fit(X, y)
+        assert (net.out_activation_, net.n_outputs_) == ("logistic", 1)
+
+
+def test_two_outputs_of_a_softmax_go_on_as_such():
+    X, y = iris(classes=2)
+    made = fitted(MLPClassifier, X, y, loss="logits")
+    net = put(MLPClassifier(hidden_layer_sizes=(5, 4)), made, ("coefs_", "intercepts_", "classes_"))
+    assert np.array_equal(net.predict_proba(X), made.predict_proba(X))
+    for loss in ("log_loss", "logits"):
+        again = copy.deepcopy(net).set_params(loss=loss).partial_fit(X, y)
+        assert (again.out_activation_, again.n_outputs_) == ("softmax", 2)
+    with pytest.raises(ValueError, match=r"out_activation_ must be 'logistic' for loss='binary'.*'softmax'"):
+        copy.deepcopy(net).set_params(loss="binary").partial_fit(X, y)
 
 
 @pytest.mark.parametrize("Net", ["MLPClassifier", "MLPRegressor"])
@@ -105,11 +110,18 @@ def test_everything_that_scikit_learn_fitted_copied_over():
     given = fitted(theirs.MLPClassifier, X, y)
     net = put(MLPClassifier(), given, known)
     check("float64 naive", net.predict_proba(X), given.predict_proba(X))
-    labels = np.eye(3, dtype=int)[y]
-    net = put(fitted(MLPClassifier, X, y), fitted(theirs.MLPClassifier, X, labels), known)
-    refused(net, X, y, "out_activation_ must be 'softmax', as the net is; got 'logistic'")
     net = put(fitted(MLPClassifier, X, y > 0), fitted(theirs.MLPClassifier, X, y > 0), known)
-    refused(net, X, y > 0, r"must have 2 columns, one for each of classes_, \[False, True\]; got 1")
+    net.predict_proba(X)
+    labels = np.eye(3, dtype=int)[y]
+    given = fitted(theirs.MLPClassifier, X, labels)
+    net = put(MLPClassifier(), given, known)
+    check("float64 naive", net.predict_proba(X), given.predict_proba(X))
+    assert np.array_equal(net.predict(X), given.predict(X))
+    net = put(fitted(MLPClassifier, X, y), given, known)
+    refused(net, X, y, "out_activation_ must be '?(softmax|that of the fit)")
+    del net.out_activation_
+    put(net, given, ["out_activation_"]).out_activation_ = "exp"
+    refused(net, X, y, "out_activation_ must be")
 
 
 # --- what does not fit --------------------------------------------------------------------------
@@ -124,7 +136,7 @@ WRONG = {  # a change of a net (4, 5, 4, K), and what is said of it
     "bias of one": (lambda net: change(net, 1, np.ones(1), "intercepts_"), "and biases"),
     "more outputs": (
         lambda net: [change(net, 2, np.ones((4, 5))), change(net, 2, np.ones(5), "intercepts_")],
-        r"coefs_\[-1\] must have \d columns, one for each of (classes_|n_outputs_).*; got 5",
+        r"coefs_\[-1\] must have (1 column, by|\d columns, one for each of) (classes_|n_outputs_).*; got 5",
     ),
     "a vector": (lambda net: change(net, 2, np.ones(4)), r"weights must be \(fan_in, fan_out\)"),
     "too few": (lambda net: setattr(net, "coefs_", net.coefs_[:-1]), "weights must be"),
@@ -138,8 +150,11 @@ WRONG = {  # a change of a net (4, 5, 4, K), and what is said of it
     "one nan, in place": (lambda net: net.coefs_[1].__setitem__((2, 2), np.nan), "must be finite"),
     "infinite bias": (lambda net: net.intercepts_[2].__setitem__(0, np.inf), "must be finite"),
     "n_layers_": (lambda net: setattr(net, "n_layers_", 3), "n_layers_ must be 4, as the net is; got 3"),
-    "n_outputs_": (lambda net: setattr(net, "n_outputs_", 7), "n_outputs_.*7|one for each of n_outputs_"),
-    "out_activation_": (lambda net: setattr(net, "out_activation_", "logistic"), "out_activation_ must be"),
+    "n_outputs_": (
+        lambda net: setattr(net, "n_outputs_", 7),
+        "n_outputs_.*7|(by|one for each of) n_outputs_",
+    ),
+    "out_activation_": (lambda net: setattr(net, "out_activation_", "tanh"), "out_activation_ must be"),
     "scale": (
         lambda net: net.set_params(scale=255),
         "scale must be that of the fit, 1.0; got 255. Fit again",

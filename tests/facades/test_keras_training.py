@@ -203,25 +203,22 @@ def test_sparse_matrices_are_taken(data, monkeypatch):
 
 
 def test_x_is_encoded_once_a_fit_and_threads_keep_their_pace(data, monkeypatch):
-    encode, train_epoch, encoded, seen = reference.encode, reference.train_epoch, [], []
+    encode, Session, encoded, seen = reference.encode, reference.Session, [], []
 
     def watched_encode(X):
         encoded.append(encode(X).copy())
         return encoded[-1]
 
-    def watched_epoch(net, X, y, order, **options):
+    def watched_session(net, X, y, **options):
         assert y.dtype == np.int64
         seen.append((X, y, options["threads"]))
-        with monkeypatch.context() as inner:
-            inner.setattr(reference, "encode", encode)
-            return train_epoch(net, X, y, order, **options)
+        return Session(net, X, y, **options)
 
     monkeypatch.setattr(reference, "encode", watched_encode)
-    monkeypatch.setattr(reference, "train_epoch", watched_epoch)
+    monkeypatch.setattr(reference, "Session", watched_session)
     net(loss="categorical_crossentropy").fit(data[0], to_categorical(data[1], K), epochs=3, verbose=0)
     assert len(encoded) == 1
-    assert len(seen) == 4  # one sample first, to compile and to start threads
+    assert len(seen) == 2  # one sample first, to compile and to start threads
     assert {id(X) for X, _, _ in seen} == {id(encoded[0])}
     assert len({id(y) for _, y, _ in seen}) == 1
-    assert len({id(tuner) for _, _, tuner in seen[1:]}) == 1
     assert isinstance(seen[1][2], ThreadTuner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import subprocess
 import sys
 
@@ -321,3 +322,17 @@ def test_mnist_is_as_its_files_have_it(mnist_folder, monkeypatch):
     assert y_test[:5].tolist() == [7, 2, 1, 0, 4]
     assert {X.dtype, y.dtype, X_test.dtype, y_test.dtype} == {np.dtype(np.uint8)}
     X[0, 0, 0] = 1  # it is the caller's own
+
+
+def test_who_asks_all_modules_for_a_name_goes_on():
+    """So does pickle, for what does not know its own module."""
+    modules = [keras, *(getattr(keras, name) for name in ("callbacks", "layers", "losses", "optimizers"))]
+    for module in modules:
+        assert getattr(module, "agm", None) is None, module
+        assert not hasattr(module, "Conv2D")
+        with pytest.raises(keras.MissingError, match=r"has no .*Conv2D"):
+            _ = module.Conv2D
+        with pytest.raises(keras.MissingError, match=r"has no .*Conv2D"):
+            exec(f"from {module.__name__} import Conv2D")
+    agm = pytest.importorskip("scipy.special").agm
+    assert pickle.loads(pickle.dumps(agm)) is agm

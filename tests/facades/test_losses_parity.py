@@ -86,4 +86,7 @@ def test_every_loss_that_pytorch_has_is_a_case():
         "clip",
         "keras2",
         "half_squared",
+        "log_loss",
+        "binary_log_loss",
+        "half_deviance",
     }

@@ -152,7 +152,10 @@ sys.path.append({tests!r})
 import numpy as np
 from nets import learnable, net_of
 from fastmlp import Architecture, initialise, kernels
-from fastmlp.kernels import epoch
+from fastmlp.backends import threads
+from fastmlp.kernels import epoch, launch
+launch.TINY = launch.TINY_STEP = 0  # or one thread would do all of it
+threads._SLICE = 1e9  # uncompiled, a slice would end after some batches, and the next begin with halves again
 load, add, run, counts = epoch.atomic_load, epoch.atomic_add, epoch.run, {{}}
 
 def atomic_load(state, at):
@@ -171,7 +174,7 @@ epoch.atomic_load, epoch.atomic_add, epoch.run = atomic_load, atomic_add, spy
 X, y = learnable(8, 300, 600, 4)
 net = net_of(initialise(Architecture(600, (3,), 4), seed=5), scale=255)
 kernels.train_epoch(net, X, y, np.arange(300), batch_size=4, threads=2)
-print(*counts[0][:, 1])
+print(*counts[0][0, :, 1])
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from fractions import Fraction
 
 import numpy as np
@@ -72,6 +73,17 @@ def copied(out, at, codes, start):
 
 
 @njit
+def double_at_a_place(place, i):
+    return intrinsics.doubles_at(place)[i]
+
+
+@njit
+def marked(x, at):
+    mask = intrinsics.not_zero(intrinsics.shifted(intrinsics.address(x), at))
+    return mask, intrinsics.count_ones(mask)
+
+
+@njit
 def at_a_place(place, i):
     return intrinsics.pointer_at(place)[i]
 
@@ -116,6 +128,52 @@ def test_a_product_of_each_shape_gives_the_bits_of_its_twin(rows, vectors, kind)
             start = np.stack([base[1 + (step - 1) * r :][: 8 * vectors] for r in range(rows)])
             found = np.stack([got[3 + step * r :][: 8 * vectors] for r in range(rows)])
             assert np.allclose(found, start + alpha * (A @ B), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "vectors"), [(n, v) for v, tall in simd.TALL.items() for n in (1, tall)])
+def test_a_product_in_float64_is_a_product(rows, vectors):
+    """Vectors of it have half of the lanes; its twin may round a last bit otherwise."""
+    rng = np.random.default_rng(rows)
+    for K in (0, 1, 7):
+        step = 4 * vectors + 1
+        a, b, base, alpha = (rng.normal(size=n) for n in (80, 9 * step, 9 * step, 1))
+        got, want = np.full(9 * step, 9.0), np.full(9 * step, 9.0)
+        one_tile(got, rows, vectors, step, a, b, K, alpha[0], base)
+        one_tile_twin(want, rows, vectors, step, a, b, K, alpha[0], base)
+        assert np.allclose(got, want, rtol=0, atol=1e-14)
+        assert (got[:3] == 9).all()
+        assert (got[3 + step * rows - 1 :] == 9).all()
+        A = np.stack([a[2 + 9 * r :][:K] for r in range(rows)])
+        B = (
+            np.stack([b[1 + (step - 1) * k :][: 4 * vectors] for k in range(K)])
+            if K
+            else np.empty((0, step - 1))
+        )
+        start = np.stack([base[1 + (step - 1) * r :][: 4 * vectors] for r in range(rows)])
+        found = np.stack([got[3 + step * r :][: 4 * vectors] for r in range(rows)])
+        assert np.allclose(found, start + alpha * (A @ B), rtol=0, atol=1e-13)
+
+
+def test_scalars_of_float64():
+    rng = np.random.default_rng(5)
+    a, b, c = (rng.normal(size=2000) for _ in range(3))
+    c[:1000] = -a[:1000] * b[:1000]  # only what rounding has lost is left
+    got = np.empty(2000)
+    all_fma(got, a, b, c)
+    exact = [float(Fraction(x) * Fraction(y) + Fraction(z)) for x, y, z in zip(a, b, c, strict=True)]
+    assert (got == np.array(exact)).all()
+    assert np.allclose(intrinsics.almost_once(a, b, c), exact, rtol=1e-15, atol=1e-18)
+    x = np.array([0.0, -0.0, 1.5, -np.inf, 5e-324, 1e308])
+    assert [bits_of(v) for v in x] == x.view(np.int64).tolist()
+    assert np.array([bits_and_back(v) for v in x]).tobytes() == x.tobytes()
+    row = rng.normal(size=24)
+    assert np.isclose(squares_of(row, 16), (row[:16] ** 2).sum(), rtol=1e-15)
+    assert squares_of(row, 16) == simd._sum_of_squares(row, 16)
+
+
+@njit
+def squares_of(row, n):
+    return simd.sum_of_squares(address(row), n)
 
 
 @pytest.mark.parametrize("tall", [1, 2])
@@ -202,9 +260,22 @@ def test_a_copied_word_and_its_bits_are_those_of_the_twin():
 
 
 def test_a_place_is_read_where_it_lies():
-    x = np.arange(10, dtype=f)
+    x, wide = np.arange(10, dtype=f), np.arange(10) / 3
     assert [at_a_place(x.ctypes.data, i) for i in (0, 3, 9)] == [0, 3, 9]
-    assert intrinsics._floats_at(x.ctypes.data)[7] == 7
+    assert [double_at_a_place(wide.ctypes.data, i) for i in (0, 3, 9)] == [0, 1, 3]
+    assert intrinsics._values_at(ctypes.c_float, 4)(x.ctypes.data)[7] == 7
+    assert intrinsics._values_at(ctypes.c_double, 8)(wide.ctypes.data)[9] == 3
+
+
+def test_the_bits_of_64_floats_are_those_that_are_not_0():
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=200) * (rng.random(200) < 0.4)).astype(f)
+    x[:8] = 0.0, -0.0, np.nan, np.inf, 1e-45, -1e-45, 1.0, 0.0
+    for at in (0, 3, 64, 136):
+        want = sum(1 << i for i in range(64) if x[at + i] != 0)
+        mask, count = marked(x, at)
+        assert int(mask) == int(intrinsics._not_zero(x[at:])) == want
+        assert count == want.bit_count()
 
 
 def test_lanes_are_checked_for_their_types():

@@ -19,8 +19,9 @@ WORDS = (
     ("logits", 0.0), ("logits", 0.1), ("keras2", 0.0), ("clip:0.05,0.6", 0.0), ("clip:0.05,0.6", 0.2),
     ("binary", 0.0), ("binary", 0.1), ("binary:0.2,0.7", 0.0), ("binary:0.2,0.7", 0.2), ("squared", 0.0),
     ("half_squared", 0.0), ("absolute", 0.0), ("huber", 0.0), ("huber:0.2", 0.0), ("poisson", 0.0),
+    ("log_loss", 0.0), ("log_loss", 0.1), ("binary_log_loss", 0.1), ("half_deviance", 0.0),
 )  # fmt: skip
-NETS = 12  # of each of these: 180 in all
+NETS = 12  # of each of these: 228 in all
 
 
 def drawn(seed, text):

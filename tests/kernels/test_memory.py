@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,11 @@ from compare import digest
 from nets import call, learnable, net_of, values
 from staged_nets import drawn
 
-from fastmlp import Architecture, initialise, kernels, reference
+from fastmlp import Architecture, Net, Preprocessing, initialise, kernels, reference
+from fastmlp.backends import threads as counts
+from fastmlp.backends.state import OptimizerState
 from fastmlp.words.layers import layers_of
+from fastmlp.words.optimizers import Optimizer
 
 
 class PoisonedNumPy:
@@ -77,8 +81,8 @@ def test_kernels_do_not_read_what_memory_held_before(monkeypatch, hidden, act, k
     clean, build = everything(), kernels.layout.build
     for pattern in (0x00, 0xFF, 0x7F):
         shim = PoisonedNumPy(pattern)
-        monkeypatch.setattr(kernels, "np", shim)
-        monkeypatch.setattr(kernels.launch, "np", shim)
+        for module in (kernels, kernels.launch, kernels.reader):
+            monkeypatch.setattr(module, "np", shim)
         monkeypatch.setattr(
             kernels.layout, "build", lambda *a, _p=pattern, **k: poison_workspace(build(*a, **k), _p)
         )
@@ -171,8 +175,32 @@ def test_poison_reaches_what_is_read(monkeypatch):
     assert digest(*kernels.loss_and_gradients(net_of(p, scale=255), X, y).gradients) != clean
 
 
-def test_a_compiled_epoch_allocates_nothing_per_step():
+@pytest.mark.parametrize("pattern", [0xFF, 0x7F])
+@pytest.mark.parametrize("optimizer", [Optimizer(), Optimizer("adam", clip_norm=1.0)], ids=["sgd", "adam"])
+@pytest.mark.parametrize(("D", "threads"), [(45, 1), (45, 3), (520, 2)])
+def test_an_epoch_does_not_read_what_the_one_before_left(D, threads, optimizer, pattern):
+    rng, seen = np.random.default_rng(3), []
+    X, y = values(rng, "uint8 sparse", 150, D), rng.integers(0, 11, 150)
+    layers = layers_of((17, 9), "gelu", dropout=0.2, batch_norm=True)
+    for poisoned in (False, True):
+        shape = Architecture(D, layers, 11)
+        net = Net(shape, initialise(shape), Preprocessing(255.0))
+        state = OptimizerState.start(net.parameters, optimizer)
+        session = kernels.Session(
+            net, X, y, optimizer=optimizer, state=state, batch_size=67, threads=threads, squares=True
+        )
+        for epoch in (1, 2, 3):
+            totals = session.train(np.random.default_rng(epoch).permutation(150), epoch=epoch)
+            if poisoned:
+                poison_workspace(session._kept.work, pattern)
+        seen.append(digest(*net.parameters, totals[0][:4]))
+    assert seen[0] == seen[1]
+
+
+def test_a_compiled_epoch_allocates_nothing_per_step(monkeypatch):
     from numba.core.runtime import _nrt_python, rtsys
+
+    monkeypatch.setattr(counts, "_SLICE", math.inf)  # each slice is another call
 
     X, y = learnable(23, 200, 60, 5)
     X = kernels.encode(X)

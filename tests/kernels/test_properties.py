@@ -184,7 +184,7 @@ def test_kernels_give_the_same_bytes_from_any_form_of_x():
 @pytest.mark.parametrize("kind", ["uint8 sparse", "uint8 dense", "float32 sparse", "float32 dense"])
 def test_frozen_and_unaligned_arrays_compile_nothing_anew(kind):
     """To Numba they are other types: a whole compilation, once for each mixture."""
-    from fastmlp.kernels import epoch, single_rows
+    from fastmlp.kernels import epoch, in_place_floats
 
     rng = np.random.default_rng(25)
     X, y, order = values(rng, kind, 80, 30), rng.integers(0, 3, 80), rng.permutation(80)
@@ -196,7 +196,7 @@ def test_frozen_and_unaligned_arrays_compile_nothing_anew(kind):
         kernels.train_epoch(net_of(p, scale=255.0), data, y, order)
         answers = [kernels.predict_proba(net_of(p, scale=255.0, mean=mean), data[:n]) for n in (1, 80)]
         seen.add(digest(*p, *answers, kernels.evaluate(net_of(p, scale=255.0), data, y)[:2]))
-        compiled.add((len(epoch.run.signatures), len(single_rows.fill.signatures)))
+        compiled.add((len(epoch.run.signatures), len(in_place_floats.predict_rows.signatures)))
         for array in (X, y, order, mean):
             array.flags.writeable = False
     assert len(seen) == len(compiled) == 1

@@ -8,7 +8,7 @@ from numba import njit
 
 from fastmlp import reference
 from fastmlp.backends.state import RATES, rates
-from fastmlp.kernels import launch, losses, optimizers, rules
+from fastmlp.kernels import losses, optimizers, plain_words, rules
 from fastmlp.kernels.intrinsics import address
 from fastmlp.words.losses import LOSSES, Loss
 from fastmlp.words.optimizers import OPTIMIZERS, Optimizer
@@ -60,7 +60,7 @@ def test_a_step_changes_its_range_and_its_averages_alone(name):
     want[0][inside] = want[0][inside] * keep - step
     want[1][inside] = 0
     table = rates(optimizer, 0.5, 3, 2).astype(np.float32).reshape(-1)
-    rule = rules.rule_of(optimizer, table, kept)
+    rule = rules.rule_of(optimizer, kept)._replace(rates=table)
     run_step(rule, theta, gradient, inside.start, inside.stop - inside.start)
     for got, expected in zip((theta, gradient, *kept), want, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-6)
@@ -78,10 +78,12 @@ def test_every_loss_has_a_head():
     y, targets, found = np.zeros(3, np.int64), np.zeros((3, 2), np.float32), {}
     for name, word in LOSSES.items():
         loss = Loss.of(name + ":0.1,0.9" * word.needed)
-        found[name] = launch.loss_of(loss, y if word.task == "classes" else targets, 2).head
+        found[name] = rules.loss_of(loss, y if word.task == "classes" else targets, 2).head
     names = {**dict.fromkeys(("logits", "keras2", "clip"), "softmax"), "half_squared": "squared"}
+    names |= {"log_loss": "softmax", "binary_log_loss": "binary"}
     assert found == {name: losses.HEADS[names.get(name, name)].place for name in LOSSES}
-    assert launch.loss_of(Loss.of("logits"), targets, 2).head == losses.HEADS["shares"].place
-    assert launch.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.HEADS["shares"].place
+    assert set(plain_words.HEADS) == set(losses.HEADS)
+    assert rules.loss_of(Loss.of("logits"), targets, 2).head == losses.HEADS["shares"].place
+    assert rules.loss_of(Loss.of("logits", 0.1), y, 2).head == losses.HEADS["shares"].place
     assert set(reference.LOSSES) == set(LOSSES)
     assert set(reference.LINKS) == set(losses.LINKS) == {word.link for word in LOSSES.values()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import random
 
 import numpy as np
@@ -11,7 +13,7 @@ from compare import digest
 from nets import call, learnable, net_of, values
 
 from fastmlp import Architecture, DivergedError, backends, initialise, kernels
-from fastmlp.backends.threads import ThreadTuner
+from fastmlp.backends.threads import ThreadTuner, at_work, share_of_cores
 
 
 class Machine:
@@ -39,7 +41,7 @@ def test_a_fixed_count_never_changes():
     for count in (1, 3, "4"):
         pace = ThreadTuner(count)
         for seconds in (0.001, 10, 1):
-            assert pace.next() == (int(count), math.inf)
+            assert pace.next() == (int(count), math.inf if count == 1 else 0.2)
             pace.note(int(count), 100, seconds)
         assert pace.most == int(count)
 
@@ -47,6 +49,51 @@ def test_a_fixed_count_never_changes():
 def test_one_core_needs_no_trials(monkeypatch):
     monkeypatch.setattr(backends.threads, "available_cores", lambda: 1)
     assert ThreadTuner("auto").next() == (1, math.inf)
+
+
+def test_a_limit_is_obeyed(monkeypatch):
+    monkeypatch.setattr(backends.threads, "available_cores", lambda: 8)
+    assert ThreadTuner(3, limit=2).next()[0] == 2
+    assert ThreadTuner(1, limit=2).next()[0] == 1
+    assert ThreadTuner("auto", limit=1).next() == (1, math.inf)
+    limited = ThreadTuner("auto", limit=6)
+    counts = set()
+    for _ in range(9):
+        threads, seconds = limited.next()
+        counts.add(threads)
+        limited.note(threads, 100, seconds)
+    assert counts == {6, 3, 1}
+
+
+def test_trainings_at_work_share_the_cores(monkeypatch):
+    monkeypatch.setattr(backends.threads, "available_cores", lambda: 8)
+    fixed, free = ThreadTuner(6), ThreadTuner()
+    with at_work():
+        assert (share_of_cores(), fixed.next()[0], free.next()[0]) == (8, 6, 8)
+        with at_work():
+            assert (share_of_cores(), fixed.next()[0], free.next()[0]) == (4, 4, 4)
+            free.note(4, 10**9, 1.0)  # says nothing of what pays alone
+            with at_work():
+                assert (share_of_cores(), fixed.next()[0], ThreadTuner(1).next()[0]) == (2, 2, 1)
+            with pytest.raises(KeyError), at_work():
+                raise KeyError
+        assert (share_of_cores(), fixed.next()[0], free.next()[0]) == (8, 6, 8)
+    with contextlib.ExitStack() as many:
+        for _ in range(20):
+            many.enter_context(at_work())
+        assert (share_of_cores(), fixed.next()[0]) == (1, 1)
+    assert fixed.next()[0] == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_shares_with_nobody(monkeypatch):
+    monkeypatch.setattr(backends.threads, "available_cores", lambda: 8)
+    with at_work(), at_work():
+        if not (child := os.fork()):
+            os._exit(share_of_cores())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 8
+        assert share_of_cores() == 4
 
 
 @pytest.mark.parametrize("most", [2, 6, 8, 13])

@@ -20,8 +20,9 @@ from fastmlp.words.optimizers import OPTIMIZERS
 EVERY = [pytest.param(seed, marks=pytest.mark.slow) if seed >= 25 else seed for seed in range(400)]
 LOSSES = (
     "logits", "keras2", "clip:0.05,0.9", "binary", "binary:0.1,0.8", "squared", "half_squared", "absolute",
-    "huber:0.5", "poisson",
+    "huber:0.5", "poisson", "log_loss", "binary_log_loss", "half_deviance",
 )  # fmt: skip
+OF_CLASSES = ("logits", "keras2", "clip", "log_loss")
 ACTS = [*ACTIVATIONS, "leaky_relu:0.3", "elu:0.5", "hard_sigmoid:0.3"]
 INITS = ("glorot_uniform", "he_normal", "torch", "orthogonal", "lecun_uniform")
 MOST_CALLS = {"l1": 1e-3, "l2": 1e-2, "max_norm": 1.5}
@@ -74,18 +75,19 @@ def rows(rng, N, D):
 def targets(rng, loss, N, K):
     """What the loss takes, classes also as shares."""
     name = loss.partition(":")[0]
-    if name in ("logits", "keras2", "clip"):
+    if name in OF_CLASSES:
         return rng.integers(0, K, N) if rng.random() < 0.7 else rng.dirichlet(np.ones(K), N)
-    if name == "binary":
+    if name.startswith("binary"):
         return rng.integers(0, 2, (N, K)).astype(float)
-    return rng.poisson(2, (N, K)).astype(float) if name == "poisson" else rng.normal(size=(N, K))
+    counts = name in ("poisson", "half_deviance")
+    return rng.poisson(2, (N, K)).astype(float) if counts else rng.normal(size=(N, K))
 
 
 @pytest.mark.parametrize("seed", EVERY)
 def test_kernels_are_the_reference_whatever_words_meet(seed):
     rng = np.random.default_rng([seed, 19])
     loss = str(rng.choice(LOSSES))
-    softmax = loss.partition(":")[0] in ("logits", "keras2", "clip")
+    softmax = loss.partition(":")[0] in OF_CLASSES
     N, D, K = int(rng.integers(20, 90)), int(rng.integers(3, 90)), int(rng.integers(2 if softmax else 1, 6))
     X, number = rows(rng, N, D)
     y = targets(rng, loss, N, K)

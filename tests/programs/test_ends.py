@@ -412,7 +412,7 @@ def test_any_limit_of_memory_is_one_message_or_enough(command, data, tmp_path):
     """The lowest that is let pass is enough for kernels to be compiled."""
     args = commands(data, tmp_path)[command]
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")} if command in ("warmup", "diagnose") else {}
-    for mebibytes in (32, 100, 200, 400, 700, *range(900, 10_000, 40)):
+    for mebibytes in (64, 100, 200, 400, 700, *range(900, 10_000, 40)):
         ran = limited("RLIMIT_AS", mebibytes << 20, *args, **cache)
         if ran.returncode != 1 or "address space" not in ran.stderr:
             break

@@ -82,13 +82,16 @@ def test_it_takes_the_steps_of_fit_with_plain_sgd(mnist_folder):
 def test_a_step_of_ones_own(own_loop):
     net = own_loop["net"]
     names = own_loop | {"net": replace(net, parameters=net.parameters.copy())}
-    pages.execute(pages.blocks("docs/backend.md", "python")[2], names)
+    session, step = pages.blocks("docs/backend.md", "python")[2:]
+    pages.execute(step, names)
     changed = zip(names["net"].parameters, net.parameters, strict=True)
     assert any(not np.array_equal(a, b) for a, b in changed)
     assert names["hidden"].shape == (10_000, 100)
     right = names["p"].argmax(axis=1) == names["digits"].y_test
     assert right.mean() > 0.96
     assert np.array_equal(names["logits"].argmax(axis=1) == names["digits"].y_test, right)
+    pages.execute(session, names)
+    assert names["totals"].accuracy > 0.96
 
 
 def test_a_sequential_of_pytorch():

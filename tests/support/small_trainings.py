@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from nets import call, net_of
 
+from fastmlp.kernels import launch
 from fastmlp.words.optimizers import Optimizer
 
 sys.path.append(str(Path(__file__).parent))
@@ -138,4 +139,5 @@ def main():
 
 
 if __name__ == "__main__":
+    launch.TINY = launch.TINY_STEP = 0  # or one thread would do all of it
     main()

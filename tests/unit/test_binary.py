@@ -15,6 +15,8 @@ from fastmlp.net import initialise
 from fastmlp.train.loop import weights_of
 from fastmlp.words.layers import Architecture
 
+pytestmark = pytest.mark.usefixtures("no_work_is_tiny")
+
 BACKENDS = ("numba", "numpy")
 SGD = {"optimizer": "sgd", "batch_size": 32}
 QUICK = SGD | {"hidden": 12, "act": "tanh", "scale": 1, "epochs": 6, "lr": 0.3}

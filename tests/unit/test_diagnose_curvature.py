@@ -78,7 +78,7 @@ def test_gauss_newton_products_are_those_of_the_dense_matrix(act, loss):
 OTHERS = (
     ("logits", 0.2), ("keras2", 0.1), ("clip:0.2,0.5", 0.2), ("binary", 0.0), ("binary", 0.2),
     ("binary:0.3,0.6", 0.1), ("squared", 0.0), ("half_squared", 0.0), ("absolute", 0.0), ("huber:0.5", 0.0),
-    ("poisson", 0.0),
+    ("poisson", 0.0), ("log_loss", 0.2), ("binary_log_loss", 0.2), ("half_deviance", 0.0),
 )  # fmt: skip
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
+import signal
+import threading
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +18,8 @@ from nets import learnable, net_of
 from fastmlp import Architecture, DivergedError, initialise, kernels, reference
 from fastmlp.backends.state import OptimizerState
 from fastmlp.backends.threads import ThreadTuner
+from fastmlp.backends.types import Watch
+from fastmlp.train import epochs
 from fastmlp.train.epochs import Trainer
 from fastmlp.words.optimizers import Optimizer
 
@@ -138,10 +145,118 @@ def test_an_evaluation_is_that_of_the_net_as_it_is():
         assert part == replace(trainer).evaluate(trainer.X[some], trainer.y[some])
 
 
+# --- epochs between which nobody looks ---------------------------------------------------------------
+
+NEVER = Watch(np.inf, 0, 0.0, np.inf, 1, 0.0)
+
+
+def rate(number):
+    return 0.1 / number
+
+
+def recorded(trainer, monkeypatch):
+    """The trainer, and how many epochs each of its calls had."""
+    counts, train = [], trainer.session.train
+
+    def watched(orders, *args, **options):
+        counts.append(len(orders) if np.ndim(orders) == 2 else 1)
+        return train(orders, *args, **options)
+
+    monkeypatch.setattr(trainer.session, "train", watched)
+    return counts
+
+
+@pytest.mark.parametrize("nn", [reference, kernels])
+@pytest.mark.parametrize("lr", [rate, lambda number: np.linspace(0.1, 0.05, 4) / number])
+def test_many_epochs_a_call_are_the_same_epochs(monkeypatch, nn, lr):
+    one, other = descent_of(nn), descent_of(nn)
+    counts = recorded(other, monkeypatch)
+    seen, told = (
+        [(epoch.number, epoch.totals) for epoch in trainer.epochs(range(3, 40), order, lr, watch=watch)]
+        for trainer, watch in ((one, None), (other, NEVER))
+    )
+    assert seen == told
+    assert np.array_equal(weights_of(one), weights_of(other))
+    assert one.state.steps == other.state.steps
+    assert sum(counts) == 37
+    assert max(counts) > 1
+
+
+def test_a_call_takes_no_longer_than_a_person_waits(monkeypatch):
+    """By a clock that only training moves: 0.01 s an epoch, then 0.2."""
+    trainer = descent_of()
+    counts, now = recorded(trainer, monkeypatch), [0.0]
+    monkeypatch.setattr(epochs, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def slow(number):
+        now[0] += 0.01 if number < 30 else 0.2
+        return order(number)
+
+    told = [*trainer.epochs(range(50), slow, lambda n: 0.01, watch=NEVER)]
+    assert len(told) == 50
+    assert counts[:3] == [1, 5, 5]
+    assert max(counts) == 5
+    assert set(counts[-8:]) == {1}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT of POSIX")
+def test_ctrl_c_ends_epochs_between_which_nobody_looks():
+    trainer = descent_of(kernels)
+    told = trainer.epochs(count(1), lambda n: np.arange(N), lambda n: 0.001, watch=NEVER)
+    next(told)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for _ in told:
+                pass
+    finally:
+        timer.join()
+    assert trainer.state.steps % 4 == 0
+    assert all(np.isfinite(array).all() for array in trainer.net.parameters)
+
+
+@pytest.mark.parametrize("nn", [reference, kernels])
+@pytest.mark.parametrize("progress", [None, lambda number, done: None])
+def test_a_watch_ends_the_epochs(nn, progress):
+    trainer, alone, watch = descent_of(nn), descent_of(nn), NEVER._replace(tol=0.01, most=1)
+    told = [*trainer.epochs(range(1, 90), order, rate, watch=watch, progress=progress)]
+    want, seen = [], watch
+    for epoch in alone.epochs(range(1, 90), order, rate):
+        want.append(epoch.totals)
+        seen = seen.after(epoch.totals)
+        if seen.stops:
+            break
+    assert 2 < len(want) < 89
+    assert [epoch.totals for epoch in told] == want
+    assert np.array_equal(weights_of(trainer), weights_of(alone))
+
+
+@pytest.mark.parametrize("nn", [reference, kernels])
+def test_the_epochs_before_a_divergence_are_told_first(nn, monkeypatch):
+    trainer, alone, told = descent_of(nn), descent_of(nn), []
+    counts = recorded(trainer, monkeypatch)
+    with pytest.raises(DivergedError) as caught:
+        told.extend(
+            epoch.number
+            for epoch in trainer.epochs(range(1, 90), order, lambda n: 0.1 if n < 8 else 1e30, watch=NEVER)
+        )
+    assert told == [1, 2, 3, 4, 5, 6, 7]
+    assert caught.value.epoch == 8
+    assert counts[1] > 1
+    for _ in alone.epochs(range(1, 8), order, lambda n: 0.1):
+        pass
+    assert np.array_equal(weights_of(trainer), weights_of(alone))
+    assert trainer.state.steps == alone.state.steps
+
+
 # --- who trains by it -----------------------------------------------------------------------------
 
 # Beside it: what compiles the kernels, and the benchmark's contenders, which time the call itself.
-OTHERS = {"train/epochs.py", "kernels/warmup.py", "benchmark/programs.py"}
+TRAINERS = {
+    "Session": {"train/epochs.py", "kernels/__init__.py", "reference/__init__.py"},
+    "train_epoch": {"kernels/warmup.py", "benchmark/programs.py"},
+}
 
 
 def calls_of(source: str, name: str) -> int:
@@ -152,9 +267,6 @@ def calls_of(source: str, name: str) -> int:
 def test_all_train_by_the_generator():
     assert calls_of("nn.train_epoch(net)\ntrain_epoch(net)\nf(nn.train_epoch)", "train_epoch") == 2
     root = Path(__file__).parents[2] / "fastmlp"
-    found = {
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*.py")
-        if calls_of(path.read_text(), "train_epoch")
-    }
-    assert found == OTHERS
+    sources = {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*.py")}
+    for name, trainers in TRAINERS.items():
+        assert {path for path, source in sources.items() if calls_of(source, name)} == trainers

@@ -18,6 +18,8 @@ from fastmlp.net import initialise
 from fastmlp.train.steps import BY_DATA
 from fastmlp.words.layers import Architecture
 
+pytestmark = pytest.mark.usefixtures("no_work_is_tiny")
+
 BACKENDS = ("numba", "numpy")
 
 

@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nets import net_of
 from sklearn.metrics import mean_absolute_error, r2_score
+from sklearn.neural_network._base import LOSS_FUNCTIONS
 
+import fastmlp
 from fastmlp import ConfigError, DataError, Evaluation, Parameters, diagnose, reference
 from fastmlp.train.loop import weights_of
 from fastmlp.words.losses import LOSSES, Loss, checked_loss, clip_bounds, form_of
 
 TEXTS = (
     "logits", "keras2", "clip:0.2,0.6", "binary", "binary:0.3,0.7", "squared", "half_squared", "absolute",
-    "huber", "huber:0.3", "poisson",
+    "huber", "huber:0.3", "poisson", "log_loss", "binary_log_loss", "half_deviance",
 )  # fmt: skip
 
 
@@ -65,6 +67,7 @@ def test_every_loss_is_in_every_table():
         ("binary:1e-7,0.9999999", (1e-7, 0.9999999), (1e-7, 0.9999999)),
         ("huber", (1.0,), None),
         ("huber:0.5", (0.5,), None),
+        ("log_loss:1e-7", (1e-7,), None),
     ],
 )
 def test_texts_are_parsed(text, numbers, clip):
@@ -78,7 +81,7 @@ def test_texts_are_parsed(text, numbers, clip):
     "text",
     ["", "Logits", "logits:", "logits:1", "clip", "clip:1", "clip:0.9,0.1", "clip:0,1", "binary:",
      "binary:0.1", "binary:0.2,1.1", "huber:", "huber:0", "huber:-1", "huber:nan", "huber:inf", "huber:1,2",
-     "squared:1", "mse", 3, None, ["logits"]],
+     "squared:1", "log_loss:1", "log_loss:0", "mse", 3, None, ["logits"]],
 )  # fmt: skip
 def test_other_texts_are_refused_in_words(text):
     with pytest.raises(
@@ -88,7 +91,7 @@ def test_other_texts_are_refused_in_words(text):
 
 
 def test_a_task_may_be_asked_for():
-    with pytest.raises(ConfigError, match=r"must be squared, .*huber\[:DELTA\], poisson; got 'binary'"):
+    with pytest.raises(ConfigError, match=r"must be squared, .*huber\[:DELTA\], .*; got 'binary'"):
         checked_loss("binary", "numbers")
     assert form_of("binary") == "binary[:LO,HI]"
 
@@ -114,7 +117,7 @@ def test_numbers_of_a_loss_are_good_or_refused(name, numbers):
 
 
 def test_a_diagnosis_refuses_what_it_does_not_know():
-    with pytest.raises(ConfigError, match=r"loss must be logits, keras2, clip:LO,HI; got 'squared'"):
+    with pytest.raises(ConfigError, match=r"loss must be logits, .*clip:LO,HI, log_loss.*; got 'squared'"):
         diagnose(np.ones((20, 2)), np.arange(20) % 2, loss="squared")
 
 
@@ -149,8 +152,7 @@ def test_gradients_of_a_weighted_net_are_central_differences(text, s, form, K):
     options = {"loss": text, "label_smoothing": s, "sample_weight": w}
     found = reference.loss_and_gradients(net, X, y, **options)
     each = [reference.evaluate(net, X, y, loss=text, label_smoothing=s, rows=[i]).loss for i in range(B)]
-    w32 = w.astype(np.float32).astype(np.float64)  # as they are kept
-    check("float64 naive", found.loss, np.average(each, weights=w32))
+    check("float64 naive", found.loss, np.average(each, weights=w))
     for (name, array), (_, gradient) in zip(net.parameters.named(), found.gradients.named(), strict=True):
         flat, slopes = array.reshape(-1), np.zeros(array.size)
         for i in range(array.size):
@@ -244,7 +246,68 @@ def test_every_loss_is_held_by_another_library():
     assert {Loss.of(loss_cases.CASES[name].loss).name for name in named} >= set(LOSSES) - {
         "half_squared",
         "clip",
+        *OF_SKLEARN,
     }
+
+
+OF_SKLEARN = {"log_loss": "log_loss", "binary_log_loss": "binary_log_loss", "half_deviance": "poisson"}
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0])
+@pytest.mark.parametrize("K", [1, 3])
+@pytest.mark.parametrize("name", OF_SKLEARN)
+def test_losses_are_those_of_sklearn(name, K, size):
+    """Also where a logarithm is cut off; slopes are not."""
+    rng, loss, K = np.random.default_rng(K), Loss.of(name), max(K, LOSSES[name].outputs)
+    for dtype in (np.float32, np.float64):
+        z = (size * rng.normal(size=(40, K))).astype(dtype)
+        y, p, delta = np.eye(K)[rng.integers(0, K, 40)], np.empty_like(z), np.empty_like(z)
+        if name != "log_loss":
+            z = np.minimum(z, 20) if name == "half_deviance" else z
+            y = rng.poisson(2, (40, K)) * 1.0 if name == "half_deviance" else rng.random((40, K)).round()
+        reference.LINKS[loss.word.link](p, z)
+        weights = rng.random(40)
+        want = LOSS_FUNCTIONS[OF_SKLEARN[name]](y, p, weights)
+        given = y.argmax(axis=1) if name == "log_loss" else y.astype(dtype)
+        each, _, live = reference.loss_and_delta(delta, z, given, loss)
+        digits = (1e-13 if dtype == np.float64 else 2e-6) if size == 1 else 1e-3  # its 1 - p has few
+        assert np.average(each, weights=weights) == pytest.approx(want, rel=digits)
+        np.testing.assert_allclose(delta, p - y.astype(dtype), atol=1e-5 if dtype == np.float32 else 1e-12)
+        assert live == (y.size if name == "binary_log_loss" else 40)
+        if size > 1 and loss.word.capped:
+            assert each.max() >= loss.most(np.finfo(dtype).eps) * 0.999
+
+
+@pytest.mark.parametrize("name", OF_SKLEARN)
+def test_a_model_is_trained_by_those_of_sklearn(tmp_path, name):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(90, 3)).astype(np.float32)
+    targets = {
+        "log_loss": [(X[:, 0] > 0) * 1, (X[:, 0] > 0) * 1 + (X[:, 1] > 0)],
+        "binary_log_loss": [(X[:, 0] > 0) * 1, (X > 0) * 1],
+        "half_deviance": [rng.poisson(np.exp(X[:, 0])), np.abs(X)],
+    }[name]
+    for y in targets:
+        both = [
+            fastmlp.fit(X, y, loss=name, epochs=2, hidden=5, backend=nn, test_data=(X, y))[0]
+            for nn in ("numba", "numpy")
+        ]
+        p, q = (net.predict(X) if name == "half_deviance" else net.predict_proba(X) for net in both)
+        np.testing.assert_allclose(p, q, rtol=1e-4, atol=1e-6)
+        both[0].save(tmp_path / "m")
+        again = fastmlp.Model.load(tmp_path / "m")
+        assert np.array_equal(again.predict(X), both[0].predict(X))
+        assert again.training.loss == name
+
+
+def test_only_those_of_sklearn_are_capped():
+    capped = {name for name in LOSSES if Loss(name).most(1e-7) < math.inf}
+    assert capped == {"log_loss", "binary_log_loss"}
+    assert Loss.of("log_loss").most(1e-7) == Loss.of("log_loss:1e-7").most(0.5) == -math.log(1e-7)
+    z, delta = np.full((1, 2), np.nan), np.empty((1, 2))
+    for name in capped:  # what is not a number is seen
+        y = np.zeros(1, int) if name == "log_loss" else np.zeros((1, 2))
+        assert np.isnan(reference.loss_and_delta(delta, z, y, Loss.of(name))[0]).all()
 
 
 # --- targets ------------------------------------------------------------------------------------
@@ -384,9 +447,11 @@ def test_every_word_changes_the_training(text, s, form, K):
     ):  # fmt: skip
         rng0 = np.random.default_rng(6)
         seen.append(trained(loss, smoothing, sample_weight=weights))
-    same = {"logits", "keras2"}  # which differ far off alone
+    same = [{"logits", "keras2", "log_loss"}]  # which differ far off alone
+    if K == 1:
+        same += [{"binary", "binary_log_loss"}, {"poisson", "half_deviance"}]
     assert all(
         one != seen[0]
         for one, other in zip(seen[1:], [*others, "", ""], strict=False)
-        if {text, other} != same
+        if not any({text, other} <= each for each in same)
     )

@@ -33,6 +33,8 @@ from fastmlp.train.loop import parted, weights_of
 from fastmlp.words.layers import layers_of
 from fastmlp.words.optimizers import Optimizer
 
+pytestmark = pytest.mark.usefixtures("no_work_is_tiny")
+
 RULES = {
     "plain": Optimizer(),
     "decay": Optimizer(weight_decay=0.1),

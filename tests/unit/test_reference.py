@@ -225,16 +225,29 @@ def public_functions(module):
     }
 
 
-BACKEND = ("forward", "loss_and_gradients", "train_epoch", "predict_proba", "evaluate", "dead_units")
+BACKEND = (
+    "forward",
+    "loss_and_gradients",
+    "train_epoch",
+    "predict_proba",
+    "evaluate",
+    "dead_units",
+    "Session",
+)
 ENCODERS = ("encode", "encode_rows")
 BACKEND = (*BACKEND, *ENCODERS, "logits", "predict")
+
+
+def signature(called):
+    """That of a function, or of what makes an instance."""
+    return inspect.signature(called.__init__ if inspect.isclass(called) else called)
 
 
 def test_backends_have_the_same_functions_and_signatures():
     from fastmlp import kernels
 
     for name in BACKEND:
-        ours, theirs = (inspect.signature(getattr(module, name)) for module in (reference, kernels))
+        ours, theirs = (signature(getattr(module, name)) for module in (reference, kernels))
         more = set(theirs.parameters) - set(ours.parameters)
         if name in ENCODERS:  # the kernels' may take hints, which none need give
             assert all(theirs.parameters[m].kind is inspect.Parameter.KEYWORD_ONLY for m in more)
@@ -248,8 +261,9 @@ def test_backends_have_the_same_functions_and_signatures():
         if name not in ENCODERS:
             assert ours.return_annotation == theirs.return_annotation, name
             assert getattr(reference, name).__doc__ == getattr(kernels, name).__doc__, name
-    assert set(kernels.__all__) - {"is_warm"} == set(BACKEND)
-    assert set(BACKEND) <= set(public_functions(reference))
+    assert signature(reference.Session.train) == signature(kernels.Session.train)
+    assert set(kernels.__all__) - {"is_warm", "at_once", "are_finite"} == set(BACKEND)
+    assert set(BACKEND) - {"Session"} <= set(public_functions(reference))
 
 
 def test_reference_keeps_the_parameters_number_type():

@@ -17,6 +17,8 @@ from fastmlp.files import sealed
 from fastmlp.target_scale import TargetScale
 from fastmlp.words.losses import Loss
 
+pytestmark = pytest.mark.usefixtures("no_work_is_tiny")
+
 BACKENDS = ("numba", "numpy")
 SGD = {"optimizer": "sgd", "batch_size": 32}
 QUICK = SGD | {"hidden": 16, "act": "tanh", "scale": 1, "epochs": 5, "lr": 0.05}
