@@ -30,7 +30,7 @@ _COUNTS = "n_iter_", "t_", "loss_", "best_loss_", "_no_improvement_count"
 
 
 class Counted(NamedTuple):
-    """What an estimator has counted before an epoch: attributes, and what the next epochs begin with."""
+    """The counts of an estimator before an epoch: attributes, and what the next epochs begin with."""
 
     number: int
     counts: dict[str, Any]
