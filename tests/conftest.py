@@ -41,7 +41,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 MOST_CASES, MOST_SLOW_CASES = 4, 100  # of one test that the gate runs
-EVERY = ("test_package.py", "test_docs.py")  # each case of theirs is another file: the gate runs them all
+EVERY = ("test_package.py", "test_docs.py")  # each case of theirs is another file: all are run
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
@@ -49,14 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test with many cases the gate runs a drawn sample, always the same; the others are ``further``."""
     cases: dict[tuple[str, int], list[pytest.Item]] = {}
     for item in items:
+        if item.path.name in EVERY:
+            continue
         most = MOST_SLOW_CASES if item.get_closest_marker("slow") else MOST_CASES
         cases.setdefault((item.nodeid.partition("[")[0], most), []).append(item)
     for (_, most), drawn in cases.items():
         drawn.sort(key=lambda item: hashlib.sha256(item.name.encode(errors="replace")).digest())
         for item in drawn[most:]:
             item.add_marker("slow")
-            if item.path.name not in EVERY:
-                item.add_marker("further")
+            item.add_marker("further")
 
 
 _compiling: dict[str, subprocess.Popen[bytes]] = {}
