@@ -183,7 +183,7 @@ def contenders(threads: int) -> list[Contender]:
 
 
 def over_engine(kind: type[_Program], task: Task, threads: int, rounds: int) -> list[float]:
-    """A call's time over that of the engine's calls in it (encode, permutation, train_epoch), by round.
+    """A call's time over that of the engine's calls in it (encode, orders, a session's epochs), by round.
 
     Both are of the same moment: what other programs do to one, they do to the other.
     """
@@ -191,13 +191,14 @@ def over_engine(kind: type[_Program], task: Task, threads: int, rounds: int) -> 
 
     homes: list[tuple[Any, str]] = [
         (kernels, "encode"),
-        (kernels, "train_epoch"),
+        (kernels.Session, "__init__"),
+        (kernels.Session, "train"),
         (random, "permutation"),
     ]
     if kind is SklearnOurs:
-        from fastmlp.estimators import loop
+        from fastmlp.estimators import orders
 
-        homes.append((loop, "permutation"))
+        homes.append((orders.Orders, "__call__"))
     spent, depth = 0.0, 0
 
     def timed(call: Any) -> Any:
