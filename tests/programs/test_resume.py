@@ -238,7 +238,12 @@ def test_the_comparison_of_killed_runs_goes_red():
 @pytest.mark.skipif(not hasattr(shutil.os, "fork"), reason="SIGKILL of POSIX")
 def test_every_killed_run_goes_on_to_the_same_bytes(tmp_path):
     found = []
-    kill_runs.run(20, 7, tmp_path, found)
+    for kills in (20, 40, 60):  # chance decides how many are caught while a file is written
+        place = tmp_path / str(kills)
+        place.mkdir()
+        kill_runs.run(kills, kills - 13, place, found)
+        if sum(kill.writing for kill in found) >= 3:
+            break
     assert len(found) >= 20
     assert [(kill.training, kill.phase, kill.wrong) for kill in found if kill.wrong] == []
-    assert any(kill.writing for kill in found)
+    assert sum(kill.writing for kill in found) >= 3
